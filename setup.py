@@ -1,0 +1,156 @@
+"""Builds the compiled core: one source, per instruction set and dtype.
+
+Environment variables read here:
+
+FASTNN_PURE=1    install without compiling anything (the NumPy reference only)
+FASTNN_DEBUG=1   bounds checks, assertions, no optimisation beyond -O1
+FASTNN_ISAS      comma-separated instruction sets to build, e.g. "v4" for a quick rebuild
+FASTNN_SANITIZE  passed to -fsanitize= ("address", "undefined"), for the memory tests
+"""
+
+import copy
+import os
+import platform
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+PURE = os.environ.get("FASTNN_PURE") == "1"
+DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
+SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
+X86 = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
+ISA_FLAGS = (
+    {
+        "v2": ["-march=x86-64-v2"],
+        "v3": ["-march=x86-64-v3"],
+        "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+    }
+    if X86
+    else {"baseline": []}
+)
+DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
+SOURCES = Path("fastnn/_compiled")
+DIRECTIVES = {
+    "language_level": 3,
+    "binding": True,
+    "embedsignature": False,
+    "boundscheck": DEBUG,
+    "wraparound": False,
+    "initializedcheck": DEBUG,
+    "nonecheck": DEBUG,
+    "cdivision": True,
+    "freethreading_compatible": True,
+}
+
+
+def instruction_sets():
+    """The instruction sets to build for, from FASTNN_ISAS or all of this platform."""
+    wanted = [isa for isa in os.environ.get("FASTNN_ISAS", "").split(",") if isa]
+    unknown = set(wanted) - set(ISA_FLAGS)
+    if unknown:
+        sys.exit(f"FASTNN_ISAS names {sorted(unknown)}; this platform has {sorted(ISA_FLAGS)}")
+    return wanted or list(ISA_FLAGS)
+
+
+def extensions():
+    """The list of extensions: the processor query, and the core per instruction set and dtype."""
+    from Cython.Build import cythonize
+
+    depends = [str(p) for pattern in ("*.h", "*.pxd", "*.pxi") for p in SOURCES.glob(pattern)]
+    templates = [
+        Extension("fastnn._compiled.processor", [str(SOURCES / "processor.pyx")]),
+        Extension("fastnn._compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
+    ]
+    processor, core = cythonize(templates, compiler_directives=DIRECTIVES, nthreads=0)
+    built = [processor]
+    for isa in instruction_sets():
+        for dtype, macros in DTYPE_MACROS.items():
+            variant = Extension(
+                f"fastnn._compiled.{isa}_{dtype}.core",
+                core.sources,
+                depends=depends + core.sources,
+                include_dirs=[str(SOURCES), numpy.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
+                extra_compile_args=list(ISA_FLAGS[isa]),
+            )
+            built.append(variant)
+    return built
+
+
+class BuildCore(build_ext):
+    """Adds what the compiler understands, and says clearly what went wrong when it fails."""
+
+    def finalize_options(self):
+        super().finalize_options()
+        self.parallel = self.parallel or os.cpu_count()
+
+    def build_extensions(self):
+        for extension in self.extensions:
+            self._add_flags(extension)
+        try:
+            super().build_extensions()
+        except Exception as error:
+            raise SystemExit(
+                f"\nfastnn: compiling the core failed: {error}\n"
+                "A C compiler and the Python headers are needed (Debian: apt-get install gcc "
+                "python3-dev).\nTo install the NumPy backend alone, without a compiler, set "
+                "FASTNN_PURE=1 and install again.\n"
+            ) from error
+
+    def copy_extensions_to_source(self):
+        """An in-place build makes a folder for each variant first."""
+        for extension in self.extensions:
+            Path(*extension.name.split(".")[:-1]).mkdir(parents=True, exist_ok=True)
+        super().copy_extensions_to_source()
+
+    def build_extension(self, ext):
+        """Build in a folder of the extension's own: variants share their source files."""
+        own = copy.copy(self)
+        own.build_temp = os.path.join(self.build_temp, ext.name)
+        build_ext.build_extension(own, ext)
+
+    def _add_flags(self, extension):
+        if self.compiler.compiler_type == "msvc":
+            extension.extra_compile_args = ["/O2", "/openmp"]
+            return
+        flags = ["-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wno-unused-function"]
+        flags += ["-O1", "-g", "-DFASTNN_ASSERT"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
+        flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
+        if DEBUG:
+            flags.append("-UNDEBUG")
+        extension.extra_compile_args += flags
+        if SANITIZE:
+            extension.extra_compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
+            extension.extra_link_args += [f"-fsanitize={SANITIZE}"]
+        if self._has_openmp():
+            extension.extra_compile_args.append("-fopenmp")
+            extension.extra_link_args.append("-fopenmp")
+
+    def _has_openmp(self):
+        """Compile and link a two-line OpenMP program, once."""
+        if not hasattr(self, "_openmp"):
+            with tempfile.TemporaryDirectory() as folder:
+                source = Path(folder, "probe.c")
+                source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+                try:
+                    objects = self.compiler.compile(
+                        [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
+                    )
+                    self.compiler.link_executable(
+                        objects, str(Path(folder, "probe")), extra_postargs=["-fopenmp"]
+                    )
+                    self._openmp = True
+                except Exception:
+                    self._openmp = False
+                    print("fastnn: the compiler has no OpenMP; the core will use one thread")
+        return self._openmp
+
+
+setup(
+    ext_modules=[] if PURE else extensions(),
+    cmdclass={"build_ext": BuildCore},
+)
