@@ -1,0 +1,354 @@
+"""Programs: what a network compiles to, and what both engines execute.
+
+A `Program` is a flat list of operations in topological order on named buffers.
+Every buffer is a matrix with one row per sample; only its width is fixed.
+Operations name their kind, their input and output buffers, their parameters
+and their attributes.  Backward operations are not listed: each kind has one
+derivative, which the engines run in reverse order.
+
+All parameters live in one flat *storage* array.  Rows of a matrix start at a
+multiple of 16 elements, so that compiled loops use whole vectors; the elements
+between the rows are padding, always zero, and no public array shows them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+LANES = 16
+"""Rows are padded to a multiple of this many elements in both dtypes."""
+
+ACTIVATIONS = (
+    "identity",
+    "binary_step",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "leaky_relu",
+    "swish",
+    "hard_swish",
+    "elu",
+    "selu",
+    "softplus",
+    "gelu",
+    "gelu_tanh",
+    "mish",
+)
+"""Elementwise activations, in the order of the codes the compiled engine uses."""
+
+ROW_FUNCTIONS = ("softmax", "log_softmax")
+MERGES = ("add", "subtract", "multiply", "average", "absolute_difference", "concatenate")
+KINDS = ("dense", "activation", *ROW_FUNCTIONS, "dropout", *MERGES)
+LOSSES = (
+    "cross_entropy",
+    "binary_cross_entropy",
+    "mean_squared_error",
+    "mean_absolute_error",
+    "huber",
+)
+
+
+def padded(width: int) -> int:
+    """Row stride, in elements, of a matrix with `width` columns.
+
+    A multiple of 16; strides that are large multiples of 128 get 16 more,
+    because rows a power of two apart compete for the same cache sets.
+    """
+    stride = -(-width // LANES) * LANES
+    return stride + LANES if stride % 128 == 0 else stride
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A named matrix with one row per sample and `width` columns."""
+
+    name: str
+    width: int
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A named array inside the flat storage.
+
+    `shape` is (n_in, n_out) for a weight and (n_out,) for a vector; `stride`
+    is the distance between rows in the storage, in elements.  `penalized`
+    parameters enter the L2 penalty (weights do, biases do not).
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    offset: int
+    stride: int
+    trainable: bool = True
+    penalized: bool = True
+
+    @property
+    def size(self) -> int:
+        """Number of elements, padding not counted."""
+        return int(np.prod(self.shape))
+
+    @property
+    def stored(self) -> int:
+        """Number of elements the parameter takes in the storage, padding included."""
+        return self.stride * (self.shape[0] if len(self.shape) == 2 else 1)
+
+    def view(self, storage: np.ndarray) -> np.ndarray:
+        """The live view of this parameter in a flat storage array."""
+        block = storage[self.offset : self.offset + self.stored]
+        if len(self.shape) == 1:
+            return block[: self.shape[0]]
+        return block.reshape(self.shape[0], self.stride)[:, : self.shape[1]]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of a program; buffers and parameters are given by index."""
+
+    kind: str
+    inputs: tuple[int, ...]
+    output: int
+    parameters: tuple[int, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A loss on one output buffer.
+
+    The cost of a program is the sum of its heads' losses, each times `weight`.
+    """
+
+    output: int
+    loss: str
+    weight: float = 1.0
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def parameter(self) -> float:
+        """The one number a loss takes: Huber's delta, label smoothing elsewhere."""
+        if self.loss == "huber":
+            return float(self.attributes.get("delta", 1.0))
+        return float(self.attributes.get("label_smoothing", 0.0))
+
+
+@dataclass(frozen=True)
+class Program:
+    """Operations in topological order on named buffers, with parameters and heads."""
+
+    dtype: np.dtype
+    buffers: tuple[Buffer, ...]
+    operations: tuple[Operation, ...]
+    parameters: tuple[Parameter, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    heads: tuple[Head, ...] = ()
+    seed: int = 0
+    l2: float = 0.0
+    _index: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        index = {buffer.name: i for i, buffer in enumerate(self.buffers)}
+        object.__setattr__(self, "_index", index)
+
+    @property
+    def storage_size(self) -> int:
+        """Number of elements of the flat storage, padding included."""
+        return sum(parameter.stored for parameter in self.parameters)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, padding not counted."""
+        return sum(parameter.size for parameter in self.parameters)
+
+    def allocate(self) -> np.ndarray:
+        """A new storage array of zeros, aligned to 64 bytes."""
+        return aligned_zeros(self.storage_size, self.dtype)
+
+    def buffer_index(self, name: str) -> int:
+        """Index of the buffer called `name`; KeyError lists the names there are."""
+        if name not in self._index:
+            raise KeyError(f"no buffer {name!r}; the program has {', '.join(self._index)}")
+        return self._index[name]
+
+    def with_heads(self, heads: Sequence[Head], l2: float = 0.0) -> Program:
+        """The same program with other heads and L2 penalty."""
+        return Program(
+            self.dtype, self.buffers, self.operations, self.parameters,
+            self.inputs, self.outputs, tuple(heads), self.seed, l2,
+        )  # fmt: skip
+
+    def flatten(self, storage: np.ndarray) -> np.ndarray:
+        """All parameters of a storage array as one new vector without padding."""
+        parts = [parameter.view(storage).ravel() for parameter in self.parameters]
+        return np.concatenate(parts) if parts else np.zeros(0, self.dtype)
+
+    def unflatten(self, flat: np.ndarray, storage: np.ndarray) -> None:
+        """Write a vector without padding into a storage array; padding becomes zero."""
+        storage[...] = 0
+        start = 0
+        for parameter in self.parameters:
+            part = flat[start : start + parameter.size]
+            parameter.view(storage)[...] = part.reshape(parameter.shape)
+            start += parameter.size
+
+    def __str__(self) -> str:
+        return "\n".join(_listing(self))
+
+
+def aligned_zeros(size: int, dtype: Any) -> np.ndarray:
+    """A vector of zeros whose first element lies on a 64-byte boundary."""
+    dtype = np.dtype(dtype)
+    raw = np.zeros(size * dtype.itemsize + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size * dtype.itemsize].view(dtype)
+
+
+class ProgramBuilder:
+    """Collects buffers, parameters and operations; `build` returns the Program."""
+
+    def __init__(self, dtype: Any = np.float32, seed: int = 0) -> None:
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
+            raise TypeError(f"dtype must be float32 or float64, got {self.dtype}")
+        self.seed = seed
+        self.buffers: list[Buffer] = []
+        self.parameters: list[Parameter] = []
+        self.operations: list[Operation] = []
+        self.inputs: list[int] = []
+        self._names: set[str] = set()
+        self._offset = 0
+
+    def input(self, name: str, width: int) -> int:
+        """Declare an input buffer; returns its index."""
+        index = self._buffer(name, width)
+        self.inputs.append(index)
+        return index
+
+    def parameter(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        *,
+        trainable: bool = True,
+        penalized: bool = True,
+    ) -> int:
+        """Declare a parameter of one or two dimensions; returns its index."""
+        if len(shape) not in (1, 2) or min(shape) < 1:
+            raise ValueError(f"parameter {name!r} must have 1 or 2 positive dimensions, got {shape}")
+        if any(parameter.name == name for parameter in self.parameters):
+            raise ValueError(f"two parameters are called {name!r}")
+        parameter = Parameter(
+            name, tuple(shape), self._offset, padded(shape[-1]), trainable, penalized
+        )
+        self._offset += parameter.stored
+        self.parameters.append(parameter)
+        return len(self.parameters) - 1
+
+    def add(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        name: str,
+        parameters: Sequence[int] = (),
+        **attributes: Any,
+    ) -> int:
+        """Append an operation; returns the index of its new output buffer.
+
+        Raises
+        ------
+        ValueError
+            If the widths of the inputs or parameters do not fit the kind.
+        """
+        width = self._output_width(kind, inputs, name, parameters, attributes)
+        output = self._buffer(name, width)
+        self.operations.append(
+            Operation(
+                kind, tuple(inputs), output, tuple(parameters), MappingProxyType(dict(attributes))
+            )
+        )
+        return output
+
+    def build(self, outputs: Sequence[int]) -> Program:
+        """The finished program; `outputs` are the buffers `forward` returns."""
+        return Program(
+            self.dtype, tuple(self.buffers), tuple(self.operations), tuple(self.parameters),
+            tuple(self.inputs), tuple(outputs), (), self.seed,
+        )  # fmt: skip
+
+    def _buffer(self, name: str, width: int) -> int:
+        if name in self._names:
+            raise ValueError(f"two buffers are called {name!r}")
+        if width < 1:
+            raise ValueError(f"buffer {name!r} must have a positive width, got {width}")
+        self._names.add(name)
+        self.buffers.append(Buffer(name, int(width)))
+        return len(self.buffers) - 1
+
+    def _output_width(
+        self,
+        kind: str,
+        inputs: Sequence[int],
+        name: str,
+        parameters: Sequence[int],
+        attributes: Mapping[str, Any],
+    ) -> int:
+        widths = [self.buffers[i].width for i in inputs]
+        if kind == "dense":
+            shapes = [self.parameters[i].shape for i in parameters]
+            weight = shapes[0]
+            if len(inputs) != 1 or weight[0] != widths[0]:
+                raise ValueError(f"{name}: weight {weight} does not fit inputs of width {widths}")
+            if len(shapes) > 1 and shapes[1] != (weight[1],):
+                raise ValueError(f"{name}: bias {shapes[1]} does not fit weight {weight}")
+            return weight[1]
+        if kind == "activation":
+            if attributes.get("function") not in ACTIVATIONS:
+                raise ValueError(
+                    f"{name}: unknown activation {attributes.get('function')!r}; "
+                    f"known are {', '.join(ACTIVATIONS)}"
+                )
+        elif kind in MERGES:
+            exactly_two = kind in ("subtract", "absolute_difference")
+            if len(inputs) < 2 or (exactly_two and len(inputs) > 2):
+                need = "exactly two inputs" if exactly_two else "at least two inputs"
+                raise ValueError(f"{name}: {kind} takes {need}, got {len(inputs)}")
+            if kind == "concatenate":
+                return sum(widths)
+            if len(set(widths)) > 1:
+                raise ValueError(f"{name}: {kind} takes inputs of one width, got {widths}")
+            return widths[0]
+        elif kind not in KINDS:
+            raise ValueError(f"{name}: unknown operation {kind!r}; known are {', '.join(KINDS)}")
+        if len(inputs) != 1:
+            raise ValueError(f"{name}: {kind} takes one input, got {len(inputs)}")
+        return widths[0]
+
+
+def _listing(program: Program) -> list[str]:
+    """Lines of the readable listing that `print(program)` shows."""
+    names = [buffer.name for buffer in program.buffers]
+    rows = [("buffer", "width", "operation")]
+    for i in program.inputs:
+        rows.append((names[i], str(program.buffers[i].width), "input"))
+    for operation in program.operations:
+        arguments = [names[i] for i in operation.inputs]
+        arguments += [program.parameters[i].name for i in operation.parameters]
+        arguments += [f"{key}={value!r}" for key, value in operation.attributes.items()]
+        call = f"{operation.kind}({', '.join(arguments)})"
+        rows.append((names[operation.output], str(program.buffers[operation.output].width), call))
+    for head in program.heads:
+        attributes = "".join(f", {key}={value!r}" for key, value in head.attributes.items())
+        rows.append(("cost", "1", f"+= {head.weight:g} * {head.loss}({names[head.output]}{attributes})"))
+    if program.l2:
+        rows.append(("cost", "1", f"+= {program.l2:g}/2 * sum of squared weights"))
+    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+    lines = [f"{a:<{first}}  {b:>{second}}  {c}" for a, b, c in rows]
+    lines.append(
+        f"{len(program.operations)} operations, {program.n_parameters:,} parameters, {program.dtype}"
+    )
+    return lines
