@@ -1,0 +1,441 @@
+"""The reference engine: a program executed operation by operation in plain NumPy.
+
+It specifies what the compiled engine computes.  Each kind of operation has its
+forward function beside its backward function; backward functions add to the
+gradients of their inputs, so that a buffer used twice receives both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn.reference import kernels
+
+Array = np.ndarray
+Target = tuple[Array, Array | None]
+
+
+class Engine:
+    """Executes one program on one storage of parameters.
+
+    Parameters
+    ----------
+    program : Program
+    storage : (program.storage_size,) array of program.dtype
+        Kept, not copied: callers may write into it between calls.
+    """
+
+    def __init__(self, program: Any, storage: Array) -> None:
+        self.program = program
+        self.storage = storage
+        self.gradients = np.zeros_like(storage)
+        self._weights = [p.view(storage) for p in program.parameters]
+        self._weight_gradients = [p.view(self.gradients) for p in program.parameters]
+        self._values: list[Array | None] = [None] * len(program.buffers)
+        self._buffer_gradients: list[Array | None] = [None] * len(program.buffers)
+        self._training = False
+        self._step = 0
+        self._update: Callable[[int, float], None] | None = None
+
+    # ------------------------------------------------------------ public calls
+
+    def set_optimizer(self, kind: str, hyper: dict[str, float], slots: Sequence[Array]) -> None:
+        """Choose the update `train` applies; see `reference.kernels` for the formulas."""
+        hyper = dict(hyper)
+        clip_norm = hyper.pop("clip_norm", 0.0)
+        step_function = _UPDATES[kind]
+
+        def update(step: int, learning_rate: float) -> None:
+            if clip_norm:
+                kernels.clip_by_norm(self.gradients, clip_norm)
+            for parameter in self.program.parameters:
+                if parameter.trainable:
+                    block = slice(parameter.offset, parameter.offset + parameter.stored)
+                    arrays = [a[block] for a in (self.storage, self.gradients, *slots)]
+                    step_function(arrays, step, learning_rate, hyper, parameter.penalized)
+
+        self._update = update
+
+    def forward(self, inputs: Sequence[Array], training: bool = False, step: int = 0) -> list[Array]:
+        """Run the operations; returns a new array for each output of the program."""
+        self._training, self._step = training, step
+        for i, x in zip(self.program.inputs, inputs, strict=True):
+            self._values[i] = x
+        for operation in self.program.operations:
+            arguments = [self._value(i) for i in operation.inputs]
+            self._values[operation.output] = _FORWARD[operation.kind](self, operation, arguments)
+        return [self._value(i).copy() for i in self.program.outputs]
+
+    def backward(
+        self, output_gradients: Sequence[Array | None], input_gradients: bool = True
+    ) -> list[Array]:
+        """Gradients of the last training forward, from those of the outputs.
+
+        Overwrites `gradients`; returns the gradients of the inputs.
+        """
+        self._clear_gradients()
+        for i, dy in zip(self.program.outputs, output_gradients, strict=True):
+            if dy is not None:
+                self._add(i, dy)
+        self._backward()
+        if not input_gradients:
+            return []
+        return [self._gradient(i).copy() for i in self.program.inputs]
+
+    def evaluate(
+        self, inputs: Sequence[Array], targets: Sequence[Target]
+    ) -> tuple[float, list[float]]:
+        """The cost and the loss of each head, without dropout."""
+        self.forward(inputs)
+        losses = [
+            self._loss(head, target, None)
+            for head, target in zip(self.program.heads, targets, strict=True)
+        ]
+        return self._cost(losses), losses
+
+    def loss_and_gradients(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Target],
+        training: bool = False,
+        step: int = 0,
+    ) -> float:
+        """The cost; its gradients are left in `gradients` and the buffers'."""
+        self.forward(inputs, training, step)
+        self._clear_gradients()
+        losses = []
+        for head, target in zip(self.program.heads, targets, strict=True):
+            gradient = np.empty_like(self._value(head.output))
+            losses.append(self._loss(head, target, gradient))
+            self._add(head.output, gradient * self.program.dtype.type(head.weight))
+        self._backward()
+        self._add_penalty_gradients()
+        return self._cost(losses)
+
+    def train(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Target],
+        order: Array | None,
+        batch_size: int,
+        learning_rates: Array,
+        first_step: int,
+        losses: Array,
+        active: Any = None,
+    ) -> int:
+        """One optimizer step per batch; returns how many were done.
+
+        Stops before the update of the first step whose loss is not finite.
+        """
+        if self._update is None:
+            raise RuntimeError("set_optimizer has not been called")
+        n = len(inputs[0]) if order is None else len(order)
+        for i, learning_rate in enumerate(learning_rates):
+            rows: Any = slice(i * batch_size, min((i + 1) * batch_size, n))
+            if order is not None:
+                rows = order[rows]
+            batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
+            step = first_step + i
+            losses[i] = self.loss_and_gradients([x[rows] for x in inputs], batch_targets, True, step)
+            if not np.isfinite(losses[i]):
+                return i
+            self._update(step, float(learning_rate))
+        return len(learning_rates)
+
+    def value(self, name: str) -> Array:
+        """The named buffer as the last forward left it."""
+        return self._value(self.program.buffer_index(name))
+
+    def gradient(self, name: str) -> Array:
+        """Gradient of the cost with respect to the named buffer."""
+        return self._gradient(self.program.buffer_index(name))
+
+    # ---------------------------------------------------------------- internals
+
+    def _value(self, i: int) -> Array:
+        value = self._values[i]
+        if value is None:
+            raise RuntimeError(f"buffer {self.program.buffers[i].name!r} has not been computed")
+        return value
+
+    def _gradient(self, i: int) -> Array:
+        gradient = self._buffer_gradients[i]
+        return np.zeros_like(self._value(i)) if gradient is None else gradient
+
+    def _add(self, i: int, gradient: Array) -> None:
+        """Add to the gradient of buffer i: a buffer used twice receives both."""
+        present = self._buffer_gradients[i]
+        self._buffer_gradients[i] = gradient if present is None else present + gradient
+
+    def _clear_gradients(self) -> None:
+        self._buffer_gradients = [None] * len(self.program.buffers)
+        self.gradients[...] = 0
+
+    def _backward(self) -> None:
+        for operation in reversed(self.program.operations):
+            dy = self._buffer_gradients[operation.output]
+            if dy is not None:
+                _BACKWARD[operation.kind](self, operation, dy)
+
+    def _loss(self, head: Any, target: Target, gradient: Array | None) -> float:
+        output = self._value(head.output)
+        values, weights = target
+        options = head.attributes
+        reduction = options.get("reduction", "mean")
+        class_weights = options.get("class_weights")
+        if class_weights is not None:
+            class_weights = np.asarray(class_weights, output.dtype)
+        parameter = head.parameter
+        if head.loss == "cross_entropy":
+            if values.dtype == np.int64:
+                return kernels.cross_entropy_labels(
+                    output, values, weights, class_weights, parameter,
+                    options.get("ignore_index"), reduction, None, gradient,
+                )  # fmt: skip
+            return kernels.cross_entropy_rows(
+                output, values, weights, class_weights, parameter, reduction, None, gradient
+            )
+        return kernels.elementwise_loss(
+            head.loss, output, values, weights, class_weights, parameter,
+            options.get("ignore_value"), reduction, None, gradient,
+        )  # fmt: skip
+
+    def _penalized(self) -> list[int]:
+        return [
+            i for i, p in enumerate(self.program.parameters) if p.penalized and p.trainable
+        ]
+
+    def _cost(self, losses: Sequence[float]) -> float:
+        cost = sum(h.weight * loss for h, loss in zip(self.program.heads, losses, strict=True))
+        if self.program.l2:
+            squares = sum(
+                float(np.sum(np.square(self._weights[i], dtype=np.float64)))
+                for i in self._penalized()
+            )
+            cost += 0.5 * self.program.l2 * squares
+        return float(cost)
+
+    def _add_penalty_gradients(self) -> None:
+        if self.program.l2:
+            l2 = self.program.dtype.type(self.program.l2)
+            for i in self._penalized():
+                self._weight_gradients[i] += l2 * self._weights[i]
+
+    def _add_parameter_gradient(self, i: int, gradient: Array) -> None:
+        if self.program.parameters[i].trainable:
+            self._weight_gradients[i] += gradient
+
+
+# ------------------------------------------- operations, forward beside backward
+
+
+def _dense(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    """Z = X W + b."""
+    weights = [engine._weights[i] for i in operation.parameters]
+    z = arguments[0] @ weights[0]
+    return z + weights[1] if len(weights) > 1 else z
+
+
+def _dense_backward(engine: Engine, operation: Any, dz: Array) -> None:
+    """DX = dZ W', dW = X' dZ, db = the column sums of dZ."""
+    (source,) = operation.inputs
+    weight = operation.parameters[0]
+    engine._add_parameter_gradient(weight, engine._value(source).T @ dz)
+    if len(operation.parameters) > 1:
+        engine._add_parameter_gradient(operation.parameters[1], dz.sum(axis=0))
+    engine._add(source, dz @ engine._weights[weight].T)
+
+
+def _activation(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    """A = f(Z)."""
+    return _elementwise(kernels.activation, operation, arguments[0])
+
+
+def _activation_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    """DZ = dA f'(Z)."""
+    (source,) = operation.inputs
+    slope = _elementwise(kernels.activation_derivative, operation, engine._value(source))
+    engine._add(source, dy * slope)
+
+
+def _elementwise(kernel: Callable[..., None], operation: Any, z: Array) -> Array:
+    out = np.empty(z.shape, z.dtype)
+    alpha = operation.attributes.get("alpha", 1.0)
+    kernel(operation.attributes["function"], np.ravel(z), alpha, out.reshape(-1))
+    return out
+
+
+def _softmax(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    out = np.empty_like(arguments[0])
+    kernels.softmax(arguments[0], out)
+    return out
+
+
+def _softmax_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    out = np.empty_like(dy)
+    kernels.softmax_backward(engine._value(operation.output), dy, out)
+    engine._add(operation.inputs[0], out)
+
+
+def _log_softmax(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    out = np.empty_like(arguments[0])
+    kernels.log_softmax(arguments[0], out)
+    return out
+
+
+def _log_softmax_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    out = np.empty_like(dy)
+    kernels.log_softmax_backward(engine._value(operation.output), dy, out)
+    engine._add(operation.inputs[0], out)
+
+
+def _dropout(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    """Zero with probability `rate`, scaled by 1 / (1 - rate); identity at prediction."""
+    if not engine._training:
+        return arguments[0]
+    out = np.empty_like(arguments[0])
+    attributes = operation.attributes
+    kernels.dropout(arguments[0], attributes["rate"], attributes["key"], engine._step, out)
+    return out
+
+
+def _dropout_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    """The gradient passes the same mask; it is drawn again, not stored."""
+    engine._add(operation.inputs[0], _dropout(engine, operation, [dy]))
+
+
+def _add(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    total = arguments[0]
+    for x in arguments[1:]:
+        total = total + x
+    return total
+
+
+def _add_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    for i in operation.inputs:
+        engine._add(i, dy)
+
+
+def _subtract(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    return arguments[0] - arguments[1]
+
+
+def _subtract_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    engine._add(operation.inputs[0], dy)
+    engine._add(operation.inputs[1], -dy)
+
+
+def _multiply(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    product = arguments[0]
+    for x in arguments[1:]:
+        product = product * x
+    return product
+
+
+def _multiply_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    """Each factor receives dy times the product of the others, in order."""
+    values = [engine._value(i) for i in operation.inputs]
+    for position, i in enumerate(operation.inputs):
+        gradient = dy
+        for other, x in enumerate(values):
+            if other != position:
+                gradient = gradient * x
+        engine._add(i, gradient)
+
+
+def _average(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    share = arguments[0].dtype.type(1 / len(arguments))
+    return _add(engine, operation, arguments) * share
+
+
+def _average_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    share = dy.dtype.type(1 / len(operation.inputs))
+    for i in operation.inputs:
+        engine._add(i, dy * share)
+
+
+def _absolute_difference(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    return np.abs(arguments[0] - arguments[1])
+
+
+def _absolute_difference_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    """The sign of a - b, 0 where they are equal."""
+    first, second = operation.inputs
+    gradient = dy * np.sign(engine._value(first) - engine._value(second))
+    engine._add(first, gradient)
+    engine._add(second, -gradient)
+
+
+def _concatenate(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    return np.concatenate(arguments, axis=1)
+
+
+def _concatenate_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    start = 0
+    for i in operation.inputs:
+        stop = start + engine.program.buffers[i].width
+        engine._add(i, dy[:, start:stop])
+        start = stop
+
+
+_FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
+    "dense": _dense,
+    "activation": _activation,
+    "softmax": _softmax,
+    "log_softmax": _log_softmax,
+    "dropout": _dropout,
+    "add": _add,
+    "subtract": _subtract,
+    "multiply": _multiply,
+    "average": _average,
+    "absolute_difference": _absolute_difference,
+    "concatenate": _concatenate,
+}
+_BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
+    "dense": _dense_backward,
+    "activation": _activation_backward,
+    "softmax": _softmax_backward,
+    "log_softmax": _log_softmax_backward,
+    "dropout": _dropout_backward,
+    "add": _add_backward,
+    "subtract": _subtract_backward,
+    "multiply": _multiply_backward,
+    "average": _average_backward,
+    "absolute_difference": _absolute_difference_backward,
+    "concatenate": _concatenate_backward,
+}
+
+# ------------------------------------------------------------------- updates
+
+Hyper = dict[str, float]
+
+
+def _gradient_descent(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
+    kernels.gradient_descent(a[0], a[1], lr, 0.0)
+
+
+def _momentum(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
+    kernels.momentum(a[0], a[1], a[2], lr, hyper["momentum"], bool(hyper["nesterov"]), 0.0)
+
+
+def _rmsprop(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
+    kernels.rmsprop(a[0], a[1], a[2], lr, hyper["rho"], hyper["epsilon"], 0.0)
+
+
+def _adam(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
+    """Adam; decoupled weight decay acts on what the L2 penalty would: weights, not biases."""
+    kernels.adam(
+        a[0], a[1], a[2], a[3], step, lr, hyper["beta1"], hyper["beta2"], hyper["epsilon"],
+        hyper["weight_decay"] if decay else 0.0, bool(hyper["bias_correction"]), 0.0,
+    )  # fmt: skip
+
+
+_UPDATES = {
+    "gradient_descent": _gradient_descent,
+    "momentum": _momentum,
+    "rmsprop": _rmsprop,
+    "adam": _adam,
+}

@@ -1,0 +1,93 @@
+"""Log-sum-exp, softmax and log-softmax over the rows of a matrix, in plain NumPy.
+
+Limits: a row of -inf has log-sum-exp -inf and softmax nan (0 / 0); a row with m
+entries +inf has log-sum-exp +inf, softmax 1/m at those entries and 0 elsewhere;
+nan anywhere in a row makes the whole row nan.
+
+References
+----------
+Blanchard, Higham & Higham (2021), "Accurately computing the log-sum-exp and softmax
+functions", IMA Journal of Numerical Analysis 41.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Shifted(NamedTuple):
+    """A matrix of logits, shifted so that exp cannot overflow."""
+
+    top: np.ndarray
+    """(N, 1): the largest logit of each row."""
+    z: np.ndarray
+    """(N, K): the logits less the largest one; 0 at logits of +inf."""
+    e: np.ndarray
+    """(N, K): exp(z)."""
+    rest: np.ndarray
+    """(N, 1): the sum of e without the entry of the largest logit."""
+
+    @property
+    def log_total(self) -> np.ndarray:
+        """(N, 1): log(sum(e)), with full relative accuracy where one entry dominates."""
+        return np.log1p(self.rest)
+
+    @property
+    def probabilities(self) -> np.ndarray:
+        """(N, K): softmax of the logits."""
+        return self.e / (1 + self.rest)
+
+
+def shift(logits: np.ndarray) -> Shifted:
+    """Shift each row by its largest entry; call under `np.errstate(all="ignore")`."""
+    rows = np.arange(len(logits))
+    largest = logits.argmax(axis=1)
+    top = logits[rows, largest][:, np.newaxis]
+    # In a row of -inf, -inf - 0 gives exp 0; -inf - -inf would give nan.
+    z = logits - np.where(top == -np.inf, 0, top)
+    infinite = top[:, 0] == np.inf
+    if infinite.any():
+        z[logits == np.inf] = 0
+    e = np.exp(z)
+    # The largest entry contributes 1 (0 in a row of -inf, which makes rest -1).
+    e[rows, largest] -= 1
+    rest = e.sum(axis=1, keepdims=True)
+    e[rows, largest] += 1
+    return Shifted(top, z, e, rest)
+
+
+def logsumexp(z: np.ndarray, out: np.ndarray) -> None:
+    """out = log(sum(exp(z))) of each row."""
+    with np.errstate(all="ignore"):
+        shifted = shift(z)
+        np.add(shifted.top[:, 0], shifted.log_total[:, 0], out=out)
+
+
+def softmax(z: np.ndarray, out: np.ndarray) -> None:
+    """out = exp(z) / sum(exp(z)) of each row."""
+    with np.errstate(all="ignore"):
+        shifted = shift(z)
+        np.divide(shifted.e, 1 + shifted.rest, out=out)
+
+
+def log_softmax(z: np.ndarray, out: np.ndarray) -> None:
+    """out = z - log(sum(exp(z))) of each row."""
+    with np.errstate(all="ignore"):
+        shifted = shift(z)
+        np.subtract(shifted.z, shifted.log_total, out=out)
+
+
+def softmax_backward(p: np.ndarray, dp: np.ndarray, out: np.ndarray) -> None:
+    """out = p (dp - sum(dp p)): the gradient of the logits, given p = softmax(z)."""
+    with np.errstate(all="ignore"):
+        inner = np.sum(dp * p, axis=1, keepdims=True)
+        np.multiply(p, dp - inner, out=out)
+
+
+def log_softmax_backward(logp: np.ndarray, dlogp: np.ndarray, out: np.ndarray) -> None:
+    """out = dlogp - exp(logp) sum(dlogp): the gradient of the logits, given log_softmax(z)."""
+    with np.errstate(all="ignore"):
+        total = np.sum(dlogp, axis=1, keepdims=True)
+        np.subtract(dlogp, np.exp(logp) * total, out=out)
