@@ -1,0 +1,79 @@
+"""The compiled core of fastnn for one instruction set and one dtype.
+
+One source, compiled once per instruction set and dtype: `real` is float or double,
+`vec` a vector of it at the native length (simd.h).  The parts, in order:
+
+    kernels*.pxi       stateless operations on arrays, behind fastnn.functional
+    gemm.pxi           matrix products and the dense layer's fused epilogue
+    structures.pxi     what a Program becomes: plain C structures
+    operations.pxi     forward and backward of each kind of operation
+    heads.pxi          losses of a batch and their gradients
+    phases.pxi         the two phases of a training step
+    teams.pxi          what each thread does: training, gradients, prediction in blocks
+    lowering.pxi       reads a Program into those structures
+    engine.pxi         the Engine class
+"""
+
+from cython.parallel cimport parallel, threadid
+from libc.math cimport isfinite, sqrt
+from libc.stdint cimport int64_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from fastnn._compiled.activations cimport (
+    apply_both, apply_derivative, apply_value, derivative_from_output, from_output
+)
+from fastnn._compiled.losses cimport (
+    cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
+)
+from fastnn._compiled.random cimport drop_row, dropout_threshold
+from fastnn._compiled.rows cimport (
+    log_softmax_backward_row, log_softmax_row, logsumexp_row, softmax_backward_row, softmax_row
+)
+from fastnn._compiled.simd cimport (
+    VL, abs_, fma_, less, load, real, select, splat, store, vec
+)
+from fastnn._compiled.updates cimport (
+    Optimizer, Update, apply_update, scale_row, set_step, sum_of_squares
+)
+
+ctypedef Py_ssize_t sz
+
+cdef extern from *:
+    """
+    #ifdef FASTNN_ASSERT
+    #define DEBUG_BUILD 1
+    #else
+    #define DEBUG_BUILD 0
+    #endif
+    """
+    const int DEBUG_BUILD
+
+DEBUG = bool(DEBUG_BUILD)
+VECTOR_LENGTH = VL
+
+
+cdef void activate(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:
+    """out = f(z); one copy of the code for all callers."""
+    apply_value(code, alpha, n, z, out)
+
+
+cdef void activate_derivative(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:
+    """out = f'(z)."""
+    apply_derivative(code, alpha, n, z, out)
+
+
+cdef void activate_both(int code, real alpha, sz n, const real* z, real* out,
+                        real* slope) noexcept nogil:
+    """out = f(z) and slope = f'(z); `out` may be z itself."""
+    apply_both(code, alpha, n, z, out, slope)
+
+
+include "gemm.pxi"
+include "kernels.pxi"
+include "structures.pxi"
+include "operations.pxi"
+include "heads.pxi"
+include "phases.pxi"
+include "teams.pxi"
+include "lowering.pxi"
+include "engine.pxi"

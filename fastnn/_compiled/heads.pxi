@@ -1,0 +1,121 @@
+# Losses of a batch: each head's normaliser, its rows' losses and their gradients.
+
+
+cdef double label_loss(const HeadSpec* head, sz width, const real* z, sz label, real factor,
+                       real* gradient) noexcept nogil:
+    return cross_entropy_label_row(width, z, label, head.parameter, factor, gradient,
+                                   head.accumulate)
+
+
+cdef double row_loss(const HeadSpec* head, sz width, const real* z, const real* y, real factor,
+                     real* gradient) noexcept nogil:
+    if head.loss == 0:
+        return cross_entropy_target_row(width, z, y, head.class_weights, head.parameter, factor,
+                                        gradient, head.accumulate)
+    return elementwise_loss_row(head.loss, head.parameter, head.class_weights, head.ignores,
+                                head.ignore_value, width, z, y, factor, gradient, head.accumulate)
+
+
+cdef double target_weight(const HeadSpec* head, sz width, const real* y) noexcept nogil:
+    return target_weight_row(head.class_weights, head.ignores, head.ignore_value, width, y)
+
+
+cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* batch,
+                       sz width) noexcept nogil:
+    """What the sum of weighted losses is divided by: 1 for sums, the weights' sum for means."""
+    cdef double total = 0
+    cdef sz r
+    if head.reduction == SUM:
+        return 1
+    if head.reduction == HALF_SUM:
+        return 2
+    if target.weights == NULL and head.class_weights == NULL and not head.ignores:
+        return <double>batch.n_rows * (width if target.labels == NULL and head.loss != 0 else 1)
+    for r in range(batch.n_rows):
+        total += row_weight(head, target, sample(batch, r), width)
+    return total
+
+
+cdef void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
+    """The normaliser of every head: the same on every thread, each computes its own."""
+    cdef int h
+    for h in range(plan.n_heads):
+        batch.norms[h] = normaliser(&plan.heads[h], &batch.targets[h], batch,
+                                    plan.work.values[plan.heads[h].output].width)
+
+
+cdef double row_weight(const HeadSpec* head, const Target* target, sz s, sz width) noexcept nogil:
+    """The weight of sample s in the normaliser, all its outputs together."""
+    cdef double weight = target.weights[s] if target.weights != NULL else 1
+    cdef int64_t label
+    if target.labels != NULL:
+        label = target.labels[s]
+        if head.ignores and label == head.ignore_index:
+            return 0
+        return weight * head.class_weights[label] if head.class_weights != NULL else weight
+    if head.loss == 0:
+        return weight
+    return weight * target_weight(head, width, target.rows + s * width)
+
+
+cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch, double* row_losses,
+                    sz row_stride, sz first, sz last, sz to) noexcept nogil:
+    """Each head's loss of samples first to last (rows `to` on) and, in training, its gradient.
+
+    row_losses[head * row_stride + r] receives the share of sample r in the head's loss.
+    """
+    cdef HeadSpec* head
+    cdef Target* target
+    cdef sz width, r, s
+    cdef double norm, weight, share
+    cdef real* gradient
+    cdef int h
+    for h in range(plan.n_heads):
+        head = &plan.heads[h]
+        target = &batch.targets[h]
+        width = work.values[head.output].width
+        norm = batch.norms[h]
+        for r in range(first, last):
+            s = sample(batch, r)
+            weight = target.weights[s] if target.weights != NULL else 1
+            share = weight / norm if norm != 0 else 0
+            gradient = row_of(&work.gradients[head.output], to + r - first) \
+                if work.gradients != NULL else NULL
+            row_losses[h * row_stride + r] = head_row(
+                head, target, width, s, share, row_of(&work.values[head.output], to + r - first),
+                gradient)
+
+
+cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s, double share,
+                     const real* z, real* gradient) noexcept nogil:
+    """`share` times the loss of sample s; `gradient` (where given) also times the head's weight."""
+    cdef int64_t label
+    cdef double loss
+    cdef real factor = <real>(share * head.weight)
+    if target.labels != NULL:
+        label = target.labels[s]
+        if head.ignores and label == head.ignore_index:
+            if gradient != NULL and not head.accumulate:
+                memset(gradient, 0, width * sizeof(real))
+            return 0
+        if head.class_weights != NULL:
+            share *= head.class_weights[label]
+            factor = <real>(share * head.weight)
+        loss = label_loss(head, width, z, label, factor, gradient)
+    else:
+        loss = row_loss(head, width, z, target.rows + s * width, factor, gradient)
+    return share * loss if share != 0 else 0
+
+
+cdef double batch_cost(const Plan* plan, const double* row_losses, sz row_stride,
+                       sz n_rows) noexcept nogil:
+    """The heads' losses, weighted and summed in the order of the rows."""
+    cdef double cost = 0, loss
+    cdef sz r
+    cdef int h
+    for h in range(plan.n_heads):
+        loss = 0
+        for r in range(n_rows):
+            loss += row_losses[h * row_stride + r]
+        cost += plan.heads[h].weight * loss
+    return cost

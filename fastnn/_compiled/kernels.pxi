@@ -1,0 +1,178 @@
+# The stateless operations behind fastnn.functional; fastnn.reference.kernels specifies them.
+#
+# Arguments arrive checked: C-contiguous arrays of this build's dtype, at least one row, no
+# overlap, except that `out` may be the first input itself.  Losses, updates and dense layers
+# have files of their own.
+
+from libc.stdint cimport int64_t, uint32_t
+
+from fastnn._compiled.random cimport drop_row, dropout_threshold
+from fastnn._compiled.rows cimport (
+    log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
+    softmax_row, take,
+)
+from fastnn._compiled.simd cimport VL, any, equal, load, not_, real, splat, vec
+from fastnn._compiled.vmath cimport vexp, vexpm1, vlog, vlog1p
+
+from fastnn import program as _program
+
+include "kernels_losses.pxi"
+include "kernels_updates.pxi"
+include "kernels_dense.pxi"
+
+cdef dict _activation_codes = {name: code for code, name in enumerate(_program.ACTIVATIONS)}
+
+
+cdef int activation_code(name) except -1:
+    """The code of an activation in `activate`."""
+    if name not in _activation_codes:
+        raise ValueError(f"unknown activation {name!r}; known are {', '.join(_activation_codes)}")
+    return _activation_codes[name]
+
+
+# --------------------------------------------------------------------- elementwise
+
+
+def activation(name, const real[::1] z, double alpha, real[::1] out):
+    """out = f(z); `alpha` is leaky_relu's slope, swish's beta, elu's alpha."""
+    cdef int code = activation_code(name)
+    with nogil:
+        activate(code, <real>alpha, z.shape[0], &z[0], &out[0])
+
+
+def activation_derivative(name, const real[::1] z, double alpha, real[::1] out):
+    """out = f'(z)."""
+    cdef int code = activation_code(name)
+    with nogil:
+        activate_derivative(code, <real>alpha, z.shape[0], &z[0], &out[0])
+
+
+cdef enum Elementary:
+    EXP
+    EXPM1
+    LOG
+    LOG1P
+
+
+cdef inline vec elementary(Elementary function, vec x) noexcept nogil:
+    if function == EXP:
+        return vexp(x)
+    if function == EXPM1:
+        return vexpm1(x)
+    return vlog(x) if function == LOG else vlog1p(x)
+
+
+cdef inline void apply_elementary(Elementary function, Py_ssize_t n, const real* x,
+                                  real* out) noexcept nogil:
+    """out = function(x) for a constant function."""
+    cdef Py_ssize_t j = 0
+    while j + VL <= n:
+        put(out + j, VL, elementary(function, load(x + j)), False)
+        j += VL
+    if j < n:
+        put(out + j, n - j, elementary(function, take(x + j, n - j, 0)), False)
+
+
+def exp(const real[::1] x, real[::1] out):
+    """out = exp(x)."""
+    with nogil:
+        apply_elementary(EXP, x.shape[0], &x[0], &out[0])
+
+
+def expm1(const real[::1] x, real[::1] out):
+    """out = exp(x) - 1."""
+    with nogil:
+        apply_elementary(EXPM1, x.shape[0], &x[0], &out[0])
+
+
+def log(const real[::1] x, real[::1] out):
+    """out = log(x)."""
+    with nogil:
+        apply_elementary(LOG, x.shape[0], &x[0], &out[0])
+
+
+def log1p(const real[::1] x, real[::1] out):
+    """out = log(1 + x)."""
+    with nogil:
+        apply_elementary(LOG1P, x.shape[0], &x[0], &out[0])
+
+
+def all_finite(const real[::1] x):
+    """Whether no element is infinite or nan."""
+    cdef bint finite = True
+    with nogil:
+        finite = finite_row(x.shape[0], &x[0])
+    return finite
+
+
+cdef bint finite_row(Py_ssize_t n, const real* x) noexcept nogil:
+    """x - x is 0 for finite numbers and nan for the rest, which then stays in the sum."""
+    cdef Py_ssize_t j = 0, stop
+    cdef vec total = splat(0)
+    while j < n:
+        stop = min(j + 4096, n)
+        while j + VL <= stop:
+            total = total + (load(x + j) - load(x + j))
+            j += VL
+        if j < stop:
+            total = total + (take(x + j, stop - j, 0) - take(x + j, stop - j, 0))
+            j = stop
+        if any(not_(equal(total, splat(0)))):
+            return False
+    return True
+
+
+# ---------------------------------------------------------------------------- rows
+
+
+def logsumexp(const real[:, ::1] z, real[::1] out):
+    """out[i] = log(sum(exp(z[i])))."""
+    cdef Py_ssize_t i, K = z.shape[1]
+    with nogil:
+        for i in range(z.shape[0]):
+            out[i] = logsumexp_row(K, &z[i, 0])
+
+
+def softmax(const real[:, ::1] z, real[:, ::1] out):
+    """out[i] = exp(z[i]) / sum(exp(z[i]))."""
+    cdef Py_ssize_t i, K = z.shape[1]
+    with nogil:
+        for i in range(z.shape[0]):
+            softmax_row(K, &z[i, 0], &out[i, 0])
+
+
+def log_softmax(const real[:, ::1] z, real[:, ::1] out):
+    """out[i] = z[i] - log(sum(exp(z[i])))."""
+    cdef Py_ssize_t i, K = z.shape[1]
+    with nogil:
+        for i in range(z.shape[0]):
+            log_softmax_row(K, &z[i, 0], &out[i, 0])
+
+
+def softmax_backward(const real[:, ::1] p, const real[:, ::1] dp, real[:, ::1] out):
+    """out[i] = p[i] (dp[i] - sum(dp[i] p[i])), for p the output of softmax."""
+    cdef Py_ssize_t i, K = p.shape[1]
+    with nogil:
+        for i in range(p.shape[0]):
+            softmax_backward_row(K, &p[i, 0], &dp[i, 0], &out[i, 0], False)
+
+
+def log_softmax_backward(const real[:, ::1] logp, const real[:, ::1] dlogp, real[:, ::1] out):
+    """out[i] = dlogp[i] - exp(logp[i]) sum(dlogp[i]), for logp the output of log_softmax."""
+    cdef Py_ssize_t i, K = logp.shape[1]
+    with nogil:
+        for i in range(logp.shape[0]):
+            log_softmax_backward_row(K, &logp[i, 0], &dlogp[i, 0], &out[i, 0], False)
+
+
+def dropout(const real[:, ::1] x, double rate, uint32_t key, uint32_t step, real[:, ::1] out):
+    """out = x / (1 - rate) where an element is kept, else 0; the same call is its derivative.
+
+    Which elements are kept follows from key, step and position alone (random.pxd).
+    """
+    cdef Py_ssize_t i, K = x.shape[1]
+    cdef uint32_t threshold = dropout_threshold(rate)
+    cdef real kept_scale = <real>(1 / (1 - rate))
+    with nogil:
+        for i in range(x.shape[0]):
+            drop_row(K, <uint32_t>i, key, step, threshold, kept_scale, &x[i, 0], &out[i, 0])

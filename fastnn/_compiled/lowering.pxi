@@ -1,0 +1,305 @@
+# Lowering: a Program becomes a Plan of C structures, once, when an engine is made.
+
+import numpy as _np
+
+from fastnn import program as _program
+
+# A Python number becomes a `real` by way of `<double>`: Cython takes `real` for a float.
+
+
+def backward_flow(program, seeds, trainable, inputs_wanted):
+    """Which operations take part in a backward pass, and which gradients they add to.
+
+    Returns, per operation, None or a list of (wanted, accumulate) per input.
+    """
+    needs = [False] * len(program.buffers)
+    for i in program.inputs:
+        needs[i] = inputs_wanted
+    for operation in program.operations:
+        needs[operation.output] = True in (
+            [needs[i] for i in operation.inputs] + [trainable[i] for i in operation.parameters]
+        )
+    written = [False] * len(program.buffers)
+    for i in seeds:
+        written[i] = True
+    flow = []
+    for operation in reversed(program.operations):
+        if not (written[operation.output] and needs[operation.output]):
+            flow.append(None)
+            continue
+        parts = []
+        for i in operation.inputs:
+            parts.append((needs[i], written[i]))
+            written[i] = written[i] or needs[i]
+        flow.append(parts)
+    flow.reverse()
+    return flow
+
+
+def fused_activations(program):
+    """Indices of the activations that the dense operation before them computes as well.
+
+    The pre-activation must be used by nothing else.
+    """
+    uses = {}
+    for index, operation in enumerate(program.operations):
+        for i in operation.inputs:
+            uses.setdefault(i, []).append(index)
+    elsewhere = set(program.outputs) | {head.output for head in program.heads}
+    fused = {}
+    for index, operation in enumerate(program.operations):
+        if operation.kind == "dense" and operation.output not in elsewhere:
+            users = uses.get(operation.output, [])
+            if len(users) == 1 and program.operations[users[0]].kind == "activation":
+                fused[index] = users[0]
+    return fused
+
+
+cdef class Lowered:
+    """A Program as a Plan of C structures, with the memory they point into."""
+
+    cdef readonly object program
+    cdef readonly object storage
+    cdef readonly object gradients
+    cdef Plan plan
+    cdef list memory          # arrays that C pointers of the plan point into
+    cdef list value_arrays    # the training workspace, one array per buffer
+    cdef list gradient_arrays
+    cdef list slope_arrays
+    cdef double work_per_row  # multiply-adds of a forward pass
+
+    def __init__(self, program, storage):
+        self.program = program
+        self.storage = storage
+        self.gradients = _program.aligned_zeros(program.storage_size, program.dtype)
+        self.memory = [storage, self.gradients]
+        cdef real[::1] parameters = storage
+        cdef real[::1] gradients = self.gradients
+        if parameters.shape[0] != program.storage_size:
+            raise ValueError(f"storage has {storage.size} elements, expected {program.storage_size}")
+        self.plan.storage = &parameters[0] if storage.size else NULL
+        self.plan.gradients = &gradients[0] if storage.size else NULL
+        self.plan.l2 = program.l2
+        self._read_parameters()
+        self._read_operations()
+        self._read_heads()
+        self._read_flow(FROM_LOSSES, [head.output for head in program.heads], False)
+        self._read_flow(FROM_OUTPUTS, program.outputs, True)
+        self._allocate_transposed()
+        self._make_tasks()
+        self.set_capacity(1)
+
+    # -------------------------------------------------------------- reading
+
+    cdef void* take(self, size_t size) except NULL:
+        """Zeroed memory that lives as long as the engine."""
+        cdef unsigned char[::1] block = _program.aligned_zeros(max(size, 1), _np.uint8)
+        self.memory.append(block)
+        return &block[0]
+
+    cdef int* indices(self, values) except NULL:
+        cdef int* block = <int*>self.take(len(values) * sizeof(int))
+        for i, value in enumerate(values):
+            block[i] = value
+        return block
+
+    def _read_parameters(self):
+        cdef Param* parameter
+        specs = self.program.parameters
+        self.plan.n_parameters = len(specs)
+        self.plan.parameters = <Param*>self.take(len(specs) * sizeof(Param))
+        for i, spec in enumerate(specs):
+            parameter = &self.plan.parameters[i]
+            parameter.offset = spec.offset
+            parameter.rows = spec.shape[0] if len(spec.shape) == 2 else 1
+            parameter.width = spec.shape[len(spec.shape) - 1]
+            parameter.columns = up(parameter.width)
+            parameter.ld = spec.stride
+            parameter.trainable = spec.trainable
+            parameter.penalized = spec.penalized
+            parameter.is_matrix = len(spec.shape) == 2
+
+    def _read_operations(self):
+        cdef Op* op
+        program = self.program
+        operations = program.operations
+        fused = fused_activations(program)
+        self.plan.n_buffers = len(program.buffers)
+        self.plan.n_inputs = len(program.inputs)
+        self.plan.inputs = self.indices(program.inputs)
+        self.plan.n_outputs = len(program.outputs)
+        self.plan.outputs = self.indices(program.outputs)
+        self.plan.n_ops = len(operations)
+        self.plan.ops = <Op*>self.take(len(operations) * sizeof(Op))
+        for i, operation in enumerate(operations):
+            op = &self.plan.ops[i]
+            op.kind = _program.KINDS.index(operation.kind)
+            op.n_inputs = len(operation.inputs)
+            op.inputs = self.indices(operation.inputs)
+            op.output = operation.output
+            op.weight = operation.parameters[0] if operation.parameters else -1
+            op.bias = operation.parameters[1] if len(operation.parameters) > 1 else -1
+            op.fused_output = -1
+            op.scale = 1 / <double>len(operation.inputs)
+            self._read_attributes(op, operation)
+            if op.kind == DENSE:
+                parameter = program.parameters[op.weight]
+                self.work_per_row += parameter.size
+        for dense, activation in fused.items():
+            op = &self.plan.ops[dense]
+            op.fused_output = operations[activation].output
+            self._read_attributes(op, operations[activation])
+            self.plan.ops[activation].is_fused = True
+
+    cdef int _read_attributes(self, Op* op, operation) except -1:
+        attributes = operation.attributes
+        if operation.kind == "activation":
+            op.code = _program.ACTIVATIONS.index(attributes["function"])
+            op.alpha = <double>attributes.get("alpha", 1.0)
+            op.from_output = from_output(op.code)
+        elif operation.kind == "dropout":
+            op.key = attributes["key"]
+            op.threshold = dropout_threshold(attributes["rate"])
+            op.scale = 1 / (1 - <double>attributes["rate"])
+        return 0
+
+    def _read_heads(self):
+        cdef HeadSpec* head
+        cdef real[::1] class_weights
+        specs = self.program.heads
+        self.plan.n_heads = len(specs)
+        self.plan.heads = <HeadSpec*>self.take(len(specs) * sizeof(HeadSpec))
+        seen = set()
+        for i, spec in enumerate(specs):
+            head = &self.plan.heads[i]
+            options = spec.attributes
+            head.output = spec.output
+            head.loss = _program.LOSSES.index(spec.loss)
+            head.reduction = ("mean", "sum", "half_sum").index(options.get("reduction", "mean"))
+            head.weight = <double>spec.weight
+            head.parameter = <double>spec.parameter
+            if options.get("class_weights") is not None:
+                class_weights = _np.array(options["class_weights"], self.program.dtype)
+                needed = 2 if head.loss != 0 else self.program.buffers[spec.output].width
+                if class_weights.shape[0] != needed:
+                    raise ValueError(f"class_weights has {class_weights.shape[0]} entries, "
+                                     f"expected {needed}")
+                self.memory.append(class_weights)
+                head.class_weights = &class_weights[0]
+            ignored = options.get("ignore_index" if head.loss == 0 else "ignore_value")
+            if ignored is not None:
+                head.ignores = True
+                if head.loss == 0:
+                    head.ignore_index = ignored
+                else:
+                    head.ignore_value = <double>ignored
+            head.accumulate = spec.output in seen
+            seen.add(spec.output)
+
+    def _read_flow(self, Seeds seeds, starts, inputs_wanted):
+        cdef Flow* flow
+        cdef Param* parameter
+        cdef int kind = <int>seeds
+        program = self.program
+        flows = backward_flow(
+            program, starts, [p.trainable for p in program.parameters], inputs_wanted
+        )
+        uses = [[] for _ in program.parameters]
+        for i, (operation, parts) in enumerate(zip(program.operations, flows)):
+            flow = &self.plan.ops[i].flow[kind]
+            flow.active = parts is not None
+            flow.wanted = <bint*>self.take(len(operation.inputs) * sizeof(bint))
+            flow.accumulate = <bint*>self.take(len(operation.inputs) * sizeof(bint))
+            for j, (wanted, accumulate) in enumerate(parts or ()):
+                flow.wanted[j] = wanted
+                flow.accumulate[j] = accumulate
+            if parts is not None:
+                for p in operation.parameters:
+                    uses[p].append((operation.inputs[0], operation.output))
+        for i, pairs in enumerate(uses):
+            parameter = &self.plan.parameters[i]
+            parameter.n_contributions[kind] = len(pairs)
+            parameter.contributions[kind] = <Contribution*>self.take(
+                len(pairs) * sizeof(Contribution))
+            for j, (x, dz) in enumerate(pairs):
+                parameter.contributions[kind][j].x = x
+                parameter.contributions[kind][j].dz = dz
+
+    def _allocate_transposed(self):
+        """W' for each weight whose operation passes a gradient to its input."""
+        cdef Param* parameter
+        cdef Op* op
+        for i in range(self.plan.n_ops):
+            op = &self.plan.ops[i]
+            if op.kind == DENSE and (op.flow[0].wanted[0] or op.flow[1].wanted[0]):
+                parameter = &self.plan.parameters[op.weight]
+                if parameter.transposed == NULL:
+                    parameter.ld_transposed = _program.padded(parameter.rows)
+                    parameter.transposed = <real*>self.take(
+                        parameter.columns * parameter.ld_transposed * sizeof(real))
+
+    def _make_tasks(self):
+        cdef Param* parameter
+        cdef Task* task
+        cdef sz i
+        tasks = []
+        for p in range(self.plan.n_parameters):
+            parameter = &self.plan.parameters[p]
+            if parameter.trainable:
+                width = TILE_COLUMNS if parameter.is_matrix else VECTOR_COLUMNS
+                for n in range(0, parameter.columns, width):
+                    for k in range(0, parameter.rows, TILE_ROWS):
+                        tasks.append((p, k, min(TILE_ROWS, parameter.rows - k),
+                                      n, min(width, parameter.columns - n)))
+        self.plan.n_tasks = len(tasks)
+        self.plan.tasks = <Task*>self.take(len(tasks) * sizeof(Task))
+        self.plan.task_ends = <double*>self.take(len(tasks) * sizeof(double))
+        self.plan.squares = <double*>self.take(len(tasks) * sizeof(double))
+        self.plan.penalties = <double*>self.take(len(tasks) * sizeof(double))
+        for i in range(self.plan.n_tasks):
+            task = &self.plan.tasks[i]
+            task.parameter, task.k, task.n_rows, task.n, task.n_columns = tasks[i]
+            self.plan.task_ends[i] = task.n_rows * task.n_columns
+            if i > 0:
+                self.plan.task_ends[i] += self.plan.task_ends[i - 1]
+
+    # ------------------------------------------------------------ workspaces
+
+    cdef int point(self, Matrix* matrix, sz n_rows, sz width, list arrays) except -1:
+        """Give a matrix n_rows rows of zeroed memory, owned by an array of its own."""
+        cdef real[:, ::1] rows
+        matrix.width = width
+        matrix.columns = up(width)
+        matrix.ld = _program.padded(width)
+        array = _program.aligned_zeros(n_rows * matrix.ld, self.program.dtype)
+        rows = array = array.reshape(n_rows, matrix.ld)
+        matrix.data = &rows[0, 0]
+        arrays.append(array)
+        return 0
+
+    cdef int set_capacity(self, sz n_rows) except -1:
+        """Make room for n_rows rows in training; what was there is gone when it grows."""
+        cdef Workspace* work = &self.plan.work
+        cdef Op* op
+        cdef int i
+        if n_rows <= work.capacity:
+            return 0
+        if work.values == NULL:
+            work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
+            work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
+            work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
+        self.value_arrays, self.gradient_arrays, self.slope_arrays = [], [], []
+        for i, buffer in enumerate(self.program.buffers):
+            self.point(&work.values[i], n_rows, buffer.width, self.value_arrays)
+            self.point(&work.gradients[i], n_rows, buffer.width, self.gradient_arrays)
+        for i in range(self.plan.n_ops):
+            op = &self.plan.ops[i]
+            if op.kind == ACTIVATION and not op.from_output:
+                if op.is_fused:
+                    # The slope waits where dZ = dA * slope will replace it.
+                    work.slopes[i] = work.gradients[op.inputs[0]]
+                else:
+                    self.point(&work.slopes[i], n_rows, work.values[op.output].width,
+                               self.slope_arrays)
+        work.capacity = n_rows
+        return 0

@@ -1,0 +1,295 @@
+# Forward and backward of every kind of operation, on rows [first, last) of a workspace.
+#
+# Rows of buffers are padded to whole vectors.  Values in the padding mean nothing; gradients in
+# the padding are zero, because W' is zero there and losses never write there.
+
+
+cdef void forward_rows(const Plan* plan, const Workspace* work, sz first, sz last) noexcept nogil:
+    """Every operation in order, for some rows."""
+    cdef int i
+    for i in range(plan.n_ops):
+        if not plan.ops[i].is_fused:
+            forward_op(plan, &plan.ops[i], i, work, first, last)
+
+
+cdef void backward_rows(const Plan* plan, Seeds seeds, const Workspace* work,
+                        sz first, sz last) noexcept nogil:
+    """The derivative of every operation in reverse order, for some rows."""
+    cdef int i
+    for i in range(plan.n_ops - 1, -1, -1):
+        if plan.ops[i].flow[<int>seeds].active:
+            backward_op(plan, &plan.ops[i], i, &plan.ops[i].flow[<int>seeds], work, first, last)
+
+
+cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace* work,
+                     sz first, sz last) noexcept nogil:
+    cdef Matrix* x = &work.values[op.inputs[0]]
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    if op.kind == DENSE:
+        forward_dense(plan, op, work, first, last)
+    elif op.kind == ACTIVATION:
+        for r in range(first, last):
+            if work.slopes != NULL and work.slopes[index].data != NULL:
+                activate_both(op.code, op.alpha, y.columns, row_of(x, r), row_of(y, r),
+                              row_of(&work.slopes[index], r))
+            else:
+                activate(op.code, op.alpha, y.columns, row_of(x, r), row_of(y, r))
+    elif op.kind == SOFTMAX:
+        for r in range(first, last):
+            softmax_row(y.width, row_of(x, r), row_of(y, r))
+    elif op.kind == LOG_SOFTMAX:
+        for r in range(first, last):
+            log_softmax_row(y.width, row_of(x, r), row_of(y, r))
+    elif op.kind == DROPOUT:
+        for r in range(first, last):
+            if plan.training:
+                drop_row(y.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
+                         row_of(x, r), row_of(y, r))
+            else:
+                memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
+    elif op.kind == CONCATENATE:
+        forward_concatenate(op, work, first, last)
+    else:
+        for r in range(first, last):
+            forward_merge_row(op, work, r)
+
+
+cdef void forward_dense(const Plan* plan, const Op* op, const Workspace* work,
+                        sz first, sz last) noexcept nogil:
+    """Z = X W + b, and A = f(Z) where an activation was fused in."""
+    cdef const Param* weight = &plan.parameters[op.weight]
+    cdef const real* bias = NULL
+    cdef Matrix* x = &work.values[op.inputs[0]]
+    cdef Matrix* z = &work.values[op.output]
+    cdef Matrix* y = z
+    cdef Matrix* slope = NULL
+    cdef real* kept = NULL
+    if op.bias >= 0:
+        bias = plan.storage + plan.parameters[op.bias].offset
+    if op.fused_output >= 0:
+        y = &work.values[op.fused_output]
+        if plan.keep and work.gradients != NULL:
+            kept = row_of(z, first)
+        if work.gradients != NULL and not op.from_output:
+            slope = &work.gradients[op.output]
+    dense_block(last - first, weight.columns, weight.rows, row_of(x, first), x.ld,
+                plan.storage + weight.offset, weight.ld, bias,
+                op.code if op.fused_output >= 0 else IDENTITY, op.alpha, kept, z.ld,
+                row_of(slope, first) if slope != NULL else NULL, z.ld,
+                row_of(y, first), y.ld)
+
+
+cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flow,
+                      const Workspace* work, sz first, sz last) noexcept nogil:
+    cdef Matrix* dy = &work.gradients[op.output]
+    cdef Matrix* y = &work.values[op.output]
+    cdef Matrix* dx = &work.gradients[op.inputs[0]]
+    cdef const Param* weight
+    cdef sz r
+    if op.kind == CONCATENATE:
+        backward_concatenate(op, flow, work, first, last)
+        return
+    if op.kind > DROPOUT:
+        for r in range(first, last):
+            backward_merge_row(op, flow, work, r)
+        return
+    if not flow.wanted[0]:
+        return
+    if op.kind == DENSE:
+        weight = &plan.parameters[op.weight]
+        gemm(last - first, up(weight.rows), weight.width, row_of(dy, first), dy.ld, 1,
+             weight.transposed, weight.ld_transposed,
+             row_of(dx, first) if flow.accumulate[0] else NULL, dx.ld, row_of(dx, first), dx.ld)
+        return
+    for r in range(first, last):
+        if op.kind == ACTIVATION:
+            backward_activation_row(op, index, flow.accumulate[0], work, r)
+        elif op.kind == SOFTMAX:
+            softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
+                                 flow.accumulate[0])
+        elif op.kind == LOG_SOFTMAX:
+            log_softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
+                                     flow.accumulate[0])
+        else:
+            backward_dropout_row(plan, op, flow.accumulate[0], work, r)
+
+
+cdef void backward_activation_row(const Op* op, int index, bint accumulate, const Workspace* work,
+                                  sz r) noexcept nogil:
+    """dZ = dA f'(Z), with f' stored by the forward pass or taken from A."""
+    cdef Matrix* y = &work.values[op.output]
+    cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
+    cdef const real* dy = row_of(&work.gradients[op.output], r)
+    if op.from_output:
+        backward_from_output(op.code, op.alpha, y.columns, row_of(y, r), dy, dx, accumulate)
+    else:
+        multiply_into(y.columns, dy, row_of(&work.slopes[index], r), dx, accumulate)
+
+
+cdef void backward_from_output(int code, real alpha, sz n, const real* a, const real* dy,
+                               real* dx, bint accumulate) noexcept nogil:
+    """dx (+)= dy f'(z), f' from a = f(z); the code is settled outside the loop."""
+    if code == 0: scale_by_slope(0, alpha, n, a, dy, dx, accumulate)
+    elif code == 1: scale_by_slope(1, alpha, n, a, dy, dx, accumulate)
+    elif code == 2: scale_by_slope(2, alpha, n, a, dy, dx, accumulate)
+    elif code == 3: scale_by_slope(3, alpha, n, a, dy, dx, accumulate)
+    elif code == 4: scale_by_slope(4, alpha, n, a, dy, dx, accumulate)
+    elif code == 5: scale_by_slope(5, alpha, n, a, dy, dx, accumulate)
+    elif code == 8: scale_by_slope(8, alpha, n, a, dy, dx, accumulate)
+    elif code == 9: scale_by_slope(9, alpha, n, a, dy, dx, accumulate)
+
+
+cdef inline void scale_by_slope(int code, real alpha, sz n, const real* a, const real* dy,
+                                real* dx, bint accumulate) noexcept nogil:
+    cdef sz j = 0
+    cdef vec g
+    while j < n:
+        g = load(dy + j) * derivative_from_output(code, splat(alpha), load(a + j))
+        store(dx + j, load(dx + j) + g if accumulate else g)
+        j += VL
+
+
+cdef void multiply_into(sz n, const real* a, const real* b, real* out,
+                        bint accumulate) noexcept nogil:
+    """out (+)= a b."""
+    cdef sz j = 0
+    cdef vec g
+    while j < n:
+        g = load(a + j) * load(b + j)
+        store(out + j, load(out + j) + g if accumulate else g)
+        j += VL
+
+
+cdef void scale_into(sz n, const real* a, real factor, real* out, bint accumulate) noexcept nogil:
+    """out (+)= factor a."""
+    cdef sz j = 0
+    cdef vec g
+    while j < n:
+        g = load(a + j) * splat(factor)
+        store(out + j, load(out + j) + g if accumulate else g)
+        j += VL
+
+
+cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
+                               const Workspace* work, sz r) noexcept nogil:
+    """The gradient passes the same mask, drawn again."""
+    cdef Matrix* dy = &work.gradients[op.output]
+    cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
+    if not plan.training:
+        scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)
+    elif accumulate:
+        # dy is used by nothing else any more: it can carry the masked gradient.
+        drop_row(dy.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
+                 row_of(dy, r), row_of(dy, r))
+        scale_into(dy.columns, row_of(dy, r), 1, dx, True)
+    else:
+        drop_row(dy.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
+                 row_of(dy, r), dx)
+
+
+cdef void forward_merge_row(const Op* op, const Workspace* work, sz r) noexcept nogil:
+    """Sum, difference, product, mean or absolute difference of the inputs' rows."""
+    cdef Matrix* y = &work.values[op.output]
+    cdef real* out = row_of(y, r)
+    cdef const real* x
+    cdef vec total
+    cdef sz j = 0
+    cdef int i
+    while j < y.columns:
+        total = load(row_of(&work.values[op.inputs[0]], r) + j)
+        for i in range(1, op.n_inputs):
+            x = row_of(&work.values[op.inputs[i]], r) + j
+            if op.kind == SUBTRACT:
+                total = total - load(x)
+            elif op.kind == MULTIPLY:
+                total = total * load(x)
+            elif op.kind == ABSOLUTE_DIFFERENCE:
+                total = abs_(total - load(x))
+            else:
+                total = total + load(x)
+        if op.kind == AVERAGE:
+            total = total * splat(op.scale)
+        store(out + j, total)
+        j += VL
+
+
+cdef void backward_merge_row(const Op* op, const Flow* flow, const Workspace* work, sz r) noexcept nogil:
+    cdef const real* dy = row_of(&work.gradients[op.output], r)
+    cdef sz columns = work.values[op.output].columns
+    cdef real* dx
+    cdef int i
+    for i in range(op.n_inputs):
+        if not flow.wanted[i]:
+            continue
+        dx = row_of(&work.gradients[op.inputs[i]], r)
+        if op.kind == MULTIPLY:
+            backward_product_row(op, i, work, r, dy, dx, flow.accumulate[i])
+        elif op.kind == ABSOLUTE_DIFFERENCE:
+            backward_distance_row(columns, row_of(&work.values[op.inputs[i]], r),
+                                  row_of(&work.values[op.inputs[1 - i]], r), dy, dx,
+                                  flow.accumulate[i])
+        else:
+            scale_into(columns, dy, -1 if op.kind == SUBTRACT and i == 1
+                       else op.scale if op.kind == AVERAGE else 1, dx, flow.accumulate[i])
+
+
+cdef void backward_product_row(const Op* op, int position, const Workspace* work, sz r, const real* dy,
+                               real* dx, bint accumulate) noexcept nogil:
+    """Each factor receives dy times the product of the others, in order."""
+    cdef sz columns = work.values[op.output].columns
+    cdef sz j = 0
+    cdef vec g
+    cdef int i
+    while j < columns:
+        g = load(dy + j)
+        for i in range(op.n_inputs):
+            if i != position:
+                g = g * load(row_of(&work.values[op.inputs[i]], r) + j)
+        store(dx + j, load(dx + j) + g if accumulate else g)
+        j += VL
+
+
+cdef void backward_distance_row(sz columns, const real* a, const real* b, const real* dy,
+                                real* dx, bint accumulate) noexcept nogil:
+    """d|a - b| / da = sign(a - b), 0 where they are equal."""
+    cdef sz j = 0
+    cdef vec difference, g
+    while j < columns:
+        difference = load(a + j) - load(b + j)
+        g = load(dy + j)
+        g = select(less(splat(0), difference), g,
+                   select(less(difference, splat(0)), splat(0) - g, splat(0) * g))
+        store(dx + j, load(dx + j) + g if accumulate else g)
+        j += VL
+
+
+cdef void forward_concatenate(const Op* op, const Workspace* work, sz first, sz last) noexcept nogil:
+    cdef Matrix* x
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz start = 0, r
+    cdef int i
+    for i in range(op.n_inputs):
+        x = &work.values[op.inputs[i]]
+        for r in range(first, last):
+            memcpy(row_of(y, r) + start, row_of(x, r), x.width * sizeof(real))
+        start += x.width
+
+
+cdef void backward_concatenate(const Op* op, const Flow* flow, const Workspace* work,
+                               sz first, sz last) noexcept nogil:
+    cdef Matrix* dx
+    cdef const real* dy
+    cdef sz start = 0, r, j
+    cdef int i
+    for i in range(op.n_inputs):
+        dx = &work.gradients[op.inputs[i]]
+        if flow.wanted[i]:
+            for r in range(first, last):
+                dy = row_of(&work.gradients[op.output], r) + start
+                if flow.accumulate[i]:
+                    for j in range(dx.width):
+                        row_of(dx, r)[j] += dy[j]
+                else:
+                    memcpy(row_of(dx, r), dy, dx.width * sizeof(real))
+        start += dx.width

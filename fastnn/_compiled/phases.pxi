@@ -1,0 +1,189 @@
+# A training step in two phases.
+#
+# Phase 1 is parallel over the rows of the batch: a thread takes its rows through every
+# operation forward, the losses, and every operation backward, with no barrier inside.
+# Phase 2 is parallel over parameters: tiles of dW, each a sum over the whole batch in one
+# order, followed by the update of the tile.  A barrier follows each phase.  Clipping by
+# norm needs the whole gradient, so it puts one more barrier between dW and the update.
+#
+# No sum is ever split between threads: results do not depend on how many there are.
+
+
+# ------------------------------------------------------------------ phase 1
+
+
+cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
+                    sz first, sz last, sz to) noexcept nogil:
+    """Copy samples first to last of the batch into the input buffers from row `to` on."""
+    cdef Matrix* x
+    cdef sz r
+    cdef int i
+    for i in range(plan.n_inputs):
+        x = &work.values[plan.inputs[i]]
+        for r in range(first, last):
+            memcpy(row_of(x, to + r - first), batch.inputs[i] + sample(batch, r) * x.width,
+                   x.width * sizeof(real))
+
+
+cdef sz rows_per_block(const Plan* plan) noexcept nogil:
+    """Rows that stream through all operations together: their buffers fit half of a 1 MiB L2."""
+    cdef sz bytes_per_row = 0
+    cdef sz rows
+    cdef int i
+    for i in range(plan.n_buffers):
+        bytes_per_row += 2 * plan.work.values[i].ld * sizeof(real)
+    rows = 524288 // bytes_per_row // MAX_ROWS * MAX_ROWS
+    return min(max(rows, 4 * MAX_ROWS), 512)
+
+
+cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz row_stride,
+                    int part, int parts) noexcept nogil:
+    """This thread's rows: gather, forward, loss, backward, block by block."""
+    cdef sz row = batch.n_rows * part // parts
+    cdef sz last = batch.n_rows * (part + 1) // parts
+    cdef sz block = rows_per_block(plan), stop
+    while row < last:
+        stop = min(row + block, last)
+        load_rows(plan, &plan.work, batch, row, stop, row)
+        forward_rows(plan, &plan.work, row, stop)
+        loss_rows(plan, &plan.work, batch, row_losses, row_stride, row, stop, row)
+        backward_rows(plan, FROM_LOSSES, &plan.work, row, stop)
+        row = stop
+
+
+# ------------------------------------------------------------------ phase 2
+
+
+cdef sz task_bound(const Plan* plan, int part, int parts) noexcept nogil:
+    """First task of thread `part`: tasks in order, shared out by cost."""
+    cdef double cost
+    cdef sz low = 0, high = plan.n_tasks, middle
+    if part == 0 or plan.n_tasks == 0:
+        return 0
+    if part == parts:
+        return plan.n_tasks
+    cost = plan.task_ends[plan.n_tasks - 1] * part / parts
+    while low < high:
+        middle = (low + high) // 2
+        if plan.task_ends[middle] <= cost:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows) noexcept nogil:
+    """The gradient of one tile of a parameter, over the whole batch, and the L2 penalty's."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef const Param* parameter = &plan.parameters[task.parameter]
+    cdef real* g = plan.gradients + parameter.offset + task.k * parameter.ld + task.n
+    cdef const real* p = plan.storage + parameter.offset + task.k * parameter.ld + task.n
+    cdef Contribution* use
+    cdef Matrix* x
+    cdef Matrix* dz
+    cdef sz i
+    cdef int c, n_uses = parameter.n_contributions[<int>seeds]
+    if n_uses == 0:
+        for i in range(task.n_rows):
+            memset(g + i * parameter.ld, 0, task.n_columns * sizeof(real))
+    for c in range(n_uses):
+        use = &parameter.contributions[<int>seeds][c]
+        dz = &plan.work.gradients[use.dz]
+        if parameter.is_matrix:
+            x = &plan.work.values[use.x]
+            gemm(task.n_rows, task.n_columns, n_rows, x.data + task.k, 1, x.ld, dz.data + task.n,
+                 dz.ld, g if c > 0 else NULL, parameter.ld, g, parameter.ld)
+        else:
+            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, c > 0, g)
+    plan.penalties[index] = 0
+    if plan.l2 != 0 and parameter.penalized:
+        for i in range(task.n_rows):
+            plan.penalties[index] += sum_of_squares(task.n_columns, p + i * parameter.ld)
+            add_scaled(task.n_columns, <real>plan.l2, p + i * parameter.ld, g + i * parameter.ld)
+    if plan.clip_norm > 0:
+        plan.squares[index] = 0
+        for i in range(task.n_rows):
+            plan.squares[index] += sum_of_squares(task.n_columns, g + i * parameter.ld)
+
+
+cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, bint accumulate,
+                      real* out) noexcept nogil:
+    """out (+)= the sum of the rows, row by row."""
+    cdef sz j = 0, r
+    cdef int i, n
+    cdef vec total[4]
+    while j < columns:
+        n = 4 if columns - j >= 4 * VL else 1
+        for i in range(n):
+            total[i] = load(out + j + i * VL) if accumulate else splat(0)
+        for r in range(n_rows):
+            for i in range(n):
+                total[i] = total[i] + load(dz + r * ld + j + i * VL)
+        for i in range(n):
+            store(out + j + i * VL, total[i])
+        j += n * VL
+
+
+cdef void add_scaled(sz n, real factor, const real* x, real* out) noexcept nogil:
+    """out += factor x."""
+    cdef sz j = 0
+    while j < n:
+        store(out + j, fma_(splat(factor), load(x + j), load(out + j)))
+        j += VL
+
+
+cdef void update_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
+                      real factor) noexcept nogil:
+    """One tile's optimizer update, its gradient scaled by `factor` first, and its part of W'."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef const Param* parameter = &plan.parameters[task.parameter]
+    cdef sz at = parameter.offset + task.k * parameter.ld + task.n
+    cdef const Update* update = weights if parameter.penalized else vectors
+    cdef sz i
+    for i in range(task.n_rows):
+        if factor != 1:
+            scale_into(task.n_columns, plan.gradients + at, factor, plan.gradients + at, False)
+        apply_update(update, task.n_columns, plan.gradients + at, plan.storage + at,
+                     plan.slots[0] + at if plan.n_slots > 0 else NULL,
+                     plan.slots[1] + at if plan.n_slots > 1 else NULL)
+        at += parameter.ld
+    transpose_task(plan, index)
+
+
+cdef void transpose_task(const Plan* plan, sz index) noexcept nogil:
+    """Refresh this tile's part of W', which dX = dZ W' reads."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef const Param* parameter = &plan.parameters[task.parameter]
+    if parameter.transposed != NULL:
+        transpose(task.n_rows, task.n_columns,
+                  plan.storage + parameter.offset + task.k * parameter.ld + task.n, parameter.ld,
+                  parameter.transposed + task.n * parameter.ld_transposed + task.k,
+                  parameter.ld_transposed)
+
+
+cdef void transpose_frozen(const Plan* plan) noexcept nogil:
+    """W' of the weights that have no tasks because they are not trained."""
+    cdef const Param* parameter
+    cdef int i
+    for i in range(plan.n_parameters):
+        parameter = &plan.parameters[i]
+        if parameter.transposed != NULL and not parameter.trainable:
+            transpose(parameter.rows, parameter.columns, plan.storage + parameter.offset,
+                      parameter.ld, parameter.transposed, parameter.ld_transposed)
+
+
+cdef double ordered_sum(const double* values, sz n) noexcept nogil:
+    cdef double total = 0
+    cdef sz i
+    for i in range(n):
+        total += values[i]
+    return total
+
+
+cdef void refresh_transposed(const Plan* plan, int part, int parts) noexcept nogil:
+    """W' of every weight: callers may have written to the weights since the last call."""
+    cdef sz i
+    for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
+        transpose_task(plan, i)
+    if part == 0:
+        transpose_frozen(plan)

@@ -1,0 +1,300 @@
+/* Vectors of one element type at the native length of the build.
+ *
+ * The one place where fastnn talks to the processor.  FASTNN_DOUBLE selects the
+ * element type `real`; the instruction set the file is compiled for selects the
+ * length.  Everything the rest of the compiled core needs is a small inline
+ * function on `vec` (VL elements), `ivec` (integers of the same width) and
+ * `mask` (one truth value per lane; its representation differs between builds).
+ * Without GNU vectors VL is 1.
+ *
+ * Contraction of a*b+c is switched off for the whole build, so that rounding is
+ * what the source says: `fma_` is fused where the instruction set has it, and is
+ * a multiplication and an addition elsewhere (x86-64-v2).
+ */
+#ifndef FASTNN_SIMD_H
+#define FASTNN_SIMD_H
+
+#include <math.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <assert.h>
+
+#ifdef FASTNN_DOUBLE
+typedef double real;
+typedef int64_t ireal;
+typedef uint64_t ureal;
+#define MANTISSA_BITS 52
+#define EXPONENT_BIAS 1023
+#define HALF_MANTISSA 27
+#define R_(x) x
+#else
+typedef float real;
+typedef int32_t ireal;
+typedef uint32_t ureal;
+#define MANTISSA_BITS 23
+#define EXPONENT_BIAS 127
+#define HALF_MANTISSA 12
+#define R_(x) x##f
+#endif
+
+#if defined(__GNUC__)
+#define INLINE static inline __attribute__((always_inline, unused))
+#else
+#define INLINE static inline
+#endif
+
+#if !defined(VECTOR_BYTES)
+#if !defined(__GNUC__)
+#define VECTOR_BYTES 0
+#elif defined(__AVX512F__) && defined(__AVX512DQ__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#endif
+
+#if VECTOR_BYTES > 0
+/* ------------------------------------------------------------ GNU vectors */
+#define VL (VECTOR_BYTES / (int)sizeof(real))
+typedef real vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef real uvec __attribute__((vector_size(VECTOR_BYTES), may_alias, aligned(sizeof(real))));
+typedef ireal ivec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef ureal uivec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+/* X86(name)(...) is the intrinsic of the build's length and element type. */
+#if defined(__x86_64__) && (defined(__SSE4_1__) || VECTOR_BYTES > 16)
+#include <immintrin.h>
+#define X86_JOIN_(prefix, name, suffix) prefix##name##suffix
+#define X86_JOIN(prefix, name, suffix) X86_JOIN_(prefix, name, suffix)
+#ifdef FASTNN_DOUBLE
+#define X86_SUFFIX _pd
+#else
+#define X86_SUFFIX _ps
+#endif
+#if VECTOR_BYTES == 64
+#define X86_PREFIX _mm512_
+#elif VECTOR_BYTES == 32
+#define X86_PREFIX _mm256_
+#else
+#define X86_PREFIX _mm_
+#endif
+#define X86(name) X86_JOIN(X86_PREFIX, name, X86_SUFFIX)
+#if VECTOR_BYTES == 64 && defined(FASTNN_DOUBLE)
+typedef __m512d native;
+#elif VECTOR_BYTES == 64
+typedef __m512 native;
+#elif VECTOR_BYTES == 32 && defined(FASTNN_DOUBLE)
+typedef __m256d native;
+#elif VECTOR_BYTES == 32
+typedef __m256 native;
+#elif defined(FASTNN_DOUBLE)
+typedef __m128d native;
+#else
+typedef __m128 native;
+#endif
+#endif
+
+INLINE vec load(const real *p) { return *(const uvec *)p; }
+INLINE void store(real *p, vec v) { *(uvec *)p = v; }
+INLINE vec splat(real s) { return s - (vec){0}; }
+INLINE real lane(vec v, int i) { return v[i]; }
+INLINE ivec as_int(vec v) { return (ivec)v; }
+INLINE vec as_real(ivec v) { return (vec)v; }
+INLINE ivec isplat(ireal s) { return s - (ivec){0}; }
+
+#if VECTOR_BYTES == 64
+/* AVX-512 keeps truth values in mask registers, one bit per lane. */
+#ifdef FASTNN_DOUBLE
+typedef __mmask8 mask;
+#else
+typedef __mmask16 mask;
+#endif
+#define COMPARE(a, b, how) X86_JOIN(X86(cmp), _mask, )((native)(a), (native)(b), how)
+INLINE mask less(vec a, vec b) { return COMPARE(a, b, _CMP_LT_OQ); }
+INLINE mask less_equal(vec a, vec b) { return COMPARE(a, b, _CMP_LE_OQ); }
+INLINE mask equal(vec a, vec b) { return COMPARE(a, b, _CMP_EQ_OQ); }
+INLINE vec select_(mask m, vec a, vec b) { return (vec)X86(mask_blend)(m, (native)b, (native)a); }
+INLINE int any(mask m) { return m != 0; }
+#else
+typedef ivec mask;
+INLINE mask less(vec a, vec b) { return a < b; }
+INLINE mask less_equal(vec a, vec b) { return a <= b; }
+INLINE mask equal(vec a, vec b) { return a == b; }
+#ifdef X86
+INLINE vec select_(mask m, vec a, vec b) { return (vec)X86(blendv)((native)b, (native)a, (native)m); }
+INLINE int any(mask m) { return X86(movemask)((native)m) != 0; }
+#else
+INLINE vec select_(mask m, vec a, vec b) { return (vec)((m & (ivec)a) | (~m & (ivec)b)); }
+INLINE int any(mask m) {
+    ireal r = 0;
+    for (int i = 0; i < VL; i++) r |= m[i];
+    return r != 0;
+}
+#endif
+#endif
+
+#ifdef X86
+/* minps and maxps return their second operand when either is a nan. */
+INLINE vec at_most(vec a, vec bound) { return (vec)X86(min)((native)bound, (native)a); }
+INLINE vec at_least(vec a, vec bound) { return (vec)X86(max)((native)bound, (native)a); }
+INLINE vec sqrt_(vec a) { return (vec)X86(sqrt)((native)a); }
+#else
+INLINE vec at_most(vec a, vec bound) { return select_(bound < a, bound, a); }
+INLINE vec at_least(vec a, vec bound) { return select_(a < bound, bound, a); }
+INLINE vec sqrt_(vec a) {
+    vec r;
+    for (int i = 0; i < VL; i++) r[i] = (real)sqrt(a[i]);
+    return r;
+}
+#endif
+
+#if defined(X86) && defined(__FMA__)
+#define HAS_FMA 1
+INLINE vec fma_(vec a, vec b, vec c) { return (vec)X86(fmadd)((native)a, (native)b, (native)c); }
+#elif defined(__aarch64__)
+#define HAS_FMA 1
+INLINE vec fma_(vec a, vec b, vec c) {
+    vec r;
+    for (int i = 0; i < VL; i++) {
+        r[i] = (real)(sizeof(real) == 8 ? fma(a[i], b[i], c[i])
+                                        : fmaf((float)a[i], (float)b[i], (float)c[i]));
+    }
+    return r;
+}
+#endif
+
+#else
+/* --------------------------------------------------------- one element */
+#define VL 1
+typedef real vec;
+typedef ireal ivec;
+typedef ureal uivec;
+typedef ireal mask;
+
+INLINE vec load(const real *p) { return *p; }
+INLINE void store(real *p, vec v) { *p = v; }
+INLINE vec splat(real s) { return s; }
+INLINE real lane(vec v, int i) { (void)i; return v; }
+INLINE ivec as_int(vec v) { ivec r; memcpy(&r, &v, sizeof r); return r; }
+INLINE vec as_real(ivec v) { vec r; memcpy(&r, &v, sizeof r); return r; }
+INLINE ivec isplat(ireal s) { return s; }
+INLINE mask less(vec a, vec b) { return -(ireal)(a < b); }
+INLINE mask less_equal(vec a, vec b) { return -(ireal)(a <= b); }
+INLINE mask equal(vec a, vec b) { return -(ireal)(a == b); }
+INLINE vec select_(mask m, vec a, vec b) { return m ? a : b; }
+INLINE int any(mask m) { return m != 0; }
+INLINE vec at_most(vec a, vec bound) { return bound < a ? bound : a; }
+INLINE vec at_least(vec a, vec bound) { return a < bound ? bound : a; }
+INLINE vec sqrt_(vec a) { return (real)sqrt(a); }
+#endif
+
+/* ------------------------------------------- the same for every length */
+
+#ifndef HAS_FMA
+#define HAS_FMA 0
+INLINE vec fma_(vec a, vec b, vec c) { return a * b + c; }
+#endif
+
+#define SIGN_BIT ((ireal)((ureal)1 << (8 * sizeof(real) - 1)))
+
+/* at_most and at_least keep a nan in `a`: the comparison is then false. */
+INLINE vec abs_(vec a) { return as_real(as_int(a) & isplat(~SIGN_BIT)); }
+INLINE vec sign_bit(vec a) { return as_real(as_int(a) & isplat(SIGN_BIT)); }
+INLINE vec copy_sign(vec magnitude, vec sign) { return as_real(as_int(abs_(magnitude)) | as_int(sign_bit(sign))); }
+INLINE mask both(mask a, mask b) { return (mask)(a & b); }
+INLINE mask either(mask a, mask b) { return (mask)(a | b); }
+INLINE mask not_(mask a) { return (mask)~a; }
+
+/* Adding SHIFTER to a small number rounds it to a whole one, which then stands in
+ * the low bits of the sum. */
+#define SHIFTER (R_(1.5) * (real)((ureal)1 << MANTISSA_BITS))
+INLINE vec round_(vec a) { return (a + SHIFTER) - SHIFTER; }
+
+/* 2**n for whole n in the normal range. */
+INLINE vec power_of_two(vec n) {
+    return as_real((ivec)((uivec)as_int(n + (SHIFTER + EXPONENT_BIAS)) << MANTISSA_BITS));
+}
+
+/* a * 2**n for whole |n| <= 2 * EXPONENT_BIAS - 2, rounded once, also into the
+ * subnormal range (a itself not much below 1). */
+INLINE vec scale(vec a, vec n) {
+#if VECTOR_BYTES == 64
+    return (vec)X86(scalef)((native)a, (native)n);
+#else
+    vec half = round_(n * R_(0.5));
+    return a * power_of_two(half) * power_of_two(n - half);
+#endif
+}
+
+/* x = 2**e * m with m in [sqrt(1/2), sqrt(2)), for positive normal x. */
+INLINE vec split_exponent(vec x, vec *e) {
+    const real low = R_(0.70710678118654752);
+    ivec shifted = as_int(x) + (as_int(splat(1)) - as_int(splat(low)));
+    ivec biased = (ivec)((uivec)shifted >> MANTISSA_BITS);
+    const real two = (real)((ureal)1 << MANTISSA_BITS); /* its low bits hold whole numbers */
+    *e = as_real(biased | as_int(splat(two))) - (two + EXPONENT_BIAS);
+    return as_real((shifted & isplat((ireal)(((ureal)1 << MANTISSA_BITS) - 1))) + as_int(splat(low)));
+}
+
+/* a * b - p, exact when p = a * b rounded and nothing underflows. */
+INLINE vec product_error(vec a, vec b, vec p) {
+#if HAS_FMA
+    return fma_(a, b, -p);
+#else
+    /* Dekker: halves by truncation, whose products are exact. */
+    const ivec top = isplat((ireal)(~(ureal)0 << HALF_MANTISSA));
+    vec ah = as_real(as_int(a) & top), al = a - ah;
+    vec bh = as_real(as_int(b) & top), bl = b - bh;
+    return ((ah * bh - p) + ah * bl + al * bh) + al * bl;
+#endif
+}
+
+/* c[0] + c[1] x + ... + c[degree] x**degree; odd and even terms run side by side. */
+INLINE vec polynomial(vec x, const real *c, int degree) {
+    vec square = x * x;
+    vec even = splat(c[degree & ~1]), odd = splat(c[(degree - 1) | 1]);
+#if defined(__GNUC__)
+#pragma GCC unroll 16
+#endif
+    for (int k = (degree & ~1) - 2; k >= 0; k -= 2) even = fma_(even, square, splat(c[k]));
+#if defined(__GNUC__)
+#pragma GCC unroll 16
+#endif
+    for (int k = ((degree - 1) | 1) - 2; k >= 1; k -= 2) odd = fma_(odd, square, splat(c[k]));
+    return fma_(odd, x, even);
+}
+
+/* The first n of VL elements; the other lanes are zero.  Never touches p[n]. */
+#if VECTOR_BYTES == 64
+INLINE mask first_lanes(int n) { return (mask)((1u << n) - 1); }
+INLINE vec load_part(const real *p, int n) { return (vec)X86(maskz_loadu)(first_lanes(n), p); }
+INLINE void store_part(real *p, vec v, int n) { X86(mask_storeu)(p, first_lanes(n), (native)v); }
+#elif VECTOR_BYTES == 32 && defined(X86)
+INLINE __m256i first_lanes(int n) {
+#ifdef FASTNN_DOUBLE
+    return (__m256i)((ivec){0, 1, 2, 3} < isplat(n));
+#else
+    return (__m256i)((ivec){0, 1, 2, 3, 4, 5, 6, 7} < isplat(n));
+#endif
+}
+INLINE vec load_part(const real *p, int n) { return (vec)X86(maskload)(p, first_lanes(n)); }
+INLINE void store_part(real *p, vec v, int n) { X86(maskstore)(p, first_lanes(n), (native)v); }
+#else
+INLINE vec load_part(const real *p, int n) {
+    real b[VL];
+    for (int i = 0; i < VL; i++) b[i] = i < n ? p[i] : 0;
+    return load(b);
+}
+INLINE void store_part(real *p, vec v, int n) {
+    real b[VL];
+    store(b, v);
+    for (int i = 0; i < n; i++) p[i] = b[i];
+}
+#endif
+
+#include "constants.h"
+
+#endif

@@ -1,0 +1,175 @@
+# What a Program becomes inside the compiled engine: plain C structures, no Python objects.
+
+cdef enum Kind:
+    # In the order of fastnn.program.KINDS.
+    DENSE
+    ACTIVATION
+    SOFTMAX
+    LOG_SOFTMAX
+    DROPOUT
+    ADD
+    SUBTRACT
+    MULTIPLY
+    AVERAGE
+    ABSOLUTE_DIFFERENCE
+    CONCATENATE
+
+cdef enum Seeds:
+    # Where a backward pass starts: at the losses, or at gradients of the outputs.
+    FROM_LOSSES
+    FROM_OUTPUTS
+
+cdef enum Reduction:
+    MEAN
+    SUM
+    HALF_SUM
+
+cdef int IDENTITY = 0        # code of the activation that does nothing
+cdef sz TILE_ROWS = 32       # a task of phase 2 is a tile of a weight of this size
+cdef sz TILE_COLUMNS = 32
+cdef sz VECTOR_COLUMNS = 256  # and of a vector of parameters of this one
+
+
+cdef struct Matrix:
+    # One row per sample; rows start `ld` apart and are writable up to `columns`.
+    real* data
+    sz width
+    sz columns
+    sz ld
+
+
+cdef struct Flow:
+    # One operation's part in a backward pass.
+    bint active
+    bint* wanted      # per input: whether its gradient is needed
+    bint* accumulate  # per input: whether something was written there before
+
+
+cdef struct Op:
+    int kind
+    int n_inputs
+    int* inputs
+    int output
+    int weight            # parameters, or -1
+    int bias
+    int code              # activation: its own, or the one fused into a dense operation
+    real alpha
+    int fused_output      # dense: buffer of the activation it computes too, or -1
+    bint is_fused         # activation: computed by the dense operation before it
+    bint from_output      # activation: f'(z) is cheap from f(z), no slope is stored
+    uint32_t key          # dropout
+    uint32_t threshold
+    real scale            # dropout: 1 / (1 - rate); average: 1 / n
+    Flow flow[2]          # by Seeds
+
+
+cdef struct Contribution:
+    # A term X' dZ of a weight's gradient: one for each use of a shared layer.
+    int x
+    int dz
+
+
+cdef struct Param:
+    sz offset
+    sz rows            # 1 for a vector
+    sz width
+    sz columns         # width rounded up to 16
+    sz ld
+    bint trainable
+    bint penalized
+    bint is_matrix
+    int n_contributions[2]
+    Contribution* contributions[2]
+    real* transposed   # W', for dX = dZ W'; NULL where no operation needs it
+    sz ld_transposed
+
+
+cdef struct Task:
+    # A tile of one parameter: rows k to k + n_rows, columns n to n + n_columns.
+    int parameter
+    sz k
+    sz n_rows
+    sz n
+    sz n_columns
+
+
+cdef struct HeadSpec:
+    int output
+    int loss           # index in fastnn.program.LOSSES
+    int reduction
+    real weight
+    real parameter     # label smoothing, or Huber's delta
+    const real* class_weights
+    bint ignores
+    int64_t ignore_index
+    real ignore_value
+    bint accumulate    # the buffer's gradient was written by an earlier head
+
+
+cdef struct Target:
+    # Labels or rows, never both; weights may be NULL.
+    const int64_t* labels
+    const real* rows
+    const real* weights
+    sz width
+
+
+cdef struct Batch:
+    # Which samples: `order[start + i]`, or `start + i` where order is NULL.
+    sz n_rows
+    sz start
+    const int64_t* order
+    const real** inputs
+    Target* targets
+    double* norms      # per head: what the weighted sum of the losses is divided by
+
+
+cdef struct Workspace:
+    # Values and gradients of every buffer for some number of rows.  Inference has no gradients.
+    sz capacity
+    Matrix* values
+    Matrix* gradients
+    Matrix* slopes     # per operation; of a fused activation: the gradient of its input
+
+
+cdef struct Plan:
+    int n_buffers
+    int n_inputs
+    int n_ops
+    int n_parameters
+    int n_outputs
+    int n_heads
+    int* inputs
+    int* outputs
+    Op* ops
+    Param* parameters
+    HeadSpec* heads
+    Task* tasks
+    sz n_tasks
+    double* task_ends        # cumulated cost of the tasks, to share them out
+    double* squares          # per task: sum of squares of its gradient ...
+    double* penalties        # ... and of its parameters
+    real* storage
+    real* gradients
+    real* slots[2]
+    int n_slots
+    double l2
+    double clip_norm
+    bint keep                # store Z of fused activations as well
+    uint32_t step            # number of the optimizer step, for dropout
+    bint training            # dropout is active
+    Workspace work
+
+
+cdef inline sz up(sz n) noexcept nogil:
+    """n rounded up to a multiple of 16."""
+    return (n + 15) // 16 * 16
+
+
+cdef inline sz sample(const Batch* batch, sz row) noexcept nogil:
+    """Index of the sample in row `row` of the batch."""
+    return batch.order[batch.start + row] if batch.order != NULL else batch.start + row
+
+
+cdef inline real* row_of(const Matrix* matrix, sz row) noexcept nogil:
+    return matrix.data + row * matrix.ld

@@ -1,0 +1,235 @@
+# What each thread of a team does in one call, and the OpenMP it needs.
+#
+# Without OpenMP, or with one thread, the same functions run with no parallel region at all.
+
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define BARRIER() _Pragma("omp barrier")
+    #define TEAM_SIZE() omp_get_num_threads()
+    #define TEAM_LIMIT() omp_get_max_threads()
+    #define IN_PARALLEL() omp_in_parallel()
+    #else
+    #define BARRIER()
+    #define TEAM_SIZE() 1
+    #define TEAM_LIMIT() 0
+    #define IN_PARALLEL() 0
+    #endif
+    #if defined(__SSE2__)
+    #include <immintrin.h>
+    #define FLUSH_DENORMALS 0x8040
+    static inline unsigned get_float_mode(void) { return _mm_getcsr(); }
+    static inline void set_float_mode(unsigned mode) { _mm_setcsr(mode); }
+    #else
+    #define FLUSH_DENORMALS 0
+    static inline unsigned get_float_mode(void) { return 0; }
+    static inline void set_float_mode(unsigned mode) { (void)mode; }
+    #endif
+    """
+    void BARRIER() noexcept nogil
+    int TEAM_SIZE() noexcept nogil
+    int TEAM_LIMIT() noexcept nogil
+    int IN_PARALLEL() noexcept nogil
+    const unsigned FLUSH_DENORMALS
+    unsigned get_float_mode() noexcept nogil
+    void set_float_mode(unsigned mode) noexcept nogil
+
+
+cdef int _max_threads = 1
+
+
+def set_max_threads(int n):
+    """Upper bound on the threads of one call; OpenMP's own limit holds as well."""
+    global _max_threads
+    _max_threads = n
+
+
+def max_threads():
+    """Threads OpenMP offers now (threadpoolctl and OMP_NUM_THREADS change it); 0 without OpenMP."""
+    return TEAM_LIMIT()
+
+
+cdef struct Run:
+    # Many steps in one call: what the threads share.
+    sz first_step
+    sz n_steps
+    sz batch_size
+    sz n_samples
+    const double* learning_rates
+    double* losses
+    double* row_losses        # (heads, batch_size)
+    const int64_t* order
+    const real** inputs
+    Target* targets
+    double* norms             # (threads, heads)
+    sz steps_done
+
+
+cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int part,
+                       int parts) noexcept nogil:
+    """All steps of a run; every thread of the team executes this function."""
+    cdef Plan plan = shared[0]
+    cdef Batch batch
+    cdef Update weights = recipe[0], vectors = recipe[1]
+    cdef sz step, i
+    cdef sz begin = task_bound(&plan, part, parts), end = task_bound(&plan, part + 1, parts)
+    cdef double cost
+    cdef real factor
+    batch.order = run.order
+    batch.inputs = run.inputs
+    batch.targets = run.targets
+    batch.norms = run.norms + part * plan.n_heads
+    refresh_transposed(&plan, part, parts)
+    if parts > 1:
+        BARRIER()
+    for step in range(run.n_steps):
+        plan.step = <uint32_t>(run.first_step + step)
+        batch.start = step * run.batch_size
+        batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
+        set_norms(&plan, &batch)
+        phase_one(&plan, &batch, run.row_losses, run.batch_size, part, parts)
+        if parts > 1:
+            BARRIER()
+        cost = batch_cost(&plan, run.row_losses, run.batch_size, batch.n_rows)
+        if not isfinite(cost):
+            if part == 0:
+                run.losses[step] = cost
+            return
+        set_step(&weights, run.learning_rates[step], run.first_step + step)
+        set_step(&vectors, run.learning_rates[step], run.first_step + step)
+        for i in range(begin, end):
+            gradient_task(&plan, FROM_LOSSES, i, batch.n_rows)
+            if plan.clip_norm == 0:
+                update_task(&plan, &weights, &vectors, i, 1)
+        if plan.clip_norm > 0:
+            if parts > 1:
+                BARRIER()
+            factor = clip_factor(&plan)
+            for i in range(begin, end):
+                update_task(&plan, &weights, &vectors, i, factor)
+        if parts > 1:
+            BARRIER()
+        if part == 0:
+            run.losses[step] = cost + 0.5 * plan.l2 * ordered_sum(plan.penalties, plan.n_tasks)
+            run.steps_done = step + 1
+
+
+cdef real clip_factor(const Plan* plan) noexcept nogil:
+    """What brings the norm of the whole gradient down to clip_norm; 1 where it is below."""
+    cdef double norm = sqrt(ordered_sum(plan.squares, plan.n_tasks))
+    return <real>(plan.clip_norm / norm) if norm > plan.clip_norm else 1
+
+
+cdef void train_team(const Plan* plan, Run* run, const Update* recipe, int parts) noexcept nogil:
+    """Run `train_worker` on each thread, subnormal numbers flushed to zero inside.
+
+    Optimizer state decays into subnormal numbers, which cost a hundred times an ordinary one.
+    """
+    cdef unsigned mode
+    if parts == 1:
+        mode = get_float_mode()
+        set_float_mode(mode | FLUSH_DENORMALS)
+        train_worker(plan, run, recipe, 0, 1)
+        set_float_mode(mode)
+        return
+    with parallel(num_threads=parts):
+        train_member(plan, run, recipe)
+
+
+cdef void train_member(const Plan* plan, Run* run, const Update* recipe) noexcept nogil:
+    cdef unsigned mode = get_float_mode()
+    set_float_mode(mode | FLUSH_DENORMALS)
+    train_worker(plan, run, recipe, threadid(), TEAM_SIZE())
+    set_float_mode(mode)
+
+
+cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
+                          int part, int parts) noexcept nogil:
+    """Both phases once, without an update."""
+    cdef sz i, row, last
+    refresh_transposed(plan, part, parts)
+    if parts > 1:
+        BARRIER()
+    if seeds == FROM_LOSSES:
+        phase_one(plan, batch, row_losses, batch.n_rows, part, parts)
+    else:
+        row = batch.n_rows * part // parts
+        last = batch.n_rows * (part + 1) // parts
+        backward_rows(plan, seeds, &plan.work, row, last)
+    if parts > 1:
+        BARRIER()
+    for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
+        gradient_task(plan, seeds, i, batch.n_rows)
+
+
+cdef void gradient_team(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
+                        int parts) noexcept nogil:
+    if parts == 1:
+        gradient_worker(plan, seeds, batch, row_losses, 0, 1)
+        return
+    with parallel(num_threads=parts):
+        gradient_worker(plan, seeds, batch, row_losses, threadid(), TEAM_SIZE())
+
+
+cdef double penalty(const Plan* plan) noexcept nogil:
+    """l2 / 2 times the sum of squared weights, tile by tile as a training step sums it."""
+    cdef const Param* parameter
+    cdef const real* p
+    cdef double total = 0, tile_total
+    cdef sz i, k
+    if plan.l2 == 0:
+        return 0
+    for i in range(plan.n_tasks):
+        parameter = &plan.parameters[plan.tasks[i].parameter]
+        if parameter.penalized:
+            p = plan.storage + parameter.offset + plan.tasks[i].n
+            tile_total = 0
+            for k in range(plan.tasks[i].k, plan.tasks[i].k + plan.tasks[i].n_rows):
+                tile_total += sum_of_squares(plan.tasks[i].n_columns, p + k * parameter.ld)
+            total += tile_total
+    return 0.5 * plan.l2 * total
+
+
+cdef struct Stream:
+    # A forward pass over many rows in blocks: each thread has `block` rows of the workspace.
+    const Workspace* work
+    Batch batch
+    sz block
+    real** outputs          # per output of the program, or NULL
+    double* row_losses      # (heads, rows) where the losses are wanted, or NULL
+
+
+cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) noexcept nogil:
+    """Every parts-th block of rows, through all operations and out."""
+    cdef sz row = part * stream.block, stop, own = part * stream.block
+    while row < stream.batch.n_rows:
+        stop = min(row + stream.block, stream.batch.n_rows)
+        load_rows(plan, stream.work, &stream.batch, row, stop, own)
+        forward_rows(plan, stream.work, own, own + stop - row)
+        if stream.outputs != NULL:
+            copy_outputs(plan, stream.work, own, own + stop - row, stream.outputs, row)
+        if stream.row_losses != NULL:
+            loss_rows(plan, stream.work, &stream.batch, stream.row_losses, stream.batch.n_rows,
+                      row, stop, own)
+        row += parts * stream.block
+
+
+cdef void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil:
+    if parts == 1:
+        stream_worker(plan, stream, 0, 1)
+        return
+    with parallel(num_threads=parts):
+        stream_worker(plan, stream, threadid(), TEAM_SIZE())
+
+
+cdef void copy_outputs(const Plan* plan, const Workspace* work, sz first, sz last,
+                       real** outputs, sz to) noexcept nogil:
+    cdef Matrix* y
+    cdef sz r
+    cdef int i
+    for i in range(plan.n_outputs):
+        y = &work.values[plan.outputs[i]]
+        for r in range(first, last):
+            memcpy(outputs[i] + (to + r - first) * y.width, row_of(y, r), y.width * sizeof(real))

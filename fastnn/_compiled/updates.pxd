@@ -1,0 +1,146 @@
+"""One step of an optimizer over n contiguous parameters.
+
+`g` is the gradient without the penalty; the gradient used is g + l2 * p.  What does not change
+within a step is worked out once, in double, and rounded: an `Update` holds it.
+"""
+
+from libc.math cimport pow as power, sqrt
+
+from fastnn._compiled.rows cimport put, take
+from fastnn._compiled.simd cimport VL, fma_, load, real, splat, sqrt_, store, vec
+
+cdef enum Optimizer:
+    GRADIENT_DESCENT
+    MOMENTUM
+    RMSPROP
+    ADAM
+
+cdef struct Update:
+    Optimizer kind
+    bint nesterov
+    bint bias_correction
+    # As given.
+    double first_decay       # momentum, or beta1
+    double second_decay      # rho, or beta2
+    double weight_decay
+    # Coefficients of the loops, set by `set_step`.
+    real keep_first          # first_decay
+    real add_first           # 1 - beta1
+    real keep_second         # second_decay
+    real add_second          # 1 - second_decay
+    real rate                # learning rate; adam: over 1 - beta1**step
+    real root                # adam: 1 / sqrt(1 - beta2**step)
+    real shrink              # adam: 1 - learning_rate * weight_decay
+    real epsilon
+    real l2
+
+
+cdef inline void set_step(Update* u, double learning_rate, Py_ssize_t step) noexcept nogil:
+    """Work out the coefficients of step number `step`, which counts from 1."""
+    u.keep_first = <real>u.first_decay
+    u.add_first = <real>(1 - u.first_decay)
+    u.keep_second = <real>u.second_decay
+    u.add_second = <real>(1 - u.second_decay)
+    u.rate = <real>learning_rate
+    u.root = 1
+    u.shrink = <real>(1 - learning_rate * u.weight_decay)
+    if u.kind == ADAM and u.bias_correction:
+        u.rate = <real>(learning_rate / (1 - power(u.first_decay, <double>step)))
+        u.root = <real>(1 / sqrt(1 - power(u.second_decay, <double>step)))
+
+
+cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g, real* p,
+                              real* first, real* second) noexcept nogil:
+    """Update n parameters and their state: none, velocity, square, or first and second moment.
+
+    `first` and `second` may be NULL where the optimizer has no such state.
+    """
+    if u.kind == ADAM:
+        update_row(ADAM, u, n, g, p, first, second)
+    elif u.kind == MOMENTUM:
+        update_row(MOMENTUM, u, n, g, p, first, NULL)
+    elif u.kind == RMSPROP:
+        update_row(RMSPROP, u, n, g, p, first, NULL)
+    else:
+        update_row(GRADIENT_DESCENT, u, n, g, p, NULL, NULL)
+
+
+cdef inline void update_row(Optimizer kind, const Update* u, Py_ssize_t n, const real* g, real* p,
+                            real* first, real* second) noexcept nogil:
+    cdef Update local = u[0]  # which no store to the arrays can change
+    cdef Py_ssize_t j = 0
+    while j + VL <= n:
+        update_vector(kind, &local, VL, g, p, first, second, j)
+        j += VL
+    if j < n:
+        update_vector(kind, &local, n - j, g, p, first, second, j)
+
+
+cdef inline void update_vector(Optimizer kind, const Update* u, Py_ssize_t n, const real* g,
+                               real* p, real* first, real* second, Py_ssize_t j) noexcept nogil:
+    """One vector at j, of which n elements are left; `kind` is a constant at every call."""
+    cdef vec parameter = take(p + j, n, 0)
+    cdef vec gradient = fma_(splat(u.l2), parameter, take(g + j, n, 0))
+    cdef vec m, v
+    if kind == GRADIENT_DESCENT:
+        parameter = fma_(splat(-u.rate), gradient, parameter)
+    elif kind == MOMENTUM:
+        # v = mu v - lr g; p += v, and Nesterov's p += mu v - lr g with the new v.
+        gradient = splat(u.rate) * gradient
+        m = fma_(splat(u.keep_first), take(first + j, n, 0), -gradient)
+        put(first + j, n, m, False)
+        if u.nesterov:
+            m = fma_(splat(u.keep_first), m, -gradient)
+        parameter = parameter + m
+    elif kind == RMSPROP:
+        # s = rho s + (1 - rho) g**2; p -= lr g / (sqrt(s) + eps).
+        v = fma_(splat(u.add_second) * gradient, gradient,
+                 splat(u.keep_second) * take(first + j, n, 0))
+        put(first + j, n, v, False)
+        parameter = parameter - splat(u.rate) * gradient / (sqrt_(v) + splat(u.epsilon))
+    else:
+        # m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g**2;
+        # p = (1 - lr wd) p - lr m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps).
+        m = fma_(splat(u.add_first), gradient, splat(u.keep_first) * take(first + j, n, 0))
+        v = fma_(splat(u.add_second) * gradient, gradient,
+                 splat(u.keep_second) * take(second + j, n, 0))
+        put(first + j, n, m, False)
+        put(second + j, n, v, False)
+        m = splat(u.rate) * m / fma_(sqrt_(v), splat(u.root), splat(u.epsilon))
+        parameter = fma_(splat(u.shrink), parameter, -m)
+    put(p + j, n, parameter, False)
+
+
+cdef inline double sum_of_squares(Py_ssize_t n, const real* x) noexcept nogil:
+    """sum(x**2) in double: element j goes to lane j % 16, lanes are added as in `sum_row`."""
+    cdef double total[16]
+    cdef double v
+    cdef Py_ssize_t j = 0
+    cdef int i
+    for i in range(16):
+        total[i] = 0
+    while j + 16 <= n:
+        for i in range(16):
+            v = x[j + i]
+            total[i] = total[i] + v * v
+        j += 16
+    for i in range(<int>(n - j)):
+        v = x[j + i]
+        total[i] = total[i] + v * v
+    for i in range(8):
+        total[i] = total[i] + total[i + 8]
+    for i in range(4):
+        total[i] = total[i] + total[i + 4]
+    for i in range(2):
+        total[i] = total[i] + total[i + 2]
+    return total[0] + total[1]
+
+
+cdef inline void scale_row(Py_ssize_t n, real factor, real* x) noexcept nogil:
+    """x *= factor."""
+    cdef Py_ssize_t j = 0
+    while j + VL <= n:
+        store(x + j, splat(factor) * load(x + j))
+        j += VL
+    if j < n:
+        put(x + j, n - j, splat(factor) * take(x + j, n - j, 0), False)
