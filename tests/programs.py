@@ -1,0 +1,140 @@
+"""Programs and data for the engine tests: every operation alone, and random graphs."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.program import ACTIVATIONS, LOSSES, MERGES, Head, Program, ProgramBuilder
+
+
+def dense(builder: ProgramBuilder, x: int, n_out: int, name: str, trainable: bool = True) -> int:
+    """A dense operation with its parameters."""
+    n_in = builder.buffers[x].width
+    weight = builder.parameter(f"{name}.weight", (n_in, n_out), trainable=trainable)
+    bias = builder.parameter(f"{name}.bias", (n_out,), trainable=trainable, penalized=False)
+    return builder.add("dense", [x], f"{name}.Z", [weight, bias])
+
+
+def chain(sizes, activation="tanh", loss="cross_entropy", dtype="float32", l2=0.0, dropout=0.0):
+    """Dense layers with one activation between them."""
+    builder = ProgramBuilder(dtype)
+    x = builder.input("x", sizes[0])
+    for i, width in enumerate(sizes[1:], start=1):
+        x = dense(builder, x, width, f"dense_{i}")
+        if i < len(sizes) - 1:
+            x = builder.add("activation", [x], f"dense_{i}.A", function=activation, alpha=0.5)
+            if dropout:
+                x = builder.add("dropout", [x], f"dropout_{i}.A", rate=dropout, key=1000 + i)
+    return builder.build([x]).with_heads([Head(x, loss)], l2)
+
+
+def single_operation(kind: str, dtype: str, **attributes) -> Program:
+    """Two inputs through dense layers, the operation, and a dense layer after it."""
+    builder = ProgramBuilder(dtype)
+    inputs = [builder.input(name, width) for name, width in (("p", 3), ("q", 5))]
+    count = 2 if kind in MERGES else 1
+    hidden = [dense(builder, x, 7, f"in_{i}") for i, x in enumerate(inputs)]
+    if count == 1:
+        hidden = [builder.add("add", hidden, "sum.A")]
+    middle = builder.add(kind, hidden, "operation.A", **attributes)
+    output = dense(builder, middle, 4, "out")
+    return builder.build([output]).with_heads([Head(output, "mean_squared_error")])
+
+
+OPERATIONS = (
+    [("activation", {"function": name, "alpha": 0.7}) for name in ACTIVATIONS]
+    + [(kind, {}) for kind in (*MERGES, "softmax", "log_softmax")]
+    + [("dropout", {"rate": 0.4, "key": 77})]
+)
+
+
+def random_graph(seed: int, dtype: str) -> Program:
+    """A random graph: merges, shared weights, buffers used twice, several heads."""
+    rng = np.random.default_rng(seed)
+    builder = ProgramBuilder(dtype)
+    width = int(rng.integers(1, 20))
+    buffers = [builder.input(f"x{i}", width) for i in range(rng.integers(1, 4))]
+    shared = [
+        builder.parameter("shared.weight", (width, width)),
+        builder.parameter("shared.bias", (width,), penalized=False),
+    ]
+    for i in range(int(rng.integers(3, 12))):
+        name = f"op{i}.A"
+        choice = rng.integers(6)
+        pick = [int(rng.choice(buffers)) for _ in range(2)]
+        if choice == 0:
+            buffers.append(builder.add("dense", pick[:1], name, shared))
+        elif choice == 1:
+            buffers.append(dense(builder, pick[0], width, f"op{i}", bool(rng.integers(4))))
+        elif choice == 2:
+            function = str(rng.choice([a for a in ACTIVATIONS if a != "binary_step"]))
+            buffers.append(
+                builder.add("activation", pick[:1], name, function=function, alpha=0.7)
+            )
+        elif choice == 3:
+            kind = str(rng.choice([kind for kind in MERGES if kind != "concatenate"]))
+            buffers.append(builder.add(kind, pick, name))
+        elif choice == 4:
+            joined = builder.add("concatenate", pick, f"op{i}.joined")
+            buffers.append(dense(builder, joined, width, f"op{i}"))
+        else:
+            function = str(rng.choice(["softmax", "log_softmax"]))
+            buffers.append(builder.add(function, pick[:1], name))
+    last = [dense(builder, buffers[-1], 5, "head_a"), dense(builder, buffers[-2], 3, "head_b")]
+    program = builder.build(last)
+    losses = [str(loss) for loss in rng.choice(LOSSES, 2)]
+    heads = [Head(y, loss, weight) for y, loss, weight in zip(last, losses, (1.0, 0.3), strict=True)]
+    return program.with_heads(heads, l2=float(rng.choice([0.0, 0.01])))
+
+
+def initial_storage(program: Program, seed: int = 0, scale: float = 0.5) -> np.ndarray:
+    """Random parameters, the same for both dtypes up to rounding."""
+    flat = np.random.default_rng(seed).normal(scale=scale, size=program.n_parameters)
+    storage = program.allocate()
+    program.unflatten(flat.astype(program.dtype), storage)
+    return storage
+
+
+def data_for(program: Program, n_rows: int, seed: int = 0):
+    """Inputs and targets that fit the program's inputs and heads."""
+    rng = np.random.default_rng(seed)
+    dtype = program.dtype
+    inputs = [
+        rng.normal(size=(n_rows, program.buffers[i].width)).astype(dtype) for i in program.inputs
+    ]
+    targets = []
+    for head in program.heads:
+        width = program.buffers[head.output].width
+        if head.loss == "cross_entropy":
+            target = rng.integers(0, width, n_rows)
+        elif head.loss == "binary_cross_entropy":
+            target = rng.integers(0, 2, (n_rows, width)).astype(dtype)
+        else:
+            target = rng.normal(size=(n_rows, width)).astype(dtype)
+        targets.append((target, None))
+    return inputs, targets
+
+
+OPTIMIZERS = {
+    "gradient_descent": ({}, 0),
+    "momentum": ({"momentum": 0.9, "nesterov": 0.0}, 1),
+    "nesterov": ({"momentum": 0.9, "nesterov": 1.0}, 1),
+    "rmsprop": ({"rho": 0.9, "epsilon": 1e-8}, 1),
+    "adam": (
+        {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "bias_correction": 1.0},
+        2,
+    ),
+    "adamw": (
+        {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.1, "bias_correction": 1.0},
+        2,
+    ),
+}
+
+
+def set_optimizer(engine, name: str, clip_norm: float = 0.0):
+    """Give an engine one of OPTIMIZERS with fresh slots; returns the slots."""
+    hyper, n_slots = OPTIMIZERS[name]
+    kind = {"nesterov": "momentum", "adamw": "adam"}.get(name, name)
+    slots = [engine.program.allocate() for _ in range(n_slots)]
+    engine.set_optimizer(kind, {**hyper, "clip_norm": clip_norm}, slots)
+    return slots
