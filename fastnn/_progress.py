@@ -1,0 +1,96 @@
+"""How training tells of its progress: not at all, as a bar, or in lines."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+
+class Silence:
+    """Reports nothing; the base of what does.
+
+    Parameters
+    ----------
+    last_epoch : int
+        Epoch after which this training ends.
+    n_batches : int
+        Batches of the whole training.
+    """
+
+    def __init__(self, last_epoch: int, n_batches: int) -> None:
+        self.last_epoch = last_epoch
+        self.n_batches = n_batches
+
+    def __enter__(self) -> Silence:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Training has ended in some way."""
+
+    def begin(self, epoch: int) -> None:
+        """An epoch begins."""
+
+    def advance(self, n: int, losses: np.ndarray) -> None:
+        """`n` batches more are done; `losses` are those of the epoch so far."""
+
+    def end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """An epoch and its validation are done."""
+
+
+class Lines(Silence):
+    """One line on stdout for each epoch."""
+
+    def end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Print what the epoch measured."""
+        head = f"epoch {epoch:>{len(str(self.last_epoch))}}/{self.last_epoch}"
+        measures = [f"{name} {value:.4g}" for name, value in logs.items() if name != "seconds"]
+        print("  ".join([head, *measures, f"{logs['seconds']:.2f} s"]), flush=True)
+
+
+class Bar(Silence):
+    """A progress bar on stderr, or in a notebook, over all batches."""
+
+    _bar: Any
+
+    def __enter__(self) -> Bar:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError(
+                "verbose=1 draws its bar with tqdm: pip install tqdm, or use verbose=2"
+            ) from error
+        self._bar = tqdm(total=self.n_batches, unit="batch", file=sys.stderr)
+        self._measures: dict[str, str] = {}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._bar.close()
+
+    def begin(self, epoch: int) -> None:
+        """Name the epoch beside the bar."""
+        self._bar.set_description(f"epoch {epoch}/{self.last_epoch}", refresh=False)
+
+    def advance(self, n: int, losses: np.ndarray) -> None:
+        """Move the bar; show the mean loss of the epoch so far."""
+        loss = float(np.mean(losses))
+        if math.isfinite(loss):
+            self._measures["loss"] = f"{loss:.4g}"
+        self._bar.set_postfix(self._measures, refresh=False)
+        self._bar.update(n)
+
+    def end(self, epoch: int, logs: Mapping[str, float]) -> None:
+        """Show what the epoch measured until the next one begins."""
+        self._measures = {
+            name: f"{value:.4g}"
+            for name, value in logs.items()
+            if name not in ("learning_rate", "seconds")
+        }
+        self._bar.set_postfix(self._measures, refresh=epoch == self.last_epoch)
+
+
+REPORTS: tuple[type[Silence], ...] = (Silence, Bar, Lines)
+"""By the value of `verbose`."""

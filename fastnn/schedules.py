@@ -1,0 +1,357 @@
+"""Learning-rate schedules: the learning rate as a function of the optimizer step.
+
+Steps count from 1.  A schedule is an immutable specification; called with one
+step or an array of steps it returns the learning rates in float64.  Wherever a
+learning rate is expected, a number, a schedule or any function of one step
+(an int) will do; `rates` evaluates all three.
+"""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn._checks import check_integer, check_number
+
+__all__ = ["Constant", "Cosine", "Exponential", "Schedule", "Step", "WarmUp"]
+
+
+_MAX_STEP = 2**63 - 1
+
+
+class Schedule:
+    """Base class of the schedules.
+
+    Attributes
+    ----------
+    name : str
+        The name that stands for the class in `config`.
+    """
+
+    name: ClassVar[str]
+
+    def __call__(self, steps: ArrayLike) -> Any:
+        """Learning rates of the given steps.
+
+        Parameters
+        ----------
+        steps : int or array of int
+            Optimizer steps, counted from 1.
+
+        Returns
+        -------
+        float64 scalar or array shaped like `steps`
+
+        Raises
+        ------
+        ValueError
+            If a step is less than 1.
+        TypeError
+            If the steps are not integers.
+        """
+        steps = np.asarray(steps)
+        if steps.dtype.kind not in "iu":
+            raise TypeError(f"steps must be integers, got {steps.dtype}")
+        if steps.size and steps.min() < 1:
+            raise ValueError(f"steps count from 1, got {steps.min()}")
+        return self._rates(steps.astype(np.int64, copy=False))
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        raise NotImplementedError
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The schedule as JSON-able data; `from_config` makes an equal one of it."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        return {"name": self.name} | {key: to_config(value) for key, value in values.items()}
+
+
+LearningRate: TypeAlias = float | Schedule | Callable[[int], float]
+"""A number, a schedule, or a function of the step."""
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """The same learning rate at every step.
+
+    Parameters
+    ----------
+    value : float
+    """
+
+    name: ClassVar[str] = "constant"
+
+    value: float
+
+    def __post_init__(self) -> None:
+        replace_fields(self, value=check_number(self.value, "value", 0.0))
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        return np.full(steps.shape, self.value)[()]
+
+
+@dataclass(frozen=True)
+class Step(Schedule):
+    """`initial * factor ** floor((step - 1) / every)`: a staircase.
+
+    Parameters
+    ----------
+    initial : float
+        Learning rate of the first `every` steps.
+    factor : float
+        What each stair multiplies the learning rate by.
+    every : int
+        Optimizer steps on each stair.
+    """
+
+    name: ClassVar[str] = "step"
+
+    initial: float
+    factor: float
+    every: int
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            initial=check_number(self.initial, "initial", 0.0),
+            factor=check_number(self.factor, "factor", 0.0),
+            every=check_integer(self.every, "every", 1, _MAX_STEP),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        return self.initial * np.power(self.factor, (steps - 1) // self.every, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Exponential(Schedule):
+    """`initial * factor ** ((step - 1) / every)`: a smooth exponential decay.
+
+    Parameters
+    ----------
+    initial : float
+        Learning rate of the first step.
+    factor : float
+        What `every` steps together multiply the learning rate by.
+    every : int, default 1
+    """
+
+    name: ClassVar[str] = "exponential"
+
+    initial: float
+    factor: float
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            initial=check_number(self.initial, "initial", 0.0),
+            factor=check_number(self.factor, "factor", 0.0),
+            every=check_integer(self.every, "every", 1, _MAX_STEP),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        return self.initial * np.power(self.factor, (steps - 1) / self.every)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """Half a period of a cosine from `initial` down to `final`, which then stays.
+
+    With `p = min((step - 1) / steps, 1)` the learning rate is
+    `final + (initial - final) * (1 + cos(pi p)) / 2`.
+
+    Parameters
+    ----------
+    initial : float
+        Learning rate of the first step.
+    steps : int
+        Optimizer steps until `final` is reached.
+    final : float, default 0
+
+    References
+    ----------
+    Loshchilov & Hutter (2017), "SGDR: stochastic gradient descent with warm restarts", eq. 5,
+    without the restarts.
+    """
+
+    name: ClassVar[str] = "cosine"
+
+    initial: float
+    steps: int
+    final: float = 0.0
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            initial=check_number(self.initial, "initial", 0.0),
+            steps=check_integer(self.steps, "steps", 1, _MAX_STEP),
+            final=check_number(self.final, "final", 0.0),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        progress = np.minimum((steps - 1) / self.steps, 1.0)
+        share = 0.5 * (1.0 + np.cos(np.pi * progress))
+        # A convex combination, so that both ends are met exactly.
+        return share * self.initial + (1.0 - share) * self.final
+
+
+@dataclass(frozen=True)
+class WarmUp(Schedule):
+    """A linear rise from 0, which reaches `then` at step `steps` and follows it.
+
+    The learning rate is `then(1) * step / steps` up to step `steps`, and
+    `then(step - steps + 1)` from there on.
+
+    Parameters
+    ----------
+    steps : int
+        Optimizer steps of the rise.
+    then : float, Schedule or function of the step
+        The learning rate after it; its own step 1 is step `steps`.
+
+    References
+    ----------
+    Goyal et al. (2017), "Accurate, large minibatch SGD: training ImageNet in 1 hour", section 2.2.
+    """
+
+    name: ClassVar[str] = "warm_up"
+
+    steps: int
+    then: LearningRate
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            steps=check_integer(self.steps, "steps", 1, _MAX_STEP),
+            then=check_learning_rate("then", self.then),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        after = np.maximum(steps - self.steps + 1, 1)
+        return rates(self.then, after) * np.minimum(steps / self.steps, 1.0)
+
+
+_CLASSES: dict[str, type[Schedule]] = {
+    cls.name: cls for cls in (Constant, Step, Exponential, Cosine, WarmUp)
+}
+
+
+def rates(learning_rate: LearningRate, steps: ArrayLike) -> np.ndarray:
+    """The learning rates of the given steps, checked.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step
+        A function is called once for each step with a Python int.
+    steps : int or array of int
+        Optimizer steps, counted from 1.
+
+    Returns
+    -------
+    float64 array shaped like `steps`
+
+    Raises
+    ------
+    ValueError
+        If a rate is nan, infinite or negative.
+    TypeError
+        If the function returns something other than a number.
+    """
+    steps = np.asarray(steps)
+    if isinstance(learning_rate, Schedule):
+        values = np.asarray(learning_rate(steps), np.float64)
+    elif callable(learning_rate):
+        called = [_call(learning_rate, int(step)) for step in steps.flat]
+        values = np.array(called, np.float64).reshape(steps.shape)
+    else:
+        values = np.full(steps.shape, learning_rate, np.float64)
+    bad = ~(np.isfinite(values) & (values >= 0))
+    if bad.any():
+        first = np.argmax(bad)
+        raise ValueError(
+            f"the learning rate at step {steps.flat[first]} is {values.flat[first]}, "
+            "expected a finite number >= 0"
+        )
+    return values
+
+
+def _call(function: Callable[[int], float], step: int) -> float:
+    rate = function(step)
+    if isinstance(rate, np.ndarray) and rate.ndim == 0:
+        rate = rate.item()
+    if not isinstance(rate, numbers.Real):
+        raise TypeError(
+            f"the learning-rate function returned {rate!r} for step {step}, expected a number"
+        )
+    return float(rate)
+
+
+def check_learning_rate(name: str, value: Any) -> LearningRate:
+    """A learning rate as given, numbers as Python floats; errors call it `name`."""
+    if isinstance(value, type):
+        raise TypeError(f"{name} is the class {value.__name__}, expected an instance of it")
+    if callable(value):
+        return value
+    if not isinstance(value, numbers.Real):
+        raise TypeError(
+            f"{name} must be a number, a schedule or a function of the step, got {value!r}"
+        )
+    return check_number(value, name, 0.0)
+
+
+def to_config(value: Any) -> Any:
+    """`value` as JSON-able data, where it is a schedule or plain data already.
+
+    Raises
+    ------
+    ValueError
+        If it is a function, which no file can hold.
+    """
+    if isinstance(value, Schedule):
+        return value.config
+    if callable(value):
+        raise ValueError(
+            f"the learning-rate function {value!r} cannot be written as data; "
+            "use a class of fastnn.schedules instead"
+        )
+    return value
+
+
+def from_config(config: Any) -> float | Schedule:
+    """The learning rate that `to_config` turned into `config`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `config` does not describe a learning rate.
+    """
+    if not isinstance(config, Mapping):
+        return check_number(config, "learning_rate", 0.0)
+    arguments = dict(config)
+    if "then" in arguments:
+        arguments["then"] = from_config(arguments["then"])
+    return build("schedule", _CLASSES, arguments)
+
+
+def build(what: str, classes: Mapping[str, type], config: Mapping[str, Any]) -> Any:
+    """The instance that ``{"name": ..., **arguments}`` describes."""
+    arguments = dict(config)
+    name = arguments.pop("name", None)
+    if not isinstance(name, str) or name not in classes:
+        raise ValueError(f"unknown {what} {name!r}; known are {', '.join(classes)}")
+    known = [f.name for f in fields(classes[name]) if f.init]
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{what} {name} has no argument {key!r}, only {', '.join(known)}")
+    return classes[name](**arguments)
+
+
+def replace_fields(instance: Any, **values: Any) -> None:
+    """Store checked values in a frozen dataclass; for `__post_init__` only."""
+    for key, value in values.items():
+        object.__setattr__(instance, key, value)
