@@ -1,0 +1,269 @@
+"""fastnn's file: named arrays and a JSON structure in one safetensors file.
+
+A file is read by the safetensors library, whose format holds numbers and text
+and no code.  Its metadata has four entries:
+
+``format``
+    "fastnn".
+``version``
+    Version of this layout, "1".
+``structure``
+    A JSON object: what the arrays are for.
+``checksum``
+    CRC-32, in 8 hexadecimal digits, of the structure and of every array (name,
+    dtype, shape and bytes, in the order of the names).
+
+This module knows nothing of networks.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+import shutil
+import stat
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+__all__ = ["FormatError", "load", "save"]
+
+FORMAT = "fastnn"
+VERSION = 1
+
+_DTYPES = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
+_MAX_DEPTH = 64  # nesting of the structure
+_MAX_TEXT = 1 << 25  # characters of the structure as JSON; bounds the memory its parts can take
+
+
+class FormatError(ValueError):
+    """A file is not a fastnn file, is damaged, or was written by a newer fastnn."""
+
+
+def save(
+    path: str | os.PathLike[str], structure: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Write a structure and arrays to one file.
+
+    The file appears whole or not at all: it is written beside its destination, then
+    renamed over it.
+
+    Parameters
+    ----------
+    path : str or path-like
+    structure : dict
+        JSON-able: text keys; values None, bool, int of 64 bits, finite float, str,
+        list, tuple (read back as a list) and dict, nested at most 64 deep.
+    arrays : dict of str to array
+        Of booleans, integers or floating numbers, in any layout.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the structure is not JSON-able or an array has another dtype; nothing is written.
+    OSError
+        If the file cannot be written; a file that was there is still there.
+    """
+    from safetensors.numpy import save as serialize
+
+    if not isinstance(structure, Mapping):
+        raise TypeError(f"structure must be a dict, got {type(structure).__name__}")
+    _check_json(structure, "structure")
+    text = json.dumps(structure, separators=(",", ":"), allow_nan=False)
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"structure takes {len(text)} characters as JSON, at most {_MAX_TEXT}")
+    stored = {name: _storable(name, array) for name, array in arrays.items()}
+    metadata = {
+        "format": FORMAT,
+        "version": str(VERSION),
+        "structure": text,
+        "checksum": _checksum(text, stored),
+    }
+    _write(os.path.realpath(os.fsdecode(path)), serialize(stored, metadata=metadata))
+
+
+def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Read the structure and the arrays that `save` wrote.
+
+    Nothing in the file is trusted: what it declares is checked before memory is
+    taken for it, and its bytes against their checksum.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    structure : dict
+    arrays : dict of str to array
+        New, writable arrays in C order.
+
+    Raises
+    ------
+    FormatError
+        If the file has any defect.
+    OSError
+        If it cannot be read; FileNotFoundError if it is not there.
+    """
+    path = os.fsdecode(path)
+    try:
+        return _read(path)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from error.__cause__
+
+
+def _read(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    from safetensors import SafetensorError, safe_open
+
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise FormatError("not a regular file")
+    with open(path, "rb"):
+        pass  # an unreadable file raises Python's own OSError, which names it
+    try:
+        with safe_open(path, framework="numpy") as file:
+            text, checksum = _check_metadata(file.metadata())
+            structure = _parse(text)
+            arrays = {name: _array(file, name) for name in sorted(file.keys())}
+    except SafetensorError as error:
+        raise FormatError(f"not a fastnn file, or damaged: {error}") from error
+    if _checksum(text, arrays) != checksum:
+        raise FormatError("damaged: the contents do not fit the checksum")
+    return structure, arrays
+
+
+def _check_metadata(metadata: Mapping[str, str] | None) -> tuple[str, str]:
+    """The text of the structure and the checksum."""
+    metadata = metadata or {}
+    if metadata.get("format") != FORMAT:
+        raise FormatError("a safetensors file, but not one of fastnn")
+    version = metadata.get("version", "")
+    if not (version.isascii() and version.isdigit() and len(version) < 10 and int(version) > 0):
+        raise FormatError(f"damaged: the format version is {version[:20]!r}")
+    if int(version) > VERSION:
+        raise FormatError(
+            f"written by a newer fastnn (format version {version}; this one reads up to "
+            f"{VERSION}): upgrade fastnn"
+        )
+    for key in ("structure", "checksum"):
+        if key not in metadata:
+            raise FormatError(f"damaged: the {key} is missing")
+    return metadata["structure"], metadata["checksum"]
+
+
+def _parse(text: str) -> dict[str, Any]:
+    """The structure, checked."""
+    if len(text) > _MAX_TEXT:
+        raise FormatError(f"the structure takes {len(text)} characters, at most {_MAX_TEXT}")
+    try:
+        structure = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"damaged: the structure is not JSON: {error}") from error
+    if not isinstance(structure, dict):
+        raise FormatError("damaged: the structure is not a JSON object")
+    try:
+        _check_json(structure, "structure")
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"damaged: {error}") from error
+    return structure
+
+
+def _check_json(value: Any, where: str, depth: int = 0) -> None:
+    """Raise TypeError or ValueError, saying where, unless `value` survives JSON unchanged."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"the structure is nested more than {_MAX_DEPTH} deep")
+    if value is None or isinstance(value, bool):
+        return
+    if isinstance(value, str):
+        if not _is_unicode(value):
+            raise ValueError(f"{where} is not valid Unicode text: {value!r:.60}")
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**64:
+            raise ValueError(f"{where} is an integer of more than 64 bits")
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"{where} is {value}, expected a finite number")
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            _check_json(item, f"{where}[{i}]", depth + 1)
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            if not isinstance(key, str):
+                raise TypeError(f"{where} has the key {key!r}, expected text")
+            _check_json(key, f"a key of {where}", depth + 1)
+            _check_json(item, f"{where}[{key!r:.40}]", depth + 1)
+    else:
+        raise TypeError(f"{where} is {value!r:.60}, a {type(value).__name__}, which JSON lacks")
+
+
+def _is_unicode(text: str) -> bool:
+    """False for text with a lone surrogate, which nothing can print or write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _storable(name: str, array: np.ndarray) -> np.ndarray:
+    """The array in C order and little-endian."""
+    if not isinstance(name, str) or not _is_unicode(name):
+        raise TypeError(f"the name of an array must be text, got {name!r}")
+    if name == "__metadata__":
+        raise ValueError("an array cannot be called '__metadata__'; the file format uses it")
+    array = np.asarray(array)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype.str not in _DTYPES.values():
+        raise TypeError(
+            f"array {name!r} has dtype {array.dtype}, expected bool, an integer or a float type"
+        )
+    return np.array(array, dtype, order="C", copy=None)
+
+
+def _array(file: Any, name: str) -> np.ndarray:
+    """One array of an open file, its declared dtype and shape checked first."""
+    declared = file.get_slice(name)
+    dtype, shape = declared.get_dtype(), declared.get_shape()
+    if dtype not in _DTYPES:
+        raise FormatError(f"array {name!r:.60} has dtype {dtype}, which fastnn never writes")
+    try:
+        return np.array(file.get_tensor(name), _DTYPES[dtype], order="C", copy=None)
+    except (ValueError, OverflowError, MemoryError) as error:
+        # The library has checked that the file has the bytes of this shape; but an
+        # empty array has none, however long its other sides claim to be.
+        raise FormatError(f"array {name!r:.60} of shape {shape!s:.60}: {error}") from error
+
+
+def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
+    """CRC-32 of the structure and the arrays; see the module."""
+    crc = zlib.crc32(text.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        declaration = json.dumps([name, array.dtype.str, array.shape])
+        crc = zlib.crc32(declaration.encode(), crc)
+        crc = zlib.crc32(array.reshape(-1).view(np.uint8).data, crc)
+    return f"{crc:08x}"
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write `data` beside `path`, then rename it over `path`."""
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(6)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if os.path.exists(path):
+            shutil.copymode(path, temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
