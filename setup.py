@@ -117,7 +117,12 @@ class BuildCore(build_ext):
         if self.compiler.compiler_type == "msvc":
             extension.extra_compile_args = ["/O2", "/openmp"]
             return
-        flags = ["-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wno-unused-function"]
+        flags = [
+            "-ffp-contract=off",
+            "-fno-math-errno",
+            "-fvisibility=hidden",
+            "-Wno-unused-function",
+        ]
         flags += ["-O1", "-g", "-DFASTNN_ASSERT"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
         flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
         if DEBUG:
@@ -135,7 +140,9 @@ class BuildCore(build_ext):
         if not hasattr(self, "_openmp"):
             with tempfile.TemporaryDirectory() as folder:
                 source = Path(folder, "probe.c")
-                source.write_text("#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n")
+                source.write_text(
+                    "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+                )
                 try:
                     objects = self.compiler.compile(
                         [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]

@@ -239,7 +239,9 @@ class ProgramBuilder:
     ) -> int:
         """Declare a parameter of one or two dimensions; returns its index."""
         if len(shape) not in (1, 2) or min(shape) < 1:
-            raise ValueError(f"parameter {name!r} must have 1 or 2 positive dimensions, got {shape}")
+            raise ValueError(
+                f"parameter {name!r} must have 1 or 2 positive dimensions, got {shape}"
+            )
         if any(parameter.name == name for parameter in self.parameters):
             raise ValueError(f"two parameters are called {name!r}")
         parameter = Parameter(
@@ -343,7 +345,9 @@ def _listing(program: Program) -> list[str]:
         rows.append((names[operation.output], str(program.buffers[operation.output].width), call))
     for head in program.heads:
         attributes = "".join(f", {key}={value!r}" for key, value in head.attributes.items())
-        rows.append(("cost", "1", f"+= {head.weight:g} * {head.loss}({names[head.output]}{attributes})"))
+        rows.append(
+            ("cost", "1", f"+= {head.weight:g} * {head.loss}({names[head.output]}{attributes})")
+        )
     if program.l2:
         rows.append(("cost", "1", f"+= {program.l2:g}/2 * sum of squared weights"))
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))

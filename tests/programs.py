@@ -68,9 +68,7 @@ def random_graph(seed: int, dtype: str) -> Program:
             buffers.append(dense(builder, pick[0], width, f"op{i}", bool(rng.integers(4))))
         elif choice == 2:
             function = str(rng.choice([a for a in ACTIVATIONS if a != "binary_step"]))
-            buffers.append(
-                builder.add("activation", pick[:1], name, function=function, alpha=0.7)
-            )
+            buffers.append(builder.add("activation", pick[:1], name, function=function, alpha=0.7))
         elif choice == 3:
             kind = str(rng.choice([kind for kind in MERGES if kind != "concatenate"]))
             buffers.append(builder.add(kind, pick, name))
@@ -83,7 +81,9 @@ def random_graph(seed: int, dtype: str) -> Program:
     last = [dense(builder, buffers[-1], 5, "head_a"), dense(builder, buffers[-2], 3, "head_b")]
     program = builder.build(last)
     losses = [str(loss) for loss in rng.choice(LOSSES, 2)]
-    heads = [Head(y, loss, weight) for y, loss, weight in zip(last, losses, (1.0, 0.3), strict=True)]
+    heads = [
+        Head(y, loss, weight) for y, loss, weight in zip(last, losses, (1.0, 0.3), strict=True)
+    ]
     return program.with_heads(heads, l2=float(rng.choice([0.0, 0.01])))
 
 
@@ -121,7 +121,13 @@ OPTIMIZERS = {
     "nesterov": ({"momentum": 0.9, "nesterov": 1.0}, 1),
     "rmsprop": ({"rho": 0.9, "epsilon": 1e-8}, 1),
     "adam": (
-        {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.0, "bias_correction": 1.0},
+        {
+            "beta1": 0.9,
+            "beta2": 0.999,
+            "epsilon": 1e-8,
+            "weight_decay": 0.0,
+            "bias_correction": 1.0,
+        },
         2,
     ),
     "adamw": (

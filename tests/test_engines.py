@@ -153,7 +153,9 @@ def test_shared_weights_receive_the_sum_of_both_uses(backend):
     w = builder.parameter("w", (3, 2))
     z1, z2 = (builder.add("dense", [x], f"z{i}", [w]) for i, x in enumerate((x1, x2)))
     out = builder.add("subtract", [z1, z2], "out")
-    program = builder.build([out]).with_heads([Head(out, "mean_squared_error", 1.0, {"reduction": "half_sum"})])
+    program = builder.build([out]).with_heads(
+        [Head(out, "mean_squared_error", 1.0, {"reduction": "half_sum"})]
+    )
     engine = make(backend, program)
     inputs, targets = data_for(program, 9)
     engine.loss_and_gradients(inputs, targets)
@@ -237,7 +239,9 @@ def test_ignored_and_weighted_samples_count_as_their_weight(backend, dtype):
 
 def test_nothing_observed_gives_zero_loss_and_gradient(backend, dtype):
     program = chain((4, 6, 3), dtype=dtype)
-    program = program.with_heads([Head(program.outputs[0], "cross_entropy", 1.0, {"ignore_index": -1})])
+    program = program.with_heads(
+        [Head(program.outputs[0], "cross_entropy", 1.0, {"ignore_index": -1})]
+    )
     engine = make(backend, program)
     inputs, _ = data_for(program, 4)
     assert engine.loss_and_gradients(inputs, [(np.full(4, -1), None)]) == 0

@@ -15,6 +15,7 @@ from typing import Any
 INSTRUCTION_SETS = ("v4", "v3", "v2", "baseline")
 """Best first; ``v2`` to ``v4`` are the x86-64 levels of the System V ABI."""
 
+
 @cache
 def built() -> tuple[str, ...]:
     """Instruction sets this installation was compiled for, best first."""

@@ -41,12 +41,17 @@ ctypedef Py_ssize_t sz
 cdef extern from *:
     """
     #ifdef FASTNN_ASSERT
+    #undef NDEBUG
+    #include <assert.h>
     #define DEBUG_BUILD 1
+    #define CHECK(condition) assert(condition)
     #else
     #define DEBUG_BUILD 0
+    #define CHECK(condition) ((void)0)
     #endif
     """
     const int DEBUG_BUILD
+    void CHECK(bint condition) noexcept nogil
 
 DEBUG = bool(DEBUG_BUILD)
 VECTOR_LENGTH = VL

@@ -130,6 +130,7 @@ cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
     """C = start + A B; `columns` is a multiple of 16, rows of B and C are readable that far."""
     cdef sz n = 0, r, w
     cdef int m
+    CHECK(columns % VL == 0 and columns <= ldb and columns <= ldc)
     while n < columns:
         w = block_columns(rows, columns - n)
         r = 0
@@ -152,6 +153,7 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
     cdef sz n = 0, r, w, i
     cdef int m
     cdef real* c
+    CHECK(columns % VL == 0 and columns <= ldw and columns <= ldo)
     while n < columns:
         w = block_columns(rows, columns - n)
         r = 0

@@ -268,6 +268,7 @@ cdef class Lowered:
     cdef int point(self, Matrix* matrix, sz n_rows, sz width, list arrays) except -1:
         """Give a matrix n_rows rows of zeroed memory, owned by an array of its own."""
         cdef real[:, ::1] rows
+        matrix.rows = n_rows
         matrix.width = width
         matrix.columns = up(width)
         matrix.ld = _program.padded(width)

@@ -33,6 +33,7 @@ cdef sz VECTOR_COLUMNS = 256  # and of a vector of parameters of this one
 cdef struct Matrix:
     # One row per sample; rows start `ld` apart and are writable up to `columns`.
     real* data
+    sz rows
     sz width
     sz columns
     sz ld
@@ -172,4 +173,5 @@ cdef inline sz sample(const Batch* batch, sz row) noexcept nogil:
 
 
 cdef inline real* row_of(const Matrix* matrix, sz row) noexcept nogil:
+    CHECK(0 <= row < matrix.rows)
     return matrix.data + row * matrix.ld

@@ -59,7 +59,9 @@ class Engine:
 
         self._update = update
 
-    def forward(self, inputs: Sequence[Array], training: bool = False, step: int = 0) -> list[Array]:
+    def forward(
+        self, inputs: Sequence[Array], training: bool = False, step: int = 0
+    ) -> list[Array]:
         """Run the operations; returns a new array for each output of the program."""
         self._training, self._step = training, step
         for i, x in zip(self.program.inputs, inputs, strict=True):
@@ -139,7 +141,9 @@ class Engine:
                 rows = order[rows]
             batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
             step = first_step + i
-            losses[i] = self.loss_and_gradients([x[rows] for x in inputs], batch_targets, True, step)
+            losses[i] = self.loss_and_gradients(
+                [x[rows] for x in inputs], batch_targets, True, step
+            )
             if not np.isfinite(losses[i]):
                 return i
             self._update(step, float(learning_rate))
@@ -204,9 +208,7 @@ class Engine:
         )  # fmt: skip
 
     def _penalized(self) -> list[int]:
-        return [
-            i for i, p in enumerate(self.program.parameters) if p.penalized and p.trainable
-        ]
+        return [i for i, p in enumerate(self.program.parameters) if p.penalized and p.trainable]
 
     def _cost(self, losses: Sequence[float]) -> float:
         cost = sum(h.weight * loss for h, loss in zip(self.program.heads, losses, strict=True))
