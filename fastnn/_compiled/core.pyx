@@ -14,6 +14,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
     engine.pxi         the Engine class
 """
 
+cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
 from libc.math cimport isfinite, sqrt
 from libc.stdint cimport int64_t, uint32_t
@@ -52,6 +53,8 @@ cdef extern from *:
     """
     const int DEBUG_BUILD
     void CHECK(bint condition) noexcept nogil
+
+cnp.import_array()
 
 DEBUG = bool(DEBUG_BUILD)
 VECTOR_LENGTH = VL

@@ -37,6 +37,7 @@ cdef extern from *:
     void set_float_mode(unsigned mode) noexcept nogil
 
 
+cdef int MAX_THREADS = 256
 cdef int _max_threads = 1
 
 

@@ -126,7 +126,6 @@ class Engine:
         learning_rates: Array,
         first_step: int,
         losses: Array,
-        active: Any = None,
     ) -> int:
         """One optimizer step per batch; returns how many were done.
 
