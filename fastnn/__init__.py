@@ -1,1 +1,122 @@
-"""fastnn: neural networks on CPUs at the speed of the hardware, in numbers you can check."""
+"""fastnn: neural networks on CPUs at the speed of the hardware, in numbers you can check.
+
+>>> import fastnn as fnn
+>>> net = fnn.Sequential([fnn.Dense(64, 100, activation="relu"), fnn.Dense(100, 10)])
+>>> net.compile(loss="cross_entropy", optimizer=fnn.Adam(learning_rate=1e-3))
+
+``fastnn.functional`` has the stateless operations, ``fastnn.activations`` the facts
+about each activation; ``fastnn.show_config()`` tells which backend is in use.
+"""
+
+from fastnn import activations, backend, functional
+from fastnn._version import __version__
+from fastnn.backend import (
+    BackendError,
+    get_num_threads,
+    set_num_threads,
+    show_config,
+)
+from fastnn.callbacks import Callback, EarlyStopping, History
+from fastnn.layers import (
+    ELU,
+    GELU,
+    SELU,
+    AbsDifference,
+    Activation,
+    Add,
+    Average,
+    BinaryStep,
+    Concatenate,
+    Dense,
+    Dropout,
+    HardSwish,
+    Identity,
+    Input,
+    Layer,
+    LeakyReLU,
+    LogSoftmax,
+    Mish,
+    Multiply,
+    ReLU,
+    Sigmoid,
+    Softmax,
+    Softplus,
+    Subtract,
+    Swish,
+    Tanh,
+)
+from fastnn.losses import (
+    BinaryCrossEntropy,
+    CrossEntropy,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+)
+from fastnn.network import Network, Sequential, load
+from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSprop
+from fastnn.program import Program
+from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
+from fastnn.serialization import FormatError
+from fastnn.training import TrainingError
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "AbsDifference",
+    "Activation",
+    "Adam",
+    "AdamW",
+    "Add",
+    "Average",
+    "BackendError",
+    "BinaryCrossEntropy",
+    "BinaryStep",
+    "Callback",
+    "Concatenate",
+    "Constant",
+    "Cosine",
+    "CrossEntropy",
+    "Dense",
+    "Dropout",
+    "EarlyStopping",
+    "Exponential",
+    "FormatError",
+    "GradientDescent",
+    "HardSwish",
+    "History",
+    "Huber",
+    "Identity",
+    "Input",
+    "Layer",
+    "LeakyReLU",
+    "LogSoftmax",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Mish",
+    "Momentum",
+    "Multiply",
+    "Nesterov",
+    "Network",
+    "Program",
+    "RMSprop",
+    "ReLU",
+    "Sequential",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Step",
+    "Subtract",
+    "Swish",
+    "Tanh",
+    "TrainingError",
+    "WarmUp",
+    "__version__",
+    "activations",
+    "backend",
+    "functional",
+    "get_num_threads",
+    "load",
+    "set_num_threads",
+    "show_config",
+]
