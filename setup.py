@@ -95,7 +95,7 @@ class BuildCore(build_ext):
             super().build_extensions()
         except Exception as error:
             raise SystemExit(
-                f"\nfastnn: compiling the core failed: {error}\n"
+                "\nfastnn: compiling the core failed; the compiler's messages are above.\n"
                 "A C compiler and the Python headers are needed (Debian: apt-get install gcc "
                 "python3-dev).\nTo install the NumPy backend alone, without a compiler, set "
                 "FASTNN_PURE=1 and install again.\n"
