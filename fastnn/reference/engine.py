@@ -17,6 +17,9 @@ from fastnn.reference import kernels
 Array = np.ndarray
 Target = tuple[Array, Array | None]
 
+# Overflow is a result like any other (a diverging loss is reported), as in the compiled engine.
+_quiet = np.errstate(all="ignore")
+
 
 class Engine:
     """Executes one program on one storage of parameters.
@@ -59,6 +62,7 @@ class Engine:
 
         self._update = update
 
+    @_quiet
     def forward(
         self, inputs: Sequence[Array], training: bool = False, step: int = 0
     ) -> list[Array]:
@@ -71,6 +75,7 @@ class Engine:
             self._values[operation.output] = _FORWARD[operation.kind](self, operation, arguments)
         return [self._value(i).copy() for i in self.program.outputs]
 
+    @_quiet
     def backward(
         self, output_gradients: Sequence[Array | None], input_gradients: bool = True
     ) -> list[Array]:
@@ -87,6 +92,7 @@ class Engine:
             return []
         return [self._gradient(i).copy() for i in self.program.inputs]
 
+    @_quiet
     def evaluate(
         self, inputs: Sequence[Array], targets: Sequence[Target]
     ) -> tuple[float, list[float]]:
@@ -98,6 +104,7 @@ class Engine:
         ]
         return self._cost(losses), losses
 
+    @_quiet
     def loss_and_gradients(
         self,
         inputs: Sequence[Array],
@@ -117,6 +124,7 @@ class Engine:
         self._add_penalty_gradients()
         return self._cost(losses)
 
+    @_quiet
     def train(
         self,
         inputs: Sequence[Array],

@@ -1,0 +1,260 @@
+"""The graph of a network: which tensors it is made of, their names, its program."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastnn.layers import CLASSES, Activation, Dense, Input, Layer, Tensor
+from fastnn.program import Program, ProgramBuilder
+
+_MAX_LOADED_WIDTH = 1 << 24
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What lies between inputs and outputs.
+
+    Attributes
+    ----------
+    inputs : tuple of Input
+    outputs : tuple of Tensor
+    calls : tuple of Tensor
+        Every call of a layer, in the order they were made, which is topological.
+    layers : tuple of Layer
+        In order of first appearance; a shared layer once.
+    names : dict
+        Name of each input and layer, by ``id``.
+    """
+
+    inputs: tuple[Input, ...]
+    outputs: tuple[Tensor, ...]
+    calls: tuple[Tensor, ...]
+    layers: tuple[Layer, ...]
+    names: dict[int, str]
+
+    def call_names(self) -> dict[int, str]:
+        """Name of each tensor by ``id``; the second call of layer "a" is "a:2"."""
+        names = {id(tensor): self.names[id(tensor)] for tensor in self.inputs}
+        counts: dict[int, int] = {}
+        for call in self.calls:
+            counts[id(call.layer)] = n = counts.get(id(call.layer), 0) + 1
+            name = self.names[id(call.layer)]
+            names[id(call)] = name if n == 1 else f"{name}:{n}"
+        return names
+
+
+def trace(inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
+    """The graph between inputs and outputs, checked.
+
+    Raises
+    ------
+    TypeError
+        If an input is no `Input` or an output no tensor.
+    ValueError
+        If an input is unused, an output is an input or does not depend on the
+        inputs alone, something appears twice, two things have one name, or a
+        layer belongs to a network already.
+    """
+    _check_ends(inputs, outputs)
+    calls = _calls_behind(outputs)
+    used = {id(tensor) for tensor in calls if tensor.layer is None}
+    known = {id(tensor) for tensor in inputs}
+    for tensor in calls:
+        if tensor.layer is None and id(tensor) not in known:
+            raise ValueError(
+                f"the outputs depend on {tensor.label}, which is not among the network's inputs"
+            )
+    for tensor in inputs:
+        if id(tensor) not in used:
+            raise ValueError(f"input {tensor.label} is not used by any output")
+    calls = [tensor for tensor in calls if tensor.layer is not None]
+    layers = tuple({id(call.layer): call.layer for call in calls if call.layer}.values())
+    for layer in layers:
+        if layer.network is not None:
+            raise ValueError(
+                f"layer {layer.label} belongs to {layer.network} and cannot join another; "
+                "use layer.copy() for a new layer with the same values"
+            )
+    return Graph(tuple(inputs), tuple(outputs), tuple(calls), layers, _names(inputs, layers))
+
+
+def _check_ends(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    for role, tensors, kind in (("input", inputs, Input), ("output", outputs, Tensor)):
+        if not tensors:
+            raise ValueError(f"a network needs at least one {role}, got none")
+        for tensor in tensors:
+            if not isinstance(tensor, kind):
+                raise TypeError(
+                    f"{role}s must be {kind.__name__} objects, got {type(tensor).__name__}"
+                )
+        if len({id(tensor) for tensor in tensors}) < len(tensors):
+            raise ValueError(f"a tensor is given twice among the {role}s")
+    for tensor in outputs:
+        if tensor.layer is None:
+            raise ValueError(f"output {tensor.label} is an input; apply a layer to it first")
+
+
+def _calls_behind(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """All tensors the outputs depend on, themselves included, in the order they were made."""
+    found = {id(tensor): tensor for tensor in outputs}
+    waiting = list(outputs)
+    while waiting:
+        for tensor in waiting.pop().inputs:
+            if id(tensor) not in found:
+                found[id(tensor)] = tensor
+                waiting.append(tensor)
+    return sorted(found.values(), key=lambda tensor: tensor.order)
+
+
+def _names(inputs: Sequence[Input], layers: Sequence[Layer]) -> dict[int, str]:
+    """Names of inputs and layers by id; unnamed ones are numbered by kind."""
+    items: list[Input | Layer] = [*inputs, *layers]
+    taken: set[str] = set()
+    for item in items:
+        if item.name in taken:
+            raise ValueError(f"two inputs or layers are called {item.name!r}")
+        if item.name is not None:
+            taken.add(item.name)
+    names: dict[int, str] = {}
+    counts: dict[str, int] = {}
+    for item in items:
+        name = item.name
+        while name is None:
+            kind = item.kind if isinstance(item, Layer) else "input"
+            counts[kind] = counts.get(kind, 0) + 1
+            candidate = f"{kind}_{counts[kind]}"
+            name = None if candidate in taken else candidate
+        names[id(item)] = name
+    return names
+
+
+def build_program(graph: Graph, dtype: Any, seed: int) -> tuple[Program, list[slice]]:
+    """The program of a graph, and where the parameters of each layer lie in its storage."""
+    builder = ProgramBuilder(dtype, seed)
+    names = graph.call_names()
+    buffers = {id(t): builder.input(names[id(t)], t.width) for t in graph.inputs}
+    parameters: dict[int, list[int]] = {}
+    for call in graph.calls:
+        layer = call.layer
+        assert layer is not None
+        if id(layer) not in parameters:
+            parameters[id(layer)] = layer.declare(builder, graph.names[id(layer)])
+        inputs = [buffers[id(tensor)] for tensor in call.inputs]
+        buffers[id(call)] = layer.emit(builder, names[id(call)], inputs, parameters[id(layer)])
+    program = builder.build([buffers[id(tensor)] for tensor in graph.outputs])
+    return program, [_extent(program, parameters[id(layer)]) for layer in graph.layers]
+
+
+def _extent(program: Program, indices: Sequence[int]) -> slice:
+    """The part of the storage that parameters declared in a row take."""
+    if not indices:
+        return slice(0, 0)
+    first, last = program.parameters[indices[0]], program.parameters[indices[-1]]
+    return slice(first.offset, last.offset + last.stored)
+
+
+def untrainable(graph: Graph) -> dict[str, list[str]]:
+    """Layers no gradient reaches because every way to an output leads through a step.
+
+    Returns
+    -------
+    dict
+        For each name of a layer with a binary step, the trainable layers it cuts off.
+    """
+    reached = _reached(graph)
+    cut = [
+        graph.names[id(layer)]
+        for layer in graph.layers
+        if layer.shapes and layer.trainable and id(layer) not in reached
+    ]
+    if not cut:
+        return {}
+    return {graph.names[id(layer)]: cut for layer in graph.layers if _is_step(layer)}
+
+
+def _reached(graph: Graph) -> set[int]:
+    """Ids of the layers whose parameters a gradient from the outputs can reach."""
+    reached: set[int] = set()
+    live = {id(tensor) for tensor in graph.outputs}
+    for call in reversed(graph.calls):
+        if id(call) in live and call.layer is not None and not _is_step(call.layer):
+            reached.add(id(call.layer))
+            live.update(id(tensor) for tensor in call.inputs)
+    return reached
+
+
+def _is_step(layer: Layer) -> bool:
+    """Whether the derivative of a layer is 0 everywhere."""
+    return last_function(layer) == "binary_step"
+
+
+def last_function(layer: Layer | None) -> str | None:
+    """The activation a layer ends in, if it has one."""
+    if isinstance(layer, Activation):
+        return layer.function
+    return layer.activation if isinstance(layer, Dense) else None
+
+
+def to_structure(graph: Graph) -> dict[str, Any]:
+    """The graph as data fit for JSON; tensors are numbered, inputs first.
+
+    Raises
+    ------
+    ValueError
+        If a layer is of a class that `from_structure` does not know.
+    """
+    for layer in graph.layers:
+        if CLASSES.get(type(layer).__name__) is not type(layer):
+            raise ValueError(
+                f"layer {graph.names[id(layer)]!r} is a {type(layer).__name__}, "
+                "which is not among fastnn's own layers: it cannot be saved"
+            )
+    numbers = {id(t): i for i, t in enumerate((*graph.inputs, *graph.calls))}
+    places = {id(layer): i for i, layer in enumerate(graph.layers)}
+    return {
+        "inputs": [{"name": graph.names[id(t)], "width": t.width} for t in graph.inputs],
+        "layers": [
+            {"class": type(layer).__name__, "config": layer.config} for layer in graph.layers
+        ],
+        "calls": [
+            {"layer": places[id(c.layer)], "inputs": [numbers[id(t)] for t in c.inputs]}
+            for c in graph.calls
+        ],
+        "outputs": [numbers[id(t)] for t in graph.outputs],
+    }
+
+
+def from_structure(structure: Mapping[str, Any]) -> Graph:
+    """The graph `to_structure` described, of new layers.
+
+    Raises
+    ------
+    KeyError, IndexError, TypeError, ValueError
+        If it does not describe a graph.
+    """
+    inputs = [Input(_width(entry["width"]), entry["name"]) for entry in structure["inputs"]]
+    tensors: list[Tensor] = list(inputs)
+    layers = [CLASSES[entry["class"]](**entry["config"]) for entry in structure["layers"]]
+    for call in structure["calls"]:
+        sources = [tensors[check_index(i, len(tensors))] for i in call["inputs"]]
+        layer = layers[check_index(call["layer"], len(layers))]
+        tensors.append(layer.connect(sources))
+        _width(tensors[-1].width)
+    outputs = [tensors[check_index(i, len(tensors))] for i in structure["outputs"]]
+    return trace(inputs, outputs)
+
+
+def _width(value: Any) -> Any:
+    """A width from a file; concatenation can double it in every layer, beyond all memory."""
+    if value > _MAX_LOADED_WIDTH:
+        raise ValueError(f"a width is {value}, beyond {_MAX_LOADED_WIDTH}")
+    return value
+
+
+def check_index(value: Any, n: int) -> int:
+    """An index from a file; negative ones and other types are not let through."""
+    if type(value) is not int or not 0 <= value < n:
+        raise ValueError(f"{value!r} is not an index below {n}")
+    return value

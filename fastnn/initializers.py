@@ -1,0 +1,281 @@
+"""Initial values of parameters.
+
+Values are drawn in float64 and rounded to the parameter's dtype afterwards, so
+that a float32 and a float64 network of one seed start from the same numbers.
+Every parameter has a generator of its own, `generator(seed, index)`: changing
+one layer does not change what the others draw.
+
+For a weight of shape (n_in, n_out), ``fan_in`` is n_in and ``fan_out`` is n_out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn._checks import check_number
+
+Shape = tuple[int, ...]
+
+
+def generator(seed: int | None, index: int) -> np.random.Generator:
+    """The generator of parameter number `index` in a network with this seed.
+
+    Parameters
+    ----------
+    seed : int or None
+        None takes fresh entropy from the operating system.
+    index : int
+    """
+    entropy = None if seed is None else [seed, index]
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence(entropy)))
+
+
+@dataclass(frozen=True)
+class Initializer:
+    """Base of all initializers: a rule that fills a parameter of a given shape."""
+
+    name: ClassVar[str] = ""
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """Initial values: a new float64 array of `shape`."""
+        raise NotImplementedError
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `get` needs to make this initializer again; fit for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+
+@dataclass(frozen=True)
+class Constant(Initializer):
+    """Every element is `value`."""
+
+    name: ClassVar[str] = "constant"
+    value: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self.value, "value")
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """Initial values: a new float64 array of `shape`."""
+        return np.full(shape, self.value, np.float64)
+
+
+@dataclass(frozen=True)
+class Zeros(Initializer):
+    """Every element is 0."""
+
+    name: ClassVar[str] = "zeros"
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """Initial values: a new float64 array of `shape`."""
+        return np.zeros(shape)
+
+
+@dataclass(frozen=True)
+class Ones(Initializer):
+    """Every element is 1."""
+
+    name: ClassVar[str] = "ones"
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """Initial values: a new float64 array of `shape`."""
+        return np.ones(shape)
+
+
+@dataclass(frozen=True)
+class _Scaled(Initializer):
+    """Random values with mean 0 and a variance that depends on the shape."""
+
+    normal: ClassVar[bool] = True
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """Variance of the elements of a (fan_in, fan_out) weight."""
+        raise NotImplementedError
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """Initial values: a new float64 array of `shape`."""
+        deviation = math.sqrt(self.variance(shape[0], shape[-1]))
+        if self.normal:
+            return rng.normal(0.0, deviation, shape)
+        limit = math.sqrt(3.0) * deviation
+        return rng.uniform(-limit, limit, shape)
+
+
+@dataclass(frozen=True)
+class GlorotNormal(_Scaled):
+    """Normal values of variance 2 / (fan_in + fan_out).
+
+    References
+    ----------
+    Glorot & Bengio (2010), "Understanding the difficulty of training deep
+    feedforward neural networks", equation 12.
+    """
+
+    name: ClassVar[str] = "glorot_normal"
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """2 / (fan_in + fan_out)."""
+        return 2.0 / (fan_in + fan_out)
+
+
+@dataclass(frozen=True)
+class GlorotUniform(GlorotNormal):
+    """Uniform values between -+sqrt(6 / (fan_in + fan_out)).
+
+    References
+    ----------
+    Glorot & Bengio (2010), "Understanding the difficulty of training deep
+    feedforward neural networks", equation 16.
+    """
+
+    name: ClassVar[str] = "glorot_uniform"
+    normal: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class HeNormal(_Scaled):
+    """Normal values of variance 2 / ((1 + alpha**2) fan_in), for ReLU-like units.
+
+    Parameters
+    ----------
+    alpha : float, default 0
+        Slope of the unit below zero (leaky ReLU).
+
+    References
+    ----------
+    He, Zhang, Ren & Sun (2015), "Delving deep into rectifiers", equation 15.
+    """
+
+    name: ClassVar[str] = "he_normal"
+    alpha: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self.alpha, "alpha")
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """2 / ((1 + alpha**2) fan_in)."""
+        return 2.0 / ((1.0 + self.alpha**2) * fan_in)
+
+
+@dataclass(frozen=True)
+class HeUniform(HeNormal):
+    """Uniform values of variance 2 / ((1 + alpha**2) fan_in); see `HeNormal`."""
+
+    name: ClassVar[str] = "he_uniform"
+    normal: ClassVar[bool] = False
+
+
+@dataclass(frozen=True)
+class LeCunNormal(_Scaled):
+    """Normal values of variance 1 / fan_in, as self-normalising nets (SELU) need.
+
+    References
+    ----------
+    LeCun, Bottou, Orr & Mueller (1998), "Efficient BackProp", section 4.6;
+    Klambauer et al. (2017), "Self-normalizing neural networks".
+    """
+
+    name: ClassVar[str] = "lecun_normal"
+
+    def variance(self, fan_in: int, fan_out: int) -> float:
+        """1 / fan_in."""
+        return 1.0 / fan_in
+
+
+@dataclass(frozen=True)
+class LeCunUniform(LeCunNormal):
+    """Uniform values of variance 1 / fan_in; see `LeCunNormal`."""
+
+    name: ClassVar[str] = "lecun_uniform"
+    normal: ClassVar[bool] = False
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explicit(Initializer):
+    """Given values; what an array passed as `weight` or `bias` becomes.
+
+    Its `config` does not hold the values: a saved network stores them among
+    its parameters.
+
+    Parameters
+    ----------
+    values : array_like of real numbers
+        Copied.
+    """
+
+    name: ClassVar[str] = "explicit"
+    values: Any = None
+
+    def __post_init__(self) -> None:
+        if self.values is not None:
+            object.__setattr__(self, "values", _real_array(self.values))
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """A copy of the values; ValueError if their shape is not `shape`."""
+        if self.values is None:
+            raise ValueError("the values of this initializer were not saved with it")
+        if self.values.shape != shape:
+            raise ValueError(f"initial values have shape {self.values.shape}, expected {shape}")
+        return np.array(self.values)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The name alone."""
+        return {"name": self.name}
+
+    def __repr__(self) -> str:
+        return f"Explicit(shape={None if self.values is None else self.values.shape})"
+
+
+def _real_array(values: Any) -> np.ndarray:
+    array = np.asarray(values)
+    if array.dtype.kind not in "buif":
+        raise TypeError(f"initial values must be real numbers, got dtype {array.dtype}")
+    array = array.astype(np.float64)  # always a copy
+    if not np.isfinite(array).all():
+        raise ValueError("initial values must be finite, got nan or inf among them")
+    return array
+
+
+_CLASSES: dict[str, type[Initializer]] = {
+    cls.name: cls
+    for cls in (
+        Constant, Zeros, Ones, GlorotNormal, GlorotUniform, HeNormal, HeUniform,
+        LeCunNormal, LeCunUniform, Explicit,
+    )
+}  # fmt: skip
+
+
+def get(initializer: Any) -> Initializer:
+    """The initializer meant by a name, an `Initializer`, its `config` or an array.
+
+    Parameters
+    ----------
+    initializer : str, Initializer, mapping or array_like
+        Names: zeros, ones, constant, glorot_normal, glorot_uniform, he_normal,
+        he_uniform, lecun_normal, lecun_uniform.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown, or an array holds nan or inf.
+    TypeError
+        If an array does not hold real numbers.
+    """
+    if isinstance(initializer, Initializer):
+        return initializer
+    if isinstance(initializer, str):
+        initializer = {"name": initializer}
+    if not isinstance(initializer, Mapping):
+        return Explicit(initializer)
+    options = dict(initializer)
+    name = options.pop("name", None)
+    if name not in _CLASSES:
+        raise ValueError(f"unknown initializer {name!r}; known are {', '.join(_CLASSES)}")
+    return _CLASSES[name](**options)

@@ -1,0 +1,184 @@
+"""The dense layer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastnn import initializers
+from fastnn._checks import check_integer
+from fastnn.initializers import Explicit, Initializer
+from fastnn.layers._activations import Activation, check_alpha, check_function, emit_activation
+from fastnn.layers._base import Layer
+from fastnn.program import ProgramBuilder
+
+_RELU_LIKE = ("relu", "leaky_relu", "elu", "swish", "hard_swish", "softplus", "gelu", "gelu_tanh",
+              "mish")  # fmt: skip
+
+
+class Dense(Layer):
+    """f(X W + b): every output sees every input.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Widths of input and output.
+    activation : str or Activation, optional
+        f; None is the identity.  See `Activation` for the names.
+    use_bias : bool, default True
+        Whether there is a b.
+    weight : str, Initializer or (n_in, n_out) array_like, default "auto"
+        Initial W.  "auto" fits the activation: `HeNormal` for ReLU and its
+        relatives (with alpha for the leaky one), `LeCunNormal` for SELU,
+        `GlorotUniform` for the others and for none.
+    bias : str, Initializer or (n_out,) array_like, default "zeros"
+        Initial b.
+    trainable : bool, default True
+        False freezes W and b.
+    alpha : float, optional
+        Parameter of the activation: slope of leaky_relu, beta of swish, alpha of elu.
+    name : str, optional
+        Networks name unnamed layers dense_1, dense_2...
+    dtype : {"float32", "float64"}, default "float32"
+        Of calls on arrays; a network's own dtype replaces it.
+    seed : int, optional
+        Of the initial values.  None takes the network's, or fresh entropy
+        where the layer stands alone.
+
+    Notes
+    -----
+    In a program the pre-activation X W + b is buffer ``<name>.Z`` and the
+    output, if there is an activation, ``<name>.A``.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> layer = fnn.Dense(2, 1, weight=[[1.0], [2.0]], bias=[0.5])
+    >>> layer(np.array([[1.0, 1.0]]))
+    array([[3.5]], dtype=float32)
+    >>> layer.backward(np.array([[1.0]]))
+    array([[1., 2.]], dtype=float32)
+    >>> layer.gradients["weight"]
+    array([[1.],
+           [1.]], dtype=float32)
+    """
+
+    kind = "dense"
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        activation: str | Activation | None = None,
+        *,
+        use_bias: bool = True,
+        weight: Any = "auto",
+        bias: Any = "zeros",
+        trainable: bool = True,
+        alpha: float | None = None,
+        name: str | None = None,
+        dtype: Any = "float32",
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
+        self.n_in = check_integer(n_in, "n_in", 1)
+        self.n_out = check_integer(n_out, "n_out", 1)
+        self.activation, self.alpha = _resolve_activation(activation, alpha)
+        self.use_bias = bool(use_bias)
+        self._weight_is_auto = isinstance(weight, str) and weight == "auto"
+        if self._weight_is_auto:
+            weight = self._automatic_initializer()
+        self._weight = _fitting(weight, "weight", (self.n_in, self.n_out))
+        self._bias = _fitting(bias, "bias", (self.n_out,))
+        if not self.use_bias and self._bias != initializers.Zeros():
+            raise ValueError("bias was given initial values, but use_bias is False")
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """``weight`` (n_in, n_out) and, with a bias, ``bias`` (n_out,)."""
+        shapes: dict[str, tuple[int, ...]] = {"weight": (self.n_in, self.n_out)}
+        if self.use_bias:
+            shapes["bias"] = (self.n_out,)
+        return shapes
+
+    @property
+    def initializers(self) -> dict[str, Initializer]:
+        """The initializers in use, "auto" resolved."""
+        return {"weight": self._weight, "bias": self._bias}
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The arguments of the constructor; arrays are named, not listed."""
+        return {
+            "n_in": self.n_in,
+            "n_out": self.n_out,
+            "activation": self.activation,
+            "alpha": self.alpha,
+            "use_bias": self.use_bias,
+            "weight": "auto" if self._weight_is_auto else self._weight.config,
+            "bias": self._bias.config,
+        }
+
+    def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
+        """n_out; ValueError if the input is not n_in wide."""
+        if widths[0] != self.n_in:
+            raise ValueError(
+                f"layer {self.label} takes inputs of width {self.n_in}, "
+                f"but {labels[0]} has width {widths[0]}"
+            )
+        return self.n_out
+
+    def emit(
+        self,
+        builder: ProgramBuilder,
+        name: str,
+        inputs: Sequence[int],
+        parameters: Sequence[int],
+    ) -> int:
+        """Append X W + b as ``<name>.Z`` and, with an activation, f of it as ``<name>.A``."""
+        z = builder.add("dense", inputs, f"{name}.Z", parameters)
+        if self.activation is None:
+            return z
+        return emit_activation(builder, f"{name}.A", z, self.activation, self.alpha)
+
+    def _automatic_initializer(self) -> Initializer:
+        if self.activation == "selu":
+            return initializers.LeCunNormal()
+        if self.activation in _RELU_LIKE:
+            slope = self.alpha if self.activation == "leaky_relu" else None
+            return initializers.HeNormal(alpha=slope or 0.0)
+        return initializers.GlorotUniform()
+
+    def __repr__(self) -> str:
+        shown = [str(self.n_in), str(self.n_out)]
+        if self.activation is not None:
+            shown.append(f"activation={self.activation!r}")
+        if not self.use_bias:
+            shown.append("use_bias=False")
+        return f"Dense({', '.join(shown)})"
+
+
+def _resolve_activation(
+    activation: str | Activation | None, alpha: float | None
+) -> tuple[str | None, float | None]:
+    """Name and parameter of an activation; the identity is None."""
+    if isinstance(activation, Activation):
+        if alpha is not None:
+            raise ValueError(f"alpha is {alpha!r}, but the activation {activation!r} has its own")
+        function, alpha = activation.function, activation.alpha
+    elif activation is None:
+        function = "identity"
+    else:
+        function = check_function(activation)
+    alpha = check_alpha(function, alpha)
+    return (None if function == "identity" else function), alpha
+
+
+def _fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
+    """The initializer meant by `rule`; explicit values must have the parameter's shape."""
+    initializer = initializers.get(rule)
+    if isinstance(initializer, Explicit) and initializer.values is not None:
+        found = initializer.values.shape
+        if found != shape:
+            raise ValueError(f"{name} has shape {found}, expected {shape}")
+    return initializer

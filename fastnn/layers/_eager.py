@@ -1,0 +1,63 @@
+"""Calls of a layer on arrays: a program of one layer and its engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import backend
+from fastnn.program import ProgramBuilder
+
+if TYPE_CHECKING:
+    from fastnn.layers._base import Layer
+
+
+class OneLayer:
+    """One layer as a program of its own, for inputs of given widths.
+
+    Parameters
+    ----------
+    layer : Layer
+    widths : tuple of int
+        Of the inputs.
+    storage : flat array
+        The layer's parameters; its dtype is the dtype of the calls.
+    """
+
+    def __init__(self, layer: Layer, widths: tuple[int, ...], storage: np.ndarray) -> None:
+        builder = ProgramBuilder(storage.dtype, layer.entropy)
+        inputs = [builder.input(f"x{i}", width) for i, width in enumerate(widths)]
+        parameters = layer.declare(builder, "layer")
+        output = layer.emit(builder, "layer", inputs, parameters)
+        program = builder.build([output])
+        self.width = program.buffers[output].width
+        self.engine = backend.new_engine(program, storage)
+        self.gradients: np.ndarray | None = None
+        self._dtype = storage.dtype
+        self._calls = 0
+        self._rows = 0  # of the last training call; 0: there was none
+        self._single = False
+
+    def forward(self, arrays: Sequence[np.ndarray], training: bool, single: bool) -> np.ndarray:
+        """The output for inputs of N rows; `single`: they stand for one-dimensional ones."""
+        # Copies, because backward needs the values as they are now.
+        inputs = [np.array(x, self._dtype, order="C") for x in arrays]
+        self._rows = len(inputs[0]) if training else 0
+        self._single = single
+        self._calls += training
+        (output,) = self.engine.forward(inputs, training, self._calls)
+        return output[0] if single else output
+
+    def backward(self, dy: np.ndarray) -> list[np.ndarray]:
+        """Gradients of the inputs of the last training call, from that of its output."""
+        if not self._rows:
+            raise RuntimeError("backward needs a call with training=True before it")
+        expected = (self.width,) if self._single else (self._rows, self.width)
+        if dy.shape != expected:
+            raise ValueError(f"dy has shape {dy.shape}, expected {expected}")
+        dy = np.ascontiguousarray(dy.reshape(self._rows, self.width), self._dtype)
+        gradients = self.engine.backward([dy], True)
+        self.gradients = self.engine.gradients
+        return [dx[0] for dx in gradients] if self._single else gradients

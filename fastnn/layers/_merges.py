@@ -1,0 +1,140 @@
+"""Layers that merge several branches into one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn.layers._base import Layer
+from fastnn.layers._tensor import Tensor
+from fastnn.program import ProgramBuilder
+
+
+class Merge(Layer):
+    """Base of the layers that take a list of inputs.
+
+    Parameters
+    ----------
+    name, dtype
+        See `Layer`.
+    """
+
+    exactly_two: ClassVar[bool] = False
+
+    def __init__(self, *, name: str | None = None, dtype: Any = None) -> None:
+        super().__init__(name=name, dtype=dtype)
+
+    def __call__(self, x: Any, training: bool = True) -> Any:
+        """Merge a list of tensors, or a list of arrays.
+
+        Parameters
+        ----------
+        x : sequence of Tensor, or sequence of (N, width) array_like
+        training : bool, default True
+            For arrays: whether what `backward` needs is kept.
+
+        Returns
+        -------
+        Tensor or array
+            A tensor for tensors; for arrays, a new array.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If x is no list of at least two inputs (exactly two for differences)
+            that fit together, or mixes tensors and arrays.
+        """
+        if not isinstance(x, (list, tuple)):
+            raise TypeError(f"{type(self).__name__} takes a list of inputs, got {type(x).__name__}")
+        symbolic = [isinstance(part, Tensor) for part in x]
+        if x and all(symbolic):
+            return self.connect(x)
+        if any(symbolic):
+            raise TypeError(f"{type(self).__name__} got tensors and arrays in one list")
+        self.check_count(len(x))
+        return self._compute(x, [f"x[{i}]" for i in range(len(x))], training)
+
+    def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
+        """Gradients for the last call on arrays: one for each input.
+
+        Parameters
+        ----------
+        dy : (N, n_out) or (n_out,) array_like
+
+        Returns
+        -------
+        tuple of array
+
+        Raises
+        ------
+        RuntimeError
+            If the layer has not been called on arrays with training=True.
+        """
+        return tuple(self._backward(dy))
+
+    def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
+        """The one width of all inputs; ValueError if they differ."""
+        if len(set(widths)) > 1:
+            listed = ", ".join(f"{w} from {label}" for w, label in zip(widths, labels, strict=True))
+            raise ValueError(f"layer {self.label} takes inputs of one width, got {listed}")
+        return widths[0]
+
+    def emit(
+        self,
+        builder: ProgramBuilder,
+        name: str,
+        inputs: Sequence[int],
+        parameters: Sequence[int],
+    ) -> int:
+        """Append the merge; its output is buffer ``<name>.A``."""
+        return builder.add(self.kind, inputs, f"{name}.A")
+
+    def check_count(self, n: int) -> None:
+        """Raise ValueError if the layer does not take `n` inputs."""
+        if n < 2 or (self.exactly_two and n > 2):
+            need = "exactly two" if self.exactly_two else "at least two"
+            raise ValueError(f"layer {self.label} takes {need} inputs, got {n}")
+
+
+class Add(Merge):
+    """The sum of the inputs."""
+
+    kind = "add"
+
+
+class Subtract(Merge):
+    """The first input minus the second."""
+
+    kind = "subtract"
+    exactly_two = True
+
+
+class Multiply(Merge):
+    """The product of the inputs, element by element."""
+
+    kind = "multiply"
+
+
+class Average(Merge):
+    """The mean of the inputs."""
+
+    kind = "average"
+
+
+class AbsDifference(Merge):
+    """|a - b|; where they are equal the derivative is taken as 0."""
+
+    kind = "absolute_difference"
+    exactly_two = True
+
+
+class Concatenate(Merge):
+    """The inputs side by side; their widths may differ."""
+
+    kind = "concatenate"
+
+    def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
+        """The sum of the widths."""
+        return sum(widths)

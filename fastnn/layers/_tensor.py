@@ -1,0 +1,115 @@
+"""Symbolic tensors: the edges of a graph."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._checks import check_integer
+
+if TYPE_CHECKING:
+    from fastnn.layers._base import Layer
+
+_creation = itertools.count()
+
+
+class Tensor:
+    """A matrix in a graph that has one row per sample and no values yet.
+
+    Calling a layer on tensors returns one; `Input` starts a graph.
+
+    Attributes
+    ----------
+    width : int
+        Number of columns.
+    layer : Layer or None
+        The layer that makes it; None for an `Input`.
+    inputs : tuple of Tensor
+        What that layer was called on.
+    order : int
+        Grows with every tensor made: a tensor comes after its inputs.
+    """
+
+    __slots__ = ("__weakref__", "inputs", "layer", "order", "width")
+
+    def __init__(
+        self, width: int, layer: Layer | None = None, inputs: tuple[Tensor, ...] = ()
+    ) -> None:
+        self.width = width
+        self.layer = layer
+        self.inputs = inputs
+        self.order = next(_creation)
+
+    @property
+    def label(self) -> str:
+        """What error messages call it."""
+        return "an input" if self.layer is None else self.layer.label
+
+    def __repr__(self) -> str:
+        return f"<Tensor of width {self.width} from {self.label}>"
+
+
+class Input(Tensor):
+    """An input of a network.
+
+    Parameters
+    ----------
+    width : int
+        Number of features of a sample.
+    name : str, optional
+        Networks name unnamed inputs input_1, input_2...
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, width: int, name: str | None = None) -> None:
+        super().__init__(check_integer(width, "width", 1))
+        self.name = check_name(name)
+
+    @property
+    def label(self) -> str:
+        """What error messages call it."""
+        return repr(self.name) if self.name else repr(self)
+
+    def __repr__(self) -> str:
+        named = f", name={self.name!r}" if self.name else ""
+        return f"Input({self.width}{named})"
+
+
+def check_name(name: Any) -> str | None:
+    """A name for a layer, input or output, or None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is not a string of letters, digits, underscores, hyphens and
+        spaces (dots and colons separate the parts of buffer names).
+    """
+    if name is None:
+        return None
+    if not isinstance(name, str):
+        raise TypeError(f"name must be a string, got {name!r}")
+    if not name or not all(c.isalnum() or c in "_- " for c in name):
+        raise ValueError(
+            f"name is {name!r}, expected letters, digits, underscores, hyphens and spaces"
+        )
+    return name
+
+
+def check_dtype(dtype: Any) -> np.dtype:
+    """float32 or float64 as a dtype in native byte order.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
+    try:
+        found = np.dtype(dtype)
+    except TypeError:
+        found = None
+    if dtype is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"dtype must be float32 or float64, got {dtype!r}")
+    return found

@@ -1,0 +1,178 @@
+"""The base of all losses, and what they share."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn._checks import check_choice, check_integer, check_number
+from fastnn.program import Head
+
+REDUCTIONS = ("mean", "sum", "half_sum")
+
+ClassWeight = Sequence[float] | Mapping[int, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """Base of all losses."""
+
+    name: ClassVar[str] = ""
+    activation: ClassVar[str | None] = None
+    """What turns outputs into probabilities: ``"softmax"``, ``"sigmoid"`` or None."""
+    metric: ClassVar[str] = "r2"
+    """Name of the score in reports: ``"accuracy"`` or ``"r2"``."""
+
+    reduction: str = "mean"
+
+    def __post_init__(self) -> None:
+        check_choice(self.reduction, "reduction", REDUCTIONS)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `get` needs to make this loss again; fit for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+    def attributes(self, width: int) -> dict[str, Any]:
+        """What the engines need to know, for an output of `width` columns.
+
+        Raises
+        ------
+        ValueError
+            If the loss does not fit an output of this width.
+        """
+        raise NotImplementedError
+
+    def head(self, output: int, width: int, weight: float = 1.0) -> Head:
+        """The head that puts this loss, times `weight`, on buffer `output`."""
+        return Head(output, self.name, weight, self.attributes(width))
+
+    def target(
+        self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
+    ) -> np.ndarray:
+        """Targets as the engines take them.
+
+        Parameters
+        ----------
+        y : array_like
+        width : int
+            Number of columns of the output the loss is on.
+        dtype : dtype
+            Of the network.
+        name : str
+            What error messages call `y`.
+        check : bool
+            Whether to look for nan, inf and numbers outside their range.  Types,
+            shapes and labels are checked in any case.
+
+        Returns
+        -------
+        (N,) int64 array of labels, or (N, width) array of dtype
+        """
+        raise NotImplementedError
+
+    def ready_target(self, y: Any, n: int, width: int, dtype: np.dtype) -> np.ndarray | None:
+        """`y` as it is if engines can take it so, n samples of it, values not looked at; or None.
+
+        A quick test, for single steps; `target` decides in any other case.
+        """
+        raise NotImplementedError
+
+    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
+        """Whether all values of a ready target are fit, as far as engines do not check them."""
+        raise NotImplementedError
+
+    def value(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+    ) -> float:
+        """The loss of outputs (N, K) against prepared targets, by a backend's kernels."""
+        raise NotImplementedError
+
+    def score(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
+        """Accuracy or R^2 of outputs (N, K) against prepared targets; nan if undefined."""
+        raise NotImplementedError
+
+    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray | None:
+        """Outputs (N, K) as probabilities (N, K); None for a regression loss."""
+        return None
+
+    def classes(self, output: np.ndarray) -> np.ndarray | None:
+        """Predicted classes as int64; None for a regression loss."""
+        return None
+
+    def sample_weights(
+        self, target: np.ndarray, class_weight: ClassWeight, width: int
+    ) -> np.ndarray:
+        """Weight of each sample (N,) by the class of its target.
+
+        Parameters
+        ----------
+        target : array
+            As `target` returns it.
+        class_weight : mapping of class to weight, or one weight per class
+            Classes a mapping leaves out have weight 1.
+        width : int
+            Number of columns of the output.
+
+        Raises
+        ------
+        ValueError
+            If the loss knows no classes, or the weights do not fit them.
+        """
+        raise ValueError(f"class_weight needs a classification loss, but the loss is {self.name}")
+
+
+def expand_class_weight(class_weight: Any, n_classes: int) -> tuple[float, ...] | None:
+    """One weight per class, 1 for classes a mapping leaves out; None stays None.
+
+    Raises
+    ------
+    ValueError
+        If weights are negative, not finite, too many, too few or for unknown classes.
+    """
+    frozen = frozen_class_weight(class_weight)
+    if not frozen:
+        return None
+    if not isinstance(frozen[0], tuple):
+        if len(frozen) != n_classes:
+            raise ValueError(f"class_weight has {len(frozen)} weights, expected {n_classes}")
+        return frozen
+    weights = [1.0] * n_classes
+    for label, weight in frozen:
+        if not 0 <= label < n_classes:
+            raise ValueError(f"class_weight has class {label}, expected 0 <= class < {n_classes}")
+        weights[label] = weight
+    return tuple(weights)
+
+
+def frozen_class_weight(class_weight: Any) -> Any:
+    """None, a tuple of weights, or a tuple of (class, weight) pairs: hashable, fit for JSON."""
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        raise TypeError(f"class_weight must be numbers, got {class_weight!r}")
+    if isinstance(class_weight, Mapping):
+        weights: tuple[Any, ...] = tuple(sorted(map(_pair, class_weight.items())))
+    elif len(class_weight) and np.ndim(class_weight[0]) == 1:
+        weights = tuple(map(_pair, class_weight))
+    else:
+        weights = tuple(check_number(weight, "class_weight", 0.0) for weight in class_weight)
+    if not weights:
+        raise ValueError("class_weight is empty")
+    return weights
+
+
+def _pair(item: Any) -> tuple[int, float]:
+    label, weight = item
+    return check_integer(label, "class"), check_number(weight, "class_weight", 0.0)
+
+
+def weighted_mean(right: np.ndarray, weights: np.ndarray) -> float:
+    total = weights.sum()
+    return float((right * weights).sum() / total) if total > 0 else math.nan

@@ -1,0 +1,166 @@
+"""Cross-entropy over exclusive classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn._checks import check_integer, check_number
+from fastnn._data import check_finite, check_range, contiguous, real_array
+from fastnn.losses._base import (
+    ClassWeight,
+    Loss,
+    expand_class_weight,
+    frozen_class_weight,
+    weighted_mean,
+)
+
+_LABELS = np.dtype(np.int64)
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Cross-entropy of softmax(outputs), computed stably from the logits.
+
+    Targets are integer labels (N,) or rows (N, K) of non-negative numbers that
+    need not sum to 1.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0
+        Share of each target spread evenly over the K classes; in [0, 1).
+    class_weight : mapping of class to weight, or K weights, optional
+    ignore_index : int, optional
+        Rows with this label count for nothing.
+    reduction : {"mean", "sum", "half_sum"}
+        The mean divides by the sum of sample weight times class weight for
+        labels, by the sum of sample weights for rows.
+
+    See Also
+    --------
+    fastnn.functional.cross_entropy : the formula and its gradient.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    activation: ClassVar[str | None] = "softmax"
+    metric: ClassVar[str] = "accuracy"
+
+    label_smoothing: float = 0.0
+    class_weight: ClassWeight = None
+    ignore_index: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0)
+        object.__setattr__(self, "class_weight", frozen_class_weight(self.class_weight))
+        if self.ignore_index is not None:
+            check_integer(self.ignore_index, "ignore_index")
+
+    def attributes(self, width: int) -> dict[str, Any]:
+        """What the engines need to know, for an output of `width` columns."""
+        if width < 2:
+            raise ValueError(
+                "cross_entropy needs an output of at least 2 columns, got 1; "
+                "use binary_cross_entropy for two classes in one column"
+            )
+        return {
+            "reduction": self.reduction,
+            "label_smoothing": float(self.label_smoothing),
+            "ignore_index": self.ignore_index,
+            "class_weights": expand_class_weight(self.class_weight, width),
+        }
+
+    def target(
+        self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
+    ) -> np.ndarray:
+        """Labels (N,) as int64, or rows (N, K) as dtype; see `Loss.target`.
+
+        A column (N, 1) and whole numbers in a floating type are taken as labels.
+        """
+        y = real_array(y, name)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.ndim == 1:
+            return self._labels(y, width, name)
+        if y.ndim != 2 or y.shape[1] != width:
+            raise ValueError(
+                f"{name} has shape {y.shape}, expected labels (N,) or rows (N, {width})"
+            )
+        if check:
+            check_finite(y, name, "rows of targets must be finite", dtype)
+            check_range(y, y < 0, name, "target >= 0")
+        return contiguous(y, dtype)
+
+    def _labels(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
+        if y.dtype.kind == "f":
+            check_finite(y, name, "labels must be integers")
+            check_range(y, y != np.floor(y), name, f"integer labels or rows (N, {width})")
+        labels = contiguous(y, np.int64)
+        outside = (labels < 0) | (labels >= width)
+        if self.ignore_index is not None:
+            outside &= labels != self.ignore_index
+        check_range(y, outside, name, f"0 <= label < {width}")
+        return labels
+
+    def ready_target(self, y: Any, n: int, width: int, dtype: np.dtype) -> np.ndarray | None:
+        """Labels (n,) that are int64 and contiguous already."""
+        ready = (
+            type(y) is np.ndarray
+            and y.dtype is _LABELS
+            and y.shape == (n,)
+            and y.flags.c_contiguous
+            and y.flags.aligned
+        )
+        return y if ready else None
+
+    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
+        """True: engines check labels."""
+        return True
+
+    def value(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+    ) -> float:
+        """The loss of logits (N, K) against prepared targets."""
+        u = expand_class_weight(self.class_weight, output.shape[1])
+        class_weights = None if u is None else np.asarray(u, output.dtype)
+        if target.ndim == 1:
+            return kernels.cross_entropy_labels(
+                output, target, weights, class_weights, float(self.label_smoothing),
+                self.ignore_index, self.reduction, None, None,
+            )  # fmt: skip
+        return kernels.cross_entropy_rows(
+            output, target, weights, class_weights, float(self.label_smoothing),
+            self.reduction, None, None,
+        )  # fmt: skip
+
+    def score(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
+        """Share of rows whose largest logit is the target's class; ignored rows left out."""
+        truth = target if target.ndim == 1 else target.argmax(axis=1)
+        counted = np.ones(len(truth)) if weights is None else weights.astype(np.float64)
+        if self.ignore_index is not None and target.ndim == 1:
+            counted = np.where(target == self.ignore_index, 0.0, counted)
+        return weighted_mean(output.argmax(axis=1) == truth, counted)
+
+    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+        """The softmax of each row."""
+        out = np.empty_like(output)
+        kernels.softmax(output, out)
+        return out
+
+    def classes(self, output: np.ndarray) -> np.ndarray:
+        """Column (N,) of the largest logit."""
+        return output.argmax(axis=1)
+
+    def sample_weights(
+        self, target: np.ndarray, class_weight: ClassWeight, width: int
+    ) -> np.ndarray:
+        """Weight of each sample; for target rows, the mean weight by the row's shares."""
+        u = np.asarray(expand_class_weight(class_weight, width))
+        if target.ndim == 1:
+            return u[np.where(target == self.ignore_index, 0, target)]
+        total = target.sum(axis=1, dtype=np.float64)
+        return np.divide(target @ u, total, out=np.zeros(len(target)), where=total > 0)

@@ -1,0 +1,283 @@
+"""Losses that compare outputs and targets element by element."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastnn._checks import check_number
+from fastnn._data import check_finite, check_range, contiguous, real_array
+from fastnn.losses._base import (
+    ClassWeight,
+    Loss,
+    expand_class_weight,
+    frozen_class_weight,
+    weighted_mean,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Elementwise(Loss):
+    """A loss that compares outputs and targets element by element."""
+
+    ignore_value: float | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.ignore_value is not None and not _is_nan(self.ignore_value):
+            check_number(self.ignore_value, "ignore_value")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `get` needs to make this loss again; a nan, which JSON lacks, becomes "nan"."""
+        config = super().config
+        return config | {"ignore_value": "nan"} if _is_nan(self.ignore_value) else config
+
+    def attributes(self, width: int) -> dict[str, Any]:
+        """What the engines need to know, for an output of `width` columns."""
+        options = asdict(self)
+        options.pop("class_weight", None)
+        return options
+
+    def _parameter(self) -> float:
+        """The number `elementwise_loss` kernels take besides the arrays."""
+        return 0.0
+
+    def _class_weights(self) -> tuple[float, ...] | None:
+        return None
+
+    def target(
+        self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
+    ) -> np.ndarray:
+        """Targets as (N, width) of dtype; (N,) is taken where width is 1."""
+        y = real_array(y, name)
+        if y.ndim == 1 and width == 1:
+            y = y[:, None]
+        if y.ndim != 2 or y.shape[1] != width:
+            expected = "(N,) or (N, 1)" if width == 1 else f"(N, {width})"
+            raise ValueError(f"{name} has shape {y.shape}, expected {expected}")
+        if check:
+            self._check_values(y, dtype, name)
+        return contiguous(y, dtype)
+
+    def ready_target(self, y: Any, n: int, width: int, dtype: np.dtype) -> np.ndarray | None:
+        """Rows (n, width), or (n,) where width is 1, of dtype and contiguous already."""
+        ready = (
+            type(y) is np.ndarray
+            and y.dtype is dtype
+            and (y.shape == (n, width) or (width == 1 and y.shape == (n,)))
+            and y.flags.c_contiguous
+            and y.flags.aligned
+        )
+        return y.reshape(n, width) if ready else None
+
+    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
+        """Whether all targets are finite, and none is to be ignored."""
+        return self.ignore_value is None and bool(kernels.all_finite(target.reshape(-1)))
+
+    def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
+        if _is_nan(self.ignore_value):
+            y = np.where(np.isnan(y), 0, y)
+        hint = "targets must be finite (ignore_value=nan ignores missing ones)"
+        check_finite(y, name, hint, dtype)
+
+    def _observed(self, target: np.ndarray) -> np.ndarray:
+        """Where targets are not ignored: a bool array of their shape."""
+        if self.ignore_value is None:
+            return np.ones(target.shape, bool)
+        if _is_nan(self.ignore_value):
+            return ~np.isnan(target)
+        return target != self.ignore_value
+
+    def value(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+    ) -> float:
+        """The loss of outputs (N, K) against prepared targets."""
+        u = self._class_weights()
+        return kernels.elementwise_loss(
+            self.name, output, target, weights,
+            None if u is None else np.asarray(u, output.dtype),
+            self._parameter(), self.ignore_value, self.reduction, None, None,
+        )  # fmt: skip
+
+    def score(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
+        """R^2 of each column, averaged over the columns that have targets.
+
+        A column whose targets are all equal counts 1 if it is predicted
+        exactly, else 0, as scikit-learn's ``r2_score`` has it; fewer than two
+        samples give nan.
+        """
+        observed = self._observed(target)
+        row_weights = np.ones(len(target)) if weights is None else weights.astype(np.float64)
+        columns = [
+            _r_squared(output[seen, k], target[seen, k], row_weights[seen])
+            for k, seen in enumerate(observed.T)
+            if seen.any()
+        ]
+        return float(np.mean(columns)) if columns else math.nan
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(_Elementwise):
+    """Cross-entropy of sigmoid(outputs), each column a yes-or-no question of its own.
+
+    Targets lie in [0, 1], of shape (N, K), or (N,) where K is 1.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0
+        Targets are drawn towards 1/2 by this share; in [0, 1).
+    class_weight : {0: w0, 1: w1} or (w0, w1), optional
+    ignore_value : float, optional
+        Targets equal to this count for nothing; nan: missing targets.
+    reduction : {"mean", "sum", "half_sum"}
+        The mean is over all samples and columns, weighted.
+    """
+
+    name: ClassVar[str] = "binary_cross_entropy"
+    activation: ClassVar[str | None] = "sigmoid"
+    metric: ClassVar[str] = "accuracy"
+
+    label_smoothing: float = 0.0
+    class_weight: ClassWeight = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0)
+        object.__setattr__(self, "class_weight", frozen_class_weight(self.class_weight))
+        expand_class_weight(self.class_weight, 2)
+
+    def attributes(self, width: int) -> dict[str, Any]:
+        """What the engines need to know, for an output of `width` columns."""
+        return {**super().attributes(width), "class_weights": self._class_weights()}
+
+    def _parameter(self) -> float:
+        return float(self.label_smoothing)
+
+    def _class_weights(self) -> tuple[float, ...] | None:
+        return expand_class_weight(self.class_weight, 2)
+
+    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
+        """Whether all targets lie in [0, 1], and none is to be ignored."""
+        return self.ignore_value is None and bool(target.min() >= 0 and target.max() <= 1)
+
+    def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
+        super()._check_values(y, dtype, name)
+        outside = ((y < 0) | (y > 1)) & self._observed(y)
+        check_range(y, outside, name, "0 <= target <= 1")
+
+    def score(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
+    ) -> float:
+        """Share of the elements on the right side of 1/2; ignored ones left out."""
+        counted = self._observed(target).astype(np.float64)
+        if weights is not None:
+            counted *= weights[:, None]
+        return weighted_mean((output >= 0) == (target >= 0.5), counted)
+
+    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+        """The sigmoid of each element."""
+        out = np.empty_like(output)
+        kernels.activation("sigmoid", output.reshape(-1), 1.0, out.reshape(-1))
+        return out
+
+    def classes(self, output: np.ndarray) -> np.ndarray:
+        """1 where the probability is at least 1/2, else 0: (N,) for one column, else (N, K)."""
+        positive = (output >= 0).astype(np.int64)
+        return positive[:, 0] if positive.shape[1] == 1 else positive
+
+    def sample_weights(
+        self, target: np.ndarray, class_weight: ClassWeight, width: int
+    ) -> np.ndarray:
+        """Weight of each sample by its target, which lies in the one column."""
+        if width != 1:
+            raise ValueError(
+                "class_weight weighs whole samples, so it needs an output of one column; got "
+                f"{width}: give class_weight to BinaryCrossEntropy instead"
+            )
+        u = np.asarray(expand_class_weight(class_weight, 2))
+        share = np.where(self._observed(target), target, 0)[:, 0].astype(np.float64)
+        return (1 - share) * u[0] + share * u[1]
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(_Elementwise):
+    """(output - target)^2.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "half_sum"}
+        The mean is over all samples and columns, weighted; "half_sum" is the
+        1/2 ||Y - Z||^2 of textbooks.
+    ignore_value : float, optional
+        Targets equal to this count for nothing; nan: missing targets.
+    """
+
+    name: ClassVar[str] = "mean_squared_error"
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(_Elementwise):
+    """|output - target|, with gradient 0 where they are equal.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "half_sum"}
+    ignore_value : float, optional
+        Targets equal to this count for nothing; nan: missing targets.
+    """
+
+    name: ClassVar[str] = "mean_absolute_error"
+
+
+@dataclass(frozen=True)
+class Huber(_Elementwise):
+    """Half the squared error up to `delta`, growing linearly beyond.
+
+    r^2 / 2 for |r| <= delta, delta (|r| - delta / 2) beyond, r = output - target.
+
+    Parameters
+    ----------
+    delta : float, default 1
+        Positive.
+    reduction : {"mean", "sum", "half_sum"}
+    ignore_value : float, optional
+        Targets equal to this count for nothing; nan: missing targets.
+
+    References
+    ----------
+    Huber (1964), "Robust estimation of a location parameter".
+    """
+
+    name: ClassVar[str] = "huber"
+    delta: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self.delta, "delta", above=0.0)
+
+    def _parameter(self) -> float:
+        return float(self.delta)
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _r_squared(output: np.ndarray, target: np.ndarray, weights: np.ndarray) -> float:
+    """1 - residual sum of squares / total sum of squares, weighted, in float64."""
+    counted = weights > 0
+    if counted.sum() < 2:
+        return math.nan
+    y = target[counted].astype(np.float64)
+    w = weights[counted]
+    residual = float(w @ (output[counted] - y) ** 2)
+    total = float(w @ (y - w @ y / w.sum()) ** 2)
+    if total == 0:
+        return 1.0 if residual == 0 else 0.0
+    return 1.0 - residual / total

@@ -1,0 +1,324 @@
+"""A graph with its program, its parameters and its engine."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn._checks import check_integer
+from fastnn._data import contiguous, real_array
+from fastnn.callbacks import History
+from fastnn.graph import Graph, build_program
+from fastnn.layers import Layer
+from fastnn.layers._tensor import check_dtype, check_name
+from fastnn.losses import Loss
+from fastnn.network._feed import Feed
+from fastnn.network._summary import table
+from fastnn.optimizers import Optimizer
+from fastnn.program import Program
+from fastnn.training import TrainingState
+
+_FORWARD_ELEMENTS = 1 << 24
+"""Elements of all buffers together that one forward call may compute: bounds its memory."""
+
+
+class AssembledGraph:
+    """What a network is before a loss is chosen: it predicts, shows and changes its parameters.
+
+    Subclasses build a graph and call `_assemble`.
+    """
+
+    def _assemble(
+        self,
+        traced: Graph,
+        output_names: Sequence[Any] | None,
+        dtype: Any,
+        seed: int,
+        name: str | None,
+        values: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
+        """Build program, storage and engine; parameters get `values` or initial ones."""
+        self.name = check_name(name)
+        self.seed = check_integer(seed, "seed", 0)
+        self._dtype = check_dtype(dtype)
+        self._lock = threading.RLock()
+        self._graph = traced
+        program, extents = build_program(traced, self._dtype, self.seed)
+        self._named_outputs = output_names is not None
+        self._output_names = _names_of_outputs(traced, output_names)
+        if values is not None:  # a file may claim any size: compare before allocating it
+            check_parameters(program, values)
+        self._storage = program.allocate()
+        self._views = {p.name: p.view(self._storage) for p in program.parameters}
+        for key, value in (values or self._initial_values(program)).items():
+            self._views[key][...] = value
+        label = f"network {self.name!r}" if self.name else f"a {type(self).__name__}"
+        for layer, extent in zip(traced.layers, extents, strict=True):
+            layer.attach(label, traced.names[id(layer)], self._storage[extent])
+        self._backend = backend.name()
+        self._kernels = backend.kernels(self._dtype)
+        self._views = {p.name: p.view(self._storage) for p in program.parameters}
+        self._block = max(256, _FORWARD_ELEMENTS // sum(b.width for b in program.buffers))
+        self._feed = Feed([program.buffers[i] for i in program.inputs], [], self._dtype)
+        self._optimizer: Optimizer | None = None
+        self._slots: dict[str, np.ndarray] = {}
+        self._state = TrainingState()
+        self._rate = np.zeros(1)
+        self._loss = np.zeros(1)
+        self._engine = backend.new_engine(program, self._storage)
+
+    def _initial_values(self, program: Program) -> dict[str, np.ndarray]:
+        """Initial values by parameter name; layers that stood alone keep the values they have."""
+        values: list[np.ndarray] = []
+        for layer in self._graph.layers:
+            own = layer.has_values
+            drawn = layer.parameters if own else layer.initial_values(self.seed, len(values))
+            values += drawn.values()
+        return {p.name: value for p, value in zip(program.parameters, values, strict=True)}
+
+    # ------------------------------------------------------------- predict
+
+    def predict(self, X: Any, batch_size: int | None = None, check_finite: bool = True) -> Any:
+        """The outputs of the network: logits where a loss of classification is used.
+
+        Parameters
+        ----------
+        X : (N, n_in) array_like, or (n_in,) for a single sample
+            For several inputs a list of these, or a dict by name.  Any real
+            dtype; memory maps are read in blocks.
+        batch_size : int, optional
+            Rows computed at a time; by default as many as fit in moderate memory.
+        check_finite : bool, default True
+            Refuse nan, inf and numbers beyond the network's dtype.
+
+        Returns
+        -------
+        (N, n_out) array, or (n_out,) for a single sample
+            For several outputs a list, or a dict if the outputs were named by one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not hold real numbers, is empty, has the wrong width, or is
+            not finite.
+        """
+        with self._lock:
+            ready = self._feed.ready_input(X) if batch_size is None else None
+            if ready is not None and len(ready) <= self._block:
+                if check_finite and not self._kernels.all_finite(ready.reshape(-1)):
+                    self._feed.check([X])
+                outputs = self._engine.forward([ready])
+                single = ready is not X
+            else:
+                arrays, single = self._feed.rows(X)
+                outputs = self._outputs(arrays, batch_size, check_finite)
+        return self._arrange([output[0] for output in outputs] if single else outputs)
+
+    def _outputs(
+        self, arrays: Sequence[np.ndarray], batch_size: int | None, check: bool
+    ) -> list[np.ndarray]:
+        """All outputs for checked inputs of any real dtype, computed in blocks of rows."""
+        n = len(arrays[0])
+        rows = self._block if batch_size is None else check_integer(batch_size, "batch_size", 1)
+        if check:
+            self._feed.check(arrays)
+        if n <= rows:
+            return list(self._engine.forward([contiguous(a, self._dtype) for a in arrays]))
+        outputs = [np.empty((n, t.width), self._dtype) for t in self._graph.outputs]
+        for start in range(0, n, rows):
+            block = slice(start, start + rows)
+            parts = self._engine.forward([contiguous(a[block], self._dtype) for a in arrays])
+            for output, part in zip(outputs, parts, strict=True):
+                output[block] = part
+        return outputs
+
+    def _arrange(self, outputs: Sequence[Any]) -> Any:
+        """One output by itself; several as a list, or as a dict if they were named."""
+        if self._named_outputs:
+            return dict(zip(self._output_names, outputs, strict=True))
+        return outputs[0] if len(outputs) == 1 else list(outputs)
+
+    # ---------------------------------------------------------- parameters
+
+    @property
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Live views of the parameters by name, such as ``"dense_1.weight"``.
+
+        ``net.parameters["dense_1.weight"][...] = w`` changes the network.
+        """
+        return dict(self._views)
+
+    @property
+    def gradients(self) -> dict[str, np.ndarray]:
+        """Live views of the gradients that the last step or `loss_and_gradients` left."""
+        return {p.name: p.view(self._engine.gradients) for p in self.program.parameters}
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, frozen ones included."""
+        return self.program.n_parameters
+
+    def get_flat(self) -> np.ndarray:
+        """All parameters as one new vector (n_parameters,), in the order of `parameters`."""
+        return self.program.flatten(self._storage)
+
+    def set_flat(self, values: Any) -> None:
+        """Set all parameters from a vector (n_parameters,).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not a vector of real numbers of that length.
+        """
+        flat = real_array(values, "values")
+        if flat.shape != (self.n_parameters,):
+            raise ValueError(f"values has shape {flat.shape}, expected ({self.n_parameters},)")
+        with self._lock:
+            self.program.unflatten(flat, self._storage)
+
+    def get_state(self) -> dict[str, Any]:
+        """A copy of everything training changes, for `set_state`."""
+        with self._lock:
+            return {
+                "parameters": self.get_flat(),
+                "slots": {name: self.program.flatten(slot) for name, slot in self._slots.items()},
+                "training": self._state.to_dict(),
+            }
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `get_state` copied, so that training goes on from there.
+
+        Raises
+        ------
+        ValueError
+            If the state is that of another network or optimizer.
+        """
+        slots = {name: real_array(slot, name) for name, slot in state["slots"].items()}
+        shapes = {slot.shape for slot in slots.values()} - {(self.n_parameters,)}
+        if set(slots) != set(self._slots) or shapes:
+            raise ValueError("the state belongs to another network or optimizer")
+        with self._lock:
+            self.set_flat(state["parameters"])
+            for name, slot in slots.items():
+                self.program.unflatten(slot, self._slots[name])
+            self._state = TrainingState.from_dict(state["training"])
+
+    # -------------------------------------------------------- descriptions
+
+    @property
+    def program(self) -> Program:
+        """What the network compiles to; prints as a listing."""
+        program: Program = self._engine.program
+        return program
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return self._dtype
+
+    @property
+    def backend(self) -> str:
+        """The backend that executes the network: ``"compiled"`` or ``"reference"``."""
+        return self._backend
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in order of first appearance; a shared layer once."""
+        return self._graph.layers
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of layer calls between inputs and outputs."""
+        return self._graph
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return [buffer.name for buffer in self._feed.inputs]
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs."""
+        return list(self._output_names)
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """Loss of each output that has one; empty before `compile`."""
+        return {head.name: head.loss for head in self._feed.heads}
+
+    @property
+    def optimizer(self) -> Optimizer | None:
+        """The optimizer; None before `compile`."""
+        return self._optimizer
+
+    @property
+    def history(self) -> History:
+        """What each epoch since `compile` measured."""
+        return self._state.history
+
+    def layer(self, name: str) -> Layer:
+        """The layer of this name.
+
+        Raises
+        ------
+        KeyError
+            If there is none; the error lists those there are.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(str(layer.name) for layer in self.layers)
+        raise KeyError(f"no layer {name!r}; the network has {names}")
+
+    def summary(self) -> str:
+        """A table of the graph: each call of a layer, its inputs, width and parameters."""
+        program = self.program
+        trainable = sum(p.size for p in program.parameters if p.trainable)
+        lines = [*table(self._graph), f"{self!r}, backend {self._backend}"]
+        lines.append(f"{program.n_parameters:,} parameters, {trainable:,} of them trainable")
+        for head in self._feed.heads:
+            weight = "" if head.weight == 1 else f" times {head.weight:g}"
+            lines.append(f"output {head.name}: {head.loss.name}{weight}")
+        if self._optimizer is not None:
+            penalty = f", l2={program.l2:g}" if program.l2 else ""
+            lines.append(f"optimizer {self._optimizer!r}{penalty}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        widths = (
+            [str(b.width) for b in self._feed.inputs],
+            [str(t.width) for t in self.graph.outputs],
+        )
+        ends = " -> ".join(", ".join(part) for part in widths)
+        return f"<{type(self).__name__} {name}{ends}, {self._dtype}, seed {self.seed}>"
+
+
+def _names_of_outputs(graph: Graph, given: Sequence[Any] | None) -> list[str]:
+    """The names given for the outputs, checked, or else those of their layers."""
+    if given is None:
+        names = graph.call_names()
+        return [names[id(tensor)] for tensor in graph.outputs]
+    for name in given:
+        if check_name(name) is None:
+            raise TypeError("the name of an output must be a string, got None")
+    if len(set(given)) != len(graph.outputs):
+        raise ValueError(f"{len(set(given))} names for {len(graph.outputs)} outputs")
+    return list(given)
+
+
+def check_parameters(program: Program, values: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError unless there is a value of the right shape and dtype for each parameter."""
+    if set(values) != {parameter.name for parameter in program.parameters}:
+        raise ValueError("the parameters are not those of the layers")
+    for parameter in program.parameters:
+        value = values[parameter.name]
+        if value.shape != parameter.shape or value.dtype != program.dtype:
+            raise ValueError(
+                f"parameter {parameter.name!r} is {value.dtype} of shape {value.shape}, "
+                f"expected {program.dtype} of shape {parameter.shape}"
+            )

@@ -1,0 +1,285 @@
+"""From what callers give a network to the lists its engine takes.
+
+`Feed` knows one network's inputs and losses; the functions above it check and
+name single arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._checks import check_number
+from fastnn._data import check_finite, contiguous, matrix, real_array, sample_weights
+from fastnn.network._heads import LossOnOutput
+from fastnn.network._named import called, split
+from fastnn.program import Buffer
+
+
+def prepare_inputs(X: Any, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:
+    """Inputs as (N, width) arrays of one length, not converted yet.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes or lengths do not fit.
+    """
+    names = [buffer.name for buffer in buffers]
+    arrays: list[np.ndarray] = []
+    for values, buffer in zip(split(X, names, argument), buffers, strict=True):
+        arrays.append(matrix(values, buffer.width, called(argument, buffer.name, names)))
+        _check_length(arrays[-1], arrays[0], called(argument, buffer.name, names), argument)
+    return arrays
+
+
+def prepare_targets(
+    y: Any,
+    heads: Sequence[LossOnOutput],
+    inputs: Sequence[np.ndarray],
+    dtype: np.dtype,
+    check: bool = True,
+    argument: str = "y",
+) -> list[np.ndarray]:
+    """Targets of each head as the engine takes them, as long as the inputs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If types, shapes, lengths or values do not fit.
+    """
+    names = [head.name for head in heads]
+    targets = []
+    for values, head in zip(split(y, names, argument), heads, strict=True):
+        name = called(argument, head.name, names)
+        target = head.loss.target(values, head.width, dtype, name, check)
+        _check_length(target, inputs[0], name, "X")
+        targets.append(target)
+    return targets
+
+
+def prepare_weights(
+    weights: Any, heads: Sequence[LossOnOutput], n: int, argument: str = "sample_weight"
+) -> list[np.ndarray | None]:
+    """Sample weights of each head as (n,) float64, or None.
+
+    Parameters
+    ----------
+    weights : None, (n,) array_like, or one of these for each head
+        A mapping may leave heads out.
+    """
+    names = [head.name for head in heads]
+    if weights is None:
+        return [None] * len(heads)
+    if isinstance(weights, Mapping):
+        parts = split({**dict.fromkeys(names), **weights}, names, argument)
+    elif _is_per_head(weights, len(heads)):
+        parts = list(weights)
+    else:
+        shared = sample_weights(weights, n, argument)
+        return [shared] * len(heads)
+    return [
+        None if part is None else sample_weights(part, n, called(argument, name, names))
+        for part, name in zip(parts, names, strict=True)
+    ]
+
+
+def _is_per_head(weights: Any, n_heads: int) -> bool:
+    """Whether a list holds weights for each of several heads, rather than for each sample."""
+    if n_heads == 1 or not isinstance(weights, (list, tuple)) or len(weights) != n_heads:
+        return False
+    return all(part is None or np.ndim(part) == 1 for part in weights)
+
+
+def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: str) -> None:
+    if len(array) != len(first):
+        raise ValueError(f"{name} has {len(array)} rows, expected {len(first)} as in {first_name}")
+
+
+def _validation_rows(n: int, share: float, shuffle: bool, seed: int) -> tuple[Any, Any]:
+    """Which rows to train on and which to hold out: slices for the last rows, else indices."""
+    share = check_number(share, "validation_split", above=0.0, below=1.0)
+    if n < 2:
+        raise ValueError(f"validation_split needs at least 2 rows, X has {n}")
+    held_out = min(max(round(share * n), 1), n - 1)
+    if not shuffle:
+        return slice(None, n - held_out), slice(n - held_out, None)
+    sequence = np.random.SeedSequence(seed, spawn_key=(1,))
+    order = np.random.Generator(np.random.PCG64(sequence)).permutation(n)
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+@dataclass(frozen=True)
+class Data:
+    """Checked data of N samples.
+
+    Attributes
+    ----------
+    inputs : list of (N, width) array
+        One for each input of the network, of any real dtype.
+    targets : list of (array, weights or None)
+        One for each loss, in the network's dtype (labels: int64).
+    """
+
+    inputs: list[np.ndarray]
+    targets: list[tuple[np.ndarray, np.ndarray | None]]
+
+    def rows(self, index: Any) -> Data:
+        """Some of the samples."""
+        return Data(
+            [x[index] for x in self.inputs],
+            [(t[index], None if w is None else w[index]) for t, w in self.targets],
+        )
+
+    def split(self, share: float, shuffle: bool, seed: int) -> tuple[Data, Data]:
+        """Data to train on and data to hold out, in their present order.
+
+        Parameters
+        ----------
+        share : float
+            Share to hold out, 0 < share < 1; at least one row, and not all.
+        shuffle : bool
+            Draw the rows held out (both parts are copies), rather than take the
+            last ones (both are views).
+        seed : int
+        """
+        training, held_out = _validation_rows(len(self.inputs[0]), share, shuffle, seed)
+        return self.rows(training), self.rows(held_out)
+
+
+class Feed:
+    """Prepares data for one network.
+
+    Parameters
+    ----------
+    inputs : sequence of Buffer
+        The network's inputs.
+    heads : sequence of LossOnOutput
+    dtype : dtype
+    """
+
+    def __init__(
+        self, inputs: Sequence[Buffer], heads: Sequence[LossOnOutput], dtype: np.dtype
+    ) -> None:
+        self.inputs = list(inputs)
+        self.heads = list(heads)
+        self._dtype = dtype
+        self._only_width = self.inputs[0].width if len(self.inputs) == 1 else None
+
+    def ready_input(self, X: Any) -> np.ndarray | None:
+        """X, the only input, if the engine can take it as it is; else None.
+
+        A single row comes back as (1, n_in).  A quick test for small calls: values
+        are not looked at, and `rows` decides in any other case.
+        """
+        if not (type(X) is np.ndarray and X.dtype is self._dtype and X.size):
+            return None
+        flags = X.flags
+        if not (flags.c_contiguous and flags.aligned and X.shape[-1] == self._only_width):
+            return None
+        if X.ndim == 2:
+            return X
+        return X[None, :] if X.ndim == 1 else None
+
+    def check(self, arrays: Sequence[np.ndarray], argument: str = "X") -> None:
+        """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype."""
+        names = [buffer.name for buffer in self.inputs]
+        for array, name in zip(arrays, names, strict=True):
+            check_finite(array, called(argument, name, names), dtype=self._dtype)
+
+    def rows(self, X: Any) -> tuple[list[np.ndarray], bool]:
+        """Inputs as (N, width) arrays of any real dtype, and whether X was a single sample."""
+        names = [buffer.name for buffer in self.inputs]
+        parts = [
+            real_array(part, called("X", name, names))
+            for part, name in zip(split(X, names, "X"), names, strict=True)
+        ]
+        widths = [(buffer.width,) for buffer in self.inputs]
+        single = [part.shape for part in parts] == widths
+        if single:
+            parts = [part[None, :] for part in parts]
+        return prepare_inputs(dict(zip(names, parts, strict=True)), self.inputs), single
+
+    def data(self, X: Any, y: Any, sample_weight: Any, check: bool, suffix: str = "") -> Data:
+        """Checked data; `suffix` follows the arguments' names in error messages."""
+        inputs = prepare_inputs(X, self.inputs, f"X{suffix}")
+        if check:
+            self.check(inputs, f"X{suffix}")
+        targets = prepare_targets(y, self.heads, inputs, self._dtype, check, f"y{suffix}")
+        weights = prepare_weights(
+            sample_weight, self.heads, len(inputs[0]), f"sample_weight{suffix}"
+        )
+        pairs = [self._pair(t, w) for t, w in zip(targets, weights, strict=True)]
+        return Data(inputs, pairs)
+
+    def validation(self, data: Any, check: bool) -> Data:
+        """Checked data from a tuple (X, y) or (X, y, sample_weight)."""
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError("validation_data must be (X, y) or (X, y, sample_weight)")
+        X, y, *rest = data
+        return self.data(X, y, rest[0] if rest else None, check, " of validation_data")
+
+    def batch(
+        self, X: Any, y: Any, sample_weight: Any, check: bool, kernels: Any
+    ) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray | None]]]:
+        """One batch as the engine takes it; arrays that are fit for it pass at once."""
+        if sample_weight is None and len(self.heads) == 1:
+            x = self.ready_input(X)
+            if x is not None and x is X:
+                target = self._ready_target(x, y, check, kernels)
+                if target is not None:
+                    return [x], [(target, None)]
+        data = self.data(X, y, sample_weight, check)
+        return [contiguous(x, self._dtype) for x in data.inputs], data.targets
+
+    def _ready_target(self, x: np.ndarray, y: Any, check: bool, kernels: Any) -> np.ndarray | None:
+        """The only target, if the engine can take it with the input x at once; else None."""
+        head = self.heads[0]
+        target = head.loss.ready_target(y, len(x), head.width, self._dtype)
+        if target is None or not check:
+            return target
+        valid = kernels.all_finite(x.reshape(-1)) and head.loss.is_valid(target, kernels)
+        return target if valid else None
+
+    def explain(self, X: Any, y: Any) -> None:
+        """Raise a ValueError in terms of X and y, where an engine has found labels at fault."""
+        prepare_targets(y, self.heads, prepare_inputs(X, self.inputs), self._dtype)
+
+    def weigh_classes(self, data: Data, class_weight: Any) -> Data:
+        """The data with sample weights multiplied by the weights of the samples' classes.
+
+        Parameters
+        ----------
+        data : Data
+        class_weight : mapping or sequence, or for several losses a dict of these by output
+            Outputs left out are not weighed.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the class weights do not fit.
+        """
+        names = [head.name for head in self.heads]
+        if len(names) == 1:
+            by_head = [class_weight]
+        elif isinstance(class_weight, Mapping):
+            by_head = split({**dict.fromkeys(names), **class_weight}, names, "class_weight")
+        else:
+            raise TypeError(
+                "class_weight of a network with several losses must be a dict by output, "
+                f"got {type(class_weight).__name__}"
+            )
+        pairs = []
+        for head, part, (target, weights) in zip(self.heads, by_head, data.targets, strict=True):
+            if part is not None:
+                factor = head.loss.sample_weights(target, part, head.width)
+                weights = factor if weights is None else weights * factor
+            pairs.append(self._pair(target, weights))
+        return Data(data.inputs, pairs)
+
+    def _pair(
+        self, target: np.ndarray, weights: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        return target, None if weights is None else contiguous(weights, self._dtype)

@@ -1,0 +1,74 @@
+"""The losses on a network's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fastnn import losses
+from fastnn._checks import check_number
+from fastnn.graph import last_function
+from fastnn.layers import Tensor
+from fastnn.losses import Loss
+from fastnn.network._named import split
+
+
+@dataclass(frozen=True)
+class LossOnOutput:
+    """One head of a network: a loss, times `weight`, on one of its outputs.
+
+    Attributes
+    ----------
+    name : str
+        Of the output.
+    output : int
+        Its position among the network's outputs.
+    width : int
+        Its number of columns.
+    loss : Loss
+    weight : float
+    """
+
+    name: str
+    output: int
+    width: int
+    loss: Loss
+    weight: float
+
+
+def make_heads(
+    outputs: Sequence[Tensor], names: Sequence[str], loss: Any, loss_weights: Any
+) -> list[LossOnOutput]:
+    """What `compile` was given, as one head for each output that has a loss.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a loss is missing, unknown, or does not fit its output.
+    """
+    given = [None if one is None else losses.get(one) for one in split(loss, names, "loss")]
+    if isinstance(loss_weights, Mapping):
+        loss_weights = {**dict.fromkeys(names, 1.0), **loss_weights}
+    elif loss_weights is None:
+        loss_weights = dict.fromkeys(names, 1.0)
+    weights = split(loss_weights, names, "loss_weights")
+    heads = []
+    for i, (name, one, weight) in enumerate(zip(names, given, weights, strict=True)):
+        if one is not None:
+            tensor = outputs[i]
+            _check_logits(name, one, last_function(tensor.layer))
+            weight = check_number(weight, f"loss_weights[{name!r}]", 0.0)
+            heads.append(LossOnOutput(name, i, tensor.width, one, weight))
+    if not heads:
+        raise ValueError("loss gives no output a loss, expected at least one")
+    return heads
+
+
+def _check_logits(name: str, loss: Loss, function: str | None) -> None:
+    """Raise ValueError if an output has gone through the very function its loss contains."""
+    if function is not None and function == loss.activation:
+        raise ValueError(
+            f"output {name!r} ends in {function}, but {loss.name} takes logits and applies "
+            f"{function} itself; leave it out (predict_proba gives the probabilities)"
+        )

@@ -1,0 +1,153 @@
+"""Networks as a structure fit for JSON and named arrays, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import backend, losses, optimizers, serialization
+from fastnn._checks import check_number
+from fastnn.graph import check_index, from_structure, to_structure
+from fastnn.network._heads import LossOnOutput
+from fastnn.serialization import FormatError
+from fastnn.training import TrainingState
+
+if TYPE_CHECKING:
+    from fastnn.network._network import Network
+
+_SLOT = "optimizer."
+"""Prefix of the arrays that are optimizer state; layer names have no dots."""
+
+
+def structure(network: Network, as_data: bool = True) -> dict[str, Any]:
+    """Everything about a network that is no array.
+
+    Parameters
+    ----------
+    network : Network
+    as_data : bool, default True
+        Fit for JSON.  False leaves the optimizer an object, for pickling.
+
+    Raises
+    ------
+    ValueError
+        If the learning rate is a function and `as_data` is True.
+    """
+    from fastnn.network import Sequential
+
+    optimizer = network.optimizer
+    return {
+        "class": "Sequential" if isinstance(network, Sequential) else "Network",
+        "name": network.name,
+        "dtype": network.dtype.name,
+        "seed": network.seed,
+        "graph": to_structure(network.graph),
+        "output_names": network.output_names if network._named_outputs else None,
+        "losses": [
+            {"output": head.output, "loss": head.loss.config, "weight": head.weight}
+            for head in network._feed.heads
+        ],
+        "optimizer": optimizer.config if as_data and optimizer is not None else optimizer,
+        "l2": network.program.l2,
+        "training": network._state.to_dict(),
+    }
+
+
+def arrays(network: Network) -> dict[str, np.ndarray]:
+    """Copies of the parameters, and of the optimizer's state."""
+    slots = {
+        f"{_SLOT}{slot}.{parameter.name}": parameter.view(storage)
+        for slot, storage in network._slots.items()
+        for parameter in network.program.parameters
+    }
+    return {name: np.array(view) for name, view in {**network.parameters, **slots}.items()}
+
+
+def rebuild(described: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> Network:
+    """The network that `structure` and `arrays` describe.
+
+    Raises
+    ------
+    AttributeError, KeyError, IndexError, MemoryError, OverflowError, TypeError, ValueError
+        If they do not describe one.
+    """
+    from fastnn.network import CLASSES
+
+    cls = CLASSES[described["class"]]
+    network: Network = cls.__new__(cls)
+    parameters = {name: value for name, value in values.items() if not name.startswith(_SLOT)}
+    network._assemble(
+        from_structure(described["graph"]), described["output_names"],
+        described["dtype"], described["seed"], described["name"], parameters,
+    )  # fmt: skip
+    if described["optimizer"] is not None:
+        _restore_training(network, described, values)
+    return network
+
+
+def _restore_training(
+    network: Network, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
+) -> None:
+    heads: list[LossOnOutput] = []
+    for entry in described["losses"]:
+        i = check_index(entry["output"], len(network.graph.outputs))
+        if heads and i <= heads[-1].output:
+            raise ValueError("the losses are not in the order of the outputs")
+        width = network.graph.outputs[i].width
+        weight = check_number(entry["weight"], "weight", 0.0)
+        loss = losses.get(entry["loss"])
+        heads.append(LossOnOutput(network.output_names[i], i, width, loss, weight))
+    l2 = check_number(described["l2"], "l2", 0.0)
+    network._set_heads(heads, optimizers.get(described["optimizer"]), l2)
+    for slot, storage in network._slots.items():
+        for parameter in network.program.parameters:
+            value = values[f"{_SLOT}{slot}.{parameter.name}"]
+            if value.shape != parameter.shape:
+                raise ValueError(f"optimizer state of {parameter.name!r} has shape {value.shape}")
+            parameter.view(storage)[...] = value
+    network._state = TrainingState.from_dict(described["training"])
+
+
+def rebuild_on(
+    backend_name: str, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
+) -> Network:
+    """`rebuild` on a backend, or on the default one where that is not installed: for pickles."""
+    if backend_name not in backend.available():
+        return rebuild(described, values)
+    with backend.use(backend_name):
+        return rebuild(described, values)
+
+
+def load(path: str | os.PathLike[str]) -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Training goes on from there as if it had not been interrupted.  Reading a
+    file never runs code from it.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Returns
+    -------
+    Network
+        A `Sequential` if it was one.
+
+    Raises
+    ------
+    FormatError
+        If the file is no fastnn network, is damaged, or was written by a newer version.
+    OSError
+        If the file cannot be read.
+    """
+    described, values = serialization.load(path)
+    try:
+        return rebuild(described, values)
+    except (
+        ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
+        TypeError, ValueError,
+    ) as error:  # fmt: skip
+        raise FormatError(f"{os.fspath(path)} does not describe a network: {error!r}") from error

@@ -1,0 +1,43 @@
+"""The table that describes a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastnn.graph import Graph
+
+
+def table(graph: Graph) -> list[str]:
+    """Lines of a table with a row for each input and each call of a layer."""
+    names = graph.call_names()
+    rows = [("name", "layer", "inputs", "width", "parameters")]
+    for tensor in graph.inputs:
+        rows.append((names[id(tensor)], "Input", "", str(tensor.width), ""))
+    seen: set[int] = set()
+    for call in graph.calls:
+        layer = call.layer
+        assert layer is not None
+        inputs = ", ".join(names[id(tensor)] for tensor in call.inputs)
+        count = ""
+        if id(layer) in seen:
+            count = f"shared with {graph.names[id(layer)]}"
+        elif layer.n_parameters:
+            count = f"{layer.n_parameters:,}" + ("" if layer.trainable else " frozen")
+        seen.add(id(layer))
+        rows.append((names[id(call)], repr(layer), inputs, str(call.width), count))
+    return _aligned(rows)
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Rows as lines with aligned columns; the column of widths to the right."""
+    sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    right = rows[0].index("width")
+    lines = [
+        "  ".join(
+            cell.rjust(size) if i == right else cell.ljust(size)
+            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+    lines.insert(1, "-" * max(map(len, lines)))
+    return lines

@@ -1,0 +1,141 @@
+"""Files, pickles and copies of networks."""
+
+import copy
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+from networks import classifier, flowers
+
+from fastnn.layers import (
+    AbsDifference,
+    Activation,
+    Average,
+    Concatenate,
+    Dense,
+    Dropout,
+    Input,
+    Multiply,
+    ReLU,
+    Softmax,
+    Subtract,
+)
+from fastnn.losses import BinaryCrossEntropy, CrossEntropy
+from fastnn.network import Network, Sequential, load
+from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, RMSprop
+from fastnn.schedules import Step
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+OPTIMIZERS = [
+    GradientDescent(0.1),
+    Momentum(0.1, momentum=0.8, nesterov=True),
+    RMSprop(),
+    Adam(Step(0.01, 0.5, 10), clip_norm=0.1),
+    AdamW(),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: o.name)
+def test_training_goes_on_from_a_file_as_if_not_interrupted(
+    backend, dtype, rng, tmp_path, optimizer
+):
+    X, y = flowers(rng)
+    net = classifier(dtype, dropout=0.2)
+    net.compile(CrossEntropy(label_smoothing=0.1), optimizer, l2=0.01)
+    net.fit(X, y, epochs=2)
+    net.save(tmp_path / "net.fastnn")
+    loaded = load(tmp_path / "net.fastnn")
+    for one in (net, loaded):
+        one.fit(X, y, epochs=2)
+        one.train_step(X, y)
+    np.testing.assert_array_equal(loaded.get_flat(), net.get_flat())
+    columns = [name for name in net.history if name != "seconds"]
+    assert {c: loaded.history[c] for c in columns} == {c: net.history[c] for c in columns}
+
+
+def everything():
+    """A network with every kind of layer, shared, frozen and named ones among them."""
+    a, b = Input(3), Input(3, name="b")
+    shared = Dense(3, 3, activation="swish", alpha=1.5, trainable=False)
+    h = Concatenate()([shared(a), shared(b), Subtract()([a, b]), AbsDifference(name="gap")([a, b])])
+    h = Dropout(0.3, seed=4)(Activation("leaky_relu", 0.2)(h))
+    h = Dense(12, 6, activation="gelu", weight="lecun_normal", bias=np.arange(6.0))(h)
+    h = Multiply()([h, Average()([h, Softmax()(h)])])
+    net = Network([a, b], {"y": Dense(6, 2, use_bias=False)(h), "h": h}, seed=7, name="all")
+    net.compile({"y": BinaryCrossEntropy(ignore_value=math.nan), "h": None}, l2=0.5)
+    return net
+
+
+def test_a_file_holds_every_kind_of_layer_and_option(backend, rng, tmp_path):
+    net = everything()
+    inputs = list(rng.normal(size=(2, 5, 3)))
+    net.fit(inputs, rng.integers(0, 2, (5, 2)), epochs=1)
+    net.save(tmp_path / "net.fastnn")
+    loaded = load(tmp_path / "net.fastnn")
+    assert loaded.summary() == net.summary()
+    assert str(loaded.program) == str(net.program)
+    assert loaded.program == net.program
+    assert [layer.config for layer in loaded.layers] == [layer.config for layer in net.layers]
+    for key, value in net.predict(inputs).items():
+        np.testing.assert_array_equal(loaded.predict(inputs)[key], value)
+
+
+def test_a_network_without_a_loss_is_saved_too(backend, tmp_path):
+    net = Sequential([Dense(2, 3)], name="plain", dtype="float64")
+    net.save(tmp_path / "net.fastnn")
+    loaded = load(tmp_path / "net.fastnn")
+    assert type(loaded) is Sequential
+    assert loaded.optimizer is None
+    np.testing.assert_array_equal(loaded.get_flat(), net.get_flat())
+
+
+def test_a_learning_rate_function_cannot_be_saved(tmp_path):
+    net = classifier()
+    net.compile("cross_entropy", Adam(lambda step: 0.1))
+    with pytest.raises(ValueError, match="use a class of fastnn"):
+        net.save(tmp_path / "net.fastnn")
+
+
+def test_a_layer_class_of_ones_own_cannot_be_saved(tmp_path):
+    class Mine(ReLU):
+        pass
+
+    net = Sequential([Dense(2, 2), Mine()])
+    with pytest.raises(ValueError, match="layer 'relu_1' is a Mine"):
+        net.save(tmp_path / "net.fastnn")
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_pickles_and_deep_copies_train_on_independently(backend, rng, duplicate):
+    X, y = flowers(rng)
+    net = classifier(dropout=0.1)
+    net.fit(X, y, epochs=1)
+    twin = duplicate(net)
+    assert twin.backend == backend
+    assert twin.train_step(X, y) == net.train_step(X, y)
+    before = net.get_flat()
+    np.testing.assert_array_equal(twin.get_flat(), before)
+    twin.train_step(X, y)
+    np.testing.assert_array_equal(net.get_flat(), before)
+
+
+def test_a_deep_copy_may_have_a_learning_rate_function(backend, rng):
+    net = classifier()
+    net.compile("cross_entropy", Adam(lambda step: 0.1 / step))
+    X, y = flowers(rng)
+    assert copy.deepcopy(net).train_step(X, y) == net.train_step(X, y)
+
+
+def test_saving_a_network_leaves_json_that_is_standard(tmp_path):
+    from fastnn import serialization
+
+    everything().save(tmp_path / "net.fastnn")
+    structure, _ = serialization.load(tmp_path / "net.fastnn")
+    json.dumps(structure, allow_nan=False)
