@@ -26,7 +26,7 @@ FLOAT64 = np.dtype(np.float64)
 # Arrays
 
 
-def as_floating(x: Any, name: str, dtype: Any = None, ndim: int | None = None) -> np.ndarray:
+def as_floating(x: Any, name: str, dtype: Any = None) -> np.ndarray:
     """`x` as a C-contiguous, aligned, native array of float32 or float64.
 
     Parameters
@@ -37,8 +37,6 @@ def as_floating(x: Any, name: str, dtype: Any = None, ndim: int | None = None) -
         What error messages call it.
     dtype : float32 or float64, optional
         Convert to this dtype; by default floating inputs keep theirs.
-    ndim : int, optional
-        The number of dimensions it must have.
 
     Returns
     -------
@@ -50,12 +48,9 @@ def as_floating(x: Any, name: str, dtype: Any = None, ndim: int | None = None) -
         # Built-in dtypes are singletons; `is` tells native float32 and float64 at once.
         if (have is FLOAT32 or have is FLOAT64) and (dtype is None or have == dtype):
             flags = x.flags
-            if flags.c_contiguous and flags.aligned and (ndim is None or x.ndim == ndim):
+            if flags.c_contiguous and flags.aligned:
                 return x
-    array = _convert(x, name, dtype)
-    if ndim is not None and array.ndim != ndim:
-        raise ValueError(f"{name} must have {ndim} dimension(s), got shape {array.shape}")
-    return array
+    return _convert(x, name, dtype)
 
 
 def _convert(x: Any, name: str, dtype: Any) -> np.ndarray:
@@ -138,8 +133,7 @@ def check_out(
     `first` itself where `in_place` holds, and may share no memory with an input otherwise.
     The inputs are compared as the caller gave them, before any conversion.
     """
-    if not isinstance(out, np.ndarray):
-        raise TypeError(f"{name} must be a numpy.ndarray, got {type(out).__name__}")
+    _check_ndarray(out, name)
     if out.dtype != dtype or not out.dtype.isnative:
         raise TypeError(f"{name} must be {dtype}, got {out.dtype}")
     check_shape(out, name, shape)
@@ -157,6 +151,16 @@ def check_out(
         if _share_memory(out, other):
             raise ValueError(f"{name} must share no memory with {other_name}, got an overlap")
     return out
+
+
+def _check_ndarray(array: Any, name: str) -> None:
+    """Raise TypeError unless results can be written into `array` as into any ndarray."""
+    if type(array) is np.ndarray:
+        return
+    if not isinstance(array, np.ndarray) or isinstance(array, (np.matrix, np.ma.MaskedArray)):
+        raise TypeError(
+            f"{name} is written to, so it must be a numpy.ndarray, got {type(array).__name__}"
+        )
 
 
 def _share_memory(a: np.ndarray, b: Any) -> bool:
@@ -187,14 +191,12 @@ def check_in_place(arrays: Mapping[str, Any], gradient: Any = None) -> None:
     head_name, head = next(iter(arrays.items()))
     seen = {"gradient": gradient}
     for name, array in arrays.items():
-        if not isinstance(array, np.ndarray):
-            raise TypeError(
-                f"{name} must be a numpy.ndarray to be changed in place, got {type(array).__name__}"
-            )
-        if array.dtype not in (FLOAT32, FLOAT64):
-            raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
-        if array.dtype != head.dtype:
-            raise TypeError(f"{name} must be {head.dtype} as {head_name} is, got {array.dtype}")
+        _check_ndarray(array, name)
+        dtype = array.dtype
+        if dtype is not FLOAT32 and dtype is not FLOAT64 and dtype not in (FLOAT32, FLOAT64):
+            raise TypeError(f"{name} must be float32 or float64, got {dtype}")
+        if dtype != head.dtype:
+            raise TypeError(f"{name} must be {head.dtype} as {head_name} is, got {dtype}")
         check_shape(array, name, head.shape)
         if not array.flags.writeable:
             raise ValueError(f"{name} must be writable, got a read-only array")
@@ -202,13 +204,6 @@ def check_in_place(arrays: Mapping[str, Any], gradient: Any = None) -> None:
             if _share_memory(array, other):
                 raise ValueError(f"{name} must share no memory with {other_name}, got an overlap")
         seen[name] = array
-
-
-def check_finite(x: np.ndarray, name: str) -> None:
-    """Raise ValueError at the first nan or infinity, with its index."""
-    finite = np.isfinite(x)
-    if not finite.all():
-        raise ValueError(f"{name} must be finite, got {_first(x, ~finite, name)}")
 
 
 def _first(x: np.ndarray, bad: np.ndarray, name: str) -> str:
@@ -222,7 +217,7 @@ def _first(x: np.ndarray, bad: np.ndarray, name: str) -> str:
 
 
 def as_labels(x: Any, name: str, shape: tuple[int, ...] | None = None) -> np.ndarray:
-    """Integer labels as a C-contiguous int64 array; the range is checked by `check_labels`.
+    """Integer labels as a C-contiguous int64 array; the kernels check the range.
 
     Any integer dtype will do; booleans and floating-point labels are refused.
     """
@@ -237,19 +232,6 @@ def as_labels(x: Any, name: str, shape: tuple[int, ...] | None = None) -> np.nda
         if bad.any():
             raise ValueError(f"{name} must be below 2**63, got {_first(array, bad, name)}")
     return np.require(array, np.int64, ["C", "A"])
-
-
-def check_labels(
-    labels: np.ndarray, n_classes: int, ignore_index: int | None = None, name: str = "labels"
-) -> None:
-    """Raise ValueError at the first label outside [0, n_classes) that is not `ignore_index`."""
-    bad = (labels < 0) | (labels >= n_classes)
-    if ignore_index is not None:
-        bad &= labels != ignore_index
-    if bad.any():
-        raise ValueError(
-            f"{name} must satisfy 0 <= label < {n_classes}, got {_first(labels, bad, name)}"
-        )
 
 
 def as_weights(x: Any, name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -51,22 +51,22 @@ __all__ = [
 
 
 def exp(x: np.ndarray, out: np.ndarray) -> None:
-    """out = exp(x)."""
+    """Write exp(x) into out."""
     _in_float64(np.exp, x, out)
 
 
 def expm1(x: np.ndarray, out: np.ndarray) -> None:
-    """out = exp(x) - 1, accurate near 0."""
+    """Write exp(x) - 1 into out, accurate near 0."""
     _in_float64(np.expm1, x, out)
 
 
 def log(x: np.ndarray, out: np.ndarray) -> None:
-    """out = log(x); -inf at 0, nan below."""
+    """Write log(x) into out; -inf at 0, nan below."""
     _in_float64(np.log, x, out)
 
 
 def log1p(x: np.ndarray, out: np.ndarray) -> None:
-    """out = log(1 + x), accurate near 0; -inf at -1, nan below."""
+    """Write log(1 + x) into out, accurate near 0; -inf at -1, nan below."""
     _in_float64(np.log1p, x, out)
 
 
@@ -85,7 +85,10 @@ def dense_forward(
     z: np.ndarray | None,
     out: np.ndarray,
 ) -> None:
-    """out = f(x weight + bias), f being the activation `name`; z, if given, the argument of f."""
+    """Dense layer: out = f(x weight + bias), f being the activation `name`.
+
+    z, if given, receives the argument of f.
+    """
     if z is None:
         z = out
     with np.errstate(all="ignore"):
@@ -108,7 +111,10 @@ def dense_backward(
     dweight: np.ndarray,
     dbias: np.ndarray | None,
 ) -> None:
-    """Gradients of dense_forward: dz = dy f'(z), dx = dz weight', dweight = x' dz, dbias = sum dz."""
+    """Gradients of dense_forward, given dy, that of its result.
+
+    dz = dy f'(z), dx = dz weight', dweight = x' dz, dbias = sum of the rows of dz.
+    """
     with np.errstate(all="ignore"):
         if name == "identity":
             dz[...] = dy
@@ -124,7 +130,7 @@ def dense_backward(
 
 
 def gradient_descent(p: np.ndarray, g: np.ndarray, learning_rate: float, l2: float) -> None:
-    """p -= learning_rate g, where g includes the penalty's l2 p (so in all updates)."""
+    """Gradient descent: p -= learning_rate g; here and below g includes the penalty's l2 p."""
     with np.errstate(all="ignore"):
         p -= learning_rate * _penalized(p, g, l2)
 
@@ -138,7 +144,10 @@ def momentum(
     nesterov: bool,
     l2: float,
 ) -> None:
-    """v = momentum v - learning_rate g; p += v, with Nesterov p += momentum v - learning_rate g."""
+    """Momentum: v = momentum v - learning_rate g; p += v.
+
+    With Nesterov, p += momentum v - learning_rate g, with the new v.
+    """
     with np.errstate(all="ignore"):
         step = learning_rate * _penalized(p, g, l2)
         velocity *= momentum
@@ -155,7 +164,7 @@ def rmsprop(
     epsilon: float,
     l2: float,
 ) -> None:
-    """s = rho s + (1 - rho) g^2; p -= learning_rate g / (sqrt(s) + epsilon)."""
+    """RMSprop: s = rho s + (1 - rho) g^2; p -= learning_rate g / (sqrt(s) + epsilon)."""
     with np.errstate(all="ignore"):
         g = _penalized(p, g, l2)
         square *= rho
@@ -177,7 +186,7 @@ def adam(
     bias_correction: bool,
     l2: float,
 ) -> None:
-    """Moving means m of g and v of g^2; p -= learning_rate m / (sqrt(v) + epsilon).
+    """Adam: moving means m of g and v of g^2; p -= learning_rate m / (sqrt(v) + epsilon).
 
     m and v are divided by 1 - beta^step first where `bias_correction` holds; `step`
     counts from 1.  `weight_decay` shrinks p by learning_rate weight_decay p (AdamW).
@@ -203,14 +212,11 @@ def _penalized(p: np.ndarray, g: np.ndarray, l2: float) -> np.ndarray:
 def clip_by_norm(g: np.ndarray, max_norm: float) -> float:
     """Scale g to a Euclidean norm of at most max_norm; returns the norm before.
 
-    A gradient whose norm is not finite is left alone.
+    The squares are summed in float64.  If the sum is not finite, g is left alone.
     """
-    top = float(np.max(np.abs(g)))
-    if top == 0 or not math.isfinite(top):
-        return top
-    # Relative to the largest entry, neither overflow nor underflow can spoil the sum.
-    norm = top * math.sqrt(float(np.sum(np.square(g / top, dtype=np.float64))))
-    if norm > max_norm:
+    with np.errstate(all="ignore"):
+        norm = math.sqrt(float(np.sum(np.square(g, dtype=np.float64))))
+    if max_norm < norm < math.inf:
         g *= max_norm / norm
     return norm
 

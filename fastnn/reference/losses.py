@@ -204,5 +204,5 @@ def _reduce(weight: np.ndarray, loss: np.ndarray, reduction: str) -> tuple[float
 
 
 def _scale_into(out: np.ndarray, slope: np.ndarray, scale: np.ndarray) -> None:
-    """out = slope * scale, in the dtype of out."""
+    """Write slope * scale into out, in its dtype."""
     out[...] = _times(scale, slope)

@@ -59,35 +59,35 @@ def shift(logits: np.ndarray) -> Shifted:
 
 
 def logsumexp(z: np.ndarray, out: np.ndarray) -> None:
-    """out = log(sum(exp(z))) of each row."""
+    """Write log(sum(exp(z))) of each row into out."""
     with np.errstate(all="ignore"):
         shifted = shift(z)
         np.add(shifted.top[:, 0], shifted.log_total[:, 0], out=out)
 
 
 def softmax(z: np.ndarray, out: np.ndarray) -> None:
-    """out = exp(z) / sum(exp(z)) of each row."""
+    """Write exp(z) / sum(exp(z)) of each row into out."""
     with np.errstate(all="ignore"):
         shifted = shift(z)
         np.divide(shifted.e, 1 + shifted.rest, out=out)
 
 
 def log_softmax(z: np.ndarray, out: np.ndarray) -> None:
-    """out = z - log(sum(exp(z))) of each row."""
+    """Write z - log(sum(exp(z))) of each row into out."""
     with np.errstate(all="ignore"):
         shifted = shift(z)
         np.subtract(shifted.z, shifted.log_total, out=out)
 
 
 def softmax_backward(p: np.ndarray, dp: np.ndarray, out: np.ndarray) -> None:
-    """out = p (dp - sum(dp p)): the gradient of the logits, given p = softmax(z)."""
+    """Write p (dp - sum(dp p)) into out: the gradient of the logits, given p = softmax(z)."""
     with np.errstate(all="ignore"):
         inner = np.sum(dp * p, axis=1, keepdims=True)
         np.multiply(p, dp - inner, out=out)
 
 
 def log_softmax_backward(logp: np.ndarray, dlogp: np.ndarray, out: np.ndarray) -> None:
-    """out = dlogp - exp(logp) sum(dlogp): the gradient of the logits, given log_softmax(z)."""
+    """Write dlogp - exp(logp) sum(dlogp) into out: that gradient, given logp = log_softmax(z)."""
     with np.errstate(all="ignore"):
         total = np.sum(dlogp, axis=1, keepdims=True)
         np.subtract(dlogp, np.exp(logp) * total, out=out)

@@ -1,0 +1,149 @@
+"""Cross-entropy from logits; `fastnn.functional._loss_common` states the conventions."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import backend
+from fastnn._checks import (
+    as_array,
+    as_floating,
+    as_labels,
+    as_weights,
+    check_choice,
+    check_integer,
+    check_interval,
+    check_number,
+)
+from fastnn.functional._documentation import with_sections
+from fastnn.functional._loss_common import (
+    REDUCTIONS,
+    SECTIONS,
+    Reduction,
+    check_samples,
+    gradient_array,
+    sample_weights,
+)
+
+
+@overload
+def cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    class_weight: ArrayLike | None = ...,
+    label_smoothing: float = ...,
+    ignore_index: int | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> float: ...
+@overload
+def cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    class_weight: ArrayLike | None = ...,
+    label_smoothing: float = ...,
+    ignore_index: int | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[True],
+    out: np.ndarray | None = ...,
+) -> tuple[float, np.ndarray]: ...
+@with_sections(
+    SECTIONS,
+    first="logits",
+    inputs="""logits : (..., K) array_like of float32 or float64
+    One row of K logits per sample; softmax is part of the loss.
+targets : (...) array_like of integers, or (..., K) array_like
+    The label of each sample, from 0 to K - 1, or a row of non-negative numbers y,
+    which need not sum to 1.""",
+    options="""class_weight : (K,) array_like, optional
+    A non-negative factor u per class; 1 by default.
+label_smoothing : float
+    0 <= s <= 1: replaces y by (1 - s) y + s sum(y) / K.
+ignore_index : int, optional
+    Samples with this label have weight 0.  For labels only.""",
+    errors="""a label is out of range, or a target, a weight
+    or the smoothing is""",
+    notes="""With labels, l = -sum_k y_k log softmax(z)_k, y being the smoothed one-hot row, and
+c = sample_weight * class_weight[label].  With rows, l = -sum_k u_k y_k log softmax(z)_k and
+c = sample_weight.  "mean" therefore divides by the sum of the class weights of the labels
+(PyTorch does so too), and with rows by the number of samples or the sum of their weights.
+The gradient of l is sum(u y) softmax(z) - u y.  A logit of -inf with target 0 adds nothing.""",
+)
+def cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_index: int | None = None,
+    reduction: Reduction = "mean",
+    gradient: bool = False,
+    out: np.ndarray | None = None,
+) -> float | tuple[float, np.ndarray]:
+    """Cross-entropy of softmax(logits) and targets."""
+    z = as_floating(logits, "logits")
+    check_samples(z, "logits")
+    given = as_array(targets, "targets")
+    has_rows = given.ndim == z.ndim
+    target = _rows_of(given, z.shape, z.dtype) if has_rows else _labels_of(given, z.shape)
+    weights = sample_weights(sample_weight, z.shape[:-1], z.dtype)
+    factors = None
+    if class_weight is not None:
+        factors = as_weights(class_weight, "class_weight", z.shape[-1:], z.dtype)
+    smoothing = check_number(label_smoothing, "label_smoothing", 0.0, 1.0)
+    check_choice(reduction, "reduction", REDUCTIONS)
+    if ignore_index is not None:
+        ignore_index = check_integer(ignore_index, "ignore_index", -(2**63), 2**63 - 1)
+        if has_rows:
+            raise ValueError(
+                f"ignore_index must be None with target rows, it is for labels; got {ignore_index}"
+            )
+    inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
+    result = gradient_array(z, (logits, "logits"), inputs, gradient, out)
+
+    kernels = backend.kernels(z.dtype)
+    matrix = z.reshape(-1, z.shape[-1])
+    slope = None if result is None else result.reshape(matrix.shape)
+    if has_rows:
+        rows = target.reshape(matrix.shape)
+        loss = kernels.cross_entropy_rows(
+            matrix, rows, weights, factors, smoothing, reduction, None, slope
+        )
+    else:
+        labels = target.reshape(-1)
+        loss = kernels.cross_entropy_labels(
+            matrix, labels, weights, factors, smoothing, ignore_index, reduction, None, slope
+        )
+    return loss if result is None else (loss, result)
+
+
+def _rows_of(given: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Target rows as the kernels take them."""
+    if given.shape != shape:
+        raise ValueError(
+            f"targets must have shape {shape[:-1]} (labels) or {shape} (rows) "
+            f"to fit logits of shape {shape}, got {given.shape}"
+        )
+    target = as_floating(given, "targets", dtype)
+    check_interval(target, "targets", 0.0, math.inf)
+    return target
+
+
+def _labels_of(given: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Labels as the kernels take them; these check the range."""
+    if given.shape != shape[:-1]:
+        raise ValueError(
+            f"targets must have shape {shape[:-1]} (labels) or {shape} (rows) "
+            f"to fit logits of shape {shape}, got {given.shape}"
+        )
+    return as_labels(given, "targets")

@@ -1,0 +1,302 @@
+"""Losses of single elements; `fastnn.functional._loss_common` states the conventions."""
+
+from __future__ import annotations
+
+import math
+from numbers import Real
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import backend
+from fastnn._checks import (
+    as_floating,
+    as_weights,
+    check_choice,
+    check_interval,
+    check_number,
+    check_shape,
+)
+from fastnn.functional._documentation import with_sections
+from fastnn.functional._loss_common import (
+    REDUCTIONS,
+    SECTIONS,
+    Reduction,
+    check_samples,
+    gradient_array,
+    sample_weights,
+)
+
+_NOTES = """c is the sample weight of an element's row{factor}, and 0 where the target
+is ignored; the mean is over all elements, that is over samples and outputs.  The gradient
+of l is {slope}."""
+
+_PREDICTIONS = """predictions, targets : (...,) or (..., K) array_like of float32 or float64
+    Of one shape.  One dimension is N samples of one output, else rows are samples."""
+
+_IGNORE_VALUE = """ignore_value : float, optional
+    Targets equal to it are ignored; nan means those that are nan."""
+
+
+@overload
+def binary_cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    class_weight: ArrayLike | None = ...,
+    label_smoothing: float = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> float: ...
+@overload
+def binary_cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    class_weight: ArrayLike | None = ...,
+    label_smoothing: float = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[True],
+    out: np.ndarray | None = ...,
+) -> tuple[float, np.ndarray]: ...
+@with_sections(
+    SECTIONS,
+    first="logits",
+    inputs="""logits, targets : (...,) or (..., K) array_like of float32 or float64
+    Of one shape; targets from 0 to 1.  One dimension is N samples of one output, else rows
+    are samples.  The sigmoid is part of the loss.""",
+    options="""class_weight : (2,) array_like, optional
+    Non-negative factors u0 and u1 for the classes 0 and 1.
+label_smoothing : float
+    0 <= s <= 1: replaces y by (1 - s) y + s / 2.
+"""
+    + _IGNORE_VALUE,
+    errors="""or a target, a weight or the smoothing is
+    out of range""",
+    notes=_NOTES.format(
+        factor=" times u1 y + u0 (1 - y)", slope="sigmoid(z) - y, y being smoothed"
+    ),
+)
+def binary_cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    class_weight: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
+    ignore_value: float | None = None,
+    reduction: Reduction = "mean",
+    gradient: bool = False,
+    out: np.ndarray | None = None,
+) -> float | tuple[float, np.ndarray]:
+    """Cross-entropy of sigmoid(logits) and targets, l = softplus(z) - y z per element."""
+    smoothing = check_number(label_smoothing, "label_smoothing", 0.0, 1.0)
+    return _elementwise(
+        "binary_cross_entropy", (logits, "logits"), targets, sample_weight, class_weight,
+        smoothing, ignore_value, reduction, gradient, out,
+    )  # fmt: skip
+
+
+@overload
+def mean_squared_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> float: ...
+@overload
+def mean_squared_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[True],
+    out: np.ndarray | None = ...,
+) -> tuple[float, np.ndarray]: ...
+@with_sections(
+    SECTIONS,
+    first="predictions",
+    inputs=_PREDICTIONS,
+    options=_IGNORE_VALUE,
+    errors="or a weight is out of range",
+    notes=_NOTES.format(factor="", slope="2 (a - y)"),
+)
+def mean_squared_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    ignore_value: float | None = None,
+    reduction: Reduction = "mean",
+    gradient: bool = False,
+    out: np.ndarray | None = None,
+) -> float | tuple[float, np.ndarray]:
+    """Squared error l = (a - y)^2 per element."""
+    return _elementwise(
+        "mean_squared_error", (predictions, "predictions"), targets, sample_weight, None,
+        0.0, ignore_value, reduction, gradient, out,
+    )  # fmt: skip
+
+
+@overload
+def mean_absolute_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> float: ...
+@overload
+def mean_absolute_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[True],
+    out: np.ndarray | None = ...,
+) -> tuple[float, np.ndarray]: ...
+@with_sections(
+    SECTIONS,
+    first="predictions",
+    inputs=_PREDICTIONS,
+    options=_IGNORE_VALUE,
+    errors="or a weight is out of range",
+    notes=_NOTES.format(factor="", slope="sign(a - y), which is 0 at 0"),
+)
+def mean_absolute_error(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = None,
+    ignore_value: float | None = None,
+    reduction: Reduction = "mean",
+    gradient: bool = False,
+    out: np.ndarray | None = None,
+) -> float | tuple[float, np.ndarray]:
+    """Absolute error l = abs(a - y) per element."""
+    return _elementwise(
+        "mean_absolute_error", (predictions, "predictions"), targets, sample_weight, None,
+        0.0, ignore_value, reduction, gradient, out,
+    )  # fmt: skip
+
+
+@overload
+def huber(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    delta: float = ...,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> float: ...
+@overload
+def huber(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    delta: float = ...,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[True],
+    out: np.ndarray | None = ...,
+) -> tuple[float, np.ndarray]: ...
+@with_sections(
+    SECTIONS,
+    first="predictions",
+    inputs=_PREDICTIONS,
+    options="delta : float\n    > 0: errors up to it count squared, larger ones linearly.\n"
+    + _IGNORE_VALUE,
+    errors="or delta or a weight is out of range",
+    notes=_NOTES.format(factor="", slope="r, limited to [-delta, delta]"),
+)
+def huber(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    delta: float = 1.0,
+    sample_weight: ArrayLike | None = None,
+    ignore_value: float | None = None,
+    reduction: Reduction = "mean",
+    gradient: bool = False,
+    out: np.ndarray | None = None,
+) -> float | tuple[float, np.ndarray]:
+    """Huber's loss, with r = a - y: r^2 / 2 if abs(r) <= delta, else delta (abs(r) - delta / 2).
+
+    Source: Huber (1964), "Robust estimation of a location parameter", Annals of
+    Mathematical Statistics 35.
+    """
+    return _elementwise(
+        "huber", (predictions, "predictions"), targets, sample_weight, None,
+        check_number(delta, "delta", above=0.0), ignore_value, reduction, gradient, out,
+    )  # fmt: skip
+
+
+def _elementwise(
+    name: str,
+    prediction: tuple[Any, str],
+    targets: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    parameter: float,
+    ignore_value: float | None,
+    reduction: str,
+    gradient: bool,
+    out: np.ndarray | None,
+) -> float | tuple[float, np.ndarray]:
+    a = as_floating(*prediction)
+    check_samples(a, prediction[1])
+    y = as_floating(targets, "targets", a.dtype)
+    check_shape(y, "targets", a.shape)
+    ignored = _check_ignore_value(ignore_value)
+    if name == "binary_cross_entropy":
+        check_interval(y, "targets", 0.0, 1.0, _is_ignored(y, ignored))
+    leading = a.shape if a.ndim == 1 else a.shape[:-1]
+    weights = sample_weights(sample_weight, leading, a.dtype)
+    factors = None
+    if class_weight is not None:
+        factors = as_weights(class_weight, "class_weight", (2,), a.dtype)
+    check_choice(reduction, "reduction", REDUCTIONS)
+    inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
+    result = gradient_array(a, prediction, inputs, gradient, out)
+    shape = (a.size, 1) if a.ndim == 1 else (-1, a.shape[-1])
+    loss: float = backend.kernels(a.dtype).elementwise_loss(
+        name, a.reshape(shape), y.reshape(shape), weights, factors, parameter, ignored, reduction,
+        None, None if result is None else result.reshape(shape),
+    )  # fmt: skip
+    return loss if result is None else (loss, result)
+
+
+def _check_ignore_value(value: Any) -> float | None:
+    """The value as a float; unlike other numbers it may be nan."""
+    if value is None:
+        return None
+    if isinstance(value, Real) and math.isnan(value):
+        return math.nan
+    return check_number(value, "ignore_value")
+
+
+def _is_ignored(targets: np.ndarray, ignore_value: float | None) -> np.ndarray | None:
+    if ignore_value is None:
+        return None
+    return np.isnan(targets) if math.isnan(ignore_value) else targets == ignore_value

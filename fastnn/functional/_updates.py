@@ -1,0 +1,391 @@
+"""Optimizer updates of parameters, in place; the L2 penalty; clipping of gradients by norm.
+
+Every update uses the gradient g + l2 p, which is that of the cost with the penalty
+``l2 / 2 * sum(p**2)``; below, g is this sum and lr the learning rate.
+
+Arrays that are changed must be writable and of native float32 or float64; strided ones, such
+as the parameters of a network, are fine.  Parameter, gradient and state have
+one shape and dtype and share no memory.  All updates raise
+
+TypeError
+    if an array is not one, or has another dtype than the parameter;
+ValueError
+    if a shape differs, arrays overlap, an array is read-only or a number is out of range.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import backend
+from fastnn._checks import (
+    as_floating,
+    as_matching,
+    check_in_place,
+    check_integer,
+    check_number,
+    check_shape,
+)
+
+
+def gradient_descent_update(
+    parameter: np.ndarray, gradient: ArrayLike, *, learning_rate: float, l2: float = 0.0
+) -> None:
+    """Gradient descent: p -= lr g.
+
+    Parameters
+    ----------
+    parameter : (...) ndarray of float32 or float64
+        Changed in place.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    learning_rate : float
+        >= 0.
+    l2 : float
+        Factor of the penalty, >= 0.
+    """
+    _update("gradient_descent", {"parameter": parameter}, gradient, _rate(learning_rate), _l2(l2))
+
+
+def momentum_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    velocity: np.ndarray,
+    *,
+    learning_rate: float,
+    momentum: float = 0.9,
+    l2: float = 0.0,
+) -> None:
+    """Momentum: v = momentum v - lr g; p += v.
+
+    Parameters
+    ----------
+    parameter, velocity : (...) ndarray of float32 or float64
+        Changed in place; `velocity` starts as zeros.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    learning_rate : float
+        >= 0.
+    momentum : float
+        0 <= momentum < 1.
+    l2 : float
+        Factor of the penalty, >= 0.
+
+    References
+    ----------
+    Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
+    """
+    _update(
+        "momentum", {"parameter": parameter, "velocity": velocity}, gradient,
+        _rate(learning_rate), _decay(momentum, "momentum"), False, _l2(l2),
+    )  # fmt: skip
+
+
+def nesterov_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    velocity: np.ndarray,
+    *,
+    learning_rate: float,
+    momentum: float = 0.9,
+    l2: float = 0.0,
+) -> None:
+    """Nesterov momentum: v = momentum v - lr g; p += momentum v - lr g, with the new v.
+
+    Parameters
+    ----------
+    parameter, velocity : (...) ndarray of float32 or float64
+        Changed in place; `velocity` starts as zeros.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    learning_rate : float
+        >= 0.
+    momentum : float
+        0 <= momentum < 1.
+    l2 : float
+        Factor of the penalty, >= 0.
+
+    References
+    ----------
+    Sutskever, Martens, Dahl & Hinton (2013), "On the importance of initialization and
+    momentum in deep learning", in the form of Bengio, Boulanger-Lewandowski & Pascanu (2013),
+    "Advances in optimizing recurrent networks", whose parameters are those looked ahead to.
+    """
+    _update(
+        "momentum", {"parameter": parameter, "velocity": velocity}, gradient,
+        _rate(learning_rate), _decay(momentum, "momentum"), True, _l2(l2),
+    )  # fmt: skip
+
+
+def rmsprop_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    square: np.ndarray,
+    *,
+    learning_rate: float = 1e-3,
+    rho: float = 0.9,
+    epsilon: float = 1e-8,
+    l2: float = 0.0,
+) -> None:
+    """RMSprop: s = rho s + (1 - rho) g^2; p -= lr g / (sqrt(s) + epsilon).
+
+    Parameters
+    ----------
+    parameter, square : (...) ndarray of float32 or float64
+        Changed in place; `square` starts as zeros.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    learning_rate : float
+        >= 0.
+    rho : float
+        0 <= rho < 1.
+    epsilon : float
+        > 0.
+    l2 : float
+        Factor of the penalty, >= 0.
+
+    References
+    ----------
+    Tieleman & Hinton (2012), lecture 6.5 of "Neural networks for machine learning".
+    """
+    _update(
+        "rmsprop", {"parameter": parameter, "square": square}, gradient,
+        _rate(learning_rate), _decay(rho, "rho"), _epsilon(epsilon), _l2(l2),
+    )  # fmt: skip
+
+
+def adam_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    step: int,
+    learning_rate: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    bias_correction: bool = True,
+    l2: float = 0.0,
+) -> None:
+    """Adam: moving means m of g and v of g^2; p -= lr m' / (sqrt(v') + epsilon).
+
+    m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2;
+    m' = m / (1 - beta1^step) and v' = v / (1 - beta2^step) with bias correction, else m and v.
+
+    Parameters
+    ----------
+    parameter, first, second : (...) ndarray of float32 or float64
+        Changed in place; the moments `first` (m) and `second` (v) start as zeros.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    step : int
+        Number of this update, counted from 1.
+    learning_rate : float
+        >= 0.
+    beta1, beta2 : float
+        0 <= beta < 1.
+    epsilon : float
+        > 0.
+    bias_correction : bool
+        Whether to correct the moments for their start at zero.
+    l2 : float
+        Factor of the penalty, >= 0.
+
+    References
+    ----------
+    Kingma & Ba (2015), "Adam: a method for stochastic optimization", ICLR.
+    """
+    _adam(
+        parameter, gradient, first, second, step, learning_rate, beta1, beta2, epsilon,
+        0.0, bias_correction, l2,
+    )  # fmt: skip
+
+
+def adamw_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    step: int,
+    learning_rate: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    weight_decay: float = 0.01,
+    bias_correction: bool = True,
+) -> None:
+    """AdamW: `adam_update` with decoupled weight decay, which takes lr weight_decay p from p.
+
+    Parameters
+    ----------
+    parameter, first, second : (...) ndarray of float32 or float64
+        Changed in place; the moments `first` and `second` start as zeros.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    step : int
+        Number of this update, counted from 1.
+    learning_rate : float
+        >= 0.
+    beta1, beta2 : float
+        0 <= beta < 1.
+    epsilon : float
+        > 0.
+    weight_decay : float
+        >= 0.
+    bias_correction : bool
+        Whether to correct the moments for their start at zero.
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), "Decoupled weight decay regularization", ICLR.
+    """
+    _adam(
+        parameter, gradient, first, second, step, learning_rate, beta1, beta2, epsilon,
+        check_number(weight_decay, "weight_decay", 0.0), bias_correction, 0.0,
+    )  # fmt: skip
+
+
+def clip_by_norm(gradient: np.ndarray, max_norm: float) -> float:
+    """Scale a gradient in place so that its Euclidean norm is at most `max_norm`.
+
+    Parameters
+    ----------
+    gradient : (...) ndarray of float32 or float64
+        Changed in place if its norm is larger and finite.  The squares are summed in
+        float64; above 1e308 the sum counts as infinite.
+    max_norm : float
+        > 0.
+
+    Returns
+    -------
+    float
+        The norm before; 0 for an empty gradient.
+
+    References
+    ----------
+    Pascanu, Mikolov & Bengio (2013), "On the difficulty of training recurrent neural
+    networks", ICML.
+    """
+    check_in_place({"gradient": gradient})
+    max_norm = check_number(max_norm, "max_norm", above=0.0)
+    if gradient.size == 0:
+        return 0.0
+    work = _work(gradient)
+    norm: float = backend.kernels(gradient.dtype).clip_by_norm(work, max_norm)
+    _write_back(work, gradient)
+    return norm
+
+
+@overload
+def l2_penalty(weight: ArrayLike, l2: float, gradient: Literal[False] = ...) -> float: ...
+@overload
+def l2_penalty(
+    weight: ArrayLike, l2: float, gradient: Literal[True]
+) -> tuple[float, np.ndarray]: ...
+def l2_penalty(
+    weight: ArrayLike, l2: float, gradient: bool = False
+) -> float | tuple[float, np.ndarray]:
+    """The penalty l2 / 2 * sum(weight**2), whose gradient is l2 * weight.
+
+    Parameters
+    ----------
+    weight : (...) array_like of float32 or float64
+        Integers and booleans are converted to float64.
+    l2 : float
+        >= 0.
+    gradient : bool
+        Whether to return the gradient as well.
+
+    Returns
+    -------
+    penalty : float
+        0 for an empty weight.
+    gradient : (...) ndarray
+        Only with ``gradient=True``: of the dtype of `weight`.
+
+    Raises
+    ------
+    TypeError
+        If a dtype or the type of a number is wrong.
+    ValueError
+        If `l2` is negative or not finite.
+    """
+    w = as_floating(weight, "weight")
+    factor = check_number(l2, "l2", 0.0)
+    with np.errstate(all="ignore"):
+        penalty = 0.5 * factor * float(np.sum(np.square(w, dtype=np.float64)))
+        return (penalty, np.asarray(factor * w)) if gradient else penalty
+
+
+def _adam(
+    parameter: np.ndarray,
+    gradient: Any,
+    first: np.ndarray,
+    second: np.ndarray,
+    step: int,
+    learning_rate: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    weight_decay: float,
+    bias_correction: bool,
+    l2: float,
+) -> None:
+    _update(
+        "adam", {"parameter": parameter, "first": first, "second": second}, gradient,
+        check_integer(step, "step", 1), _rate(learning_rate), _decay(beta1, "beta1"),
+        _decay(beta2, "beta2"), _epsilon(epsilon), weight_decay, bool(bias_correction), _l2(l2),
+    )  # fmt: skip
+
+
+def _update(kernel: str, arrays: dict[str, np.ndarray], gradient: Any, *hyper: Any) -> None:
+    """Check the arrays and run an update kernel on them as vectors."""
+    check_in_place(arrays, gradient)
+    parameter = arrays["parameter"]
+    g = as_matching(gradient, "gradient", parameter, "parameter")
+    check_shape(g, "gradient", parameter.shape)
+    if parameter.size == 0:
+        return
+    work = [_work(array) for array in arrays.values()]
+    getattr(backend.kernels(parameter.dtype), kernel)(work[0], g.reshape(-1), *work[1:], *hyper)
+    for vector, array in zip(work, arrays.values(), strict=True):
+        _write_back(vector, array)
+
+
+def _work(array: np.ndarray) -> np.ndarray:
+    """The array as a vector that kernels can work on: a view if its layout allows, else a copy."""
+    if _is_plain(array):
+        return array.reshape(-1)
+    return np.require(array, requirements=["C", "A"]).reshape(-1)
+
+
+def _write_back(work: np.ndarray, array: np.ndarray) -> None:
+    """Bring what a kernel did to a copy back into the caller's array."""
+    if not _is_plain(array):
+        array[...] = work.reshape(array.shape)
+
+
+def _is_plain(array: np.ndarray) -> bool:
+    flags = array.flags
+    return bool(flags.c_contiguous and flags.aligned)
+
+
+def _rate(value: float) -> float:
+    return check_number(value, "learning_rate", 0.0)
+
+
+def _l2(value: float) -> float:
+    return check_number(value, "l2", 0.0)
+
+
+def _decay(value: float, name: str) -> float:
+    return check_number(value, name, 0.0, below=1.0)
+
+
+def _epsilon(value: float) -> float:
+    return check_number(value, "epsilon", above=0.0)
