@@ -43,6 +43,7 @@ _chosen: _Choice | None = None
 _override: ContextVar[str | None] = ContextVar("fastnn_backend", default=None)
 _threads = 0  # 0: as many as OpenMP offers
 _modules: dict[tuple[str | None, str], Any] = {}
+_in_use: dict[tuple[str | None, Any], Any] = {}  # by override and dtype: a quick answer
 
 
 def _choose() -> _Choice:
@@ -152,7 +153,11 @@ def load(isa: str | None, dtype: Any) -> Any:
 
 def kernels(dtype: Any) -> Any:
     """The kernel functions of the backend in use, for one dtype."""
-    return load(instruction_set(), dtype)
+    key = (_override.get(), dtype)
+    module = _in_use.get(key)
+    if module is None:
+        module = _in_use[key] = load(instruction_set(), dtype)
+    return module
 
 
 def new_engine(program: Any, storage: np.ndarray) -> Any:

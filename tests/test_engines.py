@@ -324,3 +324,28 @@ def test_a_view_of_a_buffer_outlives_the_engine(backend):
     engine.loss_and_gradients(more, more_targets)
     del engine
     assert np.array_equal(view, copy)
+
+
+def test_a_sample_of_weight_zero_has_no_influence(backend, dtype):
+    program = chain((4, 6, 3), "relu", dtype=dtype)
+    engine = make(backend, program)
+    inputs, [(labels, _)] = data_for(program, 6)
+    weights = np.array([1, 1, 0, 1, 1, 1], dtype)
+    keep = weights > 0
+    expected = engine.loss_and_gradients([inputs[0][keep]], [(labels[keep], None)])
+    gradients = engine.gradients.copy()
+    inputs[0][2] = np.inf  # its logits are inf or nan
+    assert engine.loss_and_gradients(inputs, [(labels, weights)]) == pytest.approx(expected)
+    assert np.isnan(gradients).sum() == 0
+
+
+def test_dropout_beside_another_use_of_its_input(backend):
+    builder = ProgramBuilder("float64")
+    x = builder.input("x", 40)
+    hidden = dense(builder, x, 40, "dense_1")
+    dropped = builder.add("dropout", [hidden], "dropout_1.A", rate=0.5, key=5)
+    out = dense(builder, builder.add("add", [hidden, dropped], "sum.A"), 2, "dense_2")
+    program = builder.build([out]).with_heads([Head(out, "mean_squared_error")])
+    inputs, targets = data_for(program, 5)
+    engine = make(backend, program)
+    assert central_differences(engine, inputs, targets, training=True, step=2) < 1e-7

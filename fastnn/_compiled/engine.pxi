@@ -10,20 +10,6 @@ cdef int check_order(const int64_t[::1] order, sz n_rows) except -1:
     return 0
 
 
-cdef Update read_update(kind, hyper) except *:
-    """An optimizer's constants; the first decay is momentum or beta1, the second rho or beta2."""
-    cdef Update update
-    memset(&update, 0, sizeof(Update))
-    update.kind = <Optimizer><int>("gradient_descent", "momentum", "rmsprop", "adam").index(kind)
-    update.nesterov = bool(hyper.get("nesterov", False))
-    update.bias_correction = bool(hyper.get("bias_correction", False))
-    update.first_decay = hyper.get("momentum", hyper.get("beta1", 0.0))
-    update.second_decay = hyper.get("rho", hyper.get("beta2", 0.0))
-    update.weight_decay = hyper.get("weight_decay", 0.0)
-    update.epsilon = hyper.get("epsilon", 0.0)
-    return update
-
-
 cdef int REAL_TYPE = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32
 
 
@@ -155,10 +141,11 @@ cdef class Engine(Lowered):
     def set_optimizer(self, kind, hyper, slots):
         """Choose the update `train` applies; see `fastnn.reference.engine`."""
         cdef int i
-        self.plan.clip_norm = hyper.get("clip_norm", 0.0)
-        self.recipe[0] = read_update(kind, hyper)
-        self.recipe[1] = self.recipe[0]
-        self.recipe[1].weight_decay = 0
+        hyper = dict(hyper)
+        decay = hyper.pop("weight_decay", 0.0)
+        self.plan.clip_norm = hyper.pop("clip_norm", 0.0)
+        prepare_update(&self.recipe[0], kind, hyper, decay)
+        prepare_update(&self.recipe[1], kind, hyper, 0.0)
         self.plan.n_slots = len(slots)
         for i in range(self.plan.n_slots):
             if self.program.storage_size:

@@ -88,23 +88,28 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
 
 cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s, double share,
                      const real* z, real* gradient) noexcept nogil:
-    """`share` times the loss of sample s; `gradient` (where given) also times the head's weight."""
-    cdef int64_t label
-    cdef double loss
-    cdef real factor = <real>(share * head.weight)
+    """`share` times the loss of sample s; `gradient` (where given) also times the head's weight.
+
+    A sample of weight 0, or ignored, has no influence, whatever its outputs are.
+    """
+    cdef int64_t label = 0
+    cdef real factor
     if target.labels != NULL:
         label = target.labels[s]
         if head.ignores and label == head.ignore_index:
-            if gradient != NULL and not head.accumulate:
-                memset(gradient, 0, width * sizeof(real))
-            return 0
-        if head.class_weights != NULL:
+            share = 0
+        elif head.class_weights != NULL:
             share *= head.class_weights[label]
-            factor = <real>(share * head.weight)
-        loss = label_loss(head, width, z, label, factor, gradient)
-    else:
-        loss = row_loss(head, width, z, target.rows + s * width, factor, gradient)
-    return share * loss if share != 0 else 0
+    factor = <real>(share * head.weight)
+    if factor == 0 and gradient != NULL:
+        if not head.accumulate:
+            memset(gradient, 0, width * sizeof(real))
+        gradient = NULL
+    if share == 0:
+        return 0
+    if target.labels != NULL:
+        return share * label_loss(head, width, z, label, factor, gradient)
+    return share * row_loss(head, width, z, target.rows + s * width, factor, gradient)
 
 
 cdef double batch_cost(const Plan* plan, const double* row_losses, sz row_stride,

@@ -4,14 +4,14 @@
 # overlap, except that `out` may be the first input itself.  Losses, updates and dense layers
 # have files of their own.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport uint32_t
 
 from fastnn._compiled.random cimport drop_row, dropout_threshold
 from fastnn._compiled.rows cimport (
     log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
     softmax_row, take,
 )
-from fastnn._compiled.simd cimport VL, any, equal, load, not_, real, splat, vec
+from fastnn._compiled.simd cimport VL, any as any_lane, equal, load, not_, real, splat, vec
 from fastnn._compiled.vmath cimport vexp, vexpm1, vlog, vlog1p
 
 from fastnn import program as _program
@@ -117,7 +117,7 @@ cdef bint finite_row(Py_ssize_t n, const real* x) noexcept nogil:
         if j < stop:
             total = total + (take(x + j, stop - j, 0) - take(x + j, stop - j, 0))
             j = stop
-        if any(not_(equal(total, splat(0)))):
+        if any_lane(not_(equal(total, splat(0)))):
             return False
     return True
 
@@ -175,4 +175,5 @@ def dropout(const real[:, ::1] x, double rate, uint32_t key, uint32_t step, real
     cdef real kept_scale = <real>(1 / (1 - rate))
     with nogil:
         for i in range(x.shape[0]):
-            drop_row(K, <uint32_t>i, key, step, threshold, kept_scale, &x[i, 0], &out[i, 0])
+            drop_row(K, <uint32_t>i, key, step, threshold, kept_scale, &x[i, 0], &out[i, 0],
+                     False)

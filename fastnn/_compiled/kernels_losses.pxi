@@ -3,6 +3,7 @@
 # The total is summed in double, in the order of the rows.  A row whose weight is 0 has no
 # influence on it, whatever its predictions.
 
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn._compiled.losses cimport (
@@ -54,21 +55,21 @@ cdef inline double total_weight(Py_ssize_t n, const real* weights) noexcept nogi
     return total
 
 
-cdef inline real* gradient_row(const LossOutputs* out, Py_ssize_t i, Py_ssize_t K,
+cdef inline real* gradient_row(const LossOutputs* out, Py_ssize_t start,
                                double weight) noexcept nogil:
-    """Where the gradient of row i goes: nowhere for a row without weight."""
-    return out.gradient + i * K if out.gradient != NULL and weight != 0 else NULL
+    """Where the gradient of the row at element `start` goes: nowhere if it has no weight."""
+    return out.gradient + start if out.gradient != NULL and weight != 0 else NULL
 
 
-cdef inline void finish_row(LossOutputs* out, Py_ssize_t i, Py_ssize_t K, double weight,
-                            real loss) noexcept nogil:
-    """Note the loss of row i; a row without weight gets a gradient of zeros."""
+cdef inline void finish_row(LossOutputs* out, Py_ssize_t i, Py_ssize_t start, Py_ssize_t n,
+                            double weight, real loss) noexcept nogil:
+    """Note the loss of row i, n elements from `start`; without weight its gradient is zero."""
     if out.losses != NULL:
         out.losses[i] = loss
     if weight != 0:
         out.total += weight * loss
     elif out.gradient != NULL:
-        memset(out.gradient + i * K, 0, K * sizeof(real))
+        memset(out.gradient + start, 0, n * sizeof(real))
 
 
 cdef int check_labels(const int64_t[::1] labels, Py_ssize_t n_classes, bint ignores,
@@ -136,8 +137,8 @@ def cross_entropy_labels(const real[:, ::1] logits, const int64_t[::1] labels,
             if not (batch.ignores and labels[i] == batch.ignore_index):
                 loss = cross_entropy_label_row(
                     K, &logits[i, 0], labels[i], <real>label_smoothing,
-                    <real>(weight * out.factor), gradient_row(&out, i, K, weight), False)
-            finish_row(&out, i, K, weight, loss)
+                    <real>(weight * out.factor), gradient_row(&out, i * K, weight), False)
+            finish_row(&out, i, i * K, K, weight, loss)
     return out.total * out.factor if out.factor != 0 else 0.0
 
 
@@ -163,8 +164,8 @@ def cross_entropy_rows(const real[:, ::1] logits, const real[:, ::1] targets,
                 weight = sample_weights[i]
             loss = cross_entropy_target_row(
                 K, &logits[i, 0], &targets[i, 0], u, <real>label_smoothing,
-                <real>(weight * out.factor), gradient_row(&out, i, K, weight), False)
-            finish_row(&out, i, K, weight, loss)
+                <real>(weight * out.factor), gradient_row(&out, i * K, weight), False)
+            finish_row(&out, i, i * K, K, weight, loss)
     return out.total * out.factor if out.factor != 0 else 0.0
 
 
@@ -185,19 +186,26 @@ def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] tar
     cdef const real* u = pointer_to(class_weights)
     cdef bint ignores = ignore_value is not None
     cdef real ignored = ignore_value if ignores else 0
-    cdef Py_ssize_t i, K = prediction.shape[1]
+    cdef Py_ssize_t size = prediction.shape[0] * prediction.shape[1]
+    cdef Py_ssize_t i = 0, start = 0, n = prediction.shape[1]
     cdef double weight = element_weights(target, sample_weights, u, ignores, ignored)
     cdef LossOutputs out = loss_outputs(reduction, weight, losses, gradient)
     cdef real loss
     weight = 1
+    if sample_weights == NULL and losses is None:
+        n = 256  # rows do not matter: narrow ones go together
     with nogil:
-        for i in range(prediction.shape[0]):
+        while start < size:
+            n = min(n, size - start)
             if sample_weights != NULL:
                 weight = sample_weights[i]
             loss = elementwise_loss_row(
-                code, <real>parameter, u, ignores, ignored, K, &prediction[i, 0], &target[i, 0],
-                <real>(weight * out.factor), gradient_row(&out, i, K, weight), False)
-            finish_row(&out, i, K, weight, loss)
+                code, <real>parameter, u, ignores, ignored, n, &prediction[0, 0] + start,
+                &target[0, 0] + start, <real>(weight * out.factor),
+                gradient_row(&out, start, weight), False)
+            finish_row(&out, i, start, n, weight, loss)
+            i += 1
+            start += n
     return out.total * out.factor if out.factor != 0 else 0.0
 
 

@@ -1,6 +1,7 @@
 # One optimizer step over flat arrays, in place.  The gradient used is g + l2 * p.
 
-from libc.math cimport sqrt
+from libc.math cimport isfinite, sqrt
+from libc.string cimport memset
 
 from fastnn._compiled.updates cimport (
     ADAM, GRADIENT_DESCENT, MOMENTUM, RMSPROP, Optimizer, Update, apply_update, scale_row,
@@ -11,14 +12,10 @@ from fastnn._compiled.updates cimport (
 cdef Update new_update(Optimizer kind, double first_decay, double second_decay) noexcept nogil:
     """An update without penalty, decay or epsilon; `set_step` completes it."""
     cdef Update update
+    memset(&update, 0, sizeof(update))
     update.kind = kind
-    update.nesterov = False
-    update.bias_correction = False
     update.first_decay = first_decay
     update.second_decay = second_decay
-    update.weight_decay = 0
-    update.epsilon = 0
-    update.l2 = 0
     return update
 
 
@@ -100,6 +97,6 @@ def clip_by_norm(real[::1] g, double max_norm):
     cdef double norm
     with nogil:
         norm = sqrt(sum_of_squares(g.shape[0], &g[0]))
-        if norm > max_norm:
+        if norm > max_norm and isfinite(norm):
             scale_row(g.shape[0], <real>(max_norm / norm), &g[0])
     return norm

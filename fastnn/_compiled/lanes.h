@@ -57,19 +57,25 @@ INLINE real max_lanes(vec v) {
     return lane(v, 0);
 }
 
-/* The first n elements at p, `fill` in the other lanes, which are not read. */
+/* The first n elements at p (n may be 0 or less), `fill` in the other lanes, which are not read. */
 INLINE vec load_part_or(const real *p, int n, real fill) {
+    n = n > 0 ? n : 0;
+#if VECTOR_BYTES == 64
+    return (vec)X86(mask_loadu)((native)splat(fill), first_lanes(n), p);
+#elif VECTOR_BYTES == 32 && defined(X86)
+    const __m256i lanes = first_lanes(n);
+    return select_((mask)lanes, (vec)X86(maskload)(p, lanes), splat(fill));
+#else
     real b[VL];
-    ireal stop = n; /* as wide as a lane: the loop becomes one masked load */
-    for (ireal i = 0; i < VL; i++) b[i] = i < stop ? p[i] : fill;
+    for (int i = 0; i < VL; i++) b[i] = i < n ? p[i] : fill;
     return load(b);
+#endif
 }
 
-/* first, first + 1, first + 2, ... */
+/* first, first + 1, first + 2, ...; the last of them below 16 */
 INLINE vec lane_numbers(int first) {
-    real b[VL];
-    for (int i = 0; i < VL; i++) b[i] = (real)(first + i);
-    return load(b);
+    static const real numbers[BLOCK] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return load(numbers + first);
 }
 
 #endif

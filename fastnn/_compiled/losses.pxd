@@ -12,8 +12,7 @@ from fastnn._compiled.rows cimport (
     within,
 )
 from fastnn._compiled.simd cimport (
-    VL, abs_, at_least, copy_sign, either, equal, fma_, lane, less, mask, not_, real, select,
-    splat, store, vec
+    VL, abs_, at_least, copy_sign, equal, fma_, lane, less, mask, not_, real, select, splat, vec
 )
 from fastnn._compiled.vmath cimport vexp, vlog1p
 
@@ -64,12 +63,16 @@ cdef inline real cross_entropy_label_row(Py_ssize_t K, const real* z, Py_ssize_t
     if gradient != NULL:
         gradient[label] = before + coefficient * (
             complement(lane(vexp(splat(logit)), 0), &s) + (smoothing - q.base))
+    if smoothing == 1:
+        logit = 0
     return log_total(&s) - (1 - smoothing) * logit - spread
 
 
 cdef inline real complement(real e, const ExpSum* s) noexcept nogil:
     """e / total - 1; where e is the largest term, from the others, without cancellation."""
-    return (-exp_excess(s) if e == 1 else e - exp_total(s)) / exp_total(s)
+    cdef vec rest = select(equal(splat(e), splat(1)), splat(-exp_excess(s)),
+                           splat(e - exp_total(s)))
+    return lane(rest, 0) / exp_total(s)
 
 
 cdef inline real cross_entropy_target_row(Py_ssize_t K, const real* z, const real* target,
@@ -89,7 +92,7 @@ cdef inline real cross_entropy_target_row(Py_ssize_t K, const real* z, const rea
         q.base = smoothing / K * sum_row(K, target)
     measure_target(K, z, top, &q)
     softmax_minus(K, z, top, &q, coefficient, gradient, accumulate, &s)
-    return q.mass * log_total(&s) + q.cost
+    return (q.mass * log_total(&s) if q.mass != 0 else 0) + q.cost
 
 
 cdef inline vec soft_target(const SoftTarget* q, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
@@ -249,8 +252,8 @@ cdef inline void element_block(ElementwiseLoss code, const ElementRule* rule, Py
                             &slope)
         if code == BINARY_CROSS_ENTROPY and rule.class_weights != NULL:
             weight = class_weight(goal, rule.class_weights)
-            loss = weight * loss
-            slope = weight * slope
+            loss = times(weight, loss)
+            slope = times(weight, slope)
         if rule.ignores:
             ignored = is_ignored(goal, rule.ignore_value)
             loss = select(ignored, splat(0), loss)
@@ -274,7 +277,7 @@ cdef inline mask is_ignored(vec y, real ignore_value) noexcept nogil:
 cdef inline vec element_loss(ElementwiseLoss code, real parameter, vec a, vec y,
                              vec* slope) noexcept nogil:
     """l(a, y) for each element, and its derivative with respect to a."""
-    cdef vec r, size
+    cdef vec r, size, limit = splat(parameter)
     if code == BINARY_CROSS_ENTROPY:
         return binary_cross_entropy(a, fma_(splat(1 - parameter), y, splat(<real>0.5 * parameter)),
                                     slope)
@@ -286,9 +289,8 @@ cdef inline vec element_loss(ElementwiseLoss code, real parameter, vec a, vec y,
         slope[0] = select(less(splat(0), abs_(r)), copy_sign(splat(1), r), r)
         return abs_(r)
     size = abs_(r)
-    slope[0] = select(less(splat(parameter), size), copy_sign(splat(parameter), r), r)
-    return select(less(splat(parameter), size), splat(parameter) * (size - splat(<real>0.5 * parameter)),
-                  <real>0.5 * r * r)
+    slope[0] = select(less(limit, size), copy_sign(limit, r), r)
+    return select(less(limit, size), limit * (size - <real>0.5 * limit), <real>0.5 * r * r)
 
 
 cdef inline vec binary_cross_entropy(vec z, vec y, vec* slope) noexcept nogil:

@@ -45,7 +45,7 @@ cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace*
         for r in range(first, last):
             if plan.training:
                 drop_row(y.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
-                         row_of(x, r), row_of(y, r))
+                         row_of(x, r), row_of(y, r), False)
             else:
                 memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
     elif op.kind == CONCATENATE:
@@ -176,16 +176,11 @@ cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
     """The gradient passes the same mask, drawn again."""
     cdef Matrix* dy = &work.gradients[op.output]
     cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
-    if not plan.training:
-        scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)
-    elif accumulate:
-        # dy is used by nothing else any more: it can carry the masked gradient.
+    if plan.training:
         drop_row(dy.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
-                 row_of(dy, r), row_of(dy, r))
-        scale_into(dy.columns, row_of(dy, r), 1, dx, True)
+                 row_of(dy, r), dx, accumulate)
     else:
-        drop_row(dy.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
-                 row_of(dy, r), dx)
+        scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)
 
 
 cdef void forward_merge_row(const Op* op, const Workspace* work, sz r) noexcept nogil:

@@ -11,7 +11,7 @@ from libc.math cimport rint
 from libc.stdint cimport uint32_t
 
 from fastnn._compiled.rows cimport put, take
-from fastnn._compiled.simd cimport VL, mask, real, select, splat, vec
+from fastnn._compiled.simd cimport VL, mask, real, select, splat
 
 cdef extern from "threefry.h" nogil:
     ctypedef unsigned int words
@@ -70,9 +70,9 @@ cdef inline void random_block(uint32_t block, uint32_t row, uint32_t key, uint32
 
 
 cdef inline void drop_row(Py_ssize_t K, uint32_t row, uint32_t key, uint32_t step,
-                          uint32_t threshold, real scale, const real* x,
-                          real* out) noexcept nogil:
-    """out = scale * x where the element's word is at least `threshold`, else 0; out may be x.
+                          uint32_t threshold, real scale, const real* x, real* out,
+                          bint accumulate) noexcept nogil:
+    """out (+)= scale * x where the element's word is at least `threshold`; out may be x.
 
     The same call on dy is the backward pass.
     """
@@ -83,20 +83,23 @@ cdef inline void drop_row(Py_ssize_t K, uint32_t row, uint32_t key, uint32_t ste
         random_block(<uint32_t>(j // 32), row, key, step, word)
         if j + 32 <= K:
             for i in range(32 // VL):
-                drop_vector(word + i * VL, threshold, scale, VL, x + j + i * VL, out + j + i * VL)
+                drop_vector(word + i * VL, threshold, scale, VL, x + j + i * VL,
+                            out + j + i * VL, accumulate)
         else:
             i = 0
             n = K - j
             while i < n:
-                drop_vector(word + i, threshold, scale, n - i, x + j + i, out + j + i)
+                drop_vector(word + i, threshold, scale, n - i, x + j + i, out + j + i,
+                            accumulate)
                 i += VL
         j += 32
 
 
 cdef inline void drop_vector(const uint32_t* word, uint32_t threshold, real scale, Py_ssize_t n,
-                             const real* x, real* out) noexcept nogil:
+                             const real* x, real* out, bint accumulate) noexcept nogil:
     """At most VL of the n elements that are left."""
-    put(out, n, select(words_reach(word, threshold), splat(scale) * take(x, n, 0), splat(0)), False)
+    put(out, n, select(words_reach(word, threshold), splat(scale) * take(x, n, 0), splat(0)),
+        accumulate)
 
 
 cdef inline uint32_t dropout_threshold(double rate) noexcept nogil:

@@ -182,7 +182,7 @@ cdef inline vec distance(vec z, vec top) noexcept nogil:
 
 
 cdef inline real distance_at(const real* z, Py_ssize_t index, real top) noexcept nogil:
-    return 0 if z[index] == top else z[index] - top
+    return lane(distance(splat(z[index]), splat(top)), 0)
 
 
 cdef inline vec exp_step(vec z, vec top, vec* others, vec* ties) noexcept nogil:

@@ -120,7 +120,7 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
 cdef real clip_factor(const Plan* plan) noexcept nogil:
     """What brings the norm of the whole gradient down to clip_norm; 1 where it is below."""
     cdef double norm = sqrt(ordered_sum(plan.squares, plan.n_tasks))
-    return <real>(plan.clip_norm / norm) if norm > plan.clip_norm else 1
+    return <real>(plan.clip_norm / norm) if norm > plan.clip_norm and isfinite(norm) else 1
 
 
 cdef void train_team(const Plan* plan, Run* run, const Update* recipe, int parts) noexcept nogil:

@@ -25,9 +25,8 @@ INLINE words rotate_left(words w, int n) { return (w << n) | (w >> (32 - n)); }
 
 /* first, first + 1, first + 2, ... */
 INLINE words count_from(uint32_t first) {
-    uint32_t b[WORDS];
-    for (int i = 0; i < WORDS; i++) b[i] = first + (uint32_t)i;
-    return load_words(b);
+    static const uint32_t numbers[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return load_words(numbers) + splat_word(first);
 }
 
 /* Lanes whose word is at least `threshold`; one word for each lane of a vec. */
