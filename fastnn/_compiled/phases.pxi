@@ -72,12 +72,19 @@ cdef sz task_bound(const Plan* plan, int part, int parts) noexcept nogil:
     return low
 
 
-cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows) noexcept nogil:
-    """The gradient of one tile of a parameter, over the whole batch, and the L2 penalty's."""
+cdef inline sz task_offset(const Plan* plan, sz index) noexcept nogil:
+    """Where the tile of a task starts in the storage."""
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
-    cdef real* g = plan.gradients + parameter.offset + task.k * parameter.ld + task.n
-    cdef const real* p = plan.storage + parameter.offset + task.k * parameter.ld + task.n
+    return parameter.offset + task.k * parameter.ld + task.n
+
+
+cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, real* g,
+                        sz ldg) noexcept nogil:
+    """g = the gradient of one tile of a parameter, over the whole batch, with the L2 penalty's."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef const Param* parameter = &plan.parameters[task.parameter]
+    cdef const real* p = plan.storage + task_offset(plan, index)
     cdef Contribution* use
     cdef Matrix* x
     cdef Matrix* dz
@@ -85,25 +92,31 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows) noex
     cdef int c, n_uses = parameter.n_contributions[<int>seeds]
     if n_uses == 0:
         for i in range(task.n_rows):
-            memset(g + i * parameter.ld, 0, task.n_columns * sizeof(real))
+            memset(g + i * ldg, 0, task.n_columns * sizeof(real))
     for c in range(n_uses):
         use = &parameter.contributions[<int>seeds][c]
         dz = &plan.work.gradients[use.dz]
         if parameter.is_matrix:
             x = &plan.work.values[use.x]
             gemm(task.n_rows, task.n_columns, n_rows, x.data + task.k, 1, x.ld, dz.data + task.n,
-                 dz.ld, g if c > 0 else NULL, parameter.ld, g, parameter.ld)
+                 dz.ld, g if c > 0 else NULL, ldg, g, ldg)
         else:
             column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, c > 0, g)
     plan.penalties[index] = 0
     if plan.l2 != 0 and parameter.penalized:
         for i in range(task.n_rows):
             plan.penalties[index] += sum_of_squares(task.n_columns, p + i * parameter.ld)
-            add_scaled(task.n_columns, <real>plan.l2, p + i * parameter.ld, g + i * parameter.ld)
+            add_scaled(task.n_columns, <real>plan.l2, p + i * parameter.ld, g + i * ldg)
     if plan.clip_norm > 0:
         plan.squares[index] = 0
         for i in range(task.n_rows):
-            plan.squares[index] += sum_of_squares(task.n_columns, g + i * parameter.ld)
+            plan.squares[index] += sum_of_squares(task.n_columns, g + i * ldg)
+
+
+cdef void store_gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows) noexcept nogil:
+    """`gradient_task` into the array of gradients."""
+    gradient_task(plan, seeds, index, n_rows, plan.gradients + task_offset(plan, index),
+                  plan.parameters[plan.tasks[index].parameter].ld)
 
 
 cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, bint accumulate,
@@ -133,21 +146,37 @@ cdef void add_scaled(sz n, real factor, const real* x, real* out) noexcept nogil
 
 
 cdef void update_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
-                      real factor) noexcept nogil:
-    """One tile's optimizer update, its gradient scaled by `factor` first, and its part of W'."""
+                      const real* g, sz ldg) noexcept nogil:
+    """The optimizer's update of one tile with the gradient g, and of its part of W'."""
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
-    cdef sz at = parameter.offset + task.k * parameter.ld + task.n
-    cdef const Update* update = weights if parameter.penalized else vectors
-    cdef sz i
-    for i in range(task.n_rows):
-        if factor != 1:
-            scale_into(task.n_columns, plan.gradients + at, factor, plan.gradients + at, False)
-        apply_update(update, task.n_columns, plan.gradients + at, plan.storage + at,
-                     plan.slots[0] + at if plan.n_slots > 0 else NULL,
-                     plan.slots[1] + at if plan.n_slots > 1 else NULL)
-        at += parameter.ld
+    cdef sz at = task_offset(plan, index)
+    update_tile(weights if parameter.penalized else vectors, task.n_rows, task.n_columns, g, ldg,
+                plan.storage + at, plan.slots[0] + at if plan.n_slots > 0 else NULL,
+                plan.slots[1] + at if plan.n_slots > 1 else NULL, parameter.ld)
     transpose_task(plan, index)
+
+
+cdef void train_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
+                     sz n_rows) noexcept nogil:
+    """Gradient and update of one tile; the gradient never leaves the cache."""
+    cdef real g[32 * 32]
+    cdef sz ldg = plan.tasks[index].n_columns
+    CHECK(plan.tasks[index].n_rows * ldg <= 32 * 32)
+    gradient_task(plan, FROM_LOSSES, index, n_rows, g, ldg)
+    update_task(plan, weights, vectors, index, g, ldg)
+
+
+cdef void clipped_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
+                       real factor) noexcept nogil:
+    """The update of one tile, its stored gradient scaled by `factor` first."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef sz ld = plan.parameters[task.parameter].ld, i
+    cdef real* g = plan.gradients + task_offset(plan, index)
+    if factor != 1:
+        for i in range(task.n_rows):
+            scale_into(task.n_columns, g + i * ld, factor, g + i * ld, False)
+    update_task(plan, weights, vectors, index, g, ld)
 
 
 cdef void transpose_task(const Plan* plan, sz index) noexcept nogil:

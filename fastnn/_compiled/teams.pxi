@@ -100,16 +100,17 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
             return
         set_step(&weights, run.learning_rates[step], run.first_step + step)
         set_step(&vectors, run.learning_rates[step], run.first_step + step)
-        for i in range(begin, end):
-            gradient_task(&plan, FROM_LOSSES, i, batch.n_rows)
-            if plan.clip_norm == 0:
-                update_task(&plan, &weights, &vectors, i, 1)
-        if plan.clip_norm > 0:
+        if plan.clip_norm == 0:
+            for i in range(begin, end):
+                train_task(&plan, &weights, &vectors, i, batch.n_rows)
+        else:
+            for i in range(begin, end):
+                store_gradient_task(&plan, FROM_LOSSES, i, batch.n_rows)
             if parts > 1:
                 BARRIER()
             factor = clip_factor(&plan)
             for i in range(begin, end):
-                update_task(&plan, &weights, &vectors, i, factor)
+                clipped_task(&plan, &weights, &vectors, i, factor)
         if parts > 1:
             BARRIER()
         if part == 0:
@@ -162,7 +163,7 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
     if parts > 1:
         BARRIER()
     for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
-        gradient_task(plan, seeds, i, batch.n_rows)
+        store_gradient_task(plan, seeds, i, batch.n_rows)
 
 
 cdef void gradient_team(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,

@@ -55,32 +55,43 @@ cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g, real
 
     `first` and `second` may be NULL where the optimizer has no such state.
     """
+    update_tile(u, 1, n, g, 0, p, first, second, 0)
+
+
+cdef inline void update_tile(const Update* u, Py_ssize_t rows, Py_ssize_t columns, const real* g,
+                             Py_ssize_t ldg, real* p, real* first, real* second,
+                             Py_ssize_t ld) noexcept nogil:
+    """`apply_update` to some rows; gradients are ldg apart, parameters and state ld."""
     if u.kind == ADAM:
-        update_row(ADAM, u, n, g, p, first, second)
+        update_rows(ADAM, u, rows, columns, g, ldg, p, first, second, ld)
     elif u.kind == MOMENTUM:
-        update_row(MOMENTUM, u, n, g, p, first, NULL)
+        update_rows(MOMENTUM, u, rows, columns, g, ldg, p, first, NULL, ld)
     elif u.kind == RMSPROP:
-        update_row(RMSPROP, u, n, g, p, first, NULL)
+        update_rows(RMSPROP, u, rows, columns, g, ldg, p, first, NULL, ld)
     else:
-        update_row(GRADIENT_DESCENT, u, n, g, p, NULL, NULL)
+        update_rows(GRADIENT_DESCENT, u, rows, columns, g, ldg, p, NULL, NULL, ld)
 
 
-cdef inline void update_row(Optimizer kind, const Update* u, Py_ssize_t n, const real* g, real* p,
-                            real* first, real* second) noexcept nogil:
+cdef inline void update_rows(Optimizer kind, const Update* u, Py_ssize_t rows, Py_ssize_t columns,
+                             const real* g, Py_ssize_t ldg, real* p, real* first, real* second,
+                             Py_ssize_t ld) noexcept nogil:
     cdef Update local = u[0]  # which no store to the arrays can change
-    cdef Py_ssize_t j = 0
-    while j + VL <= n:
-        update_vector(kind, &local, VL, g, p, first, second, j)
-        j += VL
-    if j < n:
-        update_vector(kind, &local, n - j, g, p, first, second, j)
+    cdef Py_ssize_t r, j, at
+    for r in range(rows):
+        j = 0
+        at = r * ld
+        while j + VL <= columns:
+            update_vector(kind, &local, VL, g + r * ldg + j, p, first, second, at + j)
+            j += VL
+        if j < columns:
+            update_vector(kind, &local, columns - j, g + r * ldg + j, p, first, second, at + j)
 
 
 cdef inline void update_vector(Optimizer kind, const Update* u, Py_ssize_t n, const real* g,
                                real* p, real* first, real* second, Py_ssize_t j) noexcept nogil:
-    """One vector at j, of which n elements are left; `kind` is a constant at every call."""
+    """One vector at j, n elements of it; `g` points at its gradient.  `kind` is a constant."""
     cdef vec parameter = take(p + j, n, 0)
-    cdef vec gradient = fma_(splat(u.l2), parameter, take(g + j, n, 0))
+    cdef vec gradient = fma_(splat(u.l2), parameter, take(g, n, 0))
     cdef vec m, v
     if kind == GRADIENT_DESCENT:
         parameter = fma_(splat(-u.rate), gradient, parameter)

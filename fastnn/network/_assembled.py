@@ -154,7 +154,7 @@ class AssembledGraph:
 
     @property
     def gradients(self) -> dict[str, np.ndarray]:
-        """Live views of the gradients that the last step or `loss_and_gradients` left."""
+        """Live views of the gradients that the last `loss_and_gradients` left."""
         return {p.name: p.view(self._engine.gradients) for p in self.program.parameters}
 
     @property
