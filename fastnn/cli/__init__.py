@@ -1,0 +1,256 @@
+"""The ``fastnn`` command: train, predict, info, bench, demo and config.
+
+Every command returns 0 when it has done its work, 2 with one line on stderr when
+what it was given is unfit, and 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from fastnn._version import __version__
+from fastnn.cli._text import note
+from fastnn.datasets import NAMES
+from fastnn.preprocessing import SCALINGS, TASKS
+from fastnn.program import ACTIVATIONS
+
+__all__ = ["main"]
+
+OPTIMIZERS = ("adam", "adamw", "gradient_descent", "momentum", "nesterov", "rmsprop")
+DTYPES = ("float32", "float64")
+INTERRUPTED = 130
+UNFIT = 2
+
+
+class _UsageError(Exception):
+    """The command line cannot be understood."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that reports in one line, like everything else here."""
+
+    def error(self, message: str) -> NoReturn:
+        raise _UsageError(f"{message} (see {self.prog} --help)")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The words after ``fastnn``; by default those of the process.
+
+    Returns
+    -------
+    int
+        The exit code: 0, 2 for unfit input, 130 after Ctrl-C.
+    """
+    debug = False
+    try:
+        arguments = _parser().parse_args(argv)
+        debug = arguments.debug
+        module, function = arguments.run.split(":")
+        code: int = getattr(importlib.import_module(module), function)(arguments)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        note("fastnn: interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader, such as `head`, has seen enough.  Nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ArithmeticError, ImportError, OSError, TypeError, ValueError, _UsageError) as error:
+        if debug:
+            raise
+        note(f"fastnn: error: {_one_line(error)}")
+        return UNFIT
+    except MemoryError:
+        note("fastnn: error: not enough memory")
+        return UNFIT
+
+
+def _one_line(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+# ----------------------------------------------------------------------- the parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="fastnn",
+        description="Train neural networks on tables, and use them.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    for add in (_add_train, _add_predict, _add_info, _add_demo, _add_bench, _add_config):
+        add(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: str, text: str) -> argparse.ArgumentParser:
+    """A new command; `run` names its function, imported when it is called."""
+    description = f"{text[0].upper()}{text[1:]}."
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, help=text, description=description, allow_abbrev=False
+    )
+    parser.set_defaults(run=f"fastnn.cli.{run}")
+    return parser
+
+
+def _add_train(commands: Any) -> None:
+    parser = _command(commands, "train", "_commands:train", "train a network on a table")
+    _add_data_options(parser.add_argument_group("data"))
+    _add_network_options(parser.add_argument_group("network and training"))
+    output = parser.add_argument_group("output")
+    output.add_argument(
+        "--output",
+        default="model.fastnn",
+        metavar="FILE",
+        help="file of the model; default %(default)s",
+    )
+    output.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="file of the learning curve, or none; default a PNG beside the model",
+    )
+    output.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_data_options(group: argparse._ArgumentGroup) -> None:
+    source = group.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "file", nargs="?", metavar="FILE", help="a CSV file, or an NPZ file with arrays X and y"
+    )
+    source.add_argument("--dataset", choices=NAMES, help="a bundled data set instead of a file")
+    group.add_argument(
+        "--target",
+        metavar="COLUMN",
+        help="column to predict, by name or by number from 1; default the last one",
+    )
+    group.add_argument(
+        "--task",
+        choices=TASKS,
+        default="auto",
+        help="auto: classification for text and for a few whole numbers that repeat",
+    )
+    group.add_argument(
+        "--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated"
+    )
+    _add_csv_options(group)
+    group.add_argument(
+        "--scaling",
+        choices=SCALINGS,
+        default="auto",
+        help="standardise columns of numbers each by itself, or all in common; "
+        "auto: in common for digits, else each",
+    )
+    for part in ("validation", "test"):
+        group.add_argument(
+            f"--{part}",
+            type=float,
+            default=0.15,
+            metavar="SHARE",
+            help=f"share of the rows for {part}; default %(default)s",
+        )
+
+
+def _add_network_options(group: argparse._ArgumentGroup) -> None:
+    def add(name: str, help: str, default: Any = None, **more: Any) -> None:
+        if default is not None:
+            help += "; default %(default)s"
+        group.add_argument(name, help=help, default=default, **more)
+
+    add("--hidden", "widths of hidden layers, as 100,50, or none", "100",
+        type=_widths, metavar="WIDTHS")  # fmt: skip
+    add("--activation", "of the hidden layers: " + ", ".join(ACTIVATIONS), "relu",
+        choices=ACTIVATIONS, metavar="NAME")  # fmt: skip
+    add("--dropout", "after each hidden layer", 0.0, type=float, metavar="RATE")
+    add("--epochs", "at most", 100, type=int)
+    add("--batch-size", "rows of a batch", 32, type=int, metavar="ROWS")
+    add("--optimizer", ", ".join(OPTIMIZERS), "adam", choices=OPTIMIZERS, metavar="NAME")
+    add("--learning-rate", "default that of the optimizer", type=float, metavar="RATE")
+    add("--schedule", "cosine takes the learning rate to 0 over all epochs", "constant",
+        choices=("constant", "cosine"))  # fmt: skip
+    add("--l2", "factor of the penalty on squared weights", 0.0, type=float, metavar="FACTOR")
+    add("--patience", "stop after so many epochs without a lower validation loss, 0 never; "
+        "default 15", type=int, metavar="EPOCHS")  # fmt: skip
+    add("--seed", "of the split, the initial values and the batches", 0, type=int)
+    add("--dtype", "precision", "float32", choices=DTYPES)
+
+
+def _add_csv_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--delimiter", metavar="CHAR", help="what parts the cells of a CSV file; default: seen"
+    )
+    group.add_argument(
+        "--header",
+        action=argparse.BooleanOptionalAction,
+        help="whether the first line of a CSV file names the columns; default: if it has no number",
+    )
+    group.add_argument("--encoding", metavar="NAME", help="of a CSV file; default UTF-8")
+
+
+def _add_predict(commands: Any) -> None:
+    parser = _command(commands, "predict", "_commands:predict", "apply a model to a table")
+    parser.add_argument("model", metavar="MODEL", help="a file that train has written")
+    parser.add_argument("file", metavar="DATA", help="a CSV or NPZ file with the model's columns")
+    parser.add_argument("--output", metavar="FILE", help="CSV file; default standard output")
+    parser.add_argument("--proba", action="store_true", help="add the probability of each class")
+    parser.add_argument(
+        "--score",
+        action="store_true",
+        help="compare with the target column of DATA; the result goes to standard error",
+    )
+    _add_csv_options(parser.add_argument_group("CSV files"))
+
+
+def _add_info(commands: Any) -> None:
+    parser = _command(commands, "info", "_commands:info", "show what a model's file holds")
+    parser.add_argument("model", metavar="MODEL", help="a file that train has written")
+
+
+def _add_demo(commands: Any) -> None:
+    parser = _command(commands, "demo", "_demo:run", "learn handwritten digits in seconds")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the split, the initial values and the batches"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+
+
+def _add_bench(commands: Any) -> None:
+    parser = _command(
+        commands, "bench", "_bench:run", "time the compiled backend against the reference"
+    )
+    parser.add_argument("--quick", action="store_true", help="some seconds instead of a minute")
+    parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default %(default)s")
+
+
+def _add_config(commands: Any) -> None:
+    _command(commands, "config", "_commands:config", "show backend, instruction set and versions")
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """Widths of hidden layers from text such as "100,50"."""
+    if text == "none":
+        return ()
+    try:
+        widths = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of widths; write 100 or 100,50 or none"
+        ) from None
+    if min(widths) < 1:
+        raise argparse.ArgumentTypeError(f"a width must be at least 1, got {min(widths)}")
+    return widths

@@ -1,0 +1,7 @@
+"""``python -m fastnn.cli`` is the ``fastnn`` command."""
+
+import sys
+
+from fastnn.cli import main
+
+sys.exit(main())

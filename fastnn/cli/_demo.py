@@ -1,0 +1,90 @@
+"""``fastnn demo``: handwritten digits, from the data to a model that reads them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from fastnn import datasets
+from fastnn.cli._commands import finish
+from fastnn.cli._source import check_writable, curve_path
+from fastnn.cli._text import can_print
+from fastnn.cli._train import Options, Training, fit
+
+MODEL = Path("digits.fastnn")
+OPTIONS = Options(
+    hidden=(256,),
+    dropout=0.5,
+    learning_rate=4e-3,
+    batch_size=64,
+    epochs=60,
+    validation=0.1,
+    test=0.2,
+)
+
+_SIDE = 8  # the images are 8 by 8 pixels
+_WHITE = 16.0  # the largest value of a pixel
+_ACROSS = 4  # images side by side
+_SHADES = " ░▒▓█"
+_PLAIN_SHADES = " .:*#"
+
+_NEXT = f"""\
+Next:
+  fastnn info {MODEL}                what the model is, and how it was trained
+  fastnn train --dataset wine              another data set; fastnn train --help tells more
+  fastnn train data.csv --target COLUMN    your own table
+  fastnn predict model.fastnn data.csv     apply what you trained
+  fastnn bench                             how fast this machine is"""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Carry out ``fastnn demo``."""
+    curve = curve_path(None, MODEL)
+    check_writable(MODEL)
+    data = datasets.load("digits")
+    options = replace(OPTIONS, seed=arguments.seed, quiet=arguments.quiet)
+    print(f"Learning to read {len(data.X):,} images of handwritten digits, 8 by 8 pixels each.\n")
+    training = fit(data.table(), "target", options)
+    finish(training, MODEL, curve)
+    print(f"\n{gallery(training, data.X)}")
+    if training.history.interrupted:
+        return 130
+    print(f"\n{_NEXT}")
+    return 0
+
+
+def gallery(training: Training, images: np.ndarray) -> str:
+    """Some test images with what the network reads in them, its mistakes last."""
+    rows = training.rows["test"]
+    X = training.preprocessor.features(training.table.take(rows), training.network.dtype)
+    y = training.preprocessor.targets(training.table.take(rows))
+    read = training.network.predict_classes(X)
+    sure = training.network.predict_proba(X).max(axis=1)
+    wrong = np.flatnonzero(read != y)
+    shown = [np.flatnonzero(read == y)[:_ACROSS], wrong[:_ACROSS]]
+    titles = ["The first test images it reads right:", f"Of its {len(wrong)} mistakes:"]
+    if len(wrong) <= _ACROSS:
+        titles[1] = "All its mistakes:"
+    shades = _SHADES if can_print(_SHADES, sys.stdout) else _PLAIN_SHADES
+    blocks = []
+    for title, some in zip(titles, shown, strict=True):
+        if len(some):
+            art = [_picture(images[rows[i]], shades) for i in some]
+            captions = [
+                f"{y[i]}" + f" read as {read[i]}" * bool(read[i] != y[i]) + f" ({sure[i]:.0%})"
+                for i in some
+            ]
+            lines = ["  ".join(parts) for parts in zip(*art, strict=True)]
+            lines.append("  ".join(caption.ljust(2 * _SIDE + 2) for caption in captions))
+            blocks.append("\n".join([title, *(line.rstrip() for line in lines)]))
+    return "\n\n".join(blocks)
+
+
+def _picture(pixels: np.ndarray, shades: str) -> list[str]:
+    """An image as lines of text, two characters to a pixel."""
+    levels = np.rint(pixels.reshape(_SIDE, _SIDE) / _WHITE * (len(shades) - 1)).astype(int)
+    return ["".join(2 * shades[level] for level in row) + "  " for row in levels]

@@ -1,0 +1,142 @@
+"""The data and files a command line names."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib import util
+from pathlib import Path
+
+from fastnn import datasets, plot
+from fastnn.cli._text import note
+from fastnn.preprocessing import Preprocessor
+from fastnn.tables import DataError, Table, listing, read_csv, read_npz
+
+_TABS = {"\\t": "\t", "tab": "\t"}  # what a tab is called on a command line
+_CSV_OPTIONS = ("delimiter", "header", "encoding", "drop")
+
+
+def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
+    """The table to train on, and its target column.
+
+    Raises
+    ------
+    ValueError
+        If an option does not go with the kind of data.
+    DataError, OSError
+        If the data cannot be read.
+    """
+    if arguments.dataset is not None:
+        _refuse(arguments, ("target", *_CSV_OPTIONS), "--dataset")
+        return datasets.load(arguments.dataset).table(), "target"
+    if _is_npz(arguments.file):
+        _refuse(arguments, ("target", *_CSV_OPTIONS), "NPZ files")
+        return read_npz(arguments.file), "y"
+    table = _csv(arguments)
+    return table, _target(table, arguments.target)
+
+
+def prediction_table(
+    arguments: argparse.Namespace, preprocessor: Preprocessor | None, with_target: bool
+) -> Table:
+    """The table to predict for, read as the preprocessor needs it.
+
+    Raises
+    ------
+    ValueError
+        If an option does not go with the kind of data.
+    DataError, OSError
+        If the data cannot be read, or lack a column.
+    """
+    if _is_npz(arguments.file):
+        _refuse(arguments, _CSV_OPTIONS[:3], "NPZ files")
+        if preprocessor is None:
+            return read_npz(arguments.file, target=False)
+        if preprocessor.text_columns:
+            raise DataError(
+                f"the model takes columns of text ({listing(preprocessor.text_columns)}), which "
+                "an NPZ file does not have"
+            )
+        table = read_npz(arguments.file, feature_names=preprocessor.names, target=with_target)
+        return table if not with_target else _renamed(table, "y", preprocessor.target)
+    if preprocessor is None:
+        return _csv(arguments)
+    columns = [*preprocessor.names, *([preprocessor.target] if with_target else [])]
+    text = preprocessor.text_columns
+    if any(isinstance(label, str) for label in preprocessor.classes):
+        text.append(preprocessor.target)
+    return _csv(arguments, columns, text)
+
+
+def _csv(
+    arguments: argparse.Namespace, columns: list[str] | None = None, text: list[str] | None = None
+) -> Table:
+    return read_csv(
+        arguments.file,
+        columns=columns,
+        drop=getattr(arguments, "drop", None) or (),
+        text=text or (),
+        delimiter=_TABS.get(arguments.delimiter, arguments.delimiter),
+        header=arguments.header,
+        encoding=arguments.encoding or "utf-8",
+    )
+
+
+def _is_npz(path: str) -> bool:
+    return path.lower().endswith(".npz")
+
+
+def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], data: str) -> None:
+    for name in names:
+        if getattr(arguments, name, None) is not None:
+            raise ValueError(f"--{name} is for CSV files, not for {data}")
+
+
+def _renamed(table: Table, old: str, new: str) -> Table:
+    columns = {new if name == old else name: v for name, v in table.columns.items()}
+    return Table(table.name, columns, table.lines)
+
+
+def _target(table: Table, name: str | None) -> str:
+    """The target column: by name, by number from 1, or the last one."""
+    names = list(table.columns)
+    if name is None:
+        return names[-1]
+    if name not in names and name.isdecimal() and 1 <= int(name) <= len(names):
+        return names[int(name) - 1]
+    table.column(name)
+    return name
+
+
+def check_writable(path: Path) -> None:
+    """Raise OSError unless a file can be made at `path`: better before a long training."""
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a folder, expected a file name", str(path))
+    folder = path.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(2, "there is no such folder", str(folder))
+    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise PermissionError(13, "cannot be written", str(path))
+
+
+def curve_path(wanted: str | None, output: Path) -> Path | None:
+    """Where the learning curve goes: beside the model unless told otherwise, or None.
+
+    Raises
+    ------
+    ImportError
+        If a curve is asked for and matplotlib is not installed.
+    """
+    if wanted == "none":
+        return None
+    if wanted is not None:
+        plot.require()
+        if Path(wanted) == output:
+            raise ValueError(f"--output and --plot both name {wanted}")
+        return Path(wanted)
+    if output.suffix.lower() == ".png":
+        raise ValueError(f"--output is the model's file, got the name of an image, {output}")
+    if util.find_spec("matplotlib") is None:
+        note('no learning curve without matplotlib: pip install "fastnn[plot]"')
+        return None
+    return output.with_suffix(".png")

@@ -1,0 +1,60 @@
+"""Tables of text for the terminal."""
+
+from __future__ import annotations
+
+import csv
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TextIO
+
+
+def aligned(rows: Sequence[Sequence[str]], right: bool = True) -> str:
+    """Rows as lines of aligned columns, all but the first to the right unless told otherwise."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        first, *rest = zip(row, widths, strict=True)
+        cells = [first[0].ljust(first[1])]
+        cells += [cell.rjust(width) if right else cell.ljust(width) for cell, width in rest]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def pairs(entries: Iterable[tuple[str, str]]) -> str:
+    """Names and values, one pair a line."""
+    return aligned(list(entries), right=False)
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A measured number; a dash if it is undefined."""
+    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that suits them, with three digits."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds * 1e9:.3g} ns"
+
+
+def note(message: str) -> None:
+    """Say something on stderr, apart from the results."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def write_csv(file: TextIO, header: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
+    """Columns of text as CSV."""
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(zip(*columns, strict=True))
+
+
+def can_print(text: str, file: TextIO) -> bool:
+    """Whether a stream's encoding has these characters."""
+    try:
+        text.encode(file.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
