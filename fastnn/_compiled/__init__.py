@@ -36,7 +36,7 @@ def runs_here(isa: str) -> bool:
     if isa == "baseline":
         return True
     try:
-        from fastnn._compiled import processor
+        processor: Any = importlib.import_module("fastnn._compiled.processor")
     except ImportError:
         return False
     return bool(processor.supports(int(isa[1:])))
