@@ -138,7 +138,28 @@ class Head:
 
 @dataclass(frozen=True)
 class Program:
-    """Operations in topological order on named buffers, with parameters and heads."""
+    """Operations in topological order on named buffers, with parameters and heads.
+
+    Made by `ProgramBuilder.build`.
+
+    Parameters
+    ----------
+    dtype : dtype
+        float32 or float64.
+    buffers : tuple of Buffer
+    operations : tuple of Operation
+        In an order in which every input is computed before it is used.
+    parameters : tuple of Parameter
+        In the order of their offsets in the storage.
+    inputs, outputs : tuple of int
+        Indices of the buffers that callers give and receive.
+    heads : tuple of Head
+        The losses, in the order of their targets.
+    seed : int
+        What the keys of the dropout operations were made from.
+    l2 : float
+        The cost has l2 / 2 times the sum of the squared penalized, trainable parameters.
+    """
 
     dtype: np.dtype
     buffers: tuple[Buffer, ...]
@@ -176,7 +197,13 @@ class Program:
         return self._index[name]
 
     def with_heads(self, heads: Sequence[Head], l2: float = 0.0) -> Program:
-        """The same program with other heads and L2 penalty."""
+        """The same program with other heads and L2 penalty.
+
+        Parameters
+        ----------
+        heads : sequence of Head
+        l2 : float
+        """
         return Program(
             self.dtype, self.buffers, self.operations, self.parameters,
             self.inputs, self.outputs, tuple(heads), self.seed, l2,
@@ -188,7 +215,13 @@ class Program:
         return np.concatenate(parts) if parts else np.zeros(0, self.dtype)
 
     def unflatten(self, flat: np.ndarray, storage: np.ndarray) -> None:
-        """Write a vector without padding into a storage array; padding becomes zero."""
+        """Write a vector without padding into a storage array; padding becomes zero.
+
+        Parameters
+        ----------
+        flat : (n_parameters,) array
+        storage : (storage_size,) array
+        """
         storage[...] = 0
         start = 0
         for parameter in self.parameters:
@@ -353,6 +386,7 @@ def _listing(program: Program) -> list[str]:
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     lines = [f"{a:<{first}}  {b:>{second}}  {c}" for a, b, c in rows]
     lines.append(
-        f"{len(program.operations)} operations, {program.n_parameters:,} parameters, {program.dtype}"
+        f"{len(program.operations)} operations, {program.n_parameters:,} parameters, "
+        f"{program.dtype}"
     )
     return lines

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from fastnn import backend as backends
-from fastnn.program import LOSSES, Head, ProgramBuilder
-
 from programs import (
     OPERATIONS,
     OPTIMIZERS,
@@ -19,6 +15,9 @@ from programs import (
     set_optimizer,
     single_operation,
 )
+
+from fastnn import backend as backends
+from fastnn.program import LOSSES, Head, ProgramBuilder
 
 IDS = [attributes.get("function", kind) for kind, attributes in OPERATIONS]
 TOLERANCE = {"float32": 2e-4, "float64": 1e-11}
