@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from programs import (
@@ -17,6 +20,7 @@ from programs import (
 )
 
 from fastnn import backend as backends
+from fastnn import program as program_module
 from fastnn.program import LOSSES, Head, ProgramBuilder
 
 IDS = [attributes.get("function", kind) for kind, attributes in OPERATIONS]
@@ -348,3 +352,51 @@ def test_dropout_beside_another_use_of_its_input(backend):
     inputs, targets = data_for(program, 5)
     engine = make(backend, program)
     assert central_differences(engine, inputs, targets, training=True, step=2) < 1e-7
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("allocations", range(0, 8))
+def test_memory_that_is_not_there_leaves_the_engine_as_it_was(monkeypatch, training, allocations):
+    if "compiled" not in backends.available():
+        pytest.skip("the reference engine allocates as it goes")
+    program = chain((3, 20, 2))
+    engine = make("compiled", program)
+    inputs, targets = data_for(program, 4)
+    many, _ = data_for(program, 5000)
+    before = engine.loss_and_gradients(inputs, targets), engine.forward(inputs)[0]
+    allocate, left = program_module.aligned_zeros, [allocations]
+
+    def fail_later(size, dtype):
+        left[0] -= 1
+        if left[0] < 0:
+            raise MemoryError
+        return allocate(size, dtype)
+
+    monkeypatch.setattr(program_module, "aligned_zeros", fail_later)
+    with contextlib.suppress(MemoryError):
+        engine.forward(many, training=training)
+    monkeypatch.undo()
+    assert engine.loss_and_gradients(inputs, targets) == before[0]
+    assert np.array_equal(engine.forward(inputs)[0], before[1])
+
+
+def test_two_threads_on_one_engine_raise_or_wait_but_never_mix():
+    program = chain((64, 256, 10))
+    inputs, _ = data_for(program, 2000)
+    if "compiled" not in backends.available():
+        pytest.skip("nothing compiled here")
+    engine = make("compiled", program)
+    expected = engine.forward(inputs)[0]
+    refused = []
+
+    def work(_):
+        try:
+            return engine.forward(inputs, training=True)[0]
+        except RuntimeError as error:
+            refused.append(str(error))
+            return expected
+
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(work, range(40)):
+            assert np.array_equal(found, expected)
+    assert all("another thread" in message for message in refused)

@@ -10,6 +10,17 @@ cdef int check_order(const int64_t[::1] order, sz n_rows) except -1:
     return 0
 
 
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define exchange(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
+    #else
+    static int exchange(int *place, int value) { int old = *place; *place = value; return old; }
+    #endif
+    """
+    int exchange(int* place, int value)
+
+
 cdef int REAL_TYPE = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32
 
 
@@ -49,6 +60,7 @@ cdef class Engine(Lowered):
     cdef real** outputs
     cdef double* row_losses   # ... and the losses of (heads, rows)
     cdef object row_loss_array
+    cdef int busy             # a call is under way: its thread has let go of the GIL
 
     def __init__(self, program, storage):
         super().__init__(program, storage)
@@ -65,10 +77,10 @@ cdef class Engine(Lowered):
             return 0
         if self.inference.values == NULL:
             self.inference.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
-        self.inference_arrays = []
+        arrays = self._arrays(range(self.plan.n_buffers), threads * block)
         for i, buffer in enumerate(self.program.buffers):
-            self.point(&self.inference.values[i], threads * block, buffer.width,
-                       self.inference_arrays)
+            self.point(&self.inference.values[i], arrays[i], buffer.width)
+        self.inference_arrays = arrays
         self.inference.capacity = threads * block
         self.inference_block = block
         return 0
@@ -87,6 +99,13 @@ cdef class Engine(Lowered):
         if limit <= 1 or IN_PARALLEL():
             return 1
         return <int>min(<double>limit, 1 + work / 4e6)
+
+    cdef int _enter(self) except -1:
+        """Refuse a second thread: buffers and parameters belong to the call under way."""
+        if exchange(&self.busy, 1):
+            raise RuntimeError("another thread is using this layer or network; give each thread "
+                               "its own copy")
+        return 0
 
     # ----------------------------------------------------------- arguments
 
@@ -156,6 +175,13 @@ cdef class Engine(Lowered):
 
     def forward(self, inputs, training=False, step=0):
         """Run the operations; returns a new array for each output of the program."""
+        self._enter()
+        try:
+            return self._forward(inputs, training, step)
+        finally:
+            self.busy = 0
+
+    cdef _forward(self, inputs, bint training, step):
         cdef Stream stream
         cdef int i
         self._read_inputs(inputs)
@@ -190,6 +216,13 @@ cdef class Engine(Lowered):
 
     def evaluate(self, inputs, targets):
         """The cost and the loss of each head, without dropout."""
+        self._enter()
+        try:
+            return self._evaluate(inputs, targets)
+        finally:
+            self.busy = 0
+
+    cdef _evaluate(self, inputs, targets):
         cdef Stream stream
         cdef sz n_rows
         self._read_inputs(inputs)
@@ -214,6 +247,13 @@ cdef class Engine(Lowered):
 
     def loss_and_gradients(self, inputs, targets, training=False, step=0):
         """The cost; its gradients are left in `gradients` and the buffers'."""
+        self._enter()
+        try:
+            return self._loss_and_gradients(inputs, targets, training, step)
+        finally:
+            self.busy = 0
+
+    cdef _loss_and_gradients(self, inputs, targets, bint training, step):
         cdef double cost
         cdef sz n_rows
         self._read_inputs(inputs)
@@ -235,6 +275,13 @@ cdef class Engine(Lowered):
 
     def backward(self, output_gradients, input_gradients=True):
         """Gradients of the last training forward, from those of the outputs."""
+        self._enter()
+        try:
+            return self._backward(output_gradients, input_gradients)
+        finally:
+            self.busy = 0
+
+    cdef _backward(self, output_gradients, bint input_gradients):
         cdef int i, threads = self.team(2 * self.work_per_row * self.n_rows)
         if self.n_rows == 0:
             raise RuntimeError("backward comes after forward(training=True)")
@@ -268,6 +315,13 @@ cdef class Engine(Lowered):
 
     def train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses):
         """One optimizer step per batch; see `fastnn.reference.engine`."""
+        self._enter()
+        try:
+            return self._train(inputs, targets, order, batch_size, learning_rates, first_step, losses)
+        finally:
+            self.busy = 0
+
+    cdef _train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses):
         cdef Run run
         cdef const int64_t[::1] indices
         if not self.has_optimizer:

@@ -265,21 +265,29 @@ cdef class Lowered:
 
     # ------------------------------------------------------------ workspaces
 
-    cdef int point(self, Matrix* matrix, sz n_rows, sz width, list arrays) except -1:
-        """Give a matrix n_rows rows of zeroed memory, owned by an array of its own."""
-        cdef real[:, ::1] rows
-        matrix.rows = n_rows
+    def _arrays(self, buffers, sz n_rows):
+        """Zeroed memory for n_rows rows of some buffers, an array each."""
+        arrays = []
+        for i in buffers:
+            ld = _program.padded(self.program.buffers[i].width)
+            arrays.append(_program.aligned_zeros(n_rows * ld, self.program.dtype)
+                          .reshape(n_rows, ld))
+        return arrays
+
+    cdef int point(self, Matrix* matrix, array, sz width) except -1:
+        cdef real[:, ::1] rows = array
+        matrix.data = &rows[0, 0]
+        matrix.rows = rows.shape[0]
+        matrix.ld = rows.shape[1]
         matrix.width = width
         matrix.columns = up(width)
-        matrix.ld = _program.padded(width)
-        array = _program.aligned_zeros(n_rows * matrix.ld, self.program.dtype)
-        rows = array = array.reshape(n_rows, matrix.ld)
-        matrix.data = &rows[0, 0]
-        arrays.append(array)
         return 0
 
     cdef int set_capacity(self, sz n_rows) except -1:
-        """Make room for n_rows rows in training; what was there is gone when it grows."""
+        """Make room for n_rows rows in training; what was there is gone when it grows.
+
+        All memory is allocated before any pointer moves: without memory, nothing changes.
+        """
         cdef Workspace* work = &self.plan.work
         cdef Op* op
         cdef int i
@@ -289,18 +297,24 @@ cdef class Lowered:
             work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
-        self.value_arrays, self.gradient_arrays, self.slope_arrays = [], [], []
+        with_slope = [i for i in range(self.plan.n_ops) if self._has_slope(&self.plan.ops[i])]
+        buffers = range(self.plan.n_buffers)
+        values, gradients = self._arrays(buffers, n_rows), self._arrays(buffers, n_rows)
+        slopes = self._arrays([self.plan.ops[i].output for i in with_slope], n_rows)
         for i, buffer in enumerate(self.program.buffers):
-            self.point(&work.values[i], n_rows, buffer.width, self.value_arrays)
-            self.point(&work.gradients[i], n_rows, buffer.width, self.gradient_arrays)
+            self.point(&work.values[i], values[i], buffer.width)
+            self.point(&work.gradients[i], gradients[i], buffer.width)
+        for i, slope in zip(with_slope, slopes):
+            self.point(&work.slopes[i], slope, work.values[self.plan.ops[i].output].width)
         for i in range(self.plan.n_ops):
             op = &self.plan.ops[i]
-            if op.kind == ACTIVATION and not op.from_output:
-                if op.is_fused:
-                    # The slope waits where dZ = dA * slope will replace it.
-                    work.slopes[i] = work.gradients[op.inputs[0]]
-                else:
-                    self.point(&work.slopes[i], n_rows, work.values[op.output].width,
-                               self.slope_arrays)
+            if op.is_fused and not op.from_output:
+                # The slope waits where dZ = dA * slope will replace it.
+                work.slopes[i] = work.gradients[op.inputs[0]]
+        self.value_arrays, self.gradient_arrays, self.slope_arrays = values, gradients, slopes
         work.capacity = n_rows
         return 0
+
+    cdef bint _has_slope(self, const Op* op) noexcept:
+        """Whether an activation keeps f'(z) in an array of its own."""
+        return op.kind == ACTIVATION and not op.is_fused and not op.from_output
