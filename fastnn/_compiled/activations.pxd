@@ -4,18 +4,24 @@
 `code` is the index in fastnn.program.ACTIVATIONS.  Every function here is inlined and is
 meant to be called with a constant code, so that only one branch remains; `apply_value`,
 `apply_derivative` and `apply_both` choose the branch once for a whole row.  `alpha` is the
-slope of leaky_relu, beta of swish, alpha of elu.  Errors are in ULP where the function is
-well conditioned; docs/accuracy.md has them as measured.
+slope of leaky_relu, beta of swish, alpha of elu.  Each function returns the value and writes
+the derivative to `slope`; the compiler drops the one that is not used.  Errors are in ULP
+where the function is well conditioned; docs/accuracy.md has them as measured.
 """
 
+from libc.math cimport INFINITY
+
 from fastnn._compiled.simd cimport (
-    EXPONENT_BIAS, GELU_CUBIC_HIGH, GELU_CUBIC_LOW, GELU_LINEAR_HIGH, GELU_LINEAR_LOW,
-    MILLS_DEGREE, MILLS_POLYNOMIAL, VL, abs_, at_least, at_most, copy_sign, equal, fma_,
-    less, less_equal, load, load_part, mask, polynomial, product_error, real, scale, select, splat, store,
-    store_part, vec,
+    GAUSSIAN_HIGH, GAUSSIAN_LOW, GELU_CUBIC_HIGH, GELU_CUBIC_LOW, GELU_LINEAR_HIGH,
+    GELU_LINEAR_LOW, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW, MILLS_POLYNOMIAL,
+    SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_DEGREE, TANH_POLYNOMIAL, TANH_SMALL,
+    VL, abs_, at_least, at_most, both, copy_sign, equal, fma_, less, less_equal, load,
+    load_part, mask, polynomial, power_of_two, product_error, real, scale, scale_down, select,
+    splat, store, store_part, vec, with_sign,
 )
 from fastnn._compiled.vmath cimport (
-    add_error, exp_lowest, exp_mantissa, exp_reduced, expm1_from, log_pair, quotient, small_error,
+    add_error, excess_product, exp_lowest, exp_reduced, exp_reduced_pair, expm1_from, log_pair,
+    mantissa_pair, pair_product, pair_sum, quotient, small_error,
 )
 
 cdef enum:
@@ -35,164 +41,166 @@ cdef enum:
     MISH = 13
 
 
-cdef inline vec selu_scale() noexcept nogil:
-    return splat(<real>1.0507009873554805)
-
-
-cdef inline vec selu_alpha() noexcept nogil:
-    """Scale times alpha of selu."""
-    return splat(<real>(1.0507009873554805 * 1.6732632423543772))
-
-
 # ------------------------------------------------------------- sigmoid and its relatives
 
+cdef inline vec logistic_tail(vec p, vec s) noexcept nogil:
+    """sigmoid(-a) = s / (1 + p + s), where exp(a) = (1 + p) / s and a >= 0; 2 ULP."""
+    # Adding the small numbers first loses least.
+    return s / (splat(1) + (p + s))
+
+
+cdef inline vec logistic_slope(vec p, vec s, vec numerator) noexcept nogil:
+    """(1 + p) * numerator / (1 + p + s)**2: with numerator = s, sigmoid'(a); 2 ULP."""
+    cdef vec m, total, total_low, square, square_low
+    # The rounding of m moves the terms of the fraction together.
+    m = splat(1) + p
+    total = m + s
+    total_low = small_error(m, s, total)
+    square = pair_product(total, total_low, total, total_low, &square_low)
+    return numerator * quotient(m, splat(0), square, square_low)
+
+
 cdef inline vec sigmoid(vec z, vec* slope) noexcept nogil:
-    """1 / (1 + exp(-z)) and its derivative e / (1 + e)**2 with e = exp(-|z|); 1 ULP."""
-    cdef vec e, e_low, n, total, total_low, square, square_low
-    e = exp_mantissa(at_least(-abs_(z), exp_lowest()), splat(0), &e_low, &n)
-    e = scale(e, n)
-    e_low = scale(e_low, n)
-    total = splat(1) + e
-    total_low = small_error(splat(1), e, total) + e_low
-    square = total * total
-    square_low = product_error(total, total, square) + splat(2) * total * total_low
-    slope[0] = quotient(e, e_low, square, square_low)
-    cdef mask negative = less(z, splat(0))
-    return quotient(select(negative, e, splat(1)), select(negative, e_low, splat(0)),
-                    total, total_low)
+    """1 / (1 + exp(-z)) and its derivative; 2 ULP."""
+    cdef vec n, s, tail
+    cdef vec p = exp_reduced(at_most(abs_(z), -exp_lowest()), &n)
+    s = scale_down(splat(1), -n)
+    slope[0] = logistic_slope(p, s, s)
+    tail = logistic_tail(p, s)
+    return select(less(z, splat(0)), tail, splat(1) - tail)
 
 
 cdef inline vec tanh_(vec z, vec* slope) noexcept nogil:
-    """-E / (2 + E) with E = exp(-2 |z|) - 1, and 4 (1 + E) / (2 + E)**2; 1 ULP."""
-    cdef vec r, tail, n, power, rest, low, minus, minus_low
-    cdef vec total, total_low, square, square_low, e
-    r = exp_reduced(at_least(splat(-2) * abs_(z), exp_lowest()), splat(0), &n, &tail)
-    power = scale(splat(1), n)
-    rest = power - splat(1)
-    total = rest + power * r
-    low = small_error(rest, power * r, total) + power * tail
-    minus = total + low
-    minus_low = small_error(total, low, minus)
-    total = splat(2) + minus
-    total_low = small_error(splat(2), minus, total) + minus_low
-    square = total * total
-    square_low = product_error(total, total, square) + splat(2) * total * total_low
-    e = splat(1) + r
-    low = small_error(splat(1), r, e) + tail
-    slope[0] = quotient(scale(splat(4) * e, n), scale(splat(4) * low, n), square, square_low)
-    return copy_sign(quotient(minus, minus_low, total, total_low), z)
+    """tanh(z), a polynomial near 0 and 1 - 2 sigmoid(-2 |z|) beyond, and its derivative; 2 ULP."""
+    cdef vec n, p, s, a, square, near, far
+    a = abs_(z)
+    p = exp_reduced(at_most(a + a, -exp_lowest()), &n)
+    # Beyond 2**-100 it makes no difference.
+    s = power_of_two(at_least(-n, splat(-100)))
+    slope[0] = logistic_slope(p, s, scale_down(splat(4), -n))
+    far = fma_(splat(-2), logistic_tail(p, s), splat(1))
+    square = z * z
+    near = fma_(a * square, polynomial(square, TANH_POLYNOMIAL, TANH_DEGREE), a)
+    return with_sign(select(less(a, splat(TANH_SMALL)), near, far), z)
 
 
 cdef inline vec softplus(vec z, vec* slope) noexcept nogil:
-    """log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), and sigmoid(z); 1 ULP."""
-    cdef vec e, e_low, n, total, total_low
-    e = exp_mantissa(at_least(-abs_(z), exp_lowest()), splat(0), &e_low, &n)
-    e = scale(e, n)
-    e_low = scale(e_low, n)
-    total = splat(1) + e
-    total_low = small_error(splat(1), e, total) + e_low
+    """log(1 + exp(z)) = max(z, 0) + log(1 + exp(-|z|)), and sigmoid(z); 2 ULP."""
+    cdef vec n, e, total, total_low
     cdef mask negative = less(z, splat(0))
-    slope[0] = quotient(select(negative, e, splat(1)), select(negative, e_low, splat(0)),
-                        total, total_low)
+    cdef vec p = exp_reduced(at_least(-abs_(z), exp_lowest()), &n)
+    e = scale_down(splat(1) + p, n)
+    total = splat(1) + e
+    total_low = small_error(splat(1), e, total)
+    slope[0] = quotient(select(negative, e, splat(1)), splat(0), total, total_low)
     return at_least(z, splat(0)) + log_pair(total, total_low)
 
 
 cdef inline vec gated(vec z, vec w, vec w_low, vec v, vec v_low, vec* slope) noexcept nogil:
     """z s and s (1 + v (1 - s)), where s = sigmoid(w + w_low); 2 ULP.
 
-    With v = z dw/dz the second is the derivative of the first.  The power of two in s is
-    applied last, so that nothing is lost where s alone would be subnormal.
+    With v = z dw/dz, finite, the second is the derivative of the first.  With
+    exp(|w|) = m / t, s is t / (m + t) for negative w, else m / (m + t).  The power of two
+    in t is applied last, so that nothing is lost where s alone would be subnormal.
     """
-    cdef vec m, m_low, n, e, e_low, total, total_low, q, share, share_low
-    cdef vec sum_, sum_low, product, product_low, square, square_low
+    cdef vec r, low, n, m, m_low, t, total, total_low, top, top_low, other, square, square_low
+    cdef vec inner, inner_low, q
     cdef mask negative = less(w, splat(0))
-    m = exp_mantissa(at_least(-abs_(w), exp_lowest()), select(negative, w_low, -w_low), &m_low, &n)
-    e = scale(m, n)
-    e_low = scale(m_low, n)
-    total = splat(1) + e
-    total_low = small_error(splat(1), e, total) + e_low
-    # s = 2**(n + 1) q; half of m, because z * m could overflow where z * s does not.
-    share = select(negative, m, splat(1)) * splat(<real>0.5)
-    share_low = select(negative, m_low, splat(0)) * splat(<real>0.5)
-    n = select(negative, n, splat(0)) + splat(1)
-    q = quotient(share, share_low, total, total_low)
-    # 1 + v (1 - s) = (1 + e + v) / (1 + e) for negative w, else (1 + e + v e) / (1 + e).
-    v = at_most(at_least(v, exp_lowest()), -exp_lowest())
-    product = v * e
-    product_low = product_error(v, e, product) + (v * e_low + v_low * e)
-    product = select(negative, v, product)
-    product_low = select(negative, v_low, product_low)
-    sum_ = total + product
-    sum_low = add_error(total, product, sum_) + (total_low + product_low)
-    square = total * total
-    square_low = product_error(total, total, square) + splat(2) * total * total_low
-    product = sum_ * share
-    product_low = product_error(sum_, share, product) + (sum_low * share + sum_ * share_low)
-    slope[0] = scale(quotient(product, product_low, square, square_low), n)
+    r = exp_reduced_pair(at_most(abs_(w), -exp_lowest()), select(negative, -w_low, w_low),
+                         &low, &n)
+    m = mantissa_pair(r, low, &m_low)
+    t = scale_down(splat(1), -n)
+    total = m + t
+    total_low = small_error(m, t, total) + m_low
+    # s = 2**n q; half, because z q could overflow where z s does not.
+    top = splat(<real>0.5) * select(negative, splat(1), m)
+    top_low = splat(<real>0.5) * select(negative, splat(0), m_low)
+    n = splat(1) - select(negative, n, splat(0))
+    q = quotient(top, top_low, total, total_low)
+    # 1 + v (1 - s) = (m + t + v * other) / (m + t)
+    other = select(negative, m, t)
+    inner = pair_product(v, v_low, other, select(negative, m_low, splat(0)), &inner_low)
+    inner = pair_sum(total, total_low, inner, inner_low, &inner_low)
+    inner = pair_product(inner, inner_low, top, top_low, &inner_low)
+    square = pair_product(total, total_low, total, total_low, &square_low)
+    slope[0] = scale(quotient(inner, inner_low, square, square_low), n)
     return select(less(w, exp_lowest()), copy_sign(splat(0), z), scale(z * q, n))
 
 
 cdef inline vec swish(vec beta, vec z, vec* slope) noexcept nogil:
     """z sigmoid(beta z) and its derivative; 2 ULP."""
-    cdef vec w = select(equal(beta, splat(0)), splat(0), beta * z)
-    cdef vec bounded = at_most(at_least(w, exp_lowest()), -exp_lowest())
-    cdef vec w_low = select(equal(bounded, w), product_error(beta, z, w), splat(0))
-    return gated(z, w, w_low, w, w_low, slope)
+    cdef vec w = times(beta, z)
+    # The formula for the rounding error gives nan at infinities.
+    cdef mask finite = both(less(abs_(w), -exp_lowest()), less(abs_(z), splat(INFINITY)))
+    cdef vec w_low = select(finite, product_error(beta, z, w), splat(0))
+    cdef vec v = at_most(at_least(w, exp_lowest()), -exp_lowest())
+    return gated(z, w, w_low, v, w_low, slope)
 
 
 # ------------------------------------------------------------------------ GELU and mish
 
-cdef inline vec largest_gaussian() noexcept nogil:
-    """Phi(-a) a is below half the smallest subnormal number from here on."""
-    return splat(<real>(15 if EXPONENT_BIAS == 127 else 40))
+cdef inline vec mills_ratio(vec a, vec* low) noexcept nogil:
+    """Phi(-a) exp(a**2 / 2) as a pair, for 0 <= a <= LARGEST_GAUSSIAN; Phi is normal.
+
+    a + 4 times it is a polynomial in (a - 4) / (a + 4) (the map of Shepherd and
+    Laframboise 1981).
+    """
+    cdef vec above, above_low, below, q, top, top_low, ratio
+    above = a + splat(4)
+    above_low = add_error(a, splat(4), above)
+    below = a - splat(4)
+    q = quotient(below, add_error(a, splat(-4), below), above, above_low)
+    # The first terms weigh most: Horner's rule with pairs.
+    top = polynomial(q, MILLS_POLYNOMIAL + 2, MILLS_DEGREE - 2)
+    top = pair_product(top, splat(0), q, splat(0), &top_low)
+    top = pair_sum(splat(MILLS_POLYNOMIAL[1]), splat(0), top, top_low, &top_low)
+    top = pair_product(top, top_low, q, splat(0), &top_low)
+    top = pair_sum(splat(MILLS_POLYNOMIAL[0]), splat(MILLS_FIRST_LOW), top, top_low, &top_low)
+    ratio = quotient(top, top_low, above, above_low)
+    low[0] = -excess_product(top, top_low, above, above_low, ratio) * (splat(1) / above)
+    return ratio
 
 
 cdef inline vec gelu(vec z, vec* slope) noexcept nogil:
     """z Phi(z) and Phi(z) + z phi(z), phi and Phi of the normal distribution; 4 ULP.
 
-    Phi(-a) = exp(-a**2 / 2) M(a), where M is Mills' ratio over sqrt(2 pi); (a + 4) M(a) is
-    a polynomial in (a - 4) / (a + 4) (the map of Shepherd and Laframboise 1981).
+    With a = |z| and M Mills' ratio, Phi(-a) is exp(-a**2 / 2) M, and
+    Phi(-a) - a phi(a) is exp(-a**2 / 2) (M - a / sqrt(2 pi)).
     """
-    cdef vec a, square, m, m_low, n, above, above_low, below, q, ratio, excess
-    cdef vec limit = largest_gaussian()
+    cdef vec a, square, r, low, m, m_low, n, ratio, ratio_low, excess, tail, tail_low
+    cdef vec limit = splat(LARGEST_GAUSSIAN)
+    cdef mask negative = less(z, splat(0))
     a = at_most(abs_(z), limit)
     square = a * a
-    m = exp_mantissa(splat(<real>-0.5) * square,
-                     splat(<real>-0.5) * product_error(a, a, square), &m_low, &n)
-    above = a + splat(4)
-    above_low = add_error(a, splat(4), above)
-    below = a - splat(4)
-    q = quotient(below, add_error(a, splat(-4), below), above, above_low)
-    ratio = polynomial(q, MILLS_POLYNOMIAL, MILLS_DEGREE) / above
-    cdef mask negative = less(z, splat(0))
-    # Phi(-a) - a phi(a) is exp(-a**2 / 2) (M(a) - a / sqrt(2 pi)).
-    excess = fma_(a, splat(<real>-0.3989422804014327), ratio) * m
-    slope[0] = select(negative, scale(excess, n), splat(1) - scale(excess, n))
-    ratio = ratio * m
-    return select(negative, scale(at_least(z, -limit) * ratio, n),
-                  z * (splat(1) - scale(ratio, n)))
+    r = exp_reduced_pair(splat(<real>-0.5) * square,
+                         splat(<real>-0.5) * product_error(a, a, square), &low, &n)
+    m = mantissa_pair(r, low, &m_low)
+    ratio = mills_ratio(a, &ratio_low)
+    excess = pair_product(a, splat(0), splat(GAUSSIAN_HIGH), splat(GAUSSIAN_LOW), &low)
+    excess = (ratio - excess) - (low - ratio_low)
+    excess = scale(fma_(m, excess, m_low * excess), n)
+    slope[0] = select(negative, excess, splat(1) - excess)
+    tail = pair_product(m, m_low, ratio, splat(0), &tail_low)
+    a = at_least(z, -limit)
+    return select(negative, scale(fma_(a, tail, a * tail_low), n),
+                  z * (splat(1) - scale(tail, n)))
 
 
 cdef inline vec gelu_tanh(vec z, vec* slope) noexcept nogil:
-    """z sigmoid(w), w = 2 sqrt(2 / pi) (z + 0.044715 z**3), and its derivative; 4 ULP."""
-    cdef vec limit = largest_gaussian()
+    """z sigmoid(w), w = 2 sqrt(2 / pi) (z + 0.044715 z**3), and its derivative; 2 ULP."""
+    cdef vec square, square_low, cubic, cubic_low, inner, inner_low, w, w_low, v, v_low
+    cdef vec limit = splat(LARGEST_GAUSSIAN)
     cdef vec bounded = at_most(at_least(z, -limit), limit)
-    cdef vec square, square_low, cubic, cubic_low, inner, inner_low, w, w_low, v, v_low, result
-    square = bounded * bounded
-    square_low = product_error(bounded, bounded, square)
-    cubic = square * GELU_CUBIC_HIGH
-    cubic_low = (product_error(square, splat(GELU_CUBIC_HIGH), cubic)
-                 + (square_low * GELU_CUBIC_HIGH + square * GELU_CUBIC_LOW))
-    inner = cubic + splat(GELU_LINEAR_HIGH)
-    inner_low = (add_error(cubic, splat(GELU_LINEAR_HIGH), inner)
-                 + (cubic_low + splat(GELU_LINEAR_LOW)))
-    w = bounded * inner
-    w_low = product_error(bounded, inner, w) + bounded * inner_low
-    # z dw/dz = z (linear + 3 cubic).
-    inner = fma_(cubic, splat(3), splat(GELU_LINEAR_HIGH))
-    v = bounded * inner
-    result = gated(select(less(z, splat(0)), bounded, z), w, w_low, v, splat(0), slope)
-    return result
+    square = pair_product(bounded, splat(0), bounded, splat(0), &square_low)
+    cubic = pair_product(square, square_low, splat(GELU_CUBIC_HIGH), splat(GELU_CUBIC_LOW),
+                         &cubic_low)
+    inner = pair_sum(splat(GELU_LINEAR_HIGH), splat(GELU_LINEAR_LOW), cubic, cubic_low, &inner_low)
+    w = pair_product(bounded, splat(0), inner, inner_low, &w_low)
+    # z dw/dz is w + 2 z cubic.
+    square = splat(2) * bounded
+    v = pair_product(square, splat(0), cubic, cubic_low, &v_low)
+    v = pair_sum(w, w_low, v, v_low, &v_low)
+    return gated(select(less(z, splat(0)), bounded, z), w, w_low, v, v_low, slope)
 
 
 cdef inline vec mish(vec z, vec* slope) noexcept nogil:
@@ -200,37 +208,67 @@ cdef inline vec mish(vec z, vec* slope) noexcept nogil:
 
     z < 0: z e (2 + e) / (2 + e (2 + e)); else z (1 + 2 e) / (1 + 2 e + 2 e**2).
     """
-    cdef vec m, m_low, n, e, two_e, numerator, denominator, share, omega, bounded
+    cdef vec r, low, n, m, e, two_e, top, top_low, total, total_low, square, square_low
+    cdef vec share, omega, bounded, steep, flat
     cdef mask negative = less(z, splat(0))
-    m = exp_mantissa(at_least(-abs_(z), exp_lowest()), splat(0), &m_low, &n)
-    e = scale(m, n)
+    r = exp_reduced_pair(at_least(-abs_(z), exp_lowest()), splat(0), &low, &n)
+    m = splat(1) + (r + low)
+    e = scale_down(m, n)
     two_e = splat(2) * e
-    numerator = select(negative, splat(2) + e, splat(1) + two_e)
-    denominator = fma_(e, select(negative, numerator, two_e),
-                       select(negative, splat(2), numerator))
+    top = pair_sum(select(negative, splat(2), splat(1)), splat(0),
+                   select(negative, e, two_e), splat(0), &top_low)
+    total = pair_product(e, splat(0), select(negative, top, two_e),
+                         select(negative, top_low, splat(0)), &total_low)
+    total = pair_sum(select(negative, splat(2), top), select(negative, splat(0), top_low),
+                     total, total_low, &total_low)
     share = select(negative, m, splat(1))
     n = select(negative, n, splat(0))
-    # Derivative: e w / d**2 with w = 4 (z + 1) + 4 e**2 + e**3 + e (4 z + 6), e = exp(z),
-    # and for z > 0 numerator and denominator times exp(-4 z).
+    # The derivative is e w / d**2 with w = 4 (z + 1) + e (4 z + 6) + 4 e**2 + e**3, e = exp(z);
+    # for z > 0 numerator and denominator are divided by exp(4 z).
     bounded = at_most(at_least(z, exp_lowest()), -exp_lowest())
-    omega = select(
-        negative,
-        fma_(e, fma_(e, splat(4) + e, fma_(bounded, splat(4), splat(6))),
-             splat(4) * (bounded + splat(1))),
-        fma_(e, fma_(e, fma_(e, splat(4) * (bounded + splat(1)),
-                             fma_(bounded, splat(4), splat(6))), splat(4)), splat(1)))
-    slope[0] = scale(omega * share / (denominator * denominator), n)
-    return scale(select(negative, bounded, z) * (share * numerator / denominator), n)
+    flat = splat(4) * (bounded + splat(1))
+    steep = fma_(bounded, splat(4), splat(6))
+    omega = select(negative,
+                   fma_(e, fma_(e, splat(4) + e, steep), flat),
+                   fma_(e, fma_(e, fma_(e, flat, steep), splat(4)), splat(1)))
+    square = pair_product(total, total_low, total, total_low, &square_low)
+    slope[0] = scale(share * quotient(omega, splat(0), square, square_low), n)
+    share = share * quotient(top, top_low, total, total_low)
+    return scale(select(negative, bounded, z) * share, n)
 
 
 # ----------------------------------------------------------------- piecewise functions
 
+cdef inline vec times(vec factor, vec z) noexcept nogil:
+    """factor * z, with 0 * inf = 0."""
+    return select(equal(factor, splat(0)), select(equal(z, z), splat(0), z), factor * z)
+
+
+cdef inline vec exponential_part(vec alpha, vec alpha_low, vec z, vec* slope) noexcept nogil:
+    """alpha (exp(z) - 1) and alpha exp(z) for z <= 0, with alpha a pair; 2 ULP."""
+    cdef vec n, r, low, m, e
+    r = exp_reduced_pair(at_least(at_most(z, splat(0)), exp_lowest()), splat(0), &low, &n)
+    m = splat(1) + (r + low)
+    slope[0] = scale(fma_(alpha, m, alpha_low * m), n)
+    # Below 2**-100 nothing is left of the exponential.
+    e = copy_sign(expm1_from(r, low, at_least(n, splat(-100))), z)
+    return fma_(alpha, e, alpha_low * e)
+
+
 cdef inline vec elu(vec alpha, vec z, vec* slope) noexcept nogil:
-    """alpha (exp(z) - 1) and alpha exp(z), for z <= 0; 2 ULP."""
-    cdef vec n, tail, r
-    r = exp_reduced(at_least(at_most(z, splat(0)), exp_lowest()), splat(0), &n, &tail)
-    slope[0] = scale(alpha * (splat(1) + (r + tail)), n)
-    return alpha * copy_sign(expm1_from(r, tail, at_least(n, splat(-100))), z)
+    """z or alpha (exp(z) - 1), and 1 or alpha exp(z), for positive z or not; 2 ULP."""
+    cdef mask positive = less(splat(0), z)
+    cdef vec below = exponential_part(alpha, splat(0), z, slope)
+    slope[0] = select(positive, splat(1), slope[0])
+    return select(positive, z, below)
+
+
+cdef inline vec selu(vec z, vec* slope) noexcept nogil:
+    """`elu` times a constant, with the constants of Klambauer et al. (2017); 2 ULP."""
+    cdef mask positive = less(splat(0), z)
+    cdef vec below = exponential_part(splat(SELU_ALPHA_HIGH), splat(SELU_ALPHA_LOW), z, slope)
+    slope[0] = select(positive, splat(SELU_SCALE_HIGH), slope[0])
+    return copy_sign(select(positive, z * SELU_SCALE_HIGH, below), z)
 
 
 cdef inline vec hard_swish(vec z, vec* slope) noexcept nogil:
@@ -242,45 +280,40 @@ cdef inline vec hard_swish(vec z, vec* slope) noexcept nogil:
     return at_least(z, splat(-3)) * gate
 
 
+cdef inline vec leaky_relu(vec alpha, vec z, vec* slope) noexcept nogil:
+    """z or alpha z, and 1 or alpha, for positive z or not."""
+    cdef mask positive = less(splat(0), z)
+    slope[0] = select(positive, splat(1), select(equal(z, z), alpha, z))
+    return select(positive, z, times(alpha, z))
+
+
+cdef inline vec binary_step(vec z, vec* slope) noexcept nogil:
+    """1 where z >= 0, else 0; the derivative is 0 everywhere."""
+    slope[0] = select(equal(z, z), splat(0), z)
+    return select(less(z, splat(0)), splat(0), select(equal(z, z), splat(1), z))
+
+
 # ---------------------------------------------------------------------------- by code
 
 cdef inline vec value_and_derivative(int code, vec alpha, vec z, vec* slope) noexcept nogil:
     """f(z); f'(z) goes to `slope`.  What is not used afterwards is not computed."""
-    cdef vec one = splat(1), zero = splat(0), low
     if code == IDENTITY:
-        slope[0] = one
+        slope[0] = select(equal(z, z), splat(1), z)
         return z
-    if code == BINARY_STEP:
-        slope[0] = zero
-        return select(less(z, zero), zero, select(equal(z, z), one, z))
-    if code == SIGMOID:
-        return sigmoid(z, slope)
-    if code == TANH:
-        return tanh_(z, slope)
+    if code == BINARY_STEP: return binary_step(z, slope)
+    if code == SIGMOID: return sigmoid(z, slope)
+    if code == TANH: return tanh_(z, slope)
     if code == RELU:
-        slope[0] = select(less(zero, z), one, select(less_equal(z, zero), zero, z))
-        return at_least(z, zero)
-    if code == LEAKY_RELU:
-        slope[0] = select(less(zero, z), one, select(equal(z, z), alpha, z))
-        return select(less(zero, z), z, alpha * z)
-    if code == SWISH:
-        return swish(alpha, z, slope)
-    if code == HARD_SWISH:
-        return hard_swish(z, slope)
-    if code == ELU:
-        low = elu(alpha, z, slope)
-        slope[0] = select(less(zero, z), one, slope[0])
-        return select(less(zero, z), z, low)
-    if code == SELU:
-        low = elu(selu_alpha(), z, slope)
-        slope[0] = select(less(zero, z), selu_scale(), slope[0])
-        return select(less(zero, z), selu_scale() * z, low)
-    if code == SOFTPLUS:
-        return softplus(z, slope)
-    if code == GELU:
-        return gelu(z, slope)
-    if code == GELU_TANH:
-        return gelu_tanh(z, slope)
+        slope[0] = select(less(splat(0), z), splat(1), select(equal(z, z), splat(0), z))
+        return at_least(z, splat(0))
+    if code == LEAKY_RELU: return leaky_relu(alpha, z, slope)
+    if code == SWISH: return swish(alpha, z, slope)
+    if code == HARD_SWISH: return hard_swish(z, slope)
+    if code == ELU: return elu(alpha, z, slope)
+    if code == SELU: return selu(z, slope)
+    if code == SOFTPLUS: return softplus(z, slope)
+    if code == GELU: return gelu(z, slope)
+    if code == GELU_TANH: return gelu_tanh(z, slope)
     return mish(z, slope)
 
 
@@ -314,12 +347,12 @@ cdef inline vec derivative_from_output(int code, vec alpha, vec a) noexcept nogi
     if code == TANH:
         return fma_(-a, a, one)
     if code == RELU:
-        return select(less(zero, a), one, select(less_equal(a, zero), zero, a))
+        return select(less(zero, a), one, select(equal(a, a), zero, a))
     if code == LEAKY_RELU:
         return select(less(zero, a), one, select(equal(a, a), alpha, a))
     if code == ELU:
         return select(less(zero, a), one, a + alpha)
-    return select(less(zero, a), selu_scale(), a + selu_alpha())
+    return select(less(zero, a), splat(SELU_SCALE_HIGH), a + splat(SELU_ALPHA_HIGH))
 
 
 # -------------------------------------------------------------------------------- rows

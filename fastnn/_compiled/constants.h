@@ -7,19 +7,20 @@
 #define FASTNN_CONSTANTS_H
 
 #ifdef FASTNN_DOUBLE
-/* exp(r) = 1 + r + r^2 p(r), relative error 2.2e-17 (0.20 ULP at most). */
-#define EXP_DEGREE 9
+/* exp(r) = 1 + r + r^2 p(r), relative error 4.4e-19 (0.00 ULP at most). */
+#define EXP_DEGREE 10
 static const real EXP_POLYNOMIAL[] = {
-    R_(5.000000000000006e-01),
-    R_(1.666666666666659e-01),
-    R_(4.166666666657634e-02),
-    R_(8.333333333389342e-03),
-    R_(1.3888888931570542e-03),
-    R_(1.984126971918857e-04),
-    R_(2.4801505267630583e-05),
-    R_(2.7557407353155217e-06),
-    R_(2.762604012446598e-07),
-    R_(2.505383817089848e-08),
+    R_(5.0e-01),
+    R_(1.6666666666666677e-01),
+    R_(4.166666666666652e-02),
+    R_(8.333333333321662e-03),
+    R_(1.3888888888962496e-03),
+    R_(1.9841269885966564e-04),
+    R_(2.480158717223688e-05),
+    R_(2.7557244372906655e-06),
+    R_(2.755740293713186e-07),
+    R_(2.5108979414220343e-08),
+    R_(2.0875230958696597e-09),
 };
 /* log(1+f) = f - f^2/2 + f^3 p(f), relative error 9.7e-18 (0.09 ULP at most). */
 #define LOG_DEGREE 18
@@ -44,49 +45,74 @@ static const real LOG_POLYNOMIAL[] = {
     R_(-5.981079988830927e-02),
     R_(2.6145584101124792e-02),
 };
-/* Phi(-a) exp(a^2/2) (a+4) = p((a-4)/(a+4)), relative error 4.0e-17 (0.36 ULP at most). */
+/* tanh(x) = x + x^3 p(x^2), relative error 6.6e-19 (0.01 ULP at most). */
+#define TANH_DEGREE 10
+static const real TANH_POLYNOMIAL[] = {
+    R_(-3.33333333333333e-01),
+    R_(1.333333333332662e-01),
+    R_(-5.396825396376052e-02),
+    R_(2.1869488385851798e-02),
+    R_(-8.863232601344263e-03),
+    R_(3.5920920291650942e-03),
+    R_(-1.455542835823998e-03),
+    R_(5.884444388213792e-04),
+    R_(-2.3338142981439044e-04),
+    R_(8.331623434289547e-05),
+    R_(-1.9494545719798184e-05),
+};
+/* Phi(-a) exp(a^2/2) (a+4) = p((a-4)/(a+4)), relative error 8.7e-18 (0.08 ULP at most). */
 #define MILLS_DEGREE 23
 static const real MILLS_POLYNOMIAL[] = {
     R_(7.552851304157515e-01),
     R_(-6.078966419718921e-01),
     R_(3.8713740074221487e-01),
-    R_(-1.8652185795965884e-01),
-    R_(6.039657489091715e-02),
-    R_(-7.540188966677752e-03),
+    R_(-1.8652185795965878e-01),
+    R_(6.039657489091717e-02),
+    R_(-7.540188966677764e-03),
     R_(-3.479692366964473e-03),
-    R_(1.6308184568940409e-03),
-    R_(1.333443075109315e-04),
-    R_(-2.3109493000454773e-04),
-    R_(-1.9082256182776614e-06),
-    R_(3.5144664631725775e-05),
-    R_(7.16527865702016e-07),
-    R_(-5.920125833802684e-06),
-    R_(-6.29319190567304e-07),
-    R_(1.0215176499891105e-06),
-    R_(2.7113941171485135e-07),
-    R_(-1.5503440881451107e-07),
-    R_(-8.467619710863675e-08),
-    R_(1.347842299733593e-08),
-    R_(1.916175561791147e-08),
-    R_(1.7320111603991602e-09),
-    R_(-2.3979404124803417e-09),
-    R_(-6.616174590235176e-10),
+    R_(1.6308184568940376e-03),
+    R_(1.3334430751093146e-04),
+    R_(-2.310949300045481e-04),
+    R_(-1.908225618277662e-06),
+    R_(3.514466463172568e-05),
+    R_(7.165278657020159e-07),
+    R_(-5.9201258338026945e-06),
+    R_(-6.293191905673041e-07),
+    R_(1.0215176499891077e-06),
+    R_(2.711394117148513e-07),
+    R_(-1.550344088145114e-07),
+    R_(-8.467619710863674e-08),
+    R_(1.3478422997335913e-08),
+    R_(1.9161755617911476e-08),
+    R_(1.7320111603991592e-09),
+    R_(-2.3979404124803396e-09),
+    R_(-6.616174590235183e-10),
 };
+#define MILLS_FIRST_LOW R_(-2.0816681711721685e-17)
+#define TANH_SMALL R_(5.5e-01)
+#define LARGEST_GAUSSIAN R_(4.0e+01)
 #define LOG2_HIGH R_(6.931471805598903e-01)
 #define LOG2_LOW R_(5.497923018708371e-14)
 #define GELU_LINEAR_HIGH R_(1.5957691216057308e+00)
 #define GELU_LINEAR_LOW R_(-9.96930880911092e-17)
 #define GELU_CUBIC_HIGH R_(7.135481627260025e-02)
 #define GELU_CUBIC_LOW R_(-6.175149918155315e-19)
+#define GAUSSIAN_HIGH R_(3.989422804014327e-01)
+#define GAUSSIAN_LOW R_(-2.49232720227773e-17)
+#define SELU_SCALE_HIGH R_(1.0507009873554805e+00)
+#define SELU_SCALE_LOW R_(4.6455512681859545e-17)
+#define SELU_ALPHA_HIGH R_(1.7580993408473768e+00)
+#define SELU_ALPHA_LOW R_(-6.395264655648322e-17)
 #else
-/* exp(r) = 1 + r + r^2 p(r), relative error 1.4e-08 (0.24 ULP at most). */
-#define EXP_DEGREE 4
+/* exp(r) = 1 + r + r^2 p(r), relative error 7.6e-10 (0.01 ULP at most). */
+#define EXP_DEGREE 5
 static const real EXP_POLYNOMIAL[] = {
-    R_(4.9999997e-01),
-    R_(1.6666543e-01),
-    R_(4.1667346e-02),
-    R_(8.366642e-03),
-    R_(1.3882712e-03),
+    R_(5.0e-01),
+    R_(1.6666666e-01),
+    R_(4.166642e-02),
+    R_(8.333462e-03),
+    R_(1.39407e-03),
+    R_(1.9846114e-04),
 };
 /* log(1+f) = f - f^2/2 + f^3 p(f), relative error 5.9e-09 (0.10 ULP at most). */
 #define LOG_DEGREE 7
@@ -100,26 +126,44 @@ static const real LOG_POLYNOMIAL[] = {
     R_(1.276198e-01),
     R_(-7.63514e-02),
 };
-/* Phi(-a) exp(a^2/2) (a+4) = p((a-4)/(a+4)), relative error 2.2e-08 (0.37 ULP at most). */
+/* tanh(x) = x + x^3 p(x^2), relative error 1.9e-09 (0.03 ULP at most). */
+#define TANH_DEGREE 4
+static const real TANH_POLYNOMIAL[] = {
+    R_(-3.3333316e-01),
+    R_(1.3332583e-01),
+    R_(-5.3852353e-02),
+    R_(2.1071669e-02),
+    R_(-6.2742406e-03),
+};
+/* Phi(-a) exp(a^2/2) (a+4) = p((a-4)/(a+4)), relative error 1.3e-08 (0.22 ULP at most). */
 #define MILLS_DEGREE 9
 static const real MILLS_POLYNOMIAL[] = {
     R_(7.5528514e-01),
     R_(-6.0789657e-01),
-    R_(3.8713688e-01),
-    R_(-1.865237e-01),
-    R_(6.0403466e-02),
-    R_(-7.5240065e-03),
-    R_(-3.5102232e-03),
-    R_(1.5683977e-03),
-    R_(1.7466675e-04),
-    R_(-1.3418918e-04),
+    R_(3.871369e-01),
+    R_(-1.8652368e-01),
+    R_(6.0403496e-02),
+    R_(-7.5240196e-03),
+    R_(-3.5102402e-03),
+    R_(1.5683889e-03),
+    R_(1.7466502e-04),
+    R_(-1.3419092e-04),
 };
+#define MILLS_FIRST_LOW R_(-8.381903e-09)
+#define TANH_SMALL R_(5.5e-01)
+#define LARGEST_GAUSSIAN R_(1.5e+01)
 #define LOG2_HIGH R_(6.9314575e-01)
 #define LOG2_LOW R_(1.4286068e-06)
 #define GELU_LINEAR_HIGH R_(1.5957692e+00)
 #define GELU_LINEAR_LOW R_(-4.534068e-08)
 #define GELU_CUBIC_HIGH R_(7.1354814e-02)
 #define GELU_CUBIC_LOW R_(2.3988325e-09)
+#define GAUSSIAN_HIGH R_(3.989423e-01)
+#define GAUSSIAN_LOW R_(-1.133517e-08)
+#define SELU_SCALE_HIGH R_(1.050701e+00)
+#define SELU_SCALE_LOW R_(-3.4792652e-08)
+#define SELU_ALPHA_HIGH R_(1.7580993e+00)
+#define SELU_ALPHA_LOW R_(2.3296717e-08)
 #endif
 
 #endif

@@ -40,8 +40,14 @@ typedef uint32_t ureal;
 
 #if defined(__GNUC__)
 #define INLINE static inline __attribute__((always_inline, unused))
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 32")
+#endif
 #else
 #define INLINE static inline
+#define UNROLL
 #endif
 
 #if !defined(VECTOR_BYTES)
@@ -116,7 +122,9 @@ typedef __mmask16 mask;
 INLINE mask less(vec a, vec b) { return COMPARE(a, b, _CMP_LT_OQ); }
 INLINE mask less_equal(vec a, vec b) { return COMPARE(a, b, _CMP_LE_OQ); }
 INLINE mask equal(vec a, vec b) { return COMPARE(a, b, _CMP_EQ_OQ); }
-INLINE vec select_(mask m, vec a, vec b) { return (vec)X86(mask_blend)(m, (native)b, (native)a); }
+INLINE vec select_(mask m, vec a, vec b) {
+    return (vec)X86(mask_blend)(m, (native)b, (native)a);
+}
 INLINE int any(mask m) { return m != 0; }
 #else
 typedef ivec mask;
@@ -124,7 +132,9 @@ INLINE mask less(vec a, vec b) { return a < b; }
 INLINE mask less_equal(vec a, vec b) { return a <= b; }
 INLINE mask equal(vec a, vec b) { return a == b; }
 #ifdef X86
-INLINE vec select_(mask m, vec a, vec b) { return (vec)X86(blendv)((native)b, (native)a, (native)m); }
+INLINE vec select_(mask m, vec a, vec b) {
+    return (vec)X86(blendv)((native)b, (native)a, (native)m);
+}
 INLINE int any(mask m) { return X86(movemask)((native)m) != 0; }
 #else
 INLINE vec select_(mask m, vec a, vec b) { return (vec)((m & (ivec)a) | (~m & (ivec)b)); }
@@ -203,7 +213,11 @@ INLINE vec fma_(vec a, vec b, vec c) { return a * b + c; }
 /* at_most and at_least keep a nan in `a`: the comparison is then false. */
 INLINE vec abs_(vec a) { return as_real(as_int(a) & isplat(~SIGN_BIT)); }
 INLINE vec sign_bit(vec a) { return as_real(as_int(a) & isplat(SIGN_BIT)); }
-INLINE vec copy_sign(vec magnitude, vec sign) { return as_real(as_int(abs_(magnitude)) | as_int(sign_bit(sign))); }
+/* magnitude is not negative. */
+INLINE vec with_sign(vec magnitude, vec sign) {
+    return as_real(as_int(magnitude) | as_int(sign_bit(sign)));
+}
+INLINE vec copy_sign(vec a, vec sign) { return with_sign(abs_(a), sign); }
 INLINE mask both(mask a, mask b) { return (mask)(a & b); }
 INLINE mask either(mask a, mask b) { return (mask)(a | b); }
 INLINE mask not_(mask a) { return (mask)~a; }
@@ -213,10 +227,12 @@ INLINE mask not_(mask a) { return (mask)~a; }
 #define SHIFTER (R_(1.5) * (real)((ureal)1 << MANTISSA_BITS))
 INLINE vec round_(vec a) { return (a + SHIFTER) - SHIFTER; }
 
-/* 2**n for whole n in the normal range. */
-INLINE vec power_of_two(vec n) {
-    return as_real((ivec)((uivec)as_int(n + (SHIFTER + EXPONENT_BIAS)) << MANTISSA_BITS));
+/* 2**(n + shift) for whole numbers whose sum is in the normal range. */
+INLINE vec shifted_power_of_two(vec n, real shift) {
+    vec biased = n + (SHIFTER + EXPONENT_BIAS + shift);
+    return as_real((ivec)((uivec)as_int(biased) << MANTISSA_BITS));
 }
+INLINE vec power_of_two(vec n) { return shifted_power_of_two(n, 0); }
 
 /* a * 2**n for whole |n| <= 2 * EXPONENT_BIAS - 2, rounded once, also into the
  * subnormal range (a itself not much below 1). */
@@ -229,14 +245,25 @@ INLINE vec scale(vec a, vec n) {
 #endif
 }
 
+/* a * 2**n for whole n <= 0, rounded once; a about 1. */
+INLINE vec scale_down(vec a, vec n) {
+#if VECTOR_BYTES == 64
+    return scale(a, n);
+#else
+    const real lift = (EXPONENT_BIAS + 1) / 2;
+    n = at_least(n, splat(1 - EXPONENT_BIAS - lift));
+    return a * shifted_power_of_two(n, lift) * power_of_two(splat(-lift));
+#endif
+}
+
 /* x = 2**e * m with m in [sqrt(1/2), sqrt(2)), for positive normal x. */
 INLINE vec split_exponent(vec x, vec *e) {
     const real low = R_(0.70710678118654752);
-    ivec shifted = as_int(x) + (as_int(splat(1)) - as_int(splat(low)));
-    ivec biased = (ivec)((uivec)shifted >> MANTISSA_BITS);
-    const real two = (real)((ureal)1 << MANTISSA_BITS); /* its low bits hold whole numbers */
-    *e = as_real(biased | as_int(splat(two))) - (two + EXPONENT_BIAS);
-    return as_real((shifted & isplat((ireal)(((ureal)1 << MANTISSA_BITS) - 1))) + as_int(splat(low)));
+    const uivec base = (uivec)as_int(splat(low));
+    uivec shifted = (uivec)as_int(x) + ((uivec)as_int(splat(1)) - base);
+    const real whole = (real)((ureal)1 << MANTISSA_BITS); /* its low bits hold whole numbers */
+    *e = as_real((ivec)(shifted >> MANTISSA_BITS) | as_int(splat(whole))) - (whole + EXPONENT_BIAS);
+    return as_real((ivec)((shifted & (((ureal)1 << MANTISSA_BITS) - 1)) + base));
 }
 
 /* a * b - p, exact when p = a * b rounded and nothing underflows. */
@@ -252,19 +279,21 @@ INLINE vec product_error(vec a, vec b, vec p) {
 #endif
 }
 
-/* c[0] + c[1] x + ... + c[degree] x**degree; odd and even terms run side by side. */
+/* c[0] + c[1] x + ... + c[degree] x**degree, degree < 32, by halves (Estrin): pairs of
+ * neighbouring terms become the coefficients of a polynomial in x * x, and so on. */
 INLINE vec polynomial(vec x, const real *c, int degree) {
-    vec square = x * x;
-    vec even = splat(c[degree & ~1]), odd = splat(c[(degree - 1) | 1]);
-#if defined(__GNUC__)
-#pragma GCC unroll 16
-#endif
-    for (int k = (degree & ~1) - 2; k >= 0; k -= 2) even = fma_(even, square, splat(c[k]));
-#if defined(__GNUC__)
-#pragma GCC unroll 16
-#endif
-    for (int k = ((degree - 1) | 1) - 2; k >= 1; k -= 2) odd = fma_(odd, square, splat(c[k]));
-    return fma_(odd, x, even);
+    vec t[32];
+    UNROLL
+    for (int i = 0; i <= degree; i += 2) {
+        t[i / 2] = i < degree ? fma_(x, splat(c[i + 1]), splat(c[i])) : splat(c[i]);
+    }
+    UNROLL
+    for (int last = degree / 2; last > 0; last /= 2) {
+        x = x * x;
+        UNROLL
+        for (int i = 0; i <= last; i += 2) t[i / 2] = i < last ? fma_(x, t[i + 1], t[i]) : t[i];
+    }
+    return t[0];
 }
 
 /* The first n of VL elements; the other lanes are zero.  Never touches p[n]. */

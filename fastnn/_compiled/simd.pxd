@@ -42,7 +42,8 @@ cdef extern from "simd.h" nogil:
     vec at_least(vec a, vec bound) noexcept
     vec abs_(vec a) noexcept
     vec sign_bit(vec a) noexcept
-    vec copy_sign(vec magnitude, vec sign) noexcept
+    vec with_sign(vec magnitude, vec sign) noexcept
+    vec copy_sign(vec a, vec sign) noexcept
     vec sqrt_(vec a) noexcept
     vec fma_(vec a, vec b, vec c) noexcept
     vec product_error(vec a, vec b, vec p) noexcept
@@ -50,18 +51,25 @@ cdef extern from "simd.h" nogil:
     vec round_(vec a) noexcept
     vec power_of_two(vec n) noexcept
     vec scale(vec a, vec n) noexcept
+    vec scale_down(vec a, vec n) noexcept
     vec split_exponent(vec x, vec* e) noexcept
     vec polynomial(vec x, const real* c, int degree) noexcept
 
+    # constants.h
     const real* EXP_POLYNOMIAL
-    const int EXP_DEGREE
     const real* LOG_POLYNOMIAL
-    const int LOG_DEGREE
+    const real* TANH_POLYNOMIAL
     const real* MILLS_POLYNOMIAL
+    const int EXP_DEGREE
+    const int LOG_DEGREE
+    const int TANH_DEGREE
     const int MILLS_DEGREE
-    const real LOG2_HIGH
-    const real LOG2_LOW
-    const real GELU_LINEAR_HIGH
-    const real GELU_LINEAR_LOW
-    const real GELU_CUBIC_HIGH
-    const real GELU_CUBIC_LOW
+    const real MILLS_FIRST_LOW
+    const real TANH_SMALL
+    const real LARGEST_GAUSSIAN
+    const real LOG2_HIGH, LOG2_LOW
+    const real GELU_LINEAR_HIGH, GELU_LINEAR_LOW
+    const real GELU_CUBIC_HIGH, GELU_CUBIC_LOW
+    const real GAUSSIAN_HIGH, GAUSSIAN_LOW
+    const real SELU_SCALE_HIGH, SELU_SCALE_LOW
+    const real SELU_ALPHA_HIGH, SELU_ALPHA_LOW

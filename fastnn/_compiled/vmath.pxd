@@ -1,18 +1,18 @@
 # cython: cdivision=True
 """Exponential and logarithm on vectors, and the arithmetic they are made of.
 
-Errors are in units of the last place (ULP) of the correctly rounded result; they hold for
-float and double, with and without fused multiply-add.  A number may come as a pair
-`x + x_low`, where x_low is about half a ULP of x or less.  Subnormal numbers, infinities
-and nans are treated as mathematics says, by selection; there are no branches.
+Errors are in units of the last place (ULP) and hold for float and double, with and without
+fused multiply-add; docs/accuracy.md has them as measured.  A number may come as a pair
+`x + x_low` with x_low no larger than rounding errors of x.  Subnormal numbers, infinities
+and nans are treated as mathematics says, by selection: there are no branches.
 """
 
 from libc.math cimport INFINITY, NAN
 
 from fastnn._compiled.simd cimport (
-    EXP_DEGREE, EXP_POLYNOMIAL, EXPONENT_BIAS, LOG2_HIGH, LOG2_LOW, LOG_DEGREE, LOG_POLYNOMIAL,
-    MANTISSA_BITS, SHIFTER, at_least, at_most, copy_sign, equal, fma_, less, polynomial, power_of_two,
-    product_error, real, scale, select, splat, split_exponent, vec,
+    EXPONENT_BIAS, EXP_DEGREE, EXP_POLYNOMIAL, LOG2_HIGH, LOG2_LOW, LOG_DEGREE, LOG_POLYNOMIAL,
+    MANTISSA_BITS, SHIFTER, at_least, at_most, copy_sign, equal, fma_, less, mask, polynomial,
+    power_of_two, product_error, real, scale, select, splat, split_exponent, vec,
 )
 
 
@@ -24,23 +24,41 @@ cdef inline vec small_error(vec a, vec b, vec total) noexcept nogil:
 
 
 cdef inline vec add_error(vec a, vec b, vec total) noexcept nogil:
-    """a + b - total, exact, for total = a + b rounded, in any order of size (Knuth)."""
+    """a + b - total, exact, for total = a + b rounded, whichever is larger (Knuth)."""
     cdef vec b_used = total - a
     return (a - (total - b_used)) + (b - b_used)
+
+
+cdef inline vec pair_sum(vec a, vec a_low, vec b, vec b_low, vec* low) noexcept nogil:
+    """a + a_low + b + b_low as a pair."""
+    cdef vec total = a + b
+    low[0] = add_error(a, b, total) + (a_low + b_low)
+    return total
+
+
+cdef inline vec pair_product(vec a, vec a_low, vec b, vec b_low, vec* low) noexcept nogil:
+    """(a + a_low) * (b + b_low) as a pair."""
+    cdef vec product = a * b
+    low[0] = product_error(a, b, product) + fma_(a, b_low, a_low * b)
+    return product
+
+
+cdef inline vec excess_product(vec a, vec a_low, vec b, vec b_low, vec q) noexcept nogil:
+    """q (b + b_low) - (a + a_low), for q nearly the quotient."""
+    return product_error(q, b, a) + fma_(q, b_low, -a_low)
 
 
 cdef inline vec quotient(vec a, vec a_low, vec b, vec b_low) noexcept nogil:
     """(a + a_low) / (b + b_low), within 0.51 ULP for results in the normal range."""
     cdef vec reciprocal = splat(1) / b
     cdef vec q = a * reciprocal
-    cdef vec excess = product_error(q, b, a) + (q * b_low - a_low)
-    return q - excess * reciprocal
+    return fma_(-excess_product(a, a_low, b, b_low, q), reciprocal, q)
 
 
 # ------------------------------------------------------------------------ exponential
 
 cdef inline vec exp_lowest() noexcept nogil:
-    """The lower bound of arguments of `exp_reduced`; exp is far below any number there."""
+    """Lower bound of the arguments of `exp_reduced`; exp is 0 long before."""
     return splat(<real>((2 - 2 * EXPONENT_BIAS) * 0.6931471805599453))
 
 
@@ -49,74 +67,87 @@ cdef inline vec exp_highest() noexcept nogil:
     return splat(<real>((EXPONENT_BIAS + 2) * 0.6931471805599453))
 
 
-cdef inline vec exp_reduced(vec x, vec x_low, vec* n, vec* tail) noexcept nogil:
-    """r, whole n and tail with exp(x + x_low) = 2**n (1 + r + tail), |r| <= log(2) / 2.
+cdef inline vec exp_reduced(vec x, vec* n) noexcept nogil:
+    """p and whole n with exp(x) = 2**n (1 + p), p from -0.3 to 0.42; absolute error 0.5 ULP of p.
 
-    For x from exp_lowest() to exp_highest().  Relative error 0.25 ULP.
+    For |x| <= -exp_lowest(); n is round(x / log(2)).
     """
     cdef vec whole = fma_(x, splat(<real>1.4426950408889634), splat(SHIFTER)) - splat(SHIFTER)
-    cdef vec high = fma_(whole, splat(-LOG2_HIGH), x)  # exact
-    cdef vec low = fma_(whole, splat(-LOG2_LOW), x_low)
-    cdef vec r = high + low
+    cdef vec r = fma_(whole, splat(-LOG2_LOW), fma_(whole, splat(-LOG2_HIGH), x))
     n[0] = whole
-    tail[0] = fma_(r * r, polynomial(r, EXP_POLYNOMIAL, EXP_DEGREE), small_error(high, low, r))
+    return fma_(r * r, polynomial(r, EXP_POLYNOMIAL, EXP_DEGREE), r)
+
+
+cdef inline vec exp_reduced_pair(vec x, vec x_low, vec* low, vec* n) noexcept nogil:
+    """r, low and whole n with exp(x + x_low) = 2**n (1 + r + low); as `exp_reduced`, but r is
+    x less n log(2) and low carries the rest to well below a rounding error of the sum."""
+    cdef vec whole = fma_(x, splat(<real>1.4426950408889634), splat(SHIFTER)) - splat(SHIFTER)
+    cdef vec high = fma_(whole, splat(-LOG2_HIGH), x)  # exact
+    cdef vec rest = fma_(whole, splat(-LOG2_LOW), x_low)
+    cdef vec r = high + rest
+    n[0] = whole
+    low[0] = fma_(r * r, polynomial(r, EXP_POLYNOMIAL, EXP_DEGREE), small_error(high, rest, r))
     return r
 
 
-cdef inline vec exp_mantissa(vec x, vec x_low, vec* low, vec* n) noexcept nogil:
-    """m, low and whole n with exp(x + x_low) = 2**n (m + low), m about 0.7 to 1.42."""
-    cdef vec tail, high, m
-    cdef vec r = exp_reduced(x, x_low, n, &tail)
-    high = splat(1) + r
-    tail = tail + small_error(splat(1), r, high)
-    m = high + tail
-    low[0] = small_error(high, tail, m)
+cdef inline vec mantissa_pair(vec r, vec low, vec* m_low) noexcept nogil:
+    """1 + r + low as a pair: the factor beside 2**n in `exp_reduced_pair`."""
+    cdef vec one = splat(1) + r
+    cdef vec rest = low + small_error(splat(1), r, one)
+    cdef vec m = one + rest
+    m_low[0] = small_error(one, rest, m)
     return m
 
 
 cdef inline vec vexp(vec x) noexcept nogil:
-    """exp(x), within 1 ULP."""
-    cdef vec n, tail, r
-    x = at_least(at_most(x, exp_highest()), exp_lowest())
-    r = exp_reduced(x, splat(0), &n, &tail)
-    return scale(splat(1) + (r + tail), n)
+    """exp(x); 1.1 ULP."""
+    cdef vec n
+    cdef vec p = exp_reduced(at_least(at_most(x, exp_highest()), exp_lowest()), &n)
+    return scale(splat(1) + p, n)
 
 
 cdef inline vec vexpm1(vec x) noexcept nogil:
-    """exp(x) - 1, within 1 ULP; keeps the sign of zero."""
-    cdef vec n, tail, r
+    """exp(x) - 1, keeping the sign of zero; 1.3 ULP."""
+    cdef vec n, low, r
     # Below -60 the result is -1 to the last bit.
     cdef vec bounded = at_least(at_most(x, exp_highest()), splat(-60))
-    r = exp_reduced(bounded, splat(0), &n, &tail)
-    return copy_sign(expm1_from(r, tail, n), x)
+    r = exp_reduced_pair(bounded, splat(0), &low, &n)
+    return copy_sign(expm1_from(r, low, n), x)
 
 
-cdef inline vec expm1_from(vec r, vec tail, vec n) noexcept nogil:
-    """2**n (1 + r + tail) - 1 = 2**n (1 - 2**-n + r + tail), for n >= -EXPONENT_BIAS."""
-    cdef vec one = scale(splat(1), -n)
+cdef inline vec expm1_from(vec r, vec low, vec n) noexcept nogil:
+    """2**n (1 + r + low) - 1 = 2**n (1 - 2**-n + r + low), for n > -EXPONENT_BIAS."""
+    # For n > 100, 2**-n is far below rounding.
+    cdef vec one = power_of_two(-at_most(n, splat(100)))
     cdef vec rest = splat(1) - one
     cdef vec high = rest + r
-    cdef vec low = small_error(splat(1), -one, rest) + small_error(rest, r, high)
-    return scale(high + (low + tail), n)
+    low = low + (small_error(splat(1), -one, rest) + small_error(rest, r, high))
+    return scale(high + low, n)
 
 
 # -------------------------------------------------------------------------- logarithm
 
-cdef inline vec log_sum(vec f, vec e) noexcept nogil:
-    """log(1 + f) + e log(2), for f from sqrt(1/2) - 1 to sqrt(2) - 1 and whole e."""
+cdef inline vec log_sum(vec f, vec f_low, vec e) noexcept nogil:
+    """log(1 + f + f_low) + e log(2), for f from sqrt(1/2) - 1 to sqrt(2) - 1 and whole e."""
     cdef vec p = polynomial(f, LOG_POLYNOMIAL, LOG_DEGREE)
-    cdef vec tail = (f * f) * fma_(f, p, splat(<real>-0.5))
+    # f_low / (1 + f) is about f_low (1 - f).
+    cdef vec tail = fma_(f * f, fma_(f, p, splat(<real>-0.5)), fma_(-f, f_low, f_low))
     cdef vec whole = e * LOG2_HIGH  # exact
     cdef vec high = whole + f
     return high + (small_error(whole, f, high) + fma_(e, splat(LOG2_LOW), tail))
 
 
 cdef inline vec log_pair(vec x, vec x_low) noexcept nogil:
-    """log(x + x_low), within 1 ULP, for positive normal x."""
-    cdef vec e
-    cdef vec m = split_exponent(x, &e)
-    # Next to 1, where rounding would show, e is 0 and this sum exact.
-    return log_sum((m - splat(1)) + scale(x_low, -e), e)
+    """log(x + x_low) for positive normal x; 1 ULP.
+
+    Next to 1, where x_low weighs most, e is 0 and f + f_low exact.
+    """
+    cdef vec e, m, step, f
+    m = split_exponent(x, &e) - splat(1)
+    # Where -e < -100, x_low is nothing beside x.
+    step = x_low * power_of_two(at_least(-e, splat(-100)))
+    f = m + step
+    return log_sum(f, add_error(m, step, f), e)
 
 
 cdef inline vec log_limits(vec x, vec result) noexcept nogil:
@@ -127,16 +158,16 @@ cdef inline vec log_limits(vec x, vec result) noexcept nogil:
 
 
 cdef inline vec vlog(vec x) noexcept nogil:
-    """log(x), within 1 ULP; log(0) is -inf, log of a negative number nan."""
-    cdef vec e, m
-    cdef vec smallest = power_of_two(splat(1 - EXPONENT_BIAS))
-    cdef vec shift = select(less(x, smallest), splat(MANTISSA_BITS + 1), splat(0))
-    m = split_exponent(scale(x, shift), &e)
-    return log_limits(x, log_sum(m - splat(1), e - shift))
+    """log(x), -inf at 0, nan below; 1 ULP."""
+    cdef vec e, f
+    cdef mask subnormal = less(x, power_of_two(splat(1 - EXPONENT_BIAS)))
+    cdef vec lift = select(subnormal, splat(MANTISSA_BITS + 1), splat(0))
+    f = split_exponent(x * power_of_two(lift), &e) - splat(1)
+    return log_limits(x, log_sum(f, splat(0), e - lift))
 
 
 cdef inline vec vlog1p(vec x) noexcept nogil:
-    """log(1 + x), within 1 ULP; keeps the sign of zero."""
+    """log(1 + x), keeping the sign of zero; 1 ULP."""
     cdef vec u = splat(1) + x
     cdef vec result = log_pair(u, add_error(splat(1), x, u))
     return copy_sign(log_limits(u, result), x)

@@ -1,0 +1,131 @@
+"""Errors on every float32 argument, against NumPy and SciPy in float64.
+
+Their relative errors, 1e-14 at most, are a ten-millionth of a float32 ULP.  Conventions are
+those of `accuracy`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import ModuleType
+
+import accuracy
+import numpy as np
+from scipy.special import expit, ndtr
+
+Array = np.ndarray
+CHUNK = 1 << 21
+SELU = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
+CUBIC, OUTER = 0.044715, 2 * math.sqrt(2 / math.pi)
+
+
+def _gelu_tanh_argument(z: Array) -> Array:
+    return OUTER * (z + CUBIC * z**3)
+
+
+def _gate_derivative(z: Array, w: Array, slope: Array | float) -> Array:
+    other = expit(-w)
+    return expit(w) * (1 + np.where(other == 0, 0, z * slope * other))
+
+
+def _density(z: Array) -> Array:
+    return np.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+
+def _mish_derivative(z: Array) -> Array:
+    softplus = np.logaddexp(0, z)
+    return np.tanh(softplus) + z * expit(z) / np.cosh(softplus) ** 2
+
+
+def _exponential_part(z: Array, function: Callable[[Array], Array]) -> Array:
+    return function(np.minimum(z, 0))
+
+
+FORMULAS: dict[str, Callable[[Array], Array]] = {
+    "exp": np.exp,
+    "expm1": np.expm1,
+    "log": np.log,
+    "log1p": np.log1p,
+    "sigmoid": expit,
+    "sigmoid'": lambda z: expit(z) * expit(-z),
+    "tanh": np.tanh,
+    "tanh'": lambda z: np.cosh(z) ** -2.0,
+    "softplus": lambda z: np.logaddexp(0, z),
+    "softplus'": expit,
+    "swish": lambda z: z * expit(z),
+    "swish'": lambda z: _gate_derivative(z, z, 1),
+    "elu": lambda z: np.where(z > 0, z, _exponential_part(z, np.expm1)),
+    "elu'": lambda z: _exponential_part(z, np.exp),
+    "selu": lambda z: np.where(z > 0, SELU[0] * z, SELU[1] * _exponential_part(z, np.expm1)),
+    "selu'": lambda z: np.where(z > 0, SELU[0], SELU[1] * _exponential_part(z, np.exp)),
+    "gelu": lambda z: z * ndtr(z),
+    "gelu'": lambda z: ndtr(z) + z * _density(z),
+    "gelu_tanh": lambda z: z * expit(_gelu_tanh_argument(z)),
+    "gelu_tanh'": lambda z: _gate_derivative(
+        z, _gelu_tanh_argument(z), OUTER * (1 + 3 * CUBIC * z * z)
+    ),
+    "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
+    "mish'": _mish_derivative,
+    "hard_swish": lambda z: z * np.clip(z + 3, 0, 6) / 6,
+    "hard_swish'": lambda z: np.where(np.abs(z) < 3, (2 * z + 3) / 6, z > 0),
+}
+
+
+@dataclass
+class Worst:
+    """Largest and mean error in ULP, and the argument of the largest."""
+
+    largest: float = 0.0
+    argument: float = math.nan
+    total: float = 0.0
+    count: int = 0
+
+    @property
+    def mean(self) -> float:
+        return self.total / max(self.count, 1)
+
+    def update(self, z: Array, error: Array) -> None:
+        i = int(np.argmax(error))
+        if error[i] > self.largest:
+            self.largest, self.argument = float(error[i]), float(z[i])
+        self.total += float(error.sum())
+        self.count += z.size
+
+
+def errors(function: str, z: Array, results: Array, expected: Array) -> Array:
+    """Errors in ULP of float32 results; `expected` is float64."""
+    limit = 2.0**128
+    exponent = np.clip(np.frexp(expected)[1], -125, 128) - 24
+    near = np.abs(z - accuracy.ZEROS.get(function, math.inf)) < accuracy.NEAR
+    exponent[near] = np.maximum(exponent[near], -26)
+    distance = np.clip(results.astype(np.float64), -limit, limit)
+    distance -= np.clip(expected, -limit, limit)
+    error = np.ldexp(np.abs(distance), -exponent)
+    return np.where(np.isnan(error), math.inf, error)
+
+
+def all_arguments(function: str, stride: int = 1) -> Iterator[Array]:
+    """Every float32 number in the domain of the function (or one in `stride`), in chunks."""
+    for start in range(0, 1 << 32, CHUNK * stride):
+        stop = min(start + CHUNK * stride, 1 << 32)
+        z = np.arange(start, stop, stride, dtype=np.uint32).view(np.float32)
+        z = accuracy.in_domain(function, z)
+        if z.size:
+            yield z
+
+
+def measure(function: str, modules: dict[str, ModuleType], stride: int = 1) -> dict[str, Worst]:
+    """Errors of several modules of float32 kernels on every argument."""
+    worst = {name: Worst() for name in modules}
+    with np.errstate(all="ignore"):
+        for z in all_arguments(function, stride):
+            expected = np.asarray(FORMULAS[function](z.astype(np.float64)), np.float64)
+            before = error = np.empty(0)
+            for name, kernels in modules.items():
+                results = accuracy.evaluate(kernels, function, z)
+                if not np.array_equal(results, before):
+                    before, error = results, errors(function, z, results, expected)
+                worst[name].update(z, error)
+    return worst

@@ -1,0 +1,107 @@
+"""Errors of exponentials, logarithms and activations against mpmath, in ULP."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import accuracy
+import accuracy_float32
+import exact
+import numpy as np
+import pytest
+
+from fastnn.backend import kernels
+
+EACH_FUNCTION = pytest.mark.parametrize("function", accuracy.FUNCTIONS)
+RANDOM = 600
+
+
+@cache
+def cases(function, dtype, lowest):
+    """Hard and random arguments and the exact values there."""
+    z = np.concatenate(
+        [
+            accuracy.hard_arguments(function, dtype),
+            accuracy.random_arguments(function, dtype, RANDOM),
+        ]
+    )
+    z = z[z >= lowest]
+    return z, [accuracy.exact_value(function, x) for x in z.tolist()]
+
+
+def worst(function, z, expected):
+    """Largest error of the backend in use, with its argument."""
+    results = accuracy.evaluate(kernels(z.dtype), function, z)
+    error = accuracy.errors(function, z, results, expected)
+    i = int(error.argmax())
+    return error[i], z[i]
+
+
+@EACH_FUNCTION
+def test_error_is_within_the_promised_bound(backend, dtype, function):
+    z, expected = cases(function, dtype, accuracy.promised(function, backend, dtype))
+    error, argument = worst(function, z, expected)
+    assert error <= accuracy.bound(function, backend, dtype), f"at {argument!r}"
+
+
+@pytest.mark.parametrize("beta", [0.7, -1.7, 30.0, 1e-3])
+@pytest.mark.parametrize("slope", [False, True], ids=["value", "derivative"])
+def test_swish_is_as_accurate_for_any_beta(backend, dtype, beta, slope):
+    beta = float(np.dtype(dtype).type(beta))
+    z = accuracy.random_arguments("swish", dtype, 400)
+    z = z[np.abs(z) < 700 / abs(beta)]
+    z = z[np.abs(beta * z - accuracy.ZEROS["swish'"]) > accuracy.NEAR]
+    scaled = [exact.mpf(beta) * exact.mpf(x) for x in z.tolist()]
+    out = np.empty_like(z)
+    if slope:
+        kernels(dtype).activation_derivative("swish", z, beta, out)
+        expected = [accuracy.DERIVATIVES["swish"](w) for w in scaled]
+    else:
+        kernels(dtype).activation("swish", z, beta, out)
+        sigmoid = accuracy.DERIVATIVES["softplus"]
+        expected = [x * sigmoid(w) for x, w in zip(z.tolist(), scaled, strict=True)]
+    allowed = accuracy.bound("swish'" if slope else "swish", backend, dtype)
+    if backend == "reference":
+        # It rounds beta z, and the exponential multiplies that error by |beta z|.
+        allowed = allowed + np.abs(beta * z)
+    assert (accuracy.errors("swish", z, out, expected) <= allowed).all()
+
+
+@pytest.mark.parametrize("name", sorted(accuracy.DERIVATIVES))
+def test_formulas_for_derivatives_agree_with_differences(name):
+    for z in (-4.25, -1.5, -0.3, 0.4, 1.75, 6.5):
+        difference = exact.taylor(name, z, 1.0)[1]
+        assert abs(accuracy.DERIVATIVES[name](exact.mpf(z)) - difference) < 1e-30
+
+
+@pytest.mark.parametrize("function", ["expm1", "log1p", "tanh"])
+def test_sign_of_zero_is_kept(backend, dtype, function):
+    results = accuracy.evaluate(kernels(dtype), function, np.array([0.0, -0.0], dtype))
+    np.testing.assert_array_equal(np.signbit(results), [False, True])
+    np.testing.assert_array_equal(results, 0)
+
+
+@pytest.mark.parametrize("function", ["expm1", "log1p", "tanh", "elu"])
+def test_subnormal_argument_comes_back_unchanged(backend, dtype, function):
+    z = np.finfo(dtype).smallest_subnormal * np.array([1, -1, 3, 12345], dtype)
+    np.testing.assert_array_equal(accuracy.evaluate(kernels(dtype), function, z), z)
+
+
+@pytest.mark.parametrize("function", accuracy.FUNCTIONS)
+def test_nan_gives_nan(backend, dtype, function):
+    results = accuracy.evaluate(kernels(dtype), function, np.full(37, np.nan, dtype))
+    assert np.isnan(results).all()
+
+
+@pytest.mark.parametrize("function", accuracy.FUNCTIONS)
+def test_error_on_a_sample_of_all_float32_arguments(backend, function):
+    # A prime stride reaches every exponent and all patterns of low bits.
+    [worst] = accuracy_float32.measure(function, {backend: kernels("float32")}, 9973).values()
+    assert worst.largest <= accuracy.bound(function, backend, "float32"), worst
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("function", accuracy.FUNCTIONS)
+def test_error_on_every_float32_argument(backend, function):
+    [worst] = accuracy_float32.measure(function, {backend: kernels("float32")}).values()
+    assert worst.largest <= accuracy.bound(function, backend, "float32"), worst
