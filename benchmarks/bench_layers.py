@@ -1,0 +1,51 @@
+"""Layers called on arrays, and prediction of whole networks."""
+
+import fastnn as fnn
+
+from .common import BACKENDS, DTYPES, OnBackend, classifier, normal
+
+
+class EagerDense(OnBackend):
+    """`Dense` called on an array, and its `backward`."""
+
+    param_names = ("backend", "rows", "width")
+    params = (BACKENDS, (1, 64, 1024), (16, 256))
+
+    def prepare(self, rows, width):
+        self.layer = fnn.Dense(width, width, activation="tanh", seed=0)
+        self.x = normal(rows, width)
+        self.dy = self.layer(self.x)
+
+    def time_forward(self, *parameters):
+        self.layer(self.x)
+
+    def time_backward(self, *parameters):
+        self.layer.backward(self.dy)
+
+
+class EagerDropout(OnBackend):
+    """`Dropout` called on an array: mostly its random numbers."""
+
+    param_names = ("backend", "rows")
+    params = (BACKENDS, (1, 1024))
+
+    def prepare(self, rows):
+        self.layer = fnn.Dropout(0.5, seed=0)
+        self.x = normal(rows, 256)
+
+    def time_forward(self, *parameters):
+        self.layer(self.x)
+
+
+class Predict(OnBackend):
+    """`predict` of a small and a medium network, from one row (latency) to many (throughput)."""
+
+    param_names = ("backend", "widths", "rows", "dtype")
+    params = (BACKENDS, ((4, 64, 64, 2), (784, 256, 10)), (1, 128, 4096), DTYPES)
+
+    def prepare(self, widths, rows, dtype):
+        self.net = classifier(widths, dtype)
+        self.x = normal(rows, widths[0], dtype=dtype)
+
+    def time_predict(self, *parameters):
+        self.net.predict(self.x)

@@ -1,0 +1,73 @@
+"""Training: single optimizer steps, and epochs of `fit`."""
+
+import fastnn as fnn
+
+from .common import BACKENDS, DTYPES, OnBackend, classifier, labels, normal
+
+# Widths of the layers and rows of the batch, from overhead to throughput.
+SMALL = (((4, 64, 64, 2), 1), ((4, 64, 64, 2), 32), ((64, 100, 10), 64))
+LARGE = (((784, 256, 10), 128), ((1024, 1024, 1024, 10), 512))
+
+
+class Step(OnBackend):
+    """`train_step` and `loss_and_gradients` on one batch."""
+
+    param_names = ("backend", "widths and batch", "dtype")
+    params = (BACKENDS, SMALL + LARGE, DTYPES)
+
+    def prepare(self, work, dtype):
+        widths, rows = work
+        self.net = classifier(widths, dtype)
+        self.x = normal(rows, widths[0], dtype=dtype)
+        self.y = labels(rows, widths[-1])
+
+    def time_train_step(self, *parameters):
+        self.net.train_step(self.x, self.y)
+
+    def time_loss_and_gradients(self, *parameters):
+        self.net.loss_and_gradients(self.x, self.y)
+
+
+class Optimizers(OnBackend):
+    """A step with each optimizer: what the fused updates cost."""
+
+    names = ("gradient_descent", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+    param_names = ("backend", "optimizer")
+    params = (BACKENDS, names)
+
+    def prepare(self, optimizer):
+        self.net = classifier((784, 256, 10))
+        self.net.compile(loss="cross_entropy", optimizer=optimizer)
+        self.x, self.y = normal(128, 784), labels(128, 10)
+
+    def time_train_step(self, *parameters):
+        self.net.train_step(self.x, self.y)
+
+
+class Fit(OnBackend):
+    """One epoch over 10,000 samples, shuffled."""
+
+    param_names = ("backend", "widths", "batch_size")
+    params = (BACKENDS, ((4, 64, 64, 2), (64, 100, 10)), (1, 32, 256))
+
+    def prepare(self, widths, batch_size):
+        self.net = classifier(widths)
+        self.x, self.y = normal(10_000, widths[0]), labels(10_000, widths[-1])
+
+    def time_epoch(self, backend, widths, batch_size):
+        self.net.fit(self.x, self.y, epochs=1, batch_size=batch_size)
+
+
+class Threads:
+    """One compiled step of a wide network on more and more threads."""
+
+    param_names = ("threads",)
+    params = ((1, 2, 4),)
+
+    def setup(self, threads):
+        self.net = classifier((1024, 1024, 1024, 10))
+        self.x, self.y = normal(512, 1024), labels(512, 10)
+        fnn.set_num_threads(threads)
+
+    def time_train_step(self, threads):
+        self.net.train_step(self.x, self.y)
