@@ -65,7 +65,9 @@ def extensions():
         Extension("fastnn._compiled.processor", [str(SOURCES / "processor.pyx")]),
         Extension("fastnn._compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
     ]
-    processor, core = cythonize(templates, compiler_directives=DIRECTIVES, nthreads=0)
+    # A folder for each set of directives: what is up to date is told by time stamps alone.
+    build_dir = "build/cython-debug" if DEBUG else "build/cython"
+    processor, core = cythonize(templates, compiler_directives=DIRECTIVES, build_dir=build_dir)
     built = [processor]
     for isa in instruction_sets():
         for dtype, macros in DTYPE_MACROS.items():

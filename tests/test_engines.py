@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -400,3 +404,63 @@ def test_two_threads_on_one_engine_raise_or_wait_but_never_mix():
         for found in pool.map(work, range(40)):
             assert np.array_equal(found, expected)
     assert all("another thread" in message for message in refused)
+
+
+@pytest.mark.parametrize("function", ["gelu", "swish", "tanh", "softplus"])
+def test_backward_twice_gives_the_same(backend, function):
+    program = chain((3, 4, 2), function, dtype="float64")
+    engine = make(backend, program)
+    inputs, _ = data_for(program, 5)
+    engine.forward(inputs, training=True)
+    dy = np.ones((5, 2))
+    first = engine.backward([dy])[0], engine.gradients.copy()
+    second = engine.backward([dy])[0], engine.gradients
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("alpha", [-1.5, -0.5, 0.0, 0.3, 2.0])
+@pytest.mark.parametrize("function", ["leaky_relu", "elu", "swish"])
+def test_gradients_for_any_alpha(backend, function, alpha):
+    program = single_operation("activation", "float64", function=function, alpha=alpha)
+    inputs, targets = data_for(program, 6)
+    assert central_differences(make(backend, program), inputs, targets) < 1e-7
+
+
+def test_an_overflow_leaves_nothing_in_the_padding(backend):
+    program = chain((3, 5, 5, 2), "relu", loss="mean_squared_error")
+    engine = make(backend, program)
+    set_optimizer(engine, "gradient_descent")
+    inputs, targets = data_for(program, 4)
+    with np.errstate(all="ignore"):
+        for _ in range(6):
+            engine.train(inputs, targets, None, 4, np.full(1, 1e12), 1, np.zeros(1))
+    padding = engine.storage.copy()
+    for p in program.parameters:
+        p.view(padding)[...] = 0
+    assert np.array_equal(padding, np.zeros_like(padding))
+
+
+FEWER_THREADS = """
+import numpy as np
+from fastnn import backend
+from programs import chain, data_for, initial_storage
+backend.set_num_threads(2)
+program = chain((300, 400, 300, 3), "tanh", dropout=0.5)
+inputs, targets = data_for(program, 101)
+results = []
+for name in ("compiled", "reference"):
+    with backend.use(name):
+        engine = backend.new_engine(program, initial_storage(program, scale=0.05))
+    y = engine.forward(inputs, training=True, step=3)[0]
+    results.append((y, engine.backward([np.ones_like(y)])[0]))
+for a, b in zip(*results):
+    assert np.max(np.abs(a - b)) < 1e-3, np.max(np.abs(a - b))
+"""
+
+
+def test_openmp_may_give_fewer_threads_than_asked_for():
+    if "compiled" not in backends.available():
+        pytest.skip("nothing compiled here")
+    environment = dict(os.environ, OMP_THREAD_LIMIT="1", PYTHONPATH=str(Path(__file__).parent))
+    environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
+    subprocess.run([sys.executable, "-c", FEWER_THREADS], env=environment, check=True)

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,4 +47,24 @@ def runs_here(isa: str) -> bool:
 
 def load(isa: str, dtype: str) -> Any:
     """Import the core of one instruction set and dtype."""
-    return importlib.import_module(f"fastnn._compiled.{isa}_{dtype}.core")
+    with _short_spinning():
+        return importlib.import_module(f"fastnn._compiled.{isa}_{dtype}.core")
+
+
+@contextmanager
+def _short_spinning() -> Iterator[None]:
+    """Let GCC's OpenMP, which reads the environment when it is loaded, spin only briefly.
+
+    By default its threads spin for about a millisecond at each barrier before they sleep.
+    Where another program has taken the core of one of them, the others then burn the
+    time it waits for, and a step takes many times as long as on one thread.  A user's own
+    setting stands; child processes do not see this one.
+    """
+    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
+        yield
+        return
+    os.environ["GOMP_SPINCOUNT"] = "2000"
+    try:
+        yield
+    finally:
+        os.environ.pop("GOMP_SPINCOUNT", None)

@@ -205,7 +205,7 @@ cdef class Engine(Lowered):
             self.n_rows = n_rows
             self.plan.keep = True
             stream.work = &self.plan.work
-            stream.block = (n_rows + threads - 1) // threads
+            stream.block = 0
         else:
             self._set_streams(threads)
             stream.work = &self.inference
@@ -366,6 +366,10 @@ cdef class Engine(Lowered):
         return self.value_arrays[i][: self.n_rows, : self.program.buffers[i].width]
 
     def gradient(self, name):
-        """Gradient of the cost with respect to the named buffer."""
+        """Gradient of the cost with respect to the named buffer.
+
+        Only what a trainable parameter (or, after `backward`, an input) needs is computed; the
+        rest is zero.
+        """
         i = self.program.buffer_index(name)
         return self.gradient_arrays[i][: self.n_rows, : self.program.buffers[i].width]

@@ -93,7 +93,7 @@ cdef class Lowered:
 
     cdef void* take(self, size_t size) except NULL:
         """Zeroed memory that lives as long as the engine."""
-        cdef unsigned char[::1] block = _program.aligned_zeros(max(size, 1), _np.uint8)
+        cdef unsigned char[::1] block = _program.aligned_zeros(max(size, <size_t>1), _np.uint8)
         self.memory.append(block)
         return &block[0]
 
@@ -148,6 +148,7 @@ cdef class Lowered:
         for dense, activation in fused.items():
             op = &self.plan.ops[dense]
             op.fused_output = operations[activation].output
+            op.fused_index = activation
             self._read_attributes(op, operations[activation])
             self.plan.ops[activation].is_fused = True
 
@@ -156,7 +157,8 @@ cdef class Lowered:
         if operation.kind == "activation":
             op.code = _program.ACTIVATIONS.index(attributes["function"])
             op.alpha = <double>attributes.get("alpha", 1.0)
-            op.from_output = from_output(op.code)
+            # From the output f' can be told only where f is one to one: not with alpha < 0.
+            op.from_output = from_output(op.code) and op.alpha >= 0
         elif operation.kind == "dropout":
             op.key = attributes["key"]
             op.threshold = dropout_threshold(attributes["rate"])
@@ -289,7 +291,6 @@ cdef class Lowered:
         All memory is allocated before any pointer moves: without memory, nothing changes.
         """
         cdef Workspace* work = &self.plan.work
-        cdef Op* op
         cdef int i
         if n_rows <= work.capacity:
             return 0
@@ -297,7 +298,10 @@ cdef class Lowered:
             work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
-        with_slope = [i for i in range(self.plan.n_ops) if self._has_slope(&self.plan.ops[i])]
+        with_slope = [
+            i for i in range(self.plan.n_ops)
+            if self.plan.ops[i].kind == ACTIVATION and not self.plan.ops[i].from_output
+        ]
         buffers = range(self.plan.n_buffers)
         values, gradients = self._arrays(buffers, n_rows), self._arrays(buffers, n_rows)
         slopes = self._arrays([self.plan.ops[i].output for i in with_slope], n_rows)
@@ -306,15 +310,6 @@ cdef class Lowered:
             self.point(&work.gradients[i], gradients[i], buffer.width)
         for i, slope in zip(with_slope, slopes):
             self.point(&work.slopes[i], slope, work.values[self.plan.ops[i].output].width)
-        for i in range(self.plan.n_ops):
-            op = &self.plan.ops[i]
-            if op.is_fused and not op.from_output:
-                # The slope waits where dZ = dA * slope will replace it.
-                work.slopes[i] = work.gradients[op.inputs[0]]
         self.value_arrays, self.gradient_arrays, self.slope_arrays = values, gradients, slopes
         work.capacity = n_rows
         return 0
-
-    cdef bint _has_slope(self, const Op* op) noexcept:
-        """Whether an activation keeps f'(z) in an array of its own."""
-        return op.kind == ACTIVATION and not op.is_fused and not op.from_output

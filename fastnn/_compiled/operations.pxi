@@ -1,7 +1,7 @@
 # Forward and backward of every kind of operation, on rows [first, last) of a workspace.
 #
-# Rows of buffers are padded to whole vectors.  Values in the padding mean nothing; gradients in
-# the padding are zero, because W' is zero there and losses never write there.
+# Rows of buffers are padded to whole vectors.  What stands in the padding means nothing: sums run
+# over true columns, and the gradient of a parameter is cleared there before it is used.
 
 
 cdef void forward_rows(const Plan* plan, const Workspace* work, sz first, sz last) noexcept nogil:
@@ -71,12 +71,12 @@ cdef void forward_dense(const Plan* plan, const Op* op, const Workspace* work,
         y = &work.values[op.fused_output]
         if plan.keep and work.gradients != NULL:
             kept = row_of(z, first)
-        if work.gradients != NULL and not op.from_output:
-            slope = &work.gradients[op.output]
+        if work.slopes != NULL and not op.from_output:
+            slope = &work.slopes[op.fused_index]
     dense_block(last - first, weight.columns, weight.rows, row_of(x, first), x.ld,
                 plan.storage + weight.offset, weight.ld, bias,
                 op.code if op.fused_output >= 0 else IDENTITY, op.alpha, kept, z.ld,
-                row_of(slope, first) if slope != NULL else NULL, z.ld,
+                row_of(slope, first) if slope != NULL else NULL, y.ld,
                 row_of(y, first), y.ld)
 
 

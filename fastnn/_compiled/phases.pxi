@@ -102,6 +102,7 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, real
                  dz.ld, g if c > 0 else NULL, ldg, g, ldg)
         else:
             column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, c > 0, g)
+    clear_padding(task, parameter.width, g, ldg)
     plan.penalties[index] = 0
     if plan.l2 != 0 and parameter.penalized:
         for i in range(task.n_rows):
@@ -111,6 +112,14 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, real
         plan.squares[index] = 0
         for i in range(task.n_rows):
             plan.squares[index] += sum_of_squares(task.n_columns, g + i * ldg)
+
+
+cdef void clear_padding(const Task* task, sz width, real* g, sz ldg) noexcept nogil:
+    """Zero the columns past the parameter's width: an overflow leaves nan there (0 times inf)."""
+    cdef sz valid = width - task.n, i
+    if valid < task.n_columns:
+        for i in range(task.n_rows):
+            memset(g + i * ldg + valid, 0, (task.n_columns - valid) * sizeof(real))
 
 
 cdef void store_gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows) noexcept nogil:

@@ -56,6 +56,7 @@ cdef struct Op:
     int code              # activation: its own, or the one fused into a dense operation
     real alpha
     int fused_output      # dense: buffer of the activation it computes too, or -1
+    int fused_index       # dense: that activation's number among the operations
     bint is_fused         # activation: computed by the dense operation before it
     bint from_output      # activation: f'(z) is cheap from f(z), no slope is stored
     uint32_t key          # dropout
@@ -130,7 +131,7 @@ cdef struct Workspace:
     sz capacity
     Matrix* values
     Matrix* gradients
-    Matrix* slopes     # per operation; of a fused activation: the gradient of its input
+    Matrix* slopes     # per operation: f'(z) of activations that keep it, else no data
 
 
 cdef struct Plan:

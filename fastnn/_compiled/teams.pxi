@@ -196,6 +196,7 @@ cdef double penalty(const Plan* plan) noexcept nogil:
 
 cdef struct Stream:
     # A forward pass over many rows in blocks: each thread has `block` rows of the workspace.
+    # With block 0 the workspace holds all rows, and each thread takes an equal part.
     const Workspace* work
     Batch batch
     sz block
@@ -205,17 +206,18 @@ cdef struct Stream:
 
 cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) noexcept nogil:
     """Every parts-th block of rows, through all operations and out."""
-    cdef sz row = part * stream.block, stop, own = part * stream.block
-    while row < stream.batch.n_rows:
-        stop = min(row + stream.block, stream.batch.n_rows)
+    cdef sz n_rows = stream.batch.n_rows
+    cdef sz block = stream.block if stream.block > 0 else (n_rows + parts - 1) // parts
+    cdef sz row = part * block, stop, own = part * block
+    while row < n_rows:
+        stop = min(row + block, n_rows)
         load_rows(plan, stream.work, &stream.batch, row, stop, own)
         forward_rows(plan, stream.work, own, own + stop - row)
         if stream.outputs != NULL:
             copy_outputs(plan, stream.work, own, own + stop - row, stream.outputs, row)
         if stream.row_losses != NULL:
-            loss_rows(plan, stream.work, &stream.batch, stream.row_losses, stream.batch.n_rows,
-                      row, stop, own)
-        row += parts * stream.block
+            loss_rows(plan, stream.work, &stream.batch, stream.row_losses, n_rows, row, stop, own)
+        row += parts * block
 
 
 cdef void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil:

@@ -161,7 +161,11 @@ class Engine:
         return self._value(self.program.buffer_index(name))
 
     def gradient(self, name: str) -> Array:
-        """Gradient of the cost with respect to the named buffer."""
+        """Gradient of the cost with respect to the named buffer.
+
+        The compiled engine computes only what a trainable parameter (or, after
+        `backward`, an input) needs, and has zeros for the rest.
+        """
         return self._gradient(self.program.buffer_index(name))
 
     # ---------------------------------------------------------------- internals
