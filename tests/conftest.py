@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -13,6 +14,14 @@ def _to_test() -> tuple[str, ...]:
     """The backend FASTNN_BACKEND asks for, which must then be there; else all there are."""
     wanted = os.environ.get("FASTNN_BACKEND")
     return (wanted,) if wanted else backends.available()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_interrupts():
+    """A job in the background starts with SIGINT ignored; tests of Ctrl-C need it."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
 
 
 @pytest.fixture(params=_to_test())
