@@ -323,6 +323,15 @@ def check_integer(value: Any, name: str, low: int | None = None, high: int | Non
     return number
 
 
+def check_flag(value: Any, name: str) -> bool:
+    """True or False as a bool: text such as "no", which counts as true, is refused."""
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+    return bool(value)
+
+
 def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
     """A string that is one of `choices`."""
     if not isinstance(value, str):

@@ -6,9 +6,17 @@ the types that are taken.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+
+Arrays = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
+"""One array, or several in order or by name."""
+
+Weights = ArrayLike | Sequence[ArrayLike | None] | Mapping[str, ArrayLike | None] | None
+"""Weights of samples for all outputs, or some for each output in order or by name."""
 
 _REAL_KINDS = "buif"  # bool, signed, unsigned, floating
 _CHECKED_ROWS = 65536  # rows a value check looks at in one go: bounds its memory
@@ -43,7 +51,10 @@ def _hint(values: Any, array: np.ndarray) -> str:
     if hasattr(values, "toarray"):
         return "; convert a sparse matrix with .toarray()"
     if array.dtype.kind in "OUST" and array.ndim:
-        return "; encode text and missing values as numbers first"
+        hint = "; encode text and missing values as numbers first"
+        if not isinstance(values, np.ndarray) and hasattr(values, "astype"):
+            hint += ", and convert nullable columns of a table with .astype(float)"
+        return hint
     return ""
 
 
@@ -68,13 +79,15 @@ def matrix(values: Any, width: int, name: str) -> np.ndarray:
     return array
 
 
-def sample_weights(values: Any, n: int, name: str = "sample_weight") -> np.ndarray:
+def sample_weights(
+    values: Any, n: int, name: str = "sample_weight", dtype: Any = np.float64
+) -> np.ndarray:
     """`values` as (n,) float64 weights, finite and not negative.
 
     Raises
     ------
     TypeError, ValueError
-        If they are not.
+        If they are not, or `dtype` cannot hold them; see `check_weights`.
     """
     weights = real_array(values, name)
     if weights.shape != (n,):
@@ -82,7 +95,22 @@ def sample_weights(values: Any, n: int, name: str = "sample_weight") -> np.ndarr
     weights = weights.astype(np.float64)
     check_finite(weights, name, "weights must be finite")
     check_range(weights, weights < 0, name, "weight >= 0")
+    check_weights(weights, dtype, name)
     return weights
+
+
+def check_weights(weights: np.ndarray, dtype: Any, name: str) -> None:
+    """Raise ValueError if a weight would become infinite or, though positive, 0 in dtype."""
+    lost = (weights > 0) & (converted(weights, dtype, name) == 0)
+    check_range(weights, lost, name, f"0 or a weight that is not 0 in {np.dtype(dtype)}")
+
+
+def converted(array: np.ndarray, dtype: Any, name: str) -> np.ndarray:
+    """`array` in dtype; ValueError naming the first finite number that is too large for it."""
+    result = contiguous(array, dtype)
+    lost = np.isfinite(array) & ~np.isfinite(result)
+    check_range(array, lost, name, f"a number within the range of {np.dtype(dtype)}")
+    return result
 
 
 def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
@@ -132,3 +160,53 @@ def check_range(array: np.ndarray, wrong: np.ndarray, name: str, expected: str) 
 def _complain(array: np.ndarray, index: np.ndarray, name: str, rest: str) -> None:
     place = tuple(int(i) for i in index)
     raise ValueError(f"{name}[{', '.join(map(str, place))}] is {array[place].item()}{rest}")
+
+
+class Views(Mapping[str, np.ndarray]):
+    """Live views of arrays by name: reading gives a view, assigning copies into it.
+
+    Names can be neither added nor removed.
+
+    Parameters
+    ----------
+    views : mapping of str to array
+    """
+
+    __slots__ = ("_views",)
+
+    def __init__(self, views: Mapping[str, np.ndarray]) -> None:
+        self._views = dict(views)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        try:
+            return self._views[name]
+        except KeyError:
+            names = ", ".join(map(repr, self._views)) or "nothing"
+            raise KeyError(f"no {name!r}; there is {names}") from None
+
+    def __setitem__(self, name: str, values: Any) -> None:
+        """Copy real numbers of exactly the view's shape, converted to its dtype.
+
+        Raises
+        ------
+        KeyError
+            If there is no such name.
+        TypeError, ValueError
+            If the values are not real numbers of that shape, or a finite one is too
+            large for the view's dtype.
+        """
+        view = self[name]
+        array = real_array(values, name)
+        if array.shape != view.shape:
+            raise ValueError(f"{name} has shape {view.shape}, got values of shape {array.shape}")
+        view[...] = converted(array, view.dtype, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        shown = (f"{name} {view.dtype}{list(view.shape)}" for name, view in self._views.items())
+        return f"<Views: {', '.join(shown)}>"

@@ -63,8 +63,10 @@ class ActivationInfo:
     source: str
     """Short form of an entry in the references of this module."""
     parameter: str | None = None
-    """What the parameter `alpha` means, where there is one."""
+    """What the parameter means, where there is one; `Dense` and `Activation` call it `alpha`."""
     default_alpha: float | None = None
+    symbol: str = "alpha"
+    """What the formulas call the parameter."""
     aliases: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -80,7 +82,7 @@ class ActivationInfo:
             ("source", self.source),
         ]
         if self.parameter is not None:
-            rows.append(("alpha", f"{self.parameter}, default {self.default_alpha:g}"))
+            rows.append((self.symbol, f"{self.parameter}, default {self.default_alpha:g}"))
         if self.aliases:
             rows.append(("also called", ", ".join(self.aliases)))
         return "\n".join([self.name, *(f"  {label:<18}  {text}" for label, text in rows)])
@@ -169,17 +171,18 @@ _REGISTRY = {
         ),
         ActivationInfo(
             name="swish",
-            formula="z s, s = sigmoid(alpha z)",
-            derivative="s + alpha z s (1 - s)",
-            output_range="[-0.2785 / alpha, inf)",
+            formula="z s, s = sigmoid(beta z)",
+            derivative="s + beta z s (1 - s)",
+            output_range="[-0.2785 / beta, inf)",
             saturates="z -> -inf: to 0",
             not_differentiable="nowhere",
             zero_centred=False,
             monotonic=False,
             cost="one exp",
             source="Ramachandran, Zoph & Le (2017)",
-            parameter="beta: 0 gives z/2, infinity gives relu",
+            parameter="0 gives z/2, infinity gives relu",
             default_alpha=1.0,
+            symbol="beta",
             aliases=("silu",),
         ),
         ActivationInfo(
@@ -287,6 +290,10 @@ def get(name: str) -> ActivationInfo:
     ----------
     name : str
         A name in `names()` or an alias, such as "silu" for swish.
+
+    Returns
+    -------
+    ActivationInfo
 
     Raises
     ------

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._checks import check_integer, check_number
+from fastnn._checks import check_flag, check_integer, check_number
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
 
@@ -73,6 +73,10 @@ class History(Mapping[str, list[float]]):
         """An independent copy."""
         return History.from_dict(self.to_dict())
 
+    def replace(self, other: History) -> None:
+        """Become a copy of another history, in place."""
+        vars(self).update(vars(other.copy()))
+
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; `from_dict` makes an equal history of it.
 
@@ -125,8 +129,13 @@ class History(Mapping[str, list[float]]):
     def __repr__(self) -> str:
         parts = [f"{self._epochs} epoch{'s' * (self._epochs != 1)}"]
         if self._epochs:
-            shown = (name for name in self._columns if name not in ("learning_rate", "seconds"))
-            parts += [f"{name} {self._columns[name][-1]:.4g}" for name in shown]
+            last = {name: column[-1] for name, column in self._columns.items()}
+            hidden = ("learning_rate", "seconds")
+            parts += [
+                f"{name} {x:.4g}"
+                for name, x in last.items()
+                if name not in hidden and not math.isnan(x)
+            ]
         if self.best_epoch is not None:
             parts.append(f"best epoch {self.best_epoch}")
         if self.stopped_early:
@@ -138,17 +147,35 @@ class History(Mapping[str, list[float]]):
     def __str__(self) -> str:
         if not self._epochs:
             return repr(self)
-        widths = {name: max(len(name), 9) for name in self._columns}
-        lines = ["  ".join(["epoch"] + [f"{name:>{w}}" for name, w in widths.items()])]
-        for i in self._shown_epochs():
-            cells = [f"{self._columns[name][i]:>{w}.4g}" for name, w in widths.items()]
-            lines.append("  ".join([f"{i + 1:>5}", *cells]))
+        shown = self._shown_epochs()
+        columns = [["epoch", *(str(i + 1) for i in shown)]]
+        columns += [
+            [name, *(_cell(name, column[i]) for i in shown)]
+            for name, column in self._columns.items()
+        ]
+        widths = [5] + [max(9, *map(len, column)) for column in columns[1:]]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in zip(*columns, strict=True)
+        ]
+        if len(shown) < self._epochs:
+            lines.append(f"({len(shown)} of {self._epochs} epochs shown)")
         return "\n".join([*lines, repr(self)])
 
     def _shown_epochs(self) -> list[int]:
-        """Evenly spread epochs, the first and the last among them."""
+        """Evenly spread epochs, with the first, the last and the best among them."""
         spread = np.linspace(0, self._epochs - 1, min(self._epochs, _SHOWN_ROWS))
-        return [int(i) for i in np.round(spread)]
+        shown = {int(i) for i in np.round(spread)}
+        if self.best_epoch is not None and self.best_epoch <= self._epochs:
+            shown.add(self.best_epoch - 1)
+        return sorted(shown)
+
+
+def _cell(name: str, value: float) -> str:
+    """A number of the history's table; what an epoch did not measure is a dash."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if name == "seconds" else f"{value:.4g}"
 
 
 class Context:
@@ -270,7 +297,7 @@ class EarlyStopping(Callback):
         self.monitor = monitor
         self.patience = check_integer(patience, "patience", 1)
         self.min_delta = check_number(min_delta, "min_delta", 0.0)
-        self.restore_best = bool(restore_best)
+        self.restore_best = check_flag(restore_best, "restore_best")
         self.mode = mode
         self._forget()
 
@@ -341,7 +368,13 @@ class _Function(Callback):
         return isinstance(result, bool | np.bool_) and bool(result)
 
 
-def as_callbacks(callbacks: Iterable[Any] | Callback | Callable[..., Any] | None) -> list[Callback]:
+Callbacks = (
+    Callback | Callable[[Context], Any] | Iterable[Callback | Callable[[Context], Any]] | None
+)
+"""What `fit` takes as callbacks."""
+
+
+def as_callbacks(callbacks: Callbacks) -> list[Callback]:
     """Callbacks as a list of `Callback`; takes one, several or None.
 
     Raises

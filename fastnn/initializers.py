@@ -261,6 +261,10 @@ def get(initializer: Any) -> Initializer:
         Names: zeros, ones, constant, glorot_normal, glorot_uniform, he_normal,
         he_uniform, lecun_normal, lecun_uniform.
 
+    Returns
+    -------
+    Initializer
+
     Raises
     ------
     ValueError

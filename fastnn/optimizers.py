@@ -335,6 +335,10 @@ def get(optimizer: str | dict[str, Any] | Optimizer) -> Optimizer:
         A name ("gradient_descent" or "sgd", "momentum", "nesterov", "rmsprop", "adam",
         "adamw") gives the optimizer with its default settings.
 
+    Returns
+    -------
+    Optimizer
+
     Raises
     ------
     ValueError

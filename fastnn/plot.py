@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 __all__ = ["confusion_matrix", "learning_curve"]
 
 _LOG_RANGE = 10  # a loss that falls by more than this factor is drawn on a logarithmic axis
+_FEW_DECADES = 100  # below this ratio of its ends, it is labelled at 1, 2 and 5
 _MARKED_EPOCHS = 30  # up to this many epochs, every point gets a marker
 _COUNTED_CLASSES = 25  # up to this many classes, every cell shows its number
 _SCORES = {"accuracy": "accuracy", "r2": "R²"}
-_DPI = 150
+_DPI = 110
+FORMATS = ("png", "pdf", "svg", "jpg", "jpeg", "webp", "eps", "tif", "tiff")
+"""Endings of the files a figure can be saved in."""
 
 
 def require() -> None:
@@ -79,7 +82,7 @@ def learning_curve(
         losses["validation"] = history["val_loss"]
     _draw(ax, losses, "loss", best)
     if _spans_decades(losses.values()):
-        ax.set_yscale("log")
+        _logarithmic(ax)
     return _finished(ax, path)
 
 
@@ -178,7 +181,8 @@ def _draw(
         ax.axvline(best, label=f"best epoch ({best})", color="0.5", linestyle=":")
     ax.set_xlabel("epoch")
     ax.set_ylabel(title)
-    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    ax.set_xlim(0, int(ax.dataLim.x1) + 1)
     ax.grid(alpha=0.3)
     ax.legend()
 
@@ -187,6 +191,18 @@ def _spans_decades(curves: Any) -> bool:
     values = np.concatenate([np.asarray(curve, float) for curve in curves])
     values = values[np.isfinite(values)]
     return bool(len(values) and values.min() > 0 and values.max() > _LOG_RANGE * values.min())
+
+
+def _logarithmic(ax: Axes) -> None:
+    """A logarithmic axis, labelled between the powers of ten where it has few of them."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    if high < _FEW_DECADES * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _finished(ax: Axes, path: str | os.PathLike[str] | None) -> Figure:

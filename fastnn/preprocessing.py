@@ -16,7 +16,7 @@ import numpy as np
 
 from fastnn._checks import check_choice
 from fastnn.datasets import Task, guess_task
-from fastnn.tables import DataError, Table, is_number, listing
+from fastnn.tables import DataError, Table, is_number, listing, not_a_number
 
 __all__ = ["Category", "Label", "Number", "Preprocessor"]
 
@@ -313,25 +313,26 @@ def _category(table: Table, name: str, values: np.ndarray) -> Category:
     categories = np.unique(values)
     if len(categories) > MAX_CATEGORIES:
         raise DataError(
-            f"{table.name}: column {name!r} has {len(categories)} different texts"
-            f"{_odd_one(values)}; "
+            f"{table.name}: column {name!r} has {_counted(categories.tolist())}; "
             f"at most {MAX_CATEGORIES} can be one-hot encoded: leave the column out, or mend it"
         )
     return Category(name, tuple(categories.tolist()))
 
 
-def _odd_one(values: np.ndarray) -> str:
-    """A hint at the first text of a column where most are numbers."""
-    odd = [text for text in values.tolist() if not is_number(text)]
-    return f", {odd[0]!r} the first that is not a number" if len(odd) < len(values) / 2 else ""
+def _counted(categories: Sequence[str]) -> str:
+    """How many categories there are, and how many of them are not numbers if some are."""
+    odd = [text for text in categories if not is_number(text)]
+    if len(odd) == len(categories):
+        return f"{len(odd)} different texts"
+    first = f", {odd[0]!r} for one" if odd else ""
+    return f"{len(categories)} different values ({len(odd)} not numbers{first})"
 
 
 def _classes(table: Table, target: str, values: np.ndarray) -> tuple[Label, ...]:
     labels = np.unique(values)
     if len(labels) < 2:
-        raise DataError(
-            f"{table.name}: the target column {target!r} has one class only, {labels[0].item()!r}"
-        )
+        only = _label(labels[0].item())
+        raise DataError(f"{table.name}: the target column {target!r} has one class only, {only!r}")
     if len(labels) > max(MAX_CATEGORIES, len(values) // 2):
         raise DataError(
             f"{table.name}: the target column {target!r} has {len(labels)} classes in "
@@ -354,8 +355,8 @@ def _standardised(table: Table, number: Number) -> np.ndarray:
     if not _is_numeric(values):
         row = next((i for i, text in enumerate(values) if not is_number(text)), 0)
         raise DataError(
-            f"{table.where(row, number.name)}: {str(values[row])!r}, expected a number as in the "
-            "data of the training"
+            f"{table.where(row, number.name)}: {not_a_number(values[row])}, as in the data of the "
+            "training"
         )
     result: np.ndarray = (values - number.mean) / number.scale
     return result

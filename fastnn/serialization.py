@@ -18,6 +18,7 @@ This module knows nothing of networks.
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -70,9 +71,12 @@ def save(
         If the structure is not JSON-able or an array has another dtype; nothing is written.
     OSError
         If the file cannot be written; a file that was there is still there.
+        FileNotFoundError if its folder is not there, IsADirectoryError if it is a folder.
     """
     from safetensors.numpy import save as serialize
 
+    path = _text(path)
+    _check_destination(path)
     if not isinstance(structure, Mapping):
         raise TypeError(f"structure must be a dict, got {type(structure).__name__}")
     _check_json(structure, "structure")
@@ -86,7 +90,13 @@ def save(
         "structure": text,
         "checksum": _checksum(text, stored),
     }
-    _write(os.path.realpath(os.fsdecode(path)), serialize(stored, metadata=metadata))
+    try:
+        _write(os.path.realpath(path), serialize(stored, metadata=metadata))
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # The caller's path in place of the temporary file's.
+        raise OSError(error.errno, error.strerror, path) from None
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -109,14 +119,32 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     ------
     FormatError
         If the file has any defect.
+    TypeError
+        If `path` is no path.
     OSError
         If it cannot be read; FileNotFoundError if it is not there.
     """
-    path = os.fsdecode(path)
+    path = _text(path)
     try:
         return _read(path)
     except FormatError as error:
         raise FormatError(f"{path}: {error}") from error.__cause__
+
+
+def _text(path: Any) -> str:
+    """A path as text."""
+    if not isinstance(path, (str, bytes, os.PathLike)):
+        raise TypeError(f"path must be a str or path-like, got {type(path).__name__}")
+    return os.fsdecode(path)
+
+
+def _check_destination(path: str) -> None:
+    """Raise OSError if `path` is a folder or lies in none."""
+    real = os.path.realpath(path)
+    if os.path.isdir(real):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+    if not os.path.isdir(os.path.dirname(real)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
 
 
 def _read(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -17,15 +17,24 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["DataError", "Table", "read_csv", "read_npz"]
+__all__ = ["DataError", "MixedColumnError", "Table", "read_csv", "read_npz"]
 
 _MISSING = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "-nan"))
 _DELIMITERS = ",;\t|"
+_DECIMAL_COMMA = re.compile(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.IGNORECASE)
 _LARGEST_EXACT = 2**53  # integers up to here are exact in float64
 
 
 class DataError(ValueError):
     """A file or a table cannot be used as data; the message says where and why."""
+
+
+class MixedColumnError(DataError):
+    """A column is mostly numbers, but not all of it is; `column` is its name."""
+
+    def __init__(self, message: str, column: str) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +110,11 @@ def is_number(cell: str) -> bool:
     return True
 
 
+def has_decimal_comma(cell: str) -> bool:
+    """Whether a cell's text reads as a number with a comma for the decimal point."""
+    return _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
+
+
 # ------------------------------------------------------------------- CSV files
 
 
@@ -116,7 +130,8 @@ def read_csv(
 ) -> Table:
     """A table from a text file of separated values.
 
-    A column whose every cell is a number becomes float64, any other stays text.
+    A column whose every cell is a number becomes float64, any other stays text.  One where
+    most of the different cells are numbers, decimal commas included, but not all, is refused.
     Blank lines are skipped, cells are stripped of surrounding space, and cells
     with a separator or line break inside are quoted with ``"``.
 
@@ -146,13 +161,15 @@ def read_csv(
     DataError
         If the file is empty, a row has another number of cells than the first, a
         value is missing or infinite, names repeat, or the text cannot be decoded.
+    MixedColumnError
+        If a column is mostly numbers but not all of it is; a `DataError`.
     OSError
         If the file cannot be read.
     """
     name = os.path.basename(os.fspath(path))
     names, cells, lines = _read_cells(path, name, delimiter, header, encoding)
     wanted = names if columns is None else list(columns)
-    for column in [*wanted, *drop]:
+    for column in [*wanted, *drop, *text]:
         if column not in names:
             raise DataError(f"{name} has no column {column!r}; it has {listing(names)}")
     wanted = [column for column in wanted if column not in drop]
@@ -162,6 +179,7 @@ def read_csv(
     table = Table(name, typed, lines)
     _refuse_missing(table)
     _refuse_infinite(table)
+    _refuse_mixed(table, text)
     return table
 
 
@@ -204,6 +222,8 @@ def _read_cells(
 def _guess_delimiter(file: Any) -> str:
     line = next((line for line in file if line.strip()), "")
     bare = re.sub('"[^"]*"', "", line)
+    if any(delimiter in bare for delimiter in _DELIMITERS.replace(",", "")):
+        bare = re.sub(r"(?<=\d),(?=\d)", "", bare)  # decimal commas, not delimiters
     return max(_DELIMITERS, key=bare.count)
 
 
@@ -227,7 +247,11 @@ def _rows(file: Any, name: str, delimiter: str) -> Iterator[tuple[int, list[str]
 
 
 def _looks_like_header(row: Sequence[str]) -> bool:
-    return any(cell.strip() for cell in row) and not any(is_number(cell) for cell in row)
+    return any(cell.strip() for cell in row) and not any(map(_is_numeric_text, row))
+
+
+def _is_numeric_text(cell: str) -> bool:
+    return is_number(cell) or has_decimal_comma(cell)
 
 
 def _column_names(row: Sequence[str], has_header: bool, table: str) -> list[str]:
@@ -272,6 +296,25 @@ def _refuse_infinite(table: Table) -> None:
         if values.dtype.kind == "f" and not np.isfinite(values).all():
             row = int(np.argmin(np.isfinite(values)))
             raise DataError(f"{table.where(row, column)}: {values[row]}, expected a finite number")
+
+
+def _refuse_mixed(table: Table, text: Sequence[str]) -> None:
+    """Refuse columns of numbers with a slip in them, lest every number become a category."""
+    for column, values in table.columns.items():
+        if values.dtype.kind == "f" or column in text:
+            continue
+        different = set(values.tolist())
+        if 2 * sum(map(_is_numeric_text, different)) > len(different):
+            row = next((i for i, cell in enumerate(values.tolist()) if not is_number(cell)), 0)
+            raise MixedColumnError(
+                f"{table.where(row, column)}: {not_a_number(values[row])}", column
+            )
+
+
+def not_a_number(cell: str) -> str:
+    """What error messages say of a cell that should be a number."""
+    hint = " with a decimal point, not a comma" if has_decimal_comma(cell) else ""
+    return f"{str(cell)!r}, expected a number{hint}"
 
 
 # ------------------------------------------------------------------- NPZ files

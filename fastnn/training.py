@@ -79,6 +79,11 @@ class TrainingState:
     step: int = 0
     history: History = field(default_factory=History)
 
+    def replace(self, other: TrainingState) -> None:
+        """Become a copy of another state in place, so that a training under way goes on from it."""
+        self.epoch, self.step = other.epoch, other.step
+        self.history.replace(other.history)
+
     def to_dict(self) -> dict[str, Any]:
         """The state as JSON-able data; `from_dict` makes an equal one of it."""
         return {"epoch": self.epoch, "step": self.step, "history": self.history.to_dict()}
@@ -322,7 +327,6 @@ class _Data:
         dtype: np.dtype,
         batch_size: int,
     ) -> None:
-        self.batch_size = batch_size
         self._inputs = [_column(x, dtype) for x in inputs]
         self._targets = [
             (_column(t, _target_dtype(t, dtype)), None if w is None else _column(w, dtype))
@@ -336,6 +340,7 @@ class _Data:
                 f"they have {lengths}"
             )
         self.n_rows = lengths[0]
+        self.batch_size = batch_size = min(batch_size, self.n_rows)  # fits the engine's integers
         self.n_batches = -(-self.n_rows // batch_size)
         self.batch_rows = np.full(self.n_batches, batch_size)
         self.batch_rows[-1] = self.n_rows - batch_size * (self.n_batches - 1)

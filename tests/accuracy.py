@@ -36,7 +36,7 @@ ZEROS = {
 }
 NEAR = 0.25
 
-BOUNDS = {"gelu": 4, "gelu'": 4, "mish": 4, "mish'": 4}
+BOUNDS = {"gelu": 4, "gelu'": 5, "mish": 4, "mish'": 5}
 """Errors promised, in ULP, where they are not 2."""
 
 REFERENCE_BOUNDS = {
@@ -195,6 +195,34 @@ def in_domain(function: str, z: np.ndarray) -> np.ndarray:
     return z[np.isfinite(z) & (z > low)]
 
 
+# Where a build had its largest error in a search over all float32 numbers and 2 million float64.
+WORST = {
+    "exp": [26.69040298461914, 5.229518890380859, 12.15288630235245],
+    "expm1": [0.35959526896476746, 0.348723264542671, 0.3565513466851918],
+    "log": [0.7066160440444946, 0.7049972637364936],
+    "log1p": [-0.29338395595550537, -0.2943596368915209, 0.40969973783252245],
+    "sigmoid": [-0.00034499180037528276, -3.432992781609426e-06],
+    "sigmoid'": [280.04885339104385],
+    "tanh": [0.5549423098564148, 0.5674647777144708],
+    "tanh'": [326.47464596351205],
+    "softplus": [-1.260459065437317, -2.0371268209609164],
+    "softplus'": [-1.949148335954646, -12.781083334888763],
+    "swish": [0.0038915923796594143, 1.9009732159529964e-06],
+    "swish'": [-715.293193114287],
+    "elu": [-0.2867960035800934, -0.27100485238029304],
+    "elu'": [-1.0224466349393602, -11.426713689275086],
+    "selu": [-0.30665525794029236, -0.33213023854537216, -0.31530491187247867],
+    "selu'": [-354.07832673833434, -323.571120126735],
+    "gelu": [5.8950483113572106e-05, 7.404056044338025e-06],
+    "gelu'": [-0.32604435267035115, -0.3311913632188146],
+    "gelu_tanh": [3.7383172042377867e-06],
+    "gelu_tanh'": [-4.227290205970791],
+    "mish": [-13.742189482061482],
+    "mish'": [-0.8699624774148318, -0.8421235644534897],
+    "hard_swish": [1.3714978694915771, 1.3565720720373586],
+}
+
+
 def hard_arguments(function: str, dtype: str) -> np.ndarray:
     """Both sides of where reductions and formulas change, the ends of the range, worst cases."""
     information = np.finfo(dtype)
@@ -235,7 +263,3 @@ def random_arguments(function: str, dtype: str, n: int, seed: int = 0) -> np.nda
     parts[2] *= rng.choice([-1, 1], n)
     z = np.concatenate(parts).astype(dtype)
     return in_domain(function, np.abs(z) if function == "log" else z)
-
-
-WORST: dict[str, list[float]] = {}
-"""Arguments on which a build had its largest error in long searches."""

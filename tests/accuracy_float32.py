@@ -16,13 +16,14 @@ import numpy as np
 from scipy.special import expit, ndtr
 
 Array = np.ndarray
-CHUNK = 1 << 21
+CHUNK = 1 << 17
+"""Small enough for the cache."""
 SELU = 1.0507009873554805, 1.0507009873554805 * 1.6732632423543772
 CUBIC, OUTER = 0.044715, 2 * math.sqrt(2 / math.pi)
 
 
 def _gelu_tanh_argument(z: Array) -> Array:
-    return OUTER * (z + CUBIC * z**3)
+    return OUTER * z * (1 + CUBIC * z * z)
 
 
 def _gate_derivative(z: Array, w: Array, slope: Array | float) -> Array:
@@ -97,13 +98,17 @@ class Worst:
 def errors(function: str, z: Array, results: Array, expected: Array) -> Array:
     """Errors in ULP of float32 results; `expected` is float64."""
     limit = 2.0**128
-    exponent = np.clip(np.frexp(expected)[1], -125, 128) - 24
-    near = np.abs(z - accuracy.ZEROS.get(function, math.inf)) < accuracy.NEAR
-    exponent[near] = np.maximum(exponent[near], -26)
-    distance = np.clip(results.astype(np.float64), -limit, limit)
+    # Exponents straight from the bits: frexp and ldexp would take most of the time.
+    exponent = (np.abs(expected).view(np.int64) >> 52) - 1022
+    exponent = np.clip(exponent, -125, 128) - 24
+    if function in accuracy.ZEROS:
+        near = np.abs(z - accuracy.ZEROS[function]) < accuracy.NEAR
+        exponent[near] = np.maximum(exponent[near], -26)
+    distance = np.clip(results, -limit, limit, dtype=np.float64)
     distance -= np.clip(expected, -limit, limit)
-    error = np.ldexp(np.abs(distance), -exponent)
-    return np.where(np.isnan(error), math.inf, error)
+    error = np.abs(distance) * ((1023 - exponent) << 52).view(np.float64)
+    error[np.isnan(error)] = math.inf
+    return error
 
 
 def all_arguments(function: str, stride: int = 1) -> Iterator[Array]:

@@ -142,5 +142,5 @@ def test_table_has_a_line_per_activation():
 
 def test_facts_print_line_by_line():
     text = str(activations.get("swish"))
-    for part in ("sigmoid(alpha z)", "s + alpha z s (1 - s)", "silu", "default 1"):
+    for part in ("sigmoid(beta z)", "s + beta z s (1 - s)", "silu", "beta ", "default 1"):
         assert part in text

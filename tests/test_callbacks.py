@@ -32,7 +32,7 @@ def test_table_of_a_long_history_shows_first_and_last_epoch():
         history.append({"loss": 1 / (1 + i)})
     lines = str(history).splitlines()
     assert len(lines) < 20
-    assert [int(lines[1].split()[0]), int(lines[-2].split()[0])] == [1, 1000]
+    assert [int(lines[1].split()[0]), int(lines[-3].split()[0])] == [1, 1000]
 
 
 def test_missing_measure_lists_what_there_is():
@@ -214,3 +214,53 @@ def test_missing_measure_is_named_with_a_hint():
 def test_bad_argument_of_early_stopping_is_named(arguments, name):
     with pytest.raises((TypeError, ValueError), match=name):
         EarlyStopping(**arguments)
+
+
+# --------------------------------------------------------------- table of the history
+
+
+def long_history(epochs=100, best=None):
+    history = History()
+    for i in range(epochs):
+        history.append({"loss": 1 / (1 + i), "seconds": 0.01 * 1.5**i})
+    history.best_epoch = best
+    return history
+
+
+def test_what_was_not_measured_is_a_dash_in_the_table():
+    history = History()
+    history.append({"loss": 2.0, "val_loss": 3.0})
+    history.append({"loss": 1.0})
+    assert str(history).splitlines()[2].split() == ["2", "1", "-"]
+
+
+def test_what_was_not_measured_last_is_left_out_of_the_line():
+    history = History()
+    history.append({"loss": 2.0, "val_loss": 3.0})
+    history.append({"loss": 1.0})
+    assert repr(history) == "History(2 epochs, loss 1)"
+
+
+def test_shortened_table_says_so():
+    assert "(12 of 100 epochs shown)" in str(long_history()).splitlines()
+
+
+def test_whole_table_does_not_speak_of_epochs_left_out():
+    assert "shown" not in str(long_history(5))
+
+
+@pytest.mark.parametrize("best", [1, 2, 57, 99, 100])
+def test_shortened_table_has_the_best_epoch(best):
+    rows = str(long_history(best=best)).splitlines()[1:-2]
+    assert str(best) in [row.split()[0] for row in rows]
+
+
+def test_decimals_of_the_seconds_stand_below_each_other():
+    rows = str(long_history(40)).splitlines()[:-2]
+    assert len({len(row) for row in rows}) == 1
+    assert {len(row.split()[-1].partition(".")[2]) for row in rows[1:]} == {3}
+
+
+def test_restore_best_must_be_a_flag():
+    with pytest.raises(TypeError, match="restore_best must be True or False, got 'no'"):
+        EarlyStopping(restore_best="no")

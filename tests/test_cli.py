@@ -1,10 +1,11 @@
-"""The command: what it prints, writes and returns."""
+"""The command: what it prints, writes and returns; `test_cli_refusals` has what it refuses."""
 
 import csv
 import importlib.util
 import io
 import json
 import os
+import re
 import signal
 import struct
 import subprocess
@@ -13,11 +14,12 @@ import time
 
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
+from commands import houses_csv, people_csv, run, train
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastnn
 from fastnn import optimizers, serialization
-from fastnn.cli import OPTIMIZERS, _bench, _demo, main
+from fastnn.cli import OPTIMIZERS, _bench, _demo, _text, main
 from fastnn.datasets import load, split_rows
 from fastnn.preprocessing import Preprocessor
 from fastnn.tables import read_csv
@@ -30,51 +32,22 @@ def _elsewhere(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def people(tmp_path):
-    """A CSV file with numbers and text whose last column follows from the others."""
-    rng = np.random.default_rng(0)
-    ages, cities = rng.integers(18, 80, 240), rng.choice(["Rom", "Ulm", "Bonn"], 240)
-    labels = np.where((ages > 45) ^ (cities == "Ulm"), "yes", "no")
-    with open("people.csv", "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(
-            [("age", "city", "label"), *zip(ages, cities, labels, strict=True)]
-        )
-    return "people.csv"
+def people():
+    return people_csv()
 
 
 @pytest.fixture
 def houses():
-    """A CSV file whose last column is a number far from 0."""
-    rng = np.random.default_rng(0)
-    area, rooms = rng.uniform(30, 200, 200), rng.integers(1, 7, 200)
-    price = 100_000 + 3_000 * area + 5_000 * rooms
-    with open("houses.csv", "w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(
-            [("area", "rooms", "price"), *zip(area, rooms, price, strict=True)]
-        )
-    return "houses.csv"
-
-
-def run(*words):
-    return main([str(word) for word in words])
-
-
-def train(*words):
-    assert run("train", *words, "--quiet", "--plot", "none") == 0
+    return houses_csv()
 
 
 def predictions(text):
     return list(csv.DictReader(io.StringIO(text)))
 
 
-def refusal(capsys, *words):
-    """The one line a command that must fail says on stderr."""
-    assert run(*words) == 2
-    out, err = capsys.readouterr()
-    assert err.startswith("fastnn: error: ")
-    assert err.count("\n") == 1
-    assert not out
-    return err
+def blas_pools():
+    """The thread pools of linear algebra libraries in this process."""
+    return [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
 
 
 def cells(text, first):
@@ -127,6 +100,21 @@ def test_the_table_holds_what_the_network_scores(capsys):
         assert cells(out, part) == expected
 
 
+def test_regression_is_told_standardised_and_in_units_of_the_target(houses, capsys):
+    train(houses, "--epochs", 20, "--l2", 0.1, "--validation", 0, "--test", 0)
+    out = capsys.readouterr().out
+    assert re.search(r"rows +MSE \(standardised\) +RMSE \(units of target\) +R2$", out, re.M)
+    assert run("predict", "model.fastnn", houses, "--output", "out.csv", "--score") == 0
+    price = read_csv(houses).columns["price"]
+    errors = read_csv("out.csv").columns["prediction"] - price
+    mse, rmse = np.mean(errors**2) / price.var(), np.sqrt(np.mean(errors**2))
+    shown = [float(cell) for cell in cells(out, "train")[1:3]]
+    assert shown == pytest.approx([mse, rmse], rel=1e-3)
+    assert f"RMSE (units of target) {cells(out, 'train')[2]}" in capsys.readouterr().err
+    assert run("info", "model.fastnn") == 0
+    assert cells(capsys.readouterr().out, "train") == cells(out, "train")
+
+
 def test_the_options_build_the_network():
     train(
         "--dataset", "iris", "--hidden", "7,5", "--activation", "tanh", "--dropout", 0.25,
@@ -167,12 +155,6 @@ def test_without_validation_there_is_no_early_stopping(capsys):
     assert "30 of 30" in out
 
 
-def test_no_epochs_give_the_initial_network(capsys):
-    assert run("train", "--dataset", "iris", "--epochs", 0, "--quiet") == 0
-    assert "0 of 0" in capsys.readouterr().out
-    assert os.listdir() == ["model.fastnn"]  # there is no learning curve
-
-
 def test_the_same_seed_gives_the_same_model():
     for name in ("a", "b"):
         train("--dataset", "iris", "--epochs", 3, "--output", name)
@@ -196,6 +178,11 @@ def test_a_tab_can_be_named(delimiter, capsys):
 def test_a_dropped_column_is_not_looked_at(people, capsys):
     train(people, "--drop", "city", "--epochs", 1)
     assert "240 rows, 1 columns, target 'label'" in capsys.readouterr().out
+
+
+def test_columns_of_numbers_can_be_taken_for_text(houses):
+    train(houses, "--text", "rooms", "--epochs", 1)
+    assert fastnn.load("model.fastnn").layers[0].n_in == 1 + 6  # the area and six numbers of rooms
 
 
 def test_the_task_can_be_settled(houses, capsys):
@@ -236,6 +223,14 @@ def test_without_matplotlib_the_model_is_written_all_the_same(monkeypatch, capsy
     assert run("train", "--dataset", "iris", "--epochs", 1, "--quiet") == 0
     assert "fastnn[plot]" in capsys.readouterr().err
     assert sorted(os.listdir()) == ["model.fastnn"]
+
+
+def test_the_model_file_is_text_and_numbers(people):
+    train(people, "--epochs", 1)
+    with open("model.fastnn", "rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8))
+        header = json.loads(file.read(size))
+    assert header["__metadata__"]["format"] == "fastnn"
 
 
 # ------------------------------------------------------------------------- predict
@@ -283,7 +278,7 @@ def test_predict_needs_no_target_and_bears_further_columns(people, capsys):
 def test_predict_takes_text_that_looks_like_a_number(capsys):
     with open("sizes.csv", "w", encoding="utf-8") as file:
         file.write("size,y\n" + "1,a\n2,b\nmany,b\n" * 10)
-    train("sizes.csv", "--epochs", 2)
+    train("sizes.csv", "--text", "size", "--epochs", 2)
     with open("new.csv", "w", encoding="utf-8") as file:
         file.write("size\n1\n2\n")
     capsys.readouterr()
@@ -348,18 +343,56 @@ def test_bench_times_the_backends_that_are_there(capsys, monkeypatch):
     assert "training step, 64-256-128-10, batch of 64" in out
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(6.83, "6.8x"), (1083.4, "1,080x"), (0.456, "0.46x"), (99.96, "100x"), (2e6, "2,000,000x")],
+)
+def test_ratios_have_no_exponent(value, text):
+    assert _text.ratio(value) == text
+
+
+@pytest.mark.skipif("compiled" not in fastnn.backend.available(), reason="one backend only")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_bench_gives_both_backends_the_same_threads(threads, capsys, monkeypatch):
+    seen = []
+
+    def case(name):
+        return _bench.Case(
+            name, lambda: seen.append({p["num_threads"] for p in blas_pools()}) or int
+        )
+
+    monkeypatch.setattr(_bench, "cases", lambda dtype: iter([case("nothing")]))
+    monkeypatch.setattr(_bench, "_QUICK_SECONDS", 1e-3)
+    monkeypatch.setattr(fastnn.backend, "get_num_threads", lambda: threads)
+    if not blas_pools():
+        pytest.skip("NumPy's BLAS tells no threads")
+    assert run("bench", "--quick") == 0
+    assert seen == [{threads}] * len(seen)
+    assert f"up to {threads} thread" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(not hasattr(os, "getloadavg"), reason="the system tells no load")
 @pytest.mark.parametrize(("load", "said"), [(0.0, False), (1000.0, True)])
 def test_bench_warns_of_a_busy_machine(load, said, capsys, monkeypatch):
     monkeypatch.setattr(_bench, "cases", lambda dtype: iter([_bench.Case("nothing", lambda: int)]))
     monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
     assert run("bench", "--quick") == 0
-    assert ("other programs are at work" in capsys.readouterr().err) == said
+    out, err = capsys.readouterr()
+    assert ("other programs are at work" in err) == said
+    assert ("other programs are at work" in out.splitlines()[-1]) == said
 
 
 def test_config_says_what_is_in_use(capsys):
     assert run("config") == 0
     assert cells(capsys.readouterr().out, "fastnn") == [fastnn.__version__]
+
+
+def test_the_bare_command_prints_its_help(capsys):
+    assert run() == 2
+    out, err = capsys.readouterr()
+    assert not out
+    assert err.startswith("usage: fastnn")
+    assert "train a network on a table" in err
 
 
 @pytest.mark.parametrize("words", [["--version"], ["--help"], ["train", "--help"]])
@@ -368,168 +401,6 @@ def test_help_and_version_end_well(words, capsys):
         main(words)
     assert ending.value.code == 0
     assert "fastnn" in capsys.readouterr().out
-
-
-# ------------------------------------------------------------------------ refusals
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ([], "required: COMMAND"),
-        (["sing"], "invalid choice: 'sing'"),
-        (["train"], "FILE --dataset is required"),
-        (["train", "none.csv"], "none.csv: No such file"),
-        (["train", "none.npz"], "none.npz: No such file"),
-        (["train", "--dataset", "mnist"], "invalid choice: 'mnist'"),
-        (["train", "--dataset", "iris", "--target", "x"], "--target is for CSV files"),
-        (["train", "--dataset", "iris", "--drop", "x"], "--drop is for CSV files"),
-        (["train", "--dataset", "iris", "--no-header"], "--header is for CSV files"),
-        (["train", "--dataset", "iris", "--hidden", "9,x"], "'9,x' is no list of widths"),
-        (["train", "--dataset", "iris", "--hidden", "0"], "a width must be at least 1"),
-        (["train", "--dataset", "iris", "--activation", "x"], "invalid choice: 'x'"),
-        (["train", "--dataset", "iris", "--epochs", "-1"], "epochs must be"),
-        (["train", "--dataset", "iris", "--batch-size", "0"], "batch_size must be"),
-        (["train", "--dataset", "iris", "--dropout", "1"], "rate must be"),
-        (["train", "--dataset", "iris", "--l2", "-1"], "l2 must be"),
-        (["train", "--dataset", "iris", "--learning-rate", "-1"], "learning_rate must be"),
-        (["train", "--dataset", "iris", "--validation", "1.5"], "validation must be"),
-        (["train", "--dataset", "iris", "--validation", "0.6", "--test", "0.6"], "leave none"),
-        (["train", "--dataset", "iris", "--validation", "0", "--patience", "3"], "--patience"),
-        (["train", "--dataset", "iris", "--hidden", "none", "--dropout", "0.5"], "--dropout needs"),
-        (["train", "--dataset", "iris", "--seed", "-1"], "seed must be"),
-        (["train", "--dataset", "iris", "--output", "no/m"], "no: there is no such folder"),
-        (["train", "--dataset", "iris", "--output", "."], "is a folder, expected a file"),
-        (["train", "--dataset", "iris", "--output", "m.png"], "--output is the model's file"),
-        (["train", "--dataset", "iris", "--output", "m", "--plot", "m"], "both name m"),
-        (["predict", "none.fastnn", "none.csv"], "none.fastnn: No such file"),
-        (["info", "none.fastnn"], "none.fastnn: No such file"),
-    ],
-)
-def test_unfit_words_are_refused_in_one_line(words, message, capsys):
-    assert message in refusal(capsys, *words)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (b"", "data.csv is empty"),
-        (b"a,b\n1,2\n3,\n", "data.csv, line 3, column 'b': missing value"),
-        (b"a,b\n1,2\n3\n", "line 3: 1 columns, expected 2"),
-        (b"a,\xff\n1,2\n", "not utf-8 text"),
-        (b"\x89PNG\r\n\x1a\n\x00", "not utf-8 text"),
-        (b"a\n1\n2\n3\n4\n", "no column besides the target"),
-        (b"a,b\n1,x\n2,x\n3,x\n4,x\n", "one class only"),
-    ],
-)
-def test_unfit_files_are_refused_in_one_line(text, message, capsys):
-    with open("data.csv", "wb") as file:
-        file.write(text)
-    assert message in refusal(capsys, "train", "data.csv")
-
-
-def test_a_loss_that_is_not_finite_is_told(houses, capsys):
-    words = ("--optimizer", "gradient_descent", "--learning-rate", 1e30, "--quiet")
-    assert "Lower the learning rate" in refusal(capsys, "train", houses, *words)
-
-
-@pytest.mark.parametrize("extra", ["sklearn", "matplotlib"])
-def test_missing_extras_are_named(extra, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, extra, None)
-    assert 'pip install "fastnn[' in refusal(
-        capsys, "train", "--dataset", "iris", "--plot", "curve.png"
-    )
-
-
-def test_probabilities_of_a_regression_are_refused(houses, capsys):
-    train(houses, "--epochs", 1)
-    capsys.readouterr()
-    assert "--proba needs a model for classification" in refusal(
-        capsys, "predict", "model.fastnn", houses, "--proba"
-    )
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("age\n3\n", "no column 'city'"),
-        ("age,city\n3,Kiel\n", "line 2, column 'city': unknown category 'Kiel'"),
-        ("age,city\nold,Rom\n", "line 2, column 'age': 'old', expected a number"),
-        ("age,city\n3,\n", "line 2, column 'city': missing value"),
-    ],
-)
-def test_data_unfit_for_the_model_are_refused(people, text, message, capsys):
-    train(people, "--epochs", 1)
-    capsys.readouterr()
-    with open("new.csv", "w", encoding="utf-8") as file:
-        file.write(text)
-    assert message in refusal(capsys, "predict", "model.fastnn", "new.csv")
-
-
-def test_npz_is_refused_for_a_model_of_text(people, capsys):
-    train(people, "--epochs", 1)
-    capsys.readouterr()
-    np.savez("new.npz", X=np.ones((2, 2)))
-    assert "columns of text (city)" in refusal(capsys, "predict", "model.fastnn", "new.npz")
-
-
-def test_networks_the_command_cannot_serve_are_refused(capsys):
-    net = fastnn.Sequential([fastnn.Dense(2, 3)])
-    net.compile("mean_squared_error")
-    net.save("plain.fastnn")
-    np.savez("new.npz", X=np.ones((2, 2)))
-    assert "use fastnn.load in Python" in refusal(capsys, "predict", "plain.fastnn", "new.npz")
-
-
-@pytest.mark.parametrize("command", ["info", "predict"])
-@pytest.mark.parametrize("size", [0, 7, 100, -1])
-def test_truncated_models_are_refused(command, size, people, capsys):
-    train(people, "--epochs", 1)
-    capsys.readouterr()
-    with open("model.fastnn", "rb") as file:
-        data = file.read()
-    with open("cut.fastnn", "wb") as file:
-        file.write(data[:size])
-    assert "cut.fastnn" in refusal(
-        capsys, command, "cut.fastnn", *([people] if command == "predict" else [])
-    )
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [3, {}, {"preprocessing": 3}, {"preprocessing": {"task": "regression"}}, "swapped columns"],
-)
-def test_models_with_a_damaged_preprocessing_are_refused(damage, people, capsys):
-    train(people, "--epochs", 1)
-    capsys.readouterr()
-    structure, arrays = serialization.load("model.fastnn")
-    if damage == "swapped columns":
-        structure["model"]["preprocessing"]["columns"].pop()
-    else:
-        structure["model"] = damage
-    serialization.save("hostile.fastnn", structure, arrays)
-    assert "hostile.fastnn: damaged" in refusal(capsys, "info", "hostile.fastnn")
-
-
-def test_facts_of_the_wrong_kind_do_no_harm(people, capsys):
-    train(people, "--epochs", 1)
-    structure, arrays = serialization.load("model.fastnn")
-    structure["model"] |= {"data": [1], "results": {"train": 3, "test": {"loss": "x"}}}
-    serialization.save("odd.fastnn", structure, arrays)
-    assert run("info", "odd.fastnn") == 0
-
-
-def test_the_model_file_is_text_and_numbers(people):
-    train(people, "--epochs", 1)
-    with open("model.fastnn", "rb") as file:
-        (size,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(size))
-    assert header["__metadata__"]["format"] == "fastnn"
-
-
-def test_debug_shows_the_traceback():
-    with pytest.raises(FileNotFoundError):
-        run("--debug", "train", "none.csv")
 
 
 # --------------------------------------------------------------------- as a process

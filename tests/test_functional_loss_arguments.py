@@ -15,9 +15,13 @@ REFUSED = [
     (
         lambda: F.cross_entropy(Z, [0, 1, 4]),
         ValueError,
-        r"labels\[2\] is 4, expected 0 <= label < 4",
+        r"targets\[2\] is 4, expected 0 <= label < 4",
     ),
-    (lambda: F.cross_entropy(Z, [0, -1, 1]), ValueError, r"labels\[1\] is -1, expected 0 <= label"),
+    (
+        lambda: F.cross_entropy(Z, [0, -1, 1]),
+        ValueError,
+        r"targets\[1\] is -1, expected 0 <= label",
+    ),
     (
         lambda: F.cross_entropy(Z, [0, 1]),
         ValueError,
@@ -147,6 +151,29 @@ def test_refused(backend, call, error, message):
 
 def test_refused_labels_leave_out_untouched(backend):
     out = np.full((3, 4), 7.0)
-    with pytest.raises(ValueError, match="labels"):
+    with pytest.raises(ValueError, match="targets"):
         F.cross_entropy(Z, [0, 1, 9], gradient=True, out=out)
     np.testing.assert_array_equal(out, 7)
+
+
+def test_label_out_of_range_is_named_by_its_index_in_the_targets(backend):
+    with pytest.raises(ValueError, match=r"targets\[1, 0\] is 3, expected 0 <= label < 3"):
+        F.cross_entropy(np.zeros((2, 2, 3)), [[-1, 1], [3, 0]], ignore_index=-1)
+
+
+def test_single_label_out_of_range_has_no_index(backend):
+    with pytest.raises(ValueError, match="targets is 3, expected 0 <= label < 3"):
+        F.cross_entropy(np.zeros(3), 3)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: F.cross_entropy(Z, [0, 1, 2], gradient="no"),
+        lambda: F.mean_squared_error(Z, Z, gradient="no"),
+        lambda: F.l2_penalty(Z, 0.1, gradient="no"),
+    ],
+)
+def test_gradient_must_be_a_flag(call):
+    with pytest.raises(TypeError, match="gradient must be True or False, got 'no'"):
+        call()

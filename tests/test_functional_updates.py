@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 
 import numpy as np
@@ -374,3 +375,14 @@ def test_refused(backend, call, error, message):
     with pytest.raises(error, match=message):
         call()
     np.testing.assert_array_equal(P, 1)
+
+
+@pytest.mark.parametrize("name", [n for n in F.__all__ if n.endswith("_update")] + ["clip_by_norm"])
+def test_docstring_says_what_is_raised(name):
+    assert "Raises\n------\nTypeError\n" in inspect.getdoc(getattr(F, name))
+
+
+def test_bias_correction_must_be_a_flag():
+    p, m, v = np.zeros((3, 2))
+    with pytest.raises(TypeError, match="bias_correction must be True or False, got 'no'"):
+        F.adam_update(p, np.ones(2), m, v, step=1, bias_correction="no")

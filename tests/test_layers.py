@@ -1,6 +1,7 @@
 """Layers by themselves: values and gradients on arrays, tensors, copies, errors."""
 
 import copy
+import inspect
 import math
 import pickle
 
@@ -381,6 +382,23 @@ def test_repr_shows_how_the_layer_was_made():
     assert repr(Dropout(0.1)) == "Dropout(rate=0.1)"
 
 
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (Dense(2, 3, "swish", alpha=2.0), "Dense(2, 3, activation='swish', alpha=2.0)"),
+        (Dense(2, 3, "swish", alpha=1.0), "Dense(2, 3, activation='swish')"),
+        (Dense(2, 3, LeakyReLU(0.2)), "Dense(2, 3, activation='leaky_relu', alpha=0.2)"),
+        (Dense(2, 3, weight="ones", bias="ones"), "Dense(2, 3, weight=Ones(), bias=Ones())"),
+        (Dense(2, 1, weight=[[1.0], [2.0]]), "Dense(2, 1, weight=Explicit(...))"),
+        (Dense(2, 3, trainable=False, seed=4), "Dense(2, 3, trainable=False, seed=4)"),
+        (Dropout(0.1, seed=3), "Dropout(rate=0.1, seed=3)"),
+    ],
+    ids=repr,
+)
+def test_repr_shows_arguments_that_are_not_the_defaults(layer, text):
+    assert repr(layer) == text
+
+
 def test_every_layer_class_is_listed_for_loading():
     def subclasses(cls):
         for sub in cls.__subclasses__():
@@ -416,7 +434,12 @@ def called(layer):
         (lambda: Dense(2, 1, name="a.b"), ValueError, "name is 'a.b', expected letters"),
         (lambda: Dense(2, 1, name=3), TypeError, "name must be a string"),
         (lambda: Dense(2, 1, seed=-1), ValueError, "seed must be an integer >= 0"),
-        (lambda: Dense(2, 1, trainable=1), TypeError, "trainable must be a bool"),
+        (lambda: Dense(2, 1, use_bias="no"), TypeError, "use_bias must be True or False"),
+        (lambda: layers.GELU(approximate="no"), TypeError, "approximate must be True or False"),
+        (lambda: Dropout(0.1)([[1.0]], training="no"), TypeError, "training must be True or False"),
+        (lambda: Dense(2, 1, ReLU), TypeError, r"class ReLU, expected a name .* or an instance"),
+        (lambda: Activation(ReLU), TypeError, r"class ReLU, expected a name .* or an instance"),
+        (lambda: Dense(2, 1, trainable=1), TypeError, "trainable must be True or False"),
         (lambda: Input(0), ValueError, "width must be an integer >= 1"),
         (lambda: Dropout(1.0), ValueError, "rate must be a finite number .* < 1, got 1.0"),
         (lambda: Dropout(-0.1), ValueError, "rate must be"),
@@ -470,3 +493,10 @@ def test_a_layer_of_a_network_cannot_join_another_graph():
 
 def test_he_scheme_of_the_leaky_layer_uses_its_slope():
     assert Dense(2, 1, "leaky_relu", alpha=0.7).initializers["weight"] == HeNormal(alpha=0.7)
+
+
+def test_every_layer_is_exported_by_name():
+    """Spelled out, so that strict type checkers see what the module exports."""
+    assert set(layers.CLASSES) < set(layers.__all__)
+    source = inspect.getsource(layers)
+    assert all(f'    "{name}",\n' in source for name in layers.__all__)

@@ -67,6 +67,35 @@ def test_head_carries_what_the_engines_need():
     }
 
 
+@pytest.mark.parametrize("loss", [CrossEntropy(), BinaryCrossEntropy(), MeanSquaredError()])
+def test_head_leaves_out_what_is_not_in_use(loss):
+    assert dict(loss.head(0, 3).attributes) == {"reduction": "mean"}
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [(CrossEntropy(ignore_index=0), "ignore_index"), (Huber(ignore_value=0.0), "ignore_value")],
+)
+def test_head_carries_a_zero_that_is_to_be_ignored(loss, name):
+    assert loss.head(0, 3).attributes[name] == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "text"),
+    [
+        (CrossEntropy(), "cross_entropy"),
+        (CrossEntropy(0.1, {2: 4.0}), "cross_entropy(label_smoothing=0.1, class_weight={2: 4.0})"),
+        (CrossEntropy(class_weight=[1, 2]), "cross_entropy(class_weight=(1.0, 2.0))"),
+        (Huber(2.0, ignore_value=math.nan), "huber(ignore_value=nan, delta=2.0)"),
+        (MeanSquaredError(reduction="sum"), "mean_squared_error(reduction='sum')"),
+    ],
+)
+def test_losses_print_with_the_options_that_are_not_the_defaults(loss, text):
+    assert sorted(str(loss).rstrip(")").replace("(", ", ").split(", ")) == sorted(
+        text.rstrip(")").replace("(", ", ").split(", ")
+    )
+
+
 @pytest.mark.parametrize("weights", [{0: 1.0, 2: 3.0}, [1.0, 1.0, 3.0], np.array([1, 1, 3])])
 def test_class_weights_are_one_number_per_class(weights):
     assert expand_class_weight(weights, 3) == (1.0, 1.0, 3.0)

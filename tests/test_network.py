@@ -299,6 +299,44 @@ def test_state_goes_back_to_where_it_was_taken(backend, rng):
     np.testing.assert_array_equal(net.get_flat(), expected)
 
 
+def changed(state, **parts):
+    return {**state, **parts}
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda state: {}, ValueError, "state has nothing, expected 'parameters', 'slots'"),
+        (lambda state: 3, TypeError, "state must be a dict, got int"),
+        (lambda state: changed(state, slots=None), TypeError, r"state\['slots'\] must be a dict"),
+        (lambda state: changed(state, slots={}), ValueError, r"expected 'first', 'second'"),
+        (lambda state: changed(state, parameters=[1.0]), ValueError,
+         r"state\['parameters'\] has shape \(1,\) and dtype float64, expected \(67,\)"),
+        (lambda state: changed(state, parameters=["x"] * 67), TypeError,
+         r"state\['parameters'\] must hold real numbers, got dtype <U1"),
+        (lambda state: changed(state, slots={"first": [1.0], "second": [1.0]}), ValueError,
+         r"state\['slots'\]\['first'\] has shape \(1,\)"),
+        (lambda state: changed(state, training={}), ValueError, "not a training state"),
+        (lambda state: changed(state, training={**state["training"], "step": 2**63 - 1}),
+         ValueError, "step must be an integer from 0 to"),
+    ],
+)  # fmt: skip
+def test_what_is_no_state_is_refused_and_changes_nothing(change, error, message):
+    net = classifier()
+    state, before = net.get_state(), net.get_flat()
+    with pytest.raises(error, match=message):
+        net.set_state(change(changed(state, parameters=before + 1)))
+    np.testing.assert_array_equal(net.get_flat(), before)
+
+
+def test_counters_as_large_as_are_taken_can_be_counted_on_from(backend, rng):
+    net = classifier()
+    state = net.get_state()
+    net.set_state(changed(state, training={**state["training"], "step": 2**53}))
+    net.fit(*flowers(rng), epochs=1, batch_size=1000)
+    assert net.get_state()["training"]["step"] == 2**53 + 1
+
+
 def test_state_of_another_optimizer_is_refused():
     net, other = classifier(), classifier()
     other.compile("cross_entropy", "momentum")
@@ -315,6 +353,24 @@ def test_flat_parameters_of_another_shape_are_refused(values):
 def test_unknown_layer_lists_the_known_ones():
     with pytest.raises(KeyError, match="no layer 'x'; the network has dense_1, dense_2"):
         classifier().layer("x")
+
+
+def test_summary_shows_the_options_of_layers_and_losses():
+    net = Sequential([Dense(4, 3, "swish", alpha=2.0)])
+    net.compile(CrossEntropy(label_smoothing=0.1))
+    assert "Dense(4, 3, activation='swish', alpha=2.0)" in net.summary()
+    assert "output dense_1: cross_entropy(label_smoothing=0.1)" in net.summary()
+
+
+@pytest.mark.parametrize(("function", "shown"), [("relu", False), ("swish", True)])
+def test_program_shows_alpha_only_for_activations_that_have_one(function, shown):
+    assert ("alpha" in str(Sequential([Dense(4, 3, function)]).program)) is shown
+
+
+@pytest.mark.parametrize("layers", [Dense(2, 1), Dense, 3])
+def test_layers_that_are_no_list_are_refused(layers):
+    with pytest.raises(TypeError, match="layers must be a list of layers, got"):
+        Sequential(layers)
 
 
 def test_summary_shows_every_call_with_its_parameters():

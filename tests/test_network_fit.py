@@ -178,3 +178,9 @@ def test_a_loss_that_is_not_finite_stops_with_the_parameters_before(backend, rng
 def test_wrong_arguments_of_fit_are_named(rng, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         classifier().fit(*flowers(rng), **arguments)
+
+
+@pytest.mark.parametrize("name", ["shuffle", "check_finite"])
+def test_flags_of_fit_must_be_flags(rng, name):
+    with pytest.raises(TypeError, match=f"{name} must be True or False, got 'no'"):
+        classifier().fit(*flowers(rng), **{name: "no"})

@@ -26,6 +26,7 @@ from fastnn.losses import BinaryCrossEntropy, CrossEntropy
 from fastnn.network import Network, Sequential, load
 from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, RMSprop
 from fastnn.schedules import Step
+from fastnn.serialization import FormatError
 
 
 @pytest.fixture
@@ -139,3 +140,30 @@ def test_saving_a_network_leaves_json_that_is_standard(tmp_path):
     everything().save(tmp_path / "net.fastnn")
     structure, _ = serialization.load(tmp_path / "net.fastnn")
     json.dumps(structure, allow_nan=False)
+
+
+def test_error_of_a_missing_folder_names_the_path(tmp_path):
+    path = str(tmp_path / "none" / "x.fastnn")
+    with pytest.raises(FileNotFoundError) as caught:
+        classifier().save(path)
+    assert (caught.value.filename, caught.value.filename2) == (path, None)
+
+
+def test_error_of_a_folder_as_path_names_it(tmp_path):
+    with pytest.raises(IsADirectoryError) as caught:
+        classifier().save(tmp_path)
+    assert caught.value.filename == str(tmp_path)
+
+
+@pytest.mark.parametrize("use", [load, lambda path: classifier().save(path)])
+def test_what_is_no_path_is_refused_by_name(use):
+    with pytest.raises(TypeError, match="path must be a str or path-like, got int"):
+        use(3)
+
+
+def test_a_file_with_counters_too_large_to_count_on_is_refused(tmp_path):
+    net = classifier()
+    net._state.step = 2**63 - 1
+    net.save(tmp_path / "x.fastnn")
+    with pytest.raises(FormatError, match="step must be an integer from 0 to"):
+        load(tmp_path / "x.fastnn")

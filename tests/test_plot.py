@@ -52,6 +52,45 @@ def test_learning_curve_bears_gaps():
     assert ax.get_yscale() == "linear"
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 100])
+def test_epochs_are_ticked_and_bounded_by_whole_numbers(epochs):
+    figure = plot.learning_curve({"loss": np.linspace(1, 0.9, epochs)})
+    figure.draw_without_rendering()
+    (ax,) = figure.axes
+    positions = [*ax.get_xticks(), *ax.get_xlim()]
+    np.testing.assert_array_equal(positions, np.rint(positions))
+    assert ax.get_xlim() == (0, epochs + 1)
+
+
+def tick_labels(ax, which):
+    ax.figure.draw_without_rendering()
+    return [text.get_text() for text in ax.get_yticklabels(which=which) if text.get_text()]
+
+
+@pytest.mark.parametrize("low", [0.09, 0.07, 0.02, 1e-4])
+def test_a_logarithmic_axis_is_labelled_at_major_ticks_only(low):
+    (ax,) = plot.learning_curve({"loss": [1.0, low]}).axes
+    assert not tick_labels(ax, "minor")
+
+
+def test_less_than_two_decades_are_labelled_at_1_2_and_5():
+    (ax,) = plot.learning_curve({"loss": [1.2, 0.07]}).axes
+    assert {"0.1", "0.2", "0.5", "1"} <= set(tick_labels(ax, "major"))
+
+
+@pytest.mark.parametrize("ending", plot.FORMATS)
+def test_figures_are_saved_in_every_format(history, ending, tmp_path):
+    plot.learning_curve(history, tmp_path / f"curve.{ending}")
+    assert (tmp_path / f"curve.{ending}").stat().st_size > 1000
+
+
+def test_a_picture_of_many_epochs_is_small(tmp_path):
+    losses = 1 / np.arange(1, 101) + np.random.default_rng(0).uniform(0, 0.01, (2, 100))
+    history = {"loss": losses[0], "val_loss": losses[1], "val_accuracy": 1 - losses[1]}
+    plot.learning_curve(history, tmp_path / "curve.png")
+    assert (tmp_path / "curve.png").stat().st_size < 100_000
+
+
 def test_learning_curve_is_saved_as_png(history, tmp_path):
     plot.learning_curve(history, tmp_path / "curve.png")
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG\r\n\x1a\n")

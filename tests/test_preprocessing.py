@@ -156,16 +156,17 @@ def test_text_of_many_kinds_is_refused():
         Preprocessor.fit(table, "y")
 
 
-def test_a_slip_among_numbers_is_pointed_at():
+def test_texts_among_many_numbers_are_counted_apart():
     values = np.array([*map(str, range(200)), "1o7"])
     table = Table("t", {"a": values, "y": np.arange(len(values)) % 2})
-    with pytest.raises(DataError, match="'1o7' the first that is not a number"):
+    with pytest.raises(DataError, match=r"201 different values \(1 not numbers, '1o7' for one\)"):
         Preprocessor.fit(table, "y")
 
 
-def test_a_target_of_one_class_is_refused():
-    table = Table("t", {"a": np.arange(3.0), "y": np.array(["b"] * 3)})
-    with pytest.raises(DataError, match="one class only, 'b'"):
+@pytest.mark.parametrize(("label", "shown"), [("b", "'b'"), (1, "1"), (1.0, "1"), (True, "1")])
+def test_a_target_of_one_class_is_refused(label, shown):
+    table = Table("t", {"a": np.arange(3.0), "y": np.array([label] * 3)})
+    with pytest.raises(DataError, match=f"one class only, {shown}$"):
         Preprocessor.fit(table, "y")
 
 
@@ -218,6 +219,12 @@ def test_text_where_numbers_were_is_refused(table):
     preprocessor = Preprocessor.fit(table, "label")
     with pytest.raises(DataError, match="row 2, column 'age': 'old', expected a number"):
         preprocessor.features(with_column(table, "age", ["30", "old"] * 30))
+
+
+def test_a_decimal_comma_where_numbers_were_is_pointed_at(table):
+    preprocessor = Preprocessor.fit(table, "label")
+    with pytest.raises(DataError, match="'30,5', expected a number with a decimal point"):
+        preprocessor.features(with_column(table, "age", ["30,5"] * 60))
 
 
 def test_numbers_where_text_was_are_refused(table):

@@ -457,3 +457,13 @@ def test_importing_the_module_does_not_import_safetensors():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout == "False\n"
+
+
+def test_error_of_writing_names_the_path_and_not_the_temporary_file(path, monkeypatch):
+    def refuse(temporary, *_):
+        raise PermissionError(13, "Permission denied", temporary)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    with pytest.raises(PermissionError) as caught:
+        save(path, {}, {})
+    assert caught.value.filename == str(path)

@@ -161,6 +161,58 @@ def test_a_missing_file_is_an_os_error(tmp_path):
         read_csv(tmp_path / "none.csv")
 
 
+@pytest.mark.parametrize("slip", ["abc", "-", "0x10", "1.5.0"])
+def test_a_slip_among_numbers_is_refused_by_line_and_column(write, slip):
+    message = rf"data.csv, line 3, column 'age': '{slip}', expected a number$"
+    with pytest.raises(DataError, match=message):
+        read_csv(write(f"age,b\n41,x\n{slip},y\n37,z\n"))
+
+
+def test_a_number_with_a_null_character_is_refused(write):
+    with pytest.raises(DataError, match="column 'a': '1', expected a number"):
+        read_csv(write("a,b\n1\0,x\n2,y\n"))
+
+
+@pytest.mark.parametrize("comma", ["1,5", "-0,25", ",5", "1.234,5", "1,5e3"])
+def test_a_decimal_comma_is_pointed_at(write, comma):
+    with pytest.raises(DataError, match=f"'{comma}', expected a number with a decimal point"):
+        read_csv(write(f'age,b\n41,x\n"{comma}",y\n37,z\n'))
+
+
+def test_columns_of_decimal_commas_are_refused(write):
+    with pytest.raises(DataError, match=r"line 2, column 'b': '1,5', expected .* decimal point"):
+        read_csv(write("a;b;c\n1;1,5;x\n2;2,5;y\n3;3;x\n"))
+
+
+def test_a_first_line_of_decimal_commas_is_data(write):
+    with pytest.raises(DataError, match="line 1, column 'column_1': '1,5'"):
+        read_csv(write("1,5;2,5;3,5\n4,5;5,5;6,5\n"))
+
+
+def test_the_column_of_a_slip_is_kept_when_it_is_text(write):
+    table = read_csv(write("a,b\n1,x\n2,y\n3z,z\n"), text=["a"])
+    assert table.columns["a"].tolist() == ["1", "2", "3z"]
+
+
+def test_a_column_with_as_many_texts_as_numbers_is_text(write):
+    assert read_csv(write("a,b\n1,x\n2,y\nmany,z\nfew,z\n")).columns["a"].dtype.kind == "U"
+
+
+def test_repeated_numbers_do_not_outweigh_different_texts(write):
+    text = "a,b\n" + "0,x\n" * 50 + "low,y\nhigh,z\n"
+    assert read_csv(write(text)).columns["a"].dtype.kind == "U"
+
+
+def test_a_missing_value_is_told_before_a_slip(write):
+    with pytest.raises(DataError, match="line 5, column 'a': missing value"):
+        read_csv(write("a,b\n1,x\n2,y\n3z,z\n,z\n"))
+
+
+def test_an_unknown_column_of_text_is_refused(write):
+    with pytest.raises(DataError, match="no column 'c'; it has a, b"):
+        read_csv(write("a,b\n1,2\n"), text=["c"])
+
+
 _FINITE = st.floats(allow_nan=False, allow_infinity=False)
 _WORDS = st.text(st.characters(categories=["L", "P", "S"], codec="utf-8"), min_size=1)
 

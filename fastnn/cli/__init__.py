@@ -1,7 +1,8 @@
 """The ``fastnn`` command: train, predict, info, bench, demo and config.
 
 Every command returns 0 when it has done its work, 2 with one line on stderr when
-what it was given is unfit, and 130 after Ctrl-C.
+what it was given is unfit, and 130 after Ctrl-C.  ``fastnn`` alone prints its help
+on stderr and returns 2.
 """
 
 from __future__ import annotations
@@ -53,8 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     debug = False
     try:
-        arguments = _parser().parse_args(argv)
+        parser = _parser()
+        arguments = parser.parse_args(argv)
         debug = arguments.debug
+        if arguments.run is None:
+            parser.print_help(sys.stderr)
+            return UNFIT
         module, function = arguments.run.split(":")
         code: int = getattr(importlib.import_module(module), function)(arguments)
         sys.stdout.flush()
@@ -93,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"fastnn {__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(metavar="COMMAND", title="commands")
     for add in (_add_train, _add_predict, _add_info, _add_demo, _add_bench, _add_config):
         add(commands)
     return parser
@@ -147,6 +153,13 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated"
+    )
+    group.add_argument(
+        "--text",
+        action="append",
+        metavar="COLUMN",
+        help="take a column of a CSV file for text, whatever it holds, and one-hot encode it; "
+        "may be repeated",
     )
     _add_csv_options(group)
     group.add_argument(

@@ -7,22 +7,26 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module, util
 from itertools import pairwise
 
 import numpy as np
 
 from fastnn import backend
-from fastnn.cli._text import aligned, duration, note
+from fastnn.cli._text import aligned, duration, note, ratio
 from fastnn.layers import Dense, Layer
 from fastnn.network import Sequential
 
-_SECONDS = 1.0  # for each measurement
-_QUICK_SECONDS = 0.05
+_ROUNDS = 3  # each measurement is taken this often, some time apart
+_SECONDS = 0.7  # for each time it is taken
+_QUICK_SECONDS = 0.07
 _BUSY = 0.3  # load of each processor that disturbs a measurement
 _SETTLING_SECONDS = 0.2  # idle threads of what ran before go to sleep
 _SAMPLE_SECONDS = 2e-3  # a sample repeats short work for this long
+_LEAST_SAMPLES = 5  # of long work
 
 _ELEMENTS = (1_000, 1_000_000)
 _DENSE = ((32, 64), (256, 512))
@@ -41,28 +45,64 @@ class Case:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn bench``."""
     names = backend.available()
-    _warn_of_load()
+    warning = _load_warning()
+    if warning:
+        note(warning)
     seconds = _QUICK_SECONDS if arguments.quick else _SECONDS
     work = list(cases(np.dtype(arguments.dtype)))
-    # One backend after the other: the idle threads of two thread pools, OpenMP's and that
-    # of NumPy's BLAS, would take the processor from each other.
-    times = [_times(work, name, seconds) for name in names]
+    threads = _threads()
+    with _same_threads(threads):
+        times = _least_times(work, names, seconds)
     rows = [["", *names] + ["ratio"] * (len(names) > 1)]
-    for case, *of_case in zip(work, *times, strict=True):
-        ratio = [f"{of_case[1] / of_case[0]:.3g}"] if len(names) > 1 else []
-        rows.append([case.name, *map(duration, of_case), *ratio])
+    for case, of_case in zip(work, times, strict=True):
+        ratios = [ratio(of_case[1] / of_case[0])] if len(names) > 1 else []
+        rows.append([case.name, *map(duration, of_case), *ratios])
     print(aligned(rows))
-    print(f"\n{arguments.dtype}, time of one call, the least of many; {_setting()}")
+    print(f"\n{arguments.dtype}, time of one call, the least of many; {_setting(threads)}")
+    if warning:
+        print(f"\n{warning}")
     if "compiled" not in names:
         note("the compiled backend is not installed here: only the reference was timed")
     return 0
 
 
-def _warn_of_load() -> None:
-    """Threads that wait for one another stand still while another program has a processor."""
+def _load_warning() -> str:
+    """What to say of a busy machine, where threads stand still that wait for one another."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > _BUSY * (os.cpu_count() or 1):
-        note(f"other programs are at work here (load {load:.1f}): these times will be too long")
+        return f"other programs are at work here (load {load:.1f}): these times are too long"
+    return ""
+
+
+def _threads() -> int | None:
+    """Threads that both backends may use, or None if there is nothing to agree on."""
+    if "compiled" not in backend.available() or util.find_spec("threadpoolctl") is None:
+        return None
+    with backend.use("compiled"):
+        return backend.get_num_threads()
+
+
+def _same_threads(threads: int | None) -> AbstractContextManager[object]:
+    """Give NumPy's BLAS as many threads as the compiled backend has."""
+    if threads is None:
+        return nullcontext()
+    threadpoolctl = import_module("threadpoolctl")
+    limits: AbstractContextManager[object] = threadpoolctl.threadpool_limits(threads, "blas")
+    return limits
+
+
+def _least_times(
+    work: Sequence[Case], names: Sequence[str], seconds: float
+) -> list[tuple[float, ...]]:
+    """Seconds of one call of each case on each backend, the least over all rounds.
+
+    Within a round it is one backend after the other: the idle threads of two thread pools,
+    OpenMP's and that of NumPy's BLAS, would take the processor from each other.  Rounds
+    make it unlikely that a passing load on the machine meets one backend only.
+    """
+    rounds = [[_times(work, name, seconds) for name in names] for _ in range(_ROUNDS)]
+    least = np.min(rounds, axis=0)
+    return [tuple(map(float, of_case)) for of_case in least.T]
 
 
 def _times(work: Sequence[Case], name: str, seconds: float) -> list[float]:
@@ -76,12 +116,21 @@ def _times(work: Sequence[Case], name: str, seconds: float) -> list[float]:
     return times
 
 
-def _setting() -> str:
+def _setting(threads: int | None) -> str:
     if "compiled" not in backend.available():
         return "reference: NumPy"
     with backend.use("compiled"):
-        isa, threads = backend.instruction_set(), backend.get_num_threads()
-    return f"compiled: {isa}, up to {threads} thread{'s' * (threads != 1)}; reference: NumPy"
+        isa, compiled_threads = backend.instruction_set(), backend.get_num_threads()
+    if threads is None:
+        return (
+            f"compiled: {isa}, up to {_counted(compiled_threads)}; reference: NumPy with as many "
+            "threads as its BLAS likes (threadpoolctl is not installed)"
+        )
+    return f"compiled: {isa}; reference: NumPy; up to {_counted(threads)} each"
+
+
+def _counted(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads != 1)}"
 
 
 def measure(case: Case, name: str, seconds: float) -> float:
@@ -93,8 +142,9 @@ def measure(case: Case, name: str, seconds: float) -> float:
         work()
         once = max(time.perf_counter() - start, 1e-9)
         repeats = max(1, round(_SAMPLE_SECONDS / once))
-        best, end = once, start + seconds
-        while time.perf_counter() < end:
+        best, end, samples = once, start + seconds, 0
+        while samples < _LEAST_SAMPLES or time.perf_counter() < end:
+            samples += 1
             start = time.perf_counter()
             for _ in range(repeats):
                 work()

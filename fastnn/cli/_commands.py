@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,8 +15,17 @@ from fastnn import backend, plot
 from fastnn.cli import _model
 from fastnn.cli._model import Model
 from fastnn.cli._source import check_writable, curve_path, prediction_table, training_table
-from fastnn.cli._text import aligned, note, number, pairs, write_csv
-from fastnn.cli._train import SCORE_TITLES, SCORES, Options, Training, fit, report
+from fastnn.cli._text import note, pairs, write_csv
+from fastnn.cli._train import (
+    MEASURES,
+    Options,
+    Training,
+    fit,
+    measure,
+    measured,
+    report,
+    score_table,
+)
 from fastnn.network import Network
 from fastnn.preprocessing import Number, Preprocessor
 from fastnn.tables import Table, listing
@@ -73,8 +81,10 @@ def predict(arguments: argparse.Namespace) -> int:
             write_csv(file, header, columns)
     if arguments.score:
         y = preprocessor.targets(table, model.network.dtype)
-        measures = model.network.evaluate(X, y)
-        note("  ".join([f"{len(y):,} rows", *(f"{k} {number(v)}" for k, v in measures.items())]))
+        measures = measure(model.network, preprocessor, X, y)
+        titles = MEASURES[preprocessor.task].items()
+        shown = [f"{title} {measured(name, measures[name])}" for name, title in titles]
+        note("  ".join([f"{len(y):,} rows", *shown]))
     return 0
 
 
@@ -142,20 +152,8 @@ def _described(model: Model) -> str:
     results = model.facts.get("results")
     if not isinstance(results, dict):
         return line
-    score = SCORES[preprocessor.task]
-    rows = [[str(model.facts.get("data", "")), "rows", "loss", SCORE_TITLES[score]]]
-    rows += [[part, *_cells(result, ("rows", "loss", score))] for part, result in results.items()]
-    return f"{line}\n\n{aligned(rows)}"
-
-
-def _cells(result: Any, names: Sequence[str]) -> Iterator[str]:
-    """Numbers a file gives for a result, whatever it really holds."""
-    for name in names:
-        value = result.get(name) if isinstance(result, dict) else None
-        if isinstance(value, int | float):
-            yield f"{value:,}" if isinstance(value, int) else number(value)
-        else:
-            yield "-"
+    data = str(model.facts.get("data", ""))
+    return f"{line}\n\n{score_table(data, preprocessor.task, results)}"
 
 
 def _column_lines(preprocessor: Preprocessor) -> Iterator[tuple[str, str]]:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from importlib import util
 from pathlib import Path
 
 from fastnn import datasets, plot
 from fastnn.cli._text import note
 from fastnn.preprocessing import Preprocessor
-from fastnn.tables import DataError, Table, listing, read_csv, read_npz
+from fastnn.tables import DataError, MixedColumnError, Table, listing, read_csv, read_npz
 
 _TABS = {"\\t": "\t", "tab": "\t"}  # what a tab is called on a command line
-_CSV_OPTIONS = ("delimiter", "header", "encoding", "drop")
+_CSV_OPTIONS = ("delimiter", "header", "encoding")
+_COLUMN_OPTIONS = ("target", "drop", "text")
 
 
 def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
@@ -27,12 +29,16 @@ def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
         If the data cannot be read.
     """
     if arguments.dataset is not None:
-        _refuse(arguments, ("target", *_CSV_OPTIONS), "--dataset")
+        _refuse(arguments, (*_COLUMN_OPTIONS, *_CSV_OPTIONS), "--dataset")
         return datasets.load(arguments.dataset).table(), "target"
     if _is_npz(arguments.file):
-        _refuse(arguments, ("target", *_CSV_OPTIONS), "NPZ files")
+        _refuse(arguments, (*_COLUMN_OPTIONS, *_CSV_OPTIONS), "NPZ files")
         return read_npz(arguments.file), "y"
-    table = _csv(arguments)
+    try:
+        table = _csv(arguments, text=arguments.text)
+    except MixedColumnError as error:
+        hint = f"mend it, or take the column for text with --text {shlex.quote(error.column)}"
+        raise DataError(f"{error}; {hint}") from error
     return table, _target(table, arguments.target)
 
 
@@ -49,7 +55,7 @@ def prediction_table(
         If the data cannot be read, or lack a column.
     """
     if _is_npz(arguments.file):
-        _refuse(arguments, _CSV_OPTIONS[:3], "NPZ files")
+        _refuse(arguments, _CSV_OPTIONS, "NPZ files")
         if preprocessor is None:
             return read_npz(arguments.file, target=False)
         if preprocessor.text_columns:
@@ -63,7 +69,7 @@ def prediction_table(
         return _csv(arguments)
     columns = [*preprocessor.names, *([preprocessor.target] if with_target else [])]
     text = preprocessor.text_columns
-    if any(isinstance(label, str) for label in preprocessor.classes):
+    if with_target and any(isinstance(label, str) for label in preprocessor.classes):
         text.append(preprocessor.target)
     return _csv(arguments, columns, text)
 
@@ -126,6 +132,8 @@ def curve_path(wanted: str | None, output: Path) -> Path | None:
     ------
     ImportError
         If a curve is asked for and matplotlib is not installed.
+    ValueError
+        If the curve would take the model's place, or its name has no ending of an image.
     """
     if wanted == "none":
         return None
@@ -133,6 +141,9 @@ def curve_path(wanted: str | None, output: Path) -> Path | None:
         plot.require()
         if Path(wanted) == output:
             raise ValueError(f"--output and --plot both name {wanted}")
+        if Path(wanted).suffix.lower().removeprefix(".") not in plot.FORMATS:
+            endings = ", ".join(f".{ending}" for ending in plot.FORMATS)
+            raise ValueError(f"--plot must be none or end in one of {endings}, got {wanted!r}")
         return Path(wanted)
     if output.suffix.lower() == ".png":
         raise ValueError(f"--output is the model's file, got the name of an image, {output}")

@@ -39,6 +39,13 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1e9:.3g} ns"
 
 
+def ratio(value: float) -> str:
+    """How many times as much, with three digits at most."""
+    rounded = float(f"{value:.3g}")
+    decimals = 2 if rounded < 1 else 1 if rounded < 100 else 0
+    return f"{rounded:,.{decimals}f}x"
+
+
 def note(message: str) -> None:
     """Say something on stderr, apart from the results."""
     print(message, file=sys.stderr, flush=True)

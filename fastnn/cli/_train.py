@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,15 +15,18 @@ from fastnn.cli._model import Model
 from fastnn.cli._text import aligned, duration, number, pairs
 from fastnn.datasets import guess_task, split_rows
 from fastnn.layers import Dense, Dropout, Layer
-from fastnn.network import Sequential
+from fastnn.network import Network, Sequential
 from fastnn.preprocessing import Preprocessor
 from fastnn.schedules import Cosine
 from fastnn.tables import Table
 
 DEFAULT_PATIENCE = 15
 PARTS = ("train", "validation", "test")
-SCORES = {"classification": "accuracy", "regression": "r2"}
-SCORE_TITLES = {"accuracy": "accuracy", "r2": "R2"}
+MEASURES = {
+    "classification": {"loss": "loss", "accuracy": "accuracy"},
+    "regression": {"mse": "MSE (standardised)", "rmse": "RMSE (units of target)", "r2": "R2"},
+}
+"""What tells the quality of a model, by task, with the titles of a table."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,10 @@ class Options:
     quiet: bool = False
 
     def __post_init__(self) -> None:
+        if self.epochs < 1:
+            raise ValueError(f"--epochs must be at least 1, got {self.epochs}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"--dropout must be at least 0 and below 1, got {self.dropout:g}")
         if self.patience and not self.validation:
             raise ValueError("--patience needs validation data, but --validation is 0")
         if self.dropout and not self.hidden:
@@ -76,7 +83,7 @@ class Training:
     rows : dict of str to array of int
         Rows of the table in each part of the data.
     results : dict of str to dict of str to float
-        ``rows``, ``loss``, and ``accuracy`` or ``r2``, of each part.
+        ``rows``, and what `measure` gives, of each part.
     """
 
     network: Sequential
@@ -133,8 +140,29 @@ def fit(table: Table, target: str, options: Options) -> Training:
         early_stopping=options.early_stopping,
         verbose=0 if options.quiet else 1,
     )
-    results = {part: {"rows": len(d[1]), **network.evaluate(*d)} for part, d in data.items()}
+    results = {
+        part: {"rows": len(d[1]), **measure(network, preprocessor, *d)} for part, d in data.items()
+    }
     return Training(network, preprocessor, history, options, table, rows, results)
+
+
+def measure(
+    network: Network, preprocessor: Preprocessor, X: np.ndarray, y: np.ndarray
+) -> dict[str, float]:
+    """Loss and scores of a network on some data that the preprocessor has made.
+
+    Returns
+    -------
+    dict of str to float
+        ``loss`` with the L2 penalty, and ``accuracy``; or for regression ``r2``, ``mse`` of
+        the standardised target, and ``rmse`` in units of the target.
+    """
+    measures = network.evaluate(X, y)
+    if preprocessor.task == "regression":
+        errors = network.predict(X)[:, 0].astype(np.float64) - y
+        measures["mse"] = float(np.mean(errors**2))
+        measures["rmse"] = math.sqrt(measures["mse"]) * preprocessor.target_scale
+    return measures
 
 
 def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequential:
@@ -185,12 +213,26 @@ def _data_line(training: Training) -> str:
 
 
 def _scores(training: Training) -> str:
-    score = SCORES[training.preprocessor.task]
-    rows = [["", "rows", "loss", SCORE_TITLES[score]]]
-    for part, result in training.results.items():
-        cells = [f"{result['rows']:,.0f}", number(result["loss"]), number(result[score])]
-        rows.append([part, *cells])
+    return score_table("", training.preprocessor.task, training.results)
+
+
+def score_table(title: str, task: str, results: Mapping[str, Any]) -> str:
+    """The results of each part of the data as a table; a dash for what is no number."""
+    titles = {"rows": "rows", **MEASURES[task]}
+    rows = [[title, *titles.values()]]
+    for part, result in results.items():
+        values = result if isinstance(result, dict) else {}
+        rows.append([part, *(measured(name, values.get(name)) for name in titles)])
     return aligned(rows)
+
+
+def measured(name: str, value: Any) -> str:
+    """A measure as text: counts whole, RMSE with six digits as its unit may be any."""
+    if not isinstance(value, int | float):
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if name == "rmse" and math.isfinite(value) else number(value)
 
 
 def _circumstances(training: Training) -> Iterator[tuple[str, str]]:

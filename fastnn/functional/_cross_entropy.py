@@ -121,9 +121,13 @@ def cross_entropy(
         )
     else:
         labels = target.reshape(-1)
-        loss = kernels.cross_entropy_labels(
-            matrix, labels, weights, factors, smoothing, ignore_index, reduction, None, slope
-        )
+        try:
+            loss = kernels.cross_entropy_labels(
+                matrix, labels, weights, factors, smoothing, ignore_index, reduction, None, slope
+            )
+        except ValueError:
+            _check_labels(target, matrix.shape[1], ignore_index)
+            raise
     return loss if result is None else (loss, result)
 
 
@@ -137,6 +141,19 @@ def _rows_of(given: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.n
     target = as_floating(given, "targets", dtype)
     check_interval(target, "targets", 0.0, math.inf)
     return target
+
+
+def _check_labels(labels: np.ndarray, n_classes: int, ignore_index: int | None) -> None:
+    """Raise ValueError at the first label out of range, by its index in the caller's array."""
+    bad = (labels < 0) | (labels >= n_classes)
+    if ignore_index is not None:
+        bad &= labels != ignore_index
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        where = f"[{', '.join(map(str, index))}]" if index else ""
+        raise ValueError(
+            f"targets{where} is {labels[index]}, expected 0 <= label < {n_classes}"
+        ) from None
 
 
 def _labels_of(given: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._checks import as_weights, check_last_axis, check_out
+from fastnn._checks import as_weights, check_flag, check_last_axis, check_out
 
 Reduction = Literal["mean", "sum", "half_sum"]
 
@@ -82,7 +82,7 @@ def gradient_array(
     out: np.ndarray | None,
 ) -> np.ndarray | None:
     """Where the gradient goes: nowhere, into `out` or into a new array."""
-    if not wanted:
+    if not check_flag(wanted, "gradient"):
         if out is not None:
             raise ValueError("out receives the gradient: it must be None without gradient=True")
         return None

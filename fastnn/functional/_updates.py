@@ -5,12 +5,7 @@ Every update uses the gradient g + l2 p, which is that of the cost with the pena
 
 Arrays that are changed must be writable and of native float32 or float64; strided ones, such
 as the parameters of a network, are fine.  Parameter, gradient and state have
-one shape and dtype and share no memory.  All updates raise
-
-TypeError
-    if an array is not one, or has another dtype than the parameter;
-ValueError
-    if a shape differs, arrays overlap, an array is read-only or a number is out of range.
+one shape and dtype and share no memory.
 """
 
 from __future__ import annotations
@@ -24,6 +19,7 @@ from fastnn import backend
 from fastnn._checks import (
     as_floating,
     as_matching,
+    check_flag,
     check_in_place,
     check_integer,
     check_number,
@@ -46,6 +42,14 @@ def gradient_descent_update(
         >= 0.
     l2 : float
         Factor of the penalty, >= 0.
+
+    Raises
+    ------
+    TypeError
+        If an array is not one, or has another dtype than the parameter, or the type of a
+        number is wrong.
+    ValueError
+        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
     """
     _update("gradient_descent", {"parameter": parameter}, gradient, _rate(learning_rate), _l2(l2))
 
@@ -73,6 +77,14 @@ def momentum_update(
         0 <= momentum < 1.
     l2 : float
         Factor of the penalty, >= 0.
+
+    Raises
+    ------
+    TypeError
+        If an array is not one, or has another dtype than the parameter, or the type of a
+        number is wrong.
+    ValueError
+        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
 
     References
     ----------
@@ -107,6 +119,14 @@ def nesterov_update(
         0 <= momentum < 1.
     l2 : float
         Factor of the penalty, >= 0.
+
+    Raises
+    ------
+    TypeError
+        If an array is not one, or has another dtype than the parameter, or the type of a
+        number is wrong.
+    ValueError
+        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
 
     References
     ----------
@@ -146,6 +166,14 @@ def rmsprop_update(
         > 0.
     l2 : float
         Factor of the penalty, >= 0.
+
+    Raises
+    ------
+    TypeError
+        If an array is not one, or has another dtype than the parameter, or the type of a
+        number is wrong.
+    ValueError
+        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
 
     References
     ----------
@@ -195,6 +223,14 @@ def adam_update(
     l2 : float
         Factor of the penalty, >= 0.
 
+    Raises
+    ------
+    TypeError
+        If an array is not one, or has another dtype than the parameter, or the type of a
+        number is wrong.
+    ValueError
+        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+
     References
     ----------
     Kingma & Ba (2015), "Adam: a method for stochastic optimization", ICLR.
@@ -240,6 +276,14 @@ def adamw_update(
     bias_correction : bool
         Whether to correct the moments for their start at zero.
 
+    Raises
+    ------
+    TypeError
+        If an array is not one, or has another dtype than the parameter, or the type of a
+        number is wrong.
+    ValueError
+        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+
     References
     ----------
     Loshchilov & Hutter (2019), "Decoupled weight decay regularization", ICLR.
@@ -265,6 +309,13 @@ def clip_by_norm(gradient: np.ndarray, max_norm: float) -> float:
     -------
     float
         The norm before; 0 for an empty gradient.
+
+    Raises
+    ------
+    TypeError
+        If `gradient` is not an array of float32 or float64, or `max_norm` no real number.
+    ValueError
+        If `gradient` is read-only, or `max_norm` is not finite and positive.
 
     References
     ----------
@@ -317,9 +368,10 @@ def l2_penalty(
     """
     w = as_floating(weight, "weight")
     factor = check_number(l2, "l2", 0.0)
+    wanted = check_flag(gradient, "gradient")
     with np.errstate(all="ignore"):
         penalty = 0.5 * factor * float(np.sum(np.square(w, dtype=np.float64)))
-        return (penalty, np.asarray(factor * w)) if gradient else penalty
+        return (penalty, np.asarray(factor * w)) if wanted else penalty
 
 
 def _adam(
@@ -339,7 +391,8 @@ def _adam(
     _update(
         "adam", {"parameter": parameter, "first": first, "second": second}, gradient,
         check_integer(step, "step", 1), _rate(learning_rate), _decay(beta1, "beta1"),
-        _decay(beta2, "beta2"), _epsilon(epsilon), weight_decay, bool(bias_correction), _l2(l2),
+        _decay(beta2, "beta2"), _epsilon(epsilon), weight_decay,
+        check_flag(bias_correction, "bias_correction"), _l2(l2),
     )  # fmt: skip
 
 

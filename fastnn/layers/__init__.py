@@ -48,4 +48,34 @@ CLASSES: dict[str, type[Layer]] = {
 }  # fmt: skip
 """The layers a saved network may hold, by class name."""
 
-__all__ = ["CLASSES", "Input", "Layer", "Merge", "Tensor", *CLASSES]
+__all__ = [
+    "CLASSES",
+    "ELU",
+    "GELU",
+    "SELU",
+    "AbsDifference",
+    "Activation",
+    "Add",
+    "Average",
+    "BinaryStep",
+    "Concatenate",
+    "Dense",
+    "Dropout",
+    "HardSwish",
+    "Identity",
+    "Input",
+    "Layer",
+    "LeakyReLU",
+    "LogSoftmax",
+    "Merge",
+    "Mish",
+    "Multiply",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Subtract",
+    "Swish",
+    "Tanh",
+    "Tensor",
+]

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from numpy.typing import DTypeLike
+
 from fastnn import activations
-from fastnn._checks import check_number
+from fastnn._checks import check_flag, check_number
 from fastnn.layers._base import Layer
 from fastnn.program import ROW_FUNCTIONS, ProgramBuilder
 
 
 def check_function(function: Any) -> str:
     """The name of an activation, aliases resolved; the error lists the names there are."""
+    if isinstance(function, type):
+        raise TypeError(
+            f"activation is the class {function.__name__}, expected a name such as 'relu' "
+            "or an instance such as ReLU()"
+        )
     if function in ROW_FUNCTIONS:
         return str(function)
     try:
@@ -43,8 +50,9 @@ def emit_activation(
     """Append an activation of buffer `source` to a program; returns its output buffer."""
     if function in ROW_FUNCTIONS:
         return builder.add(function, [source], name)
-    parameter = 1.0 if alpha is None else alpha
-    return builder.add("activation", [source], name, function=function, alpha=parameter)
+    if alpha is None:
+        return builder.add("activation", [source], name, function=function)
+    return builder.add("activation", [source], name, function=function, alpha=alpha)
 
 
 class Activation(Layer):
@@ -72,7 +80,7 @@ class Activation(Layer):
         alpha: float | None = None,
         *,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype)
         self.function = self.kind = check_function(function)
@@ -99,7 +107,7 @@ class _Fixed(Activation):
 
     fixed: ClassVar[str]
 
-    def __init__(self, *, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, *, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(self.fixed, name=name, dtype=dtype)
 
     @property
@@ -195,7 +203,7 @@ class LeakyReLU(Activation):
         alpha: float = 0.01,
         *,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("leaky_relu", alpha, name=name, dtype=dtype)
 
@@ -220,7 +228,7 @@ class ELU(Activation):
         alpha: float = 1.0,
         *,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("elu", alpha, name=name, dtype=dtype)
 
@@ -245,7 +253,7 @@ class Swish(Activation):
         beta: float = 1.0,
         *,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("swish", beta, name=name, dtype=dtype)
 
@@ -271,9 +279,9 @@ class GELU(Activation):
         approximate: bool = False,
         *,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
-        self.approximate = bool(approximate)
+        self.approximate = check_flag(approximate, "approximate")
         function = "gelu_tanh" if self.approximate else "gelu"
         super().__init__(function, name=name, dtype=dtype)
 

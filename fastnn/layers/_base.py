@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn import backend
-from fastnn._checks import check_integer
-from fastnn._data import matrix, real_array
+from fastnn._checks import check_flag, check_integer
+from fastnn._data import Views, matrix, real_array
 from fastnn.initializers import Explicit, Initializer, generator
 from fastnn.layers._eager import OneLayer
 from fastnn.layers._tensor import Tensor, check_dtype, check_name
@@ -35,7 +36,8 @@ class Layer:
         False freezes the parameters.  A change takes effect at the next `compile`.
     dtype : {"float32", "float64"}, optional
         Of calls on arrays; a network's own dtype replaces it.  None follows the
-        array: float64 stays, everything else becomes float32.
+        array: float64 stays, everything else becomes float32.  Parameters are
+        drawn once, so a layer that has some keeps the dtype of its first call.
     seed : int, optional
         Seed of this layer's initial values and dropout masks.  None takes the
         network's, or fresh entropy where the layer stands alone.
@@ -49,7 +51,7 @@ class Layer:
         *,
         name: str | None = None,
         trainable: bool = True,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         seed: int | None = None,
     ) -> None:
         self.name = check_name(name)
@@ -231,7 +233,7 @@ class Layer:
                 )
         self.output_width(widths, names)
         self._last = self._one_layer(widths, self._dtype or _natural_dtype(arrays))
-        return self._last.forward(arrays, bool(training), single)
+        return self._last.forward(arrays, check_flag(training, "training"), single)
 
     def _one_layer(self, widths: tuple[int, ...], dtype: np.dtype) -> OneLayer:
         key = (widths, dtype, self.trainable, backend.instruction_set())
@@ -247,16 +249,16 @@ class Layer:
     # ---------------------------------------------------------- parameters
 
     @property
-    def parameters(self) -> dict[str, np.ndarray]:
+    def parameters(self) -> Views:
         """Live views of the parameters by name; writing into them changes the layer.
 
-        A layer that stands alone draws its initial values when they are first
-        needed.
+        ``layer.parameters["weight"] = w`` copies `w` into the layer.  A layer that
+        stands alone draws its initial values when they are first needed.
         """
-        return self._views(self._values(self._dtype or np.dtype(np.float32)))
+        return Views(self._views(self._values(self._dtype or np.dtype(np.float32))))
 
     @property
-    def gradients(self) -> dict[str, np.ndarray]:
+    def gradients(self) -> Views:
         """Gradient of each parameter by name, as the last `backward` left it.
 
         Raises
@@ -266,7 +268,7 @@ class Layer:
         """
         if self._last is None or self._last.gradients is None:
             raise RuntimeError("there are no gradients before a call of backward")
-        return self._views(self._last.gradients)
+        return Views(self._views(self._last.gradients))
 
     @property
     def network(self) -> str | None:
@@ -280,9 +282,8 @@ class Layer:
 
     @property
     def has_values(self) -> bool:
-        """Whether the parameters have values already, rather than a rule to draw them by."""
-        explicit = any(isinstance(rule, Explicit) for rule in self.initializers.values())
-        return self._storage is not None or explicit
+        """Whether the parameters have values already, rather than rules to draw them by."""
+        return self._storage is not None
 
     def initial_values(self, seed: int, index: int = 0) -> dict[str, np.ndarray]:
         """New float64 initial values by parameter name.
@@ -364,9 +365,7 @@ class Layer:
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        if not isinstance(value, (bool, np.bool_)):
-            raise TypeError(f"trainable must be a bool, got {value!r}")
-        self._trainable = bool(value)
+        self._trainable = check_flag(value, "trainable")
 
     @property
     def label(self) -> str:
@@ -383,6 +382,14 @@ class Layer:
             common["trainable"] = self.trainable
         return {**self.options, **common}
 
+    @property
+    def _arguments(self) -> dict[str, Any]:
+        """`config` with the given initial values, which it only names, while they are needed."""
+        if self.has_values:
+            return self.config
+        rules = {key: r for key, r in self.initializers.items() if isinstance(r, Explicit)}
+        return {**self.config, **rules}
+
     def copy(self, name: str | None = None) -> Layer:
         """A new layer outside any network, with the same options.
 
@@ -395,16 +402,24 @@ class Layer:
             Name of the copy; None leaves it to the network the copy joins.
         """
         values = self.parameters if self.has_values else None
-        return _restore(type(self), {**self.config, "name": name}, self._dtype, values)
+        return _restore(type(self), {**self._arguments, "name": name}, self._dtype, values)
 
     def __reduce__(self) -> tuple[Any, ...]:
         values = None
         if self.has_values:
             values = {key: np.array(value) for key, value in self.parameters.items()}
-        return _restore, (type(self), self.config, self._dtype, values)
+        return _restore, (type(self), self._arguments, self._dtype, values)
+
+    def _shown(self) -> list[str]:
+        """What the repr shows of the arguments that are this kind's own."""
+        return [f"{key}={value!r}" for key, value in self.options.items()]
 
     def __repr__(self) -> str:
-        shown = [f"{key}={value!r}" for key, value in self.options.items()]
+        shown = self._shown()
+        if not self.trainable:
+            shown.append("trainable=False")
+        if self.is_random and self.seed is not None:
+            shown.append(f"seed={self.seed}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
 from fastnn import initializers
-from fastnn._checks import check_integer
+from fastnn._checks import check_flag, check_integer
 from fastnn.initializers import Explicit, Initializer
 from fastnn.layers._activations import Activation, check_alpha, check_function, emit_activation
 from fastnn.layers._base import Layer
@@ -72,19 +75,19 @@ class Dense(Layer):
         activation: str | Activation | None = None,
         *,
         use_bias: bool = True,
-        weight: Any = "auto",
-        bias: Any = "zeros",
+        weight: Initializer | Mapping[str, Any] | ArrayLike = "auto",
+        bias: Initializer | Mapping[str, Any] | ArrayLike = "zeros",
         trainable: bool = True,
         alpha: float | None = None,
         name: str | None = None,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
         self.n_in = check_integer(n_in, "n_in", 1)
         self.n_out = check_integer(n_out, "n_out", 1)
         self.activation, self.alpha = _resolve_activation(activation, alpha)
-        self.use_bias = bool(use_bias)
+        self.use_bias = check_flag(use_bias, "use_bias")
         self._weight_is_auto = isinstance(weight, str) and weight == "auto"
         if self._weight_is_auto:
             weight = self._automatic_initializer()
@@ -92,6 +95,26 @@ class Dense(Layer):
         self._bias = _fitting(bias, "bias", (self.n_out,))
         if not self.use_bias and self._bias != initializers.Zeros():
             raise ValueError("bias was given initial values, but use_bias is False")
+
+    @property
+    def weight(self) -> np.ndarray:
+        """Live view of W (n_in, n_out); assigning copies into it."""
+        return self.parameters["weight"]
+
+    @weight.setter
+    def weight(self, values: ArrayLike) -> None:
+        self.parameters["weight"] = values
+
+    @property
+    def bias(self) -> np.ndarray | None:
+        """Live view of b (n_out,), None without one; assigning copies into it."""
+        return self.parameters["bias"] if self.use_bias else None
+
+    @bias.setter
+    def bias(self, values: ArrayLike) -> None:
+        if not self.use_bias:
+            raise AttributeError(f"layer {self.label} has no bias")
+        self.parameters["bias"] = values
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -149,13 +172,20 @@ class Dense(Layer):
             return initializers.HeNormal(alpha=slope or 0.0)
         return initializers.GlorotUniform()
 
-    def __repr__(self) -> str:
+    def _shown(self) -> list[str]:
+        """The widths, and the other arguments where they are not the defaults."""
         shown = [str(self.n_in), str(self.n_out)]
         if self.activation is not None:
             shown.append(f"activation={self.activation!r}")
+            if self.alpha != check_alpha(self.activation, None):
+                shown.append(f"alpha={self.alpha!r}")
         if not self.use_bias:
             shown.append("use_bias=False")
-        return f"Dense({', '.join(shown)})"
+        if not self._weight_is_auto:
+            shown.append(f"weight={_named(self._weight)}")
+        if self._bias != initializers.Zeros():
+            shown.append(f"bias={_named(self._bias)}")
+        return shown
 
 
 def _resolve_activation(
@@ -172,6 +202,11 @@ def _resolve_activation(
         function = check_function(activation)
     alpha = check_alpha(function, alpha)
     return (None if function == "identity" else function), alpha
+
+
+def _named(rule: Initializer) -> str:
+    """An initializer as the repr of a layer shows it: given values are not listed."""
+    return "Explicit(...)" if isinstance(rule, Explicit) else repr(rule)
 
 
 def _fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:

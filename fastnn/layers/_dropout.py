@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn._checks import check_number
 from fastnn.layers._base import Layer
@@ -40,7 +41,7 @@ class Dropout(Layer):
         rate: float,
         *,
         name: str | None = None,
-        dtype: Any = None,
+        dtype: DTypeLike | None = None,
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, dtype=dtype, seed=seed)

@@ -44,10 +44,13 @@ class OneLayer:
         """The output for inputs of N rows; `single`: they stand for one-dimensional ones."""
         # Copies, because backward needs the values as they are now.
         inputs = [np.array(x, self._dtype, order="C") for x in arrays]
-        self._rows = len(inputs[0]) if training else 0
-        self._single = single
+        # The call before is over, even if this one fails.
+        self._rows = 0
+        self.gradients = None
         self._calls += training
         (output,) = self.engine.forward(inputs, training, self._calls)
+        self._rows = len(inputs[0]) if training else 0
+        self._single = single
         return output[0] if single else output
 
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn.layers._base import Layer
 from fastnn.layers._tensor import Tensor
@@ -23,7 +24,7 @@ class Merge(Layer):
 
     exactly_two: ClassVar[bool] = False
 
-    def __init__(self, *, name: str | None = None, dtype: Any = None) -> None:
+    def __init__(self, *, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
     def __call__(self, x: Any, training: bool = True) -> Any:

@@ -41,7 +41,7 @@ _CLASSES: dict[str, type[Loss]] = {
 }
 
 
-def get(loss: Any) -> Loss:
+def get(loss: str | Loss | Mapping[str, Any]) -> Loss:
     """The loss meant by a name, a `Loss` or its `config`.
 
     Parameters
@@ -49,6 +49,10 @@ def get(loss: Any) -> Loss:
     loss : str, Loss or mapping
         Names: cross_entropy, binary_cross_entropy, mean_squared_error,
         mean_absolute_error, huber.
+
+    Returns
+    -------
+    Loss
 
     Raises
     ------
@@ -59,7 +63,7 @@ def get(loss: Any) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    options = {"name": loss} if isinstance(loss, str) else loss
+    options: Any = {"name": loss} if isinstance(loss, str) else loss
     if not isinstance(options, Mapping):
         raise TypeError(f"loss must be a name or a Loss, got {type(loss).__name__}")
     options = dict(options)

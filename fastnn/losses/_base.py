@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -32,6 +32,16 @@ class Loss:
     def __post_init__(self) -> None:
         check_choice(self.reduction, "reduction", REDUCTIONS)
 
+    def __str__(self) -> str:
+        """The name, and the options that are not the defaults."""
+        values = ((option, getattr(self, option.name)) for option in fields(self))
+        shown = [
+            f"{option.name}={_readable(value)}"
+            for option, value in values
+            if value != option.default
+        ]
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
+
     @property
     def config(self) -> dict[str, Any]:
         """What `get` needs to make this loss again; fit for JSON."""
@@ -39,6 +49,8 @@ class Loss:
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns.
+
+        Options that are not in use are left out.
 
         Raises
         ------
@@ -128,6 +140,11 @@ class Loss:
         raise ValueError(f"class_weight needs a classification loss, but the loss is {self.name}")
 
 
+def in_use(**options: Any) -> dict[str, Any]:
+    """The options that are not None, which engines take for those that are absent."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
 def expand_class_weight(class_weight: Any, n_classes: int) -> tuple[float, ...] | None:
     """One weight per class, 1 for classes a mapping leaves out; None stays None.
 
@@ -166,6 +183,12 @@ def frozen_class_weight(class_weight: Any) -> Any:
     if not weights:
         raise ValueError("class_weight is empty")
     return weights
+
+
+def _readable(value: Any) -> str:
+    """The value of an option; pairs that stand for a dict as a dict."""
+    is_frozen = isinstance(value, tuple) and isinstance(value[0], tuple)
+    return repr(dict(value) if is_frozen else value)
 
 
 def _pair(item: Any) -> tuple[int, float]:

@@ -14,6 +14,7 @@ from fastnn.losses._base import (
     Loss,
     expand_class_weight,
     frozen_class_weight,
+    in_use,
     weighted_mean,
 )
 
@@ -65,12 +66,12 @@ class CrossEntropy(Loss):
                 "cross_entropy needs an output of at least 2 columns, got 1; "
                 "use binary_cross_entropy for two classes in one column"
             )
-        return {
-            "reduction": self.reduction,
-            "label_smoothing": float(self.label_smoothing),
-            "ignore_index": self.ignore_index,
-            "class_weights": expand_class_weight(self.class_weight, width),
-        }
+        return in_use(
+            reduction=self.reduction,
+            label_smoothing=float(self.label_smoothing) or None,
+            ignore_index=self.ignore_index,
+            class_weights=expand_class_weight(self.class_weight, width),
+        )
 
     def target(
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True

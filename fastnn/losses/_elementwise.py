@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from fastnn.losses._base import (
     Loss,
     expand_class_weight,
     frozen_class_weight,
+    in_use,
     weighted_mean,
 )
 
@@ -38,9 +39,7 @@ class _Elementwise(Loss):
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
-        options = asdict(self)
-        options.pop("class_weight", None)
-        return options
+        return in_use(reduction=self.reduction, ignore_value=self.ignore_value)
 
     def _parameter(self) -> float:
         """The number `elementwise_loss` kernels take besides the arrays."""
@@ -154,7 +153,10 @@ class BinaryCrossEntropy(_Elementwise):
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
-        return {**super().attributes(width), "class_weights": self._class_weights()}
+        return super().attributes(width) | in_use(
+            label_smoothing=float(self.label_smoothing) or None,
+            class_weights=self._class_weights(),
+        )
 
     def _parameter(self) -> float:
         return float(self.label_smoothing)
@@ -260,6 +262,10 @@ class Huber(_Elementwise):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.delta, "delta", above=0.0)
+
+    def attributes(self, width: int) -> dict[str, Any]:
+        """What the engines need to know, for an output of `width` columns."""
+        return super().attributes(width) | {"delta": float(self.delta)}
 
     def _parameter(self) -> float:
         return float(self.delta)

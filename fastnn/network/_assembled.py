@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import backend
 from fastnn._checks import check_integer
-from fastnn._data import contiguous, real_array
+from fastnn._data import Arrays, Views, contiguous, converted, real_array
 from fastnn.callbacks import History
 from fastnn.graph import Graph, build_program
 from fastnn.layers import Layer
@@ -21,6 +22,9 @@ from fastnn.network._summary import table
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.training import TrainingState
+
+_MAX_STEPS = 1 << 53
+"""Optimizer steps and epochs that are counted: up to here a float64 holds every integer."""
 
 _FORWARD_ELEMENTS = 1 << 24
 """Elements of all buffers together that one forward call may compute: bounds its memory."""
@@ -36,7 +40,7 @@ class AssembledGraph:
         self,
         traced: Graph,
         output_names: Sequence[Any] | None,
-        dtype: Any,
+        dtype: DTypeLike,
         seed: int,
         name: str | None,
         values: Mapping[str, np.ndarray] | None = None,
@@ -67,6 +71,7 @@ class AssembledGraph:
         self._optimizer: Optimizer | None = None
         self._slots: dict[str, np.ndarray] = {}
         self._state = TrainingState()
+        self._is_fitting = False
         self._rate = np.zeros(1)
         self._loss = np.zeros(1)
         self._engine = backend.new_engine(program, self._storage)
@@ -82,7 +87,7 @@ class AssembledGraph:
 
     # ------------------------------------------------------------- predict
 
-    def predict(self, X: Any, batch_size: int | None = None, check_finite: bool = True) -> Any:
+    def predict(self, X: Arrays, batch_size: int | None = None, check_finite: bool = True) -> Any:
         """The outputs of the network: logits where a loss of classification is used.
 
         Parameters
@@ -110,7 +115,7 @@ class AssembledGraph:
             ready = self._feed.ready_input(X) if batch_size is None else None
             if ready is not None and len(ready) <= self._block:
                 if check_finite and not self._kernels.all_finite(ready.reshape(-1)):
-                    self._feed.check([X])
+                    self._feed.check([np.asarray(X)])
                 outputs = self._engine.forward([ready])
                 single = ready is not X
             else:
@@ -145,17 +150,20 @@ class AssembledGraph:
     # ---------------------------------------------------------- parameters
 
     @property
-    def parameters(self) -> dict[str, np.ndarray]:
+    def parameters(self) -> Views:
         """Live views of the parameters by name, such as ``"dense_1.weight"``.
 
-        ``net.parameters["dense_1.weight"][...] = w`` changes the network.
+        ``net.parameters["dense_1.weight"] = w`` copies `w` into the network; so does
+        writing into the view.
         """
-        return dict(self._views)
+        return Views(self._views)
 
     @property
-    def gradients(self) -> dict[str, np.ndarray]:
+    def gradients(self) -> Views:
         """Live views of the gradients that the last `loss_and_gradients` left."""
-        return {p.name: p.view(self._engine.gradients) for p in self.program.parameters}
+        with self._lock:
+            gradients = self._engine.gradients
+            return Views({p.name: p.view(gradients) for p in self.program.parameters})
 
     @property
     def n_parameters(self) -> int:
@@ -164,19 +172,21 @@ class AssembledGraph:
 
     def get_flat(self) -> np.ndarray:
         """All parameters as one new vector (n_parameters,), in the order of `parameters`."""
-        return self.program.flatten(self._storage)
+        with self._lock:
+            return self.program.flatten(self._storage)
 
-    def set_flat(self, values: Any) -> None:
+    def set_flat(self, values: ArrayLike) -> None:
         """Set all parameters from a vector (n_parameters,).
+
+        The numbers are taken as they are, nan and infinities too.
 
         Raises
         ------
         TypeError, ValueError
-            If it is not a vector of real numbers of that length.
+            If it is not a vector of real numbers of that length, or a finite one is too
+            large for the network's dtype.
         """
-        flat = real_array(values, "values")
-        if flat.shape != (self.n_parameters,):
-            raise ValueError(f"values has shape {flat.shape}, expected ({self.n_parameters},)")
+        flat = self._flat(values, "values")
         with self._lock:
             self.program.unflatten(flat, self._storage)
 
@@ -194,18 +204,33 @@ class AssembledGraph:
 
         Raises
         ------
-        ValueError
-            If the state is that of another network or optimizer.
+        TypeError, ValueError
+            If it is no such state, or that of another network or optimizer; nothing
+            is changed then.
         """
-        slots = {name: real_array(slot, name) for name, slot in state["slots"].items()}
-        shapes = {slot.shape for slot in slots.values()} - {(self.n_parameters,)}
-        if set(slots) != set(self._slots) or shapes:
-            raise ValueError("the state belongs to another network or optimizer")
         with self._lock:
-            self.set_flat(state["parameters"])
+            _check_keys(state, "state", ("parameters", "slots", "training"))
+            _check_keys(state["slots"], "state['slots']", tuple(self._slots))
+            parameters = self._flat(state["parameters"], "state['parameters']")
+            slots = {
+                name: self._flat(values, f"state['slots'][{name!r}]")
+                for name, values in state["slots"].items()
+            }
+            training = training_state(state["training"])
+            self.program.unflatten(parameters, self._storage)
             for name, slot in slots.items():
                 self.program.unflatten(slot, self._slots[name])
-            self._state = TrainingState.from_dict(state["training"])
+            self._state.replace(training)  # in place: a `fit` that is running counts on it
+
+    def _flat(self, values: Any, name: str) -> np.ndarray:
+        """A vector of the network's dtype with a number for each parameter."""
+        flat = real_array(values, name)
+        if flat.shape != (self.n_parameters,):
+            raise ValueError(
+                f"{name} has shape {flat.shape} and dtype {flat.dtype}, "
+                f"expected ({self.n_parameters},) real numbers"
+            )
+        return converted(flat, self._dtype, name)
 
     # -------------------------------------------------------- descriptions
 
@@ -282,7 +307,7 @@ class AssembledGraph:
         lines.append(f"{program.n_parameters:,} parameters, {trainable:,} of them trainable")
         for head in self._feed.heads:
             weight = "" if head.weight == 1 else f" times {head.weight:g}"
-            lines.append(f"output {head.name}: {head.loss.name}{weight}")
+            lines.append(f"output {head.name}: {head.loss}{weight}")
         if self._optimizer is not None:
             penalty = f", l2={program.l2:g}" if program.l2 else ""
             lines.append(f"optimizer {self._optimizer!r}{penalty}")
@@ -322,3 +347,32 @@ def check_parameters(program: Program, values: Mapping[str, np.ndarray]) -> None
                 f"parameter {parameter.name!r} is {value.dtype} of shape {value.shape}, "
                 f"expected {program.dtype} of shape {parameter.shape}"
             )
+
+
+def training_state(data: Any) -> TrainingState:
+    """The training state that a file or a caller describes.
+
+    Raises
+    ------
+    ValueError
+        If `data` does not describe one, or its counters are too large to count on from.
+    """
+    state = TrainingState.from_dict(data)
+    for name in ("epoch", "step"):
+        check_integer(getattr(state, name), name, 0, _MAX_STEPS)
+    return state
+
+
+def _check_keys(values: Any, name: str, expected: Sequence[str]) -> None:
+    """Raise TypeError or ValueError unless `values` is a mapping with exactly these keys."""
+    if not isinstance(values, Mapping):
+        raise TypeError(f"{name} must be a dict, got {type(values).__name__}")
+    if set(values) != set(expected):
+        raise ValueError(
+            f"{name} has {_listed(values)}, expected {_listed(expected)}: "
+            "it belongs to another network or optimizer, or is no state"
+        )
+
+
+def _listed(keys: Iterable[Any]) -> str:
+    return ", ".join(map(repr, keys)) or "nothing"

@@ -13,7 +13,14 @@ from typing import Any
 import numpy as np
 
 from fastnn._checks import check_number
-from fastnn._data import check_finite, contiguous, matrix, real_array, sample_weights
+from fastnn._data import (
+    check_finite,
+    check_weights,
+    contiguous,
+    matrix,
+    real_array,
+    sample_weights,
+)
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
 from fastnn.program import Buffer
@@ -61,7 +68,11 @@ def prepare_targets(
 
 
 def prepare_weights(
-    weights: Any, heads: Sequence[LossOnOutput], n: int, argument: str = "sample_weight"
+    weights: Any,
+    heads: Sequence[LossOnOutput],
+    n: int,
+    dtype: Any,
+    argument: str = "sample_weight",
 ) -> list[np.ndarray | None]:
     """Sample weights of each head as (n,) float64, or None.
 
@@ -69,6 +80,8 @@ def prepare_weights(
     ----------
     weights : None, (n,) array_like, or one of these for each head
         A mapping may leave heads out.
+    dtype : dtype
+        Which must be able to hold them.
     """
     names = [head.name for head in heads]
     if weights is None:
@@ -78,10 +91,10 @@ def prepare_weights(
     elif _is_per_head(weights, len(heads)):
         parts = list(weights)
     else:
-        shared = sample_weights(weights, n, argument)
+        shared = sample_weights(weights, n, argument, dtype)
         return [shared] * len(heads)
     return [
-        None if part is None else sample_weights(part, n, called(argument, name, names))
+        None if part is None else sample_weights(part, n, called(argument, name, names), dtype)
         for part, name in zip(parts, names, strict=True)
     ]
 
@@ -176,12 +189,11 @@ class Feed:
         """
         if not (type(X) is np.ndarray and X.dtype is self._dtype and X.size):
             return None
-        flags = X.flags
-        if not (flags.c_contiguous and flags.aligned and X.shape[-1] == self._only_width):
+        if X.ndim not in (1, 2) or X.shape[-1] != self._only_width:
             return None
-        if X.ndim == 2:
-            return X
-        return X[None, :] if X.ndim == 1 else None
+        if not (X.flags.c_contiguous and X.flags.aligned):
+            return None
+        return X if X.ndim == 2 else X[None, :]
 
     def check(self, arrays: Sequence[np.ndarray], argument: str = "X") -> None:
         """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype."""
@@ -209,7 +221,7 @@ class Feed:
             self.check(inputs, f"X{suffix}")
         targets = prepare_targets(y, self.heads, inputs, self._dtype, check, f"y{suffix}")
         weights = prepare_weights(
-            sample_weight, self.heads, len(inputs[0]), f"sample_weight{suffix}"
+            sample_weight, self.heads, len(inputs[0]), self._dtype, f"sample_weight{suffix}"
         )
         pairs = [self._pair(t, w) for t, w in zip(targets, weights, strict=True)]
         return Data(inputs, pairs)
@@ -276,6 +288,7 @@ class Feed:
             if part is not None:
                 factor = head.loss.sample_weights(target, part, head.width)
                 weights = factor if weights is None else weights * factor
+                check_weights(weights, self._dtype, "weights of samples and classes")
             pairs.append(self._pair(target, weights))
         return Data(data.inputs, pairs)
 

@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn import backend, optimizers, serialization, training
-from fastnn._checks import check_number
-from fastnn.callbacks import Callback, EarlyStopping, History, as_callbacks
+from fastnn._checks import check_flag, check_number
+from fastnn._data import Arrays, Weights
+from fastnn.callbacks import Callback, Callbacks, EarlyStopping, History, as_callbacks
 from fastnn.graph import trace, untrainable
+from fastnn.layers import Input, Tensor
+from fastnn.losses import ClassWeight, Loss
 from fastnn.network import _saved
 from fastnn.network._assembled import AssembledGraph
 from fastnn.network._feed import Data, Feed
@@ -64,10 +69,10 @@ class Network(AssembledGraph):
 
     def __init__(
         self,
-        inputs: Any,
-        outputs: Any,
+        inputs: Input | Sequence[Input],
+        outputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
         *,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         seed: int = 0,
         name: str | None = None,
     ) -> None:
@@ -82,10 +87,10 @@ class Network(AssembledGraph):
 
     def compile(
         self,
-        loss: Any,
-        optimizer: Any = "adam",
+        loss: str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | None],
+        optimizer: str | Optimizer = "adam",
         *,
-        loss_weights: Any = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         l2: float = 0.0,
     ) -> None:
         """Choose what training minimises, and how.
@@ -99,7 +104,7 @@ class Network(AssembledGraph):
             Names: cross_entropy, binary_cross_entropy, mean_squared_error,
             mean_absolute_error, huber.  None gives an output no loss.
         optimizer : str or Optimizer, default "adam"
-            Names: gradient_descent, momentum, nesterov, rmsprop, adam, adamw.
+            Names: gradient_descent or sgd, momentum, nesterov, rmsprop, adam, adamw.
         loss_weights : list or dict of float, optional
             Factor of each output's loss; 1 unless given.
         l2 : float, default 0
@@ -109,6 +114,8 @@ class Network(AssembledGraph):
         ------
         ValueError
             If a loss is missing, unknown, or does not fit its output.
+        RuntimeError
+            If a callback of `fit` calls it.
 
         Warns
         -----
@@ -116,14 +123,23 @@ class Network(AssembledGraph):
             If trainable layers lie below a binary step, whose derivative is 0.
         """
         with self._lock:
+            if self._is_fitting:
+                raise RuntimeError("compile cannot be called while fit runs")
             heads = make_heads(self.graph.outputs, self.output_names, loss, loss_weights)
             optimizer = optimizers.get(optimizer)
             l2 = check_number(l2, "l2", 0.0)
             self._warn_of_steps()
-            self._set_heads(heads, optimizer, l2)
+            trainable = [layer.trainable for layer in self._graph.layers for _ in layer.shapes]
+            self._set_heads(heads, optimizer, l2, trainable)
 
-    def _set_heads(self, heads: Sequence[LossOnOutput], optimizer: Optimizer, l2: float) -> None:
-        program = self._program_with(heads, l2)
+    def _set_heads(
+        self,
+        heads: Sequence[LossOnOutput],
+        optimizer: Optimizer,
+        l2: float,
+        trainable: Sequence[bool],
+    ) -> None:
+        program = self._program_with(heads, l2, trainable)
         with backend.use(self._backend):
             engine = backend.new_engine(program, self._storage)
         slots = {name: program.allocate() for name in optimizer.slot_names}
@@ -132,10 +148,11 @@ class Network(AssembledGraph):
         self._feed = Feed(self._feed.inputs, heads, self._dtype)
         self._state = TrainingState()
 
-    def _program_with(self, heads: Sequence[LossOnOutput], l2: float) -> Program:
-        """The program with heads and with the layers' `trainable` as it is now."""
+    def _program_with(
+        self, heads: Sequence[LossOnOutput], l2: float, trainable: Sequence[bool]
+    ) -> Program:
+        """The program with heads; `trainable` has a flag for each parameter."""
         old = self.program
-        trainable = [layer.trainable for layer in self._graph.layers for _ in layer.shapes]
         parameters = tuple(
             dataclasses.replace(parameter, trainable=flag)
             for parameter, flag in zip(old.parameters, trainable, strict=True)
@@ -160,7 +177,7 @@ class Network(AssembledGraph):
     # ------------------------------------------------ probabilities and classes
 
     def predict_proba(
-        self, X: Any, batch_size: int | None = None, check_finite: bool = True
+        self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
     ) -> Any:
         """Probabilities: softmax of the outputs for cross-entropy, sigmoid for binary.
 
@@ -187,7 +204,7 @@ class Network(AssembledGraph):
         )
 
     def predict_classes(
-        self, X: Any, batch_size: int | None = None, check_finite: bool = True
+        self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
     ) -> Any:
         """Predicted classes: the largest logit for cross-entropy; probability >= 1/2 for binary.
 
@@ -211,7 +228,7 @@ class Network(AssembledGraph):
         """
         return self._transformed(X, batch_size, check_finite, lambda loss, z: loss.classes(z))
 
-    def _transformed(self, X: Any, batch_size: int | None, check: bool, rule: Any) -> Any:
+    def _transformed(self, X: Arrays, batch_size: int | None, check: bool, rule: Any) -> Any:
         """Apply a rule of each output's loss, (loss, outputs) -> array or None, to a prediction."""
         self._compiled()
         if all(head.loss.activation is None for head in self._feed.heads):
@@ -232,9 +249,9 @@ class Network(AssembledGraph):
 
     def evaluate(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
         batch_size: int | None = None,
         check_finite: bool = True,
     ) -> dict[str, float]:
@@ -266,7 +283,7 @@ class Network(AssembledGraph):
             data = self._feed.data(X, y, sample_weight, check_finite)
             return self._metrics(data, batch_size)
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+    def score(self, X: Arrays, y: Arrays, sample_weight: Weights = None) -> float:
         """Accuracy for classification, R^2 for regression.
 
         Parameters
@@ -313,17 +330,17 @@ class Network(AssembledGraph):
 
     def fit(
         self,
-        X: Any,
-        y: Any,
+        X: Arrays,
+        y: Arrays,
         *,
         epochs: int = 10,
         batch_size: int = 32,
         validation_data: Sequence[Any] | None = None,
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
-        callbacks: Iterable[Any] | Callback | None = None,
-        class_weight: Any = None,
-        sample_weight: Any = None,
+        callbacks: Callbacks = None,
+        class_weight: ClassWeight | Mapping[str, ClassWeight] = None,
+        sample_weight: Weights = None,
         shuffle: bool = True,
         verbose: int = 0,
         check_finite: bool = True,
@@ -381,10 +398,12 @@ class Network(AssembledGraph):
         -----
         Ctrl-C ends training between two steps; the history says `interrupted`.
         """
-        optimizer = self._compiled()
         if validation_data is not None and validation_split is not None:
             raise ValueError("validation_data and validation_split cannot both be given")
-        with self._lock:
+        with self._lock, self._fitting():
+            optimizer = self._compiled()
+            shuffle = check_flag(shuffle, "shuffle")
+            check_finite = check_flag(check_finite, "check_finite")
             data = self._feed.data(X, y, sample_weight, check_finite)
             validation = None
             if validation_split is not None:
@@ -401,11 +420,20 @@ class Network(AssembledGraph):
                 verbose=verbose, snapshot=self._storage.copy, restore=self._restore, network=self,
             )  # fmt: skip
 
+    @contextmanager
+    def _fitting(self) -> Iterator[None]:
+        """While `fit` runs, callbacks must not put another engine in the place of its own."""
+        before, self._is_fitting = self._is_fitting, True
+        try:
+            yield
+        finally:
+            self._is_fitting = before
+
     def _restore(self, storage: np.ndarray) -> None:
         self._storage[...] = storage
 
     def train_step(
-        self, X: Any, y: Any, sample_weight: Any = None, check_finite: bool = True
+        self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
     ) -> float:
         """One optimizer step on one batch.
 
@@ -430,8 +458,8 @@ class Network(AssembledGraph):
         TrainingError
             If the cost is not finite; the step is not taken.
         """
-        optimizer = self._compiled()
         with self._lock:
+            optimizer = self._compiled()
             inputs, targets = self._feed.batch(X, y, sample_weight, check_finite, self._kernels)
             state = self._state
             step = state.step + 1
@@ -452,9 +480,9 @@ class Network(AssembledGraph):
 
     def loss_and_gradients(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
         training: bool = False,
         check_finite: bool = True,
     ) -> tuple[float, dict[str, np.ndarray]]:
@@ -484,11 +512,12 @@ class Network(AssembledGraph):
             If the data do not fit.
         """
         self._compiled()
+        training = check_flag(training, "training")
         with self._lock:
             inputs, targets = self._feed.batch(X, y, sample_weight, check_finite, self._kernels)
             step = self._state.step + 1
             try:
-                loss = self._engine.loss_and_gradients(inputs, targets, bool(training), step)
+                loss = self._engine.loss_and_gradients(inputs, targets, training, step)
             except ValueError:
                 self._feed.explain(X, y)
                 raise
@@ -507,7 +536,7 @@ class Network(AssembledGraph):
         ValueError
             If the learning rate is a function, which no file can hold.
         OSError
-            If the file cannot be written.
+            If the file cannot be written: FileNotFoundError if its folder is not there.
         """
         with self._lock:
             serialization.save(path, _saved.structure(self), _saved.arrays(self))
@@ -524,7 +553,7 @@ def _as_list(ends: Any) -> list[Any]:
 
 
 def _all_callbacks(
-    callbacks: Any, early_stopping: EarlyStopping | int | None, validated: bool
+    callbacks: Callbacks, early_stopping: EarlyStopping | int | None, validated: bool
 ) -> list[Callback]:
     """The callbacks, early stopping last."""
     found = as_callbacks(callbacks)

@@ -11,15 +11,15 @@ import numpy as np
 from fastnn import backend, losses, optimizers, serialization
 from fastnn._checks import check_number
 from fastnn.graph import check_index, from_structure, to_structure
+from fastnn.network._assembled import training_state
 from fastnn.network._heads import LossOnOutput
 from fastnn.serialization import FormatError
-from fastnn.training import TrainingState
 
 if TYPE_CHECKING:
     from fastnn.network._network import Network
 
-_SLOT = "optimizer."
-"""Prefix of the arrays that are optimizer state; layer names have no dots."""
+_SLOT = ":optimizer."
+"""Prefix of the arrays that are optimizer state; no name of a layer has a colon."""
 
 
 def structure(network: Network, as_data: bool = True) -> dict[str, Any]:
@@ -52,6 +52,7 @@ def structure(network: Network, as_data: bool = True) -> dict[str, Any]:
         ],
         "optimizer": optimizer.config if as_data and optimizer is not None else optimizer,
         "l2": network.program.l2,
+        "trainable": [parameter.trainable for parameter in network.program.parameters],
         "training": network._state.to_dict(),
     }
 
@@ -101,14 +102,18 @@ def _restore_training(
         loss = losses.get(entry["loss"])
         heads.append(LossOnOutput(network.output_names[i], i, width, loss, weight))
     l2 = check_number(described["l2"], "l2", 0.0)
-    network._set_heads(heads, optimizers.get(described["optimizer"]), l2)
+    # Not the layers' own flags: these may have changed since the last `compile`.
+    trainable = described["trainable"]
+    if not all(isinstance(flag, bool) for flag in trainable):
+        raise TypeError(f"trainable must hold bools, got {trainable!r}")
+    network._set_heads(heads, optimizers.get(described["optimizer"]), l2, trainable)
     for slot, storage in network._slots.items():
         for parameter in network.program.parameters:
             value = values[f"{_SLOT}{slot}.{parameter.name}"]
             if value.shape != parameter.shape:
                 raise ValueError(f"optimizer state of {parameter.name!r} has shape {value.shape}")
             parameter.view(storage)[...] = value
-    network._state = TrainingState.from_dict(described["training"])
+    network._state = training_state(described["training"])
 
 
 def rebuild_on(

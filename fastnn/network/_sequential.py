@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from numpy.typing import DTypeLike
+
 from fastnn.layers import Dense, Input, Layer, Merge, Tensor
 from fastnn.network._network import Network
 
@@ -43,13 +45,16 @@ class Sequential(Network):
 
     def __init__(
         self,
-        layers: Iterable[Any],
+        layers: Iterable[Layer | Input],
         *,
-        dtype: Any = "float32",
+        dtype: DTypeLike = "float32",
         seed: int = 0,
         name: str | None = None,
     ) -> None:
-        chain = list(layers)
+        if isinstance(layers, (Layer, type)) or not isinstance(layers, Iterable):
+            came = f"the class {layers.__name__}" if isinstance(layers, type) else repr(layers)
+            raise TypeError(f"layers must be a list of layers, got {came}")
+        chain: list[Any] = list(layers)
         start = chain.pop(0) if chain and isinstance(chain[0], Input) else None
         _check_layers(chain)
         if start is None:

@@ -50,7 +50,7 @@ def dropout_mask(n_rows: int, n_columns: int, rate: float, key: int, step: int) 
     counter = np.arange(groups * 16, dtype=np.uint32)
     row = np.arange(n_rows, dtype=np.uint32)[:, np.newaxis]
     with np.errstate(over="ignore"):
-        words = threefry2x32((key, step), counter, row)
+        words = threefry2x32((key, step & 0xFFFFFFFF), counter, row)  # steps wrap at 2**32
     halves = [word.reshape(n_rows, groups, 1, 16) for word in words]
     in_order = np.concatenate(halves, axis=2).reshape(n_rows, groups * 32)[:, :n_columns]
     threshold = np.uint64(round(rate * 2**32))
