@@ -464,3 +464,11 @@ def test_openmp_may_give_fewer_threads_than_asked_for():
     environment = dict(os.environ, OMP_THREAD_LIMIT="1", PYTHONPATH=str(Path(__file__).parent))
     environment["PYTHONPATH"] += os.pathsep + os.environ.get("PYTHONPATH", "")
     subprocess.run([sys.executable, "-c", FEWER_THREADS], env=environment, check=True)
+
+
+def test_a_step_beyond_32_bits_wraps_in_the_dropout_key(backend):
+    program = chain((4, 40, 3), dropout=0.5)
+    engine = make(backend, program)
+    inputs, _ = data_for(program, 5)
+    far, near = (engine.forward(inputs, training=True, step=step)[0] for step in (2**32 + 3, 3))
+    assert np.array_equal(far, near)

@@ -196,7 +196,7 @@ cdef class Engine(Lowered):
             self.outputs[i] = <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
             arrays.append(array)
         self.plan.training = training
-        self.plan.step = step
+        self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
         stream.batch = self.batch
         stream.outputs = self.outputs
         stream.row_losses = NULL
@@ -264,7 +264,7 @@ cdef class Engine(Lowered):
         self.set_capacity(n_rows)
         self.n_rows = n_rows
         self.plan.training = training
-        self.plan.step = step
+        self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
         self.plan.keep = True
         with nogil:
             set_norms(&self.plan, &self.batch)
