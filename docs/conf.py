@@ -24,8 +24,9 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = False
+napoleon_use_param = False
 napoleon_use_rtype = False
-default_role = "py:obj"
+default_role = "code"
 
 html_theme = "alabaster"
 html_title = f"fastnn {version}"

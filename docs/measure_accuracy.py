@@ -2,9 +2,9 @@
 
 ``python docs/measure_accuracy.py`` measures every backend and instruction set that is
 installed and runs here on hard and random arguments, against mpmath (minutes).  With
-``--exhaustive`` it measures all float32 arguments instead, against NumPy and SciPy in
-float64 (hours).  Each table is written between its own markers and leaves the other alone.
-Needs ``pip install -e ".[test]"``.
+``--exhaustive`` it measures the compiled builds on all float32 arguments instead, against
+NumPy and SciPy in float64 (an hour).  Each table is written between its own markers and
+leaves the other alone.  Needs ``pip install -e ".[test]"``.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ import accuracy  # noqa: E402
 from accuracy_float32 import Worst, measure  # noqa: E402
 
 
-def modules(dtype: str) -> dict[str, ModuleType]:
-    """The kernels of every build that runs here, by name."""
-    builds = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
-    return {isa or "reference": backend.load(isa, dtype) for isa in (*builds, None)}
+def builds(dtype: str) -> dict[str, ModuleType]:
+    """The kernels of every instruction set that is installed and runs here, by name."""
+    names = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
+    return {isa: backend.load(isa, dtype) for isa in names}
 
 
 def sample(function: str, dtype: str, n: int) -> dict[str, Worst]:
@@ -43,7 +43,8 @@ def sample(function: str, dtype: str, n: int) -> dict[str, Worst]:
     )
     expected = [accuracy.exact_value(function, x) for x in z.tolist()]
     found = {}
-    for name, kernels in modules(dtype).items():
+    modules = builds(dtype) | {"reference": backend.load(None, dtype)}
+    for name, kernels in modules.items():
         low = accuracy.promised(function, name, dtype)
         results = accuracy.evaluate(kernels, function, z)
         error = accuracy.errors(function, z, results, expected)
@@ -93,7 +94,7 @@ def main() -> None:
     for dtype in ("float32",) if options.exhaustive else ("float32", "float64"):
         for function in accuracy.FUNCTIONS:
             if options.exhaustive:
-                found = measure(function, modules(dtype), options.stride)
+                found = measure(function, builds(dtype), options.stride)
             else:
                 found = sample(function, dtype, options.random)
             new = list(rows(function, dtype, found))
