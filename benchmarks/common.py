@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import fastnn as fnn
 from fastnn import backend
@@ -14,7 +15,7 @@ DTYPES = ("float32", "float64")
 class OnBackend:
     """A benchmark whose first parameter is the backend: `setup` enters it, `teardown` leaves it.
 
-    A backend that is not installed skips the benchmark.
+    It runs on one thread, NumPy's BLAS included.  A backend that is not installed skips it.
     """
 
     param_names = ("backend",)
@@ -23,6 +24,7 @@ class OnBackend:
     def setup(self, name, *parameters):
         if name not in backend.available():
             raise NotImplementedError(f"no {name} backend here")
+        threadpool_limits(1)
         fnn.set_num_threads(1)
         self._use = backend.use(name)
         self._use.__enter__()
