@@ -3,7 +3,7 @@
 ``python docs/measure_accuracy.py`` measures every backend and instruction set that is
 installed and runs here on hard and random arguments, against mpmath (minutes).  With
 ``--exhaustive`` it measures the compiled builds on all float32 arguments instead, against
-NumPy and SciPy in float64 (an hour).  Each table is written between its own markers and
+NumPy and SciPy in float64 (an hour or two).  Each table is written between its own markers and
 leaves the other alone.  Needs ``pip install -e ".[test]"``.
 """
 
