@@ -317,19 +317,6 @@ cdef inline vec value_and_derivative(int code, vec alpha, vec z, vec* slope) noe
     return mish(z, slope)
 
 
-cdef inline vec value(int code, vec alpha, vec z) noexcept nogil:
-    """f(z)."""
-    cdef vec slope
-    return value_and_derivative(code, alpha, z, &slope)
-
-
-cdef inline vec derivative(int code, vec alpha, vec z) noexcept nogil:
-    """f'(z)."""
-    cdef vec slope
-    value_and_derivative(code, alpha, z, &slope)
-    return slope
-
-
 cdef inline bint from_output(int code) noexcept nogil:
     """Whether the derivative follows from the output alone (and alpha >= 0)."""
     return code <= LEAKY_RELU or code == ELU or code == SELU

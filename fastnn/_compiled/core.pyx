@@ -34,7 +34,7 @@ from fastnn._compiled.simd cimport (
     VL, abs_, fma_, less, load, real, select, splat, store, vec
 )
 from fastnn._compiled.updates cimport (
-    Update, apply_update, set_step, sum_of_squares, update_tile
+    Update, set_step, sum_of_squares, update_tile
 )
 
 ctypedef Py_ssize_t sz

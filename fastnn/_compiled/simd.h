@@ -219,7 +219,6 @@ INLINE vec with_sign(vec magnitude, vec sign) {
 }
 INLINE vec copy_sign(vec a, vec sign) { return with_sign(abs_(a), sign); }
 INLINE mask both(mask a, mask b) { return (mask)(a & b); }
-INLINE mask either(mask a, mask b) { return (mask)(a | b); }
 INLINE mask not_(mask a) { return (mask)~a; }
 
 /* Adding SHIFTER to a small number rounds it to a whole one, which then stands in

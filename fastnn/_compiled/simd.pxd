@@ -33,7 +33,6 @@ cdef extern from "simd.h" nogil:
     mask less_equal(vec a, vec b) noexcept
     mask equal(vec a, vec b) noexcept
     mask both(mask a, mask b) noexcept
-    mask either(mask a, mask b) noexcept
     mask not_(mask a) noexcept
     bint any(mask m) noexcept
     vec select "select_"(mask m, vec a, vec b) noexcept  # POSIX has the bare name
