@@ -4,6 +4,8 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
 `vec` a vector of it at the native length (simd.h).  The parts, in order:
 
     kernels*.pxi       stateless operations on arrays, behind fastnn.functional
+    tiles.pxi          the micro-kernel: a tile of a product in registers
+    transpose.pxi      transposition in registers
     gemm.pxi           matrix products and the dense layer's fused epilogue
     structures.pxi     what a Program becomes: plain C structures
     operations.pxi     forward and backward of each kind of operation
@@ -34,7 +36,7 @@ from fastnn._compiled.simd cimport (
     VL, abs_, fma_, less, load, real, select, splat, store, vec
 )
 from fastnn._compiled.updates cimport (
-    Update, set_step, sum_of_squares, update_tile
+    Outer, Update, set_step, sum_of_squares, update_outer, update_tile
 )
 
 ctypedef Py_ssize_t sz
@@ -76,6 +78,8 @@ cdef void activate_both(int code, real alpha, sz n, const real* z, real* out,
     apply_both(code, alpha, n, z, out, slope)
 
 
+include "tiles.pxi"
+include "transpose.pxi"
 include "gemm.pxi"
 include "kernels.pxi"
 include "structures.pxi"

@@ -29,7 +29,7 @@ cdef real[:, ::1] transposed(sz rows, sz columns, const real* w):
     """w', its rows padded with zeros to a multiple of 16."""
     cdef real[:, ::1] out = _np.zeros((columns, (rows + 15) // 16 * 16), _real)
     cdef sz whole = whole_columns(columns), i, j
-    transpose(rows, whole, w, columns, &out[0, 0], out.shape[1])
+    transpose(rows, out.shape[1], whole, w, columns, &out[0, 0], out.shape[1])
     for i in range(rows):
         for j in range(whole, columns):
             out[j, i] = w[i * columns + j]

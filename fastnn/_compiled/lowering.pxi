@@ -41,18 +41,36 @@ def fused_activations(program):
 
     The pre-activation must be used by nothing else.
     """
+    operations = program.operations
+    return {
+        index: user for index, user in only_users(program).items()
+        if operations[index].kind == "dense" and operations[user].kind == "activation"
+    }
+
+
+def fused_slopes(program, activations):
+    """Of these activations, the backward that the dense operation after them does as well.
+
+    By the index of the dense operation.  The activation's output must be used by nothing else.
+    """
+    users = only_users(program)
+    return {
+        users[index]: index for index in activations
+        if index in users and program.operations[users[index]].kind == "dense"
+    }
+
+
+def only_users(program):
+    """The operation that uses an operation's output, for outputs used by just one and no head."""
     uses = {}
     for index, operation in enumerate(program.operations):
         for i in operation.inputs:
             uses.setdefault(i, []).append(index)
     elsewhere = set(program.outputs) | {head.output for head in program.heads}
-    fused = {}
-    for index, operation in enumerate(program.operations):
-        if operation.kind == "dense" and operation.output not in elsewhere:
-            users = uses.get(operation.output, [])
-            if len(users) == 1 and program.operations[users[0]].kind == "activation":
-                fused[index] = users[0]
-    return fused
+    return {
+        index: uses[operation.output][0] for index, operation in enumerate(program.operations)
+        if operation.output not in elsewhere and len(uses.get(operation.output, [])) == 1
+    }
 
 
 cdef class Lowered:
@@ -85,7 +103,6 @@ cdef class Lowered:
         self._read_heads()
         self._read_flow(FROM_LOSSES, [head.output for head in program.heads], False)
         self._read_flow(FROM_OUTPUTS, program.outputs, True)
-        self._allocate_transposed()
         self._make_tasks()
         self.set_capacity(1)
 
@@ -140,6 +157,7 @@ cdef class Lowered:
             op.weight = operation.parameters[0] if operation.parameters else -1
             op.bias = operation.parameters[1] if len(operation.parameters) > 1 else -1
             op.fused_output = -1
+            op.below = -1
             op.scale = 1 / <double>len(operation.inputs)
             self._read_attributes(op, operation)
             if op.kind == DENSE:
@@ -151,6 +169,9 @@ cdef class Lowered:
             op.fused_index = activation
             self._read_attributes(op, operations[activation])
             self.plan.ops[activation].is_fused = True
+        for dense, activation in fused_slopes(program, fused.values()).items():
+            self.plan.ops[dense].below = activation
+            self.plan.ops[activation].is_below = True
 
     cdef int _read_attributes(self, Op* op, operation) except -1:
         attributes = operation.attributes
@@ -226,19 +247,6 @@ cdef class Lowered:
             for j, (x, dz) in enumerate(pairs):
                 parameter.contributions[kind][j].x = x
                 parameter.contributions[kind][j].dz = dz
-
-    def _allocate_transposed(self):
-        """W' for each weight whose operation passes a gradient to its input."""
-        cdef Param* parameter
-        cdef Op* op
-        for i in range(self.plan.n_ops):
-            op = &self.plan.ops[i]
-            if op.kind == DENSE and (op.flow[0].wanted[0] or op.flow[1].wanted[0]):
-                parameter = &self.plan.parameters[op.weight]
-                if parameter.transposed == NULL:
-                    parameter.ld_transposed = _program.padded(parameter.rows)
-                    parameter.transposed = <real*>self.take(
-                        parameter.columns * parameter.ld_transposed * sizeof(real))
 
     def _make_tasks(self):
         cdef Param* parameter

@@ -17,7 +17,7 @@ cdef void backward_rows(const Plan* plan, Seeds seeds, const Workspace* work,
     """The derivative of every operation in reverse order, for some rows."""
     cdef int i
     for i in range(plan.n_ops - 1, -1, -1):
-        if plan.ops[i].flow[<int>seeds].active:
+        if plan.ops[i].flow[<int>seeds].active and not plan.ops[i].is_below:
             backward_op(plan, &plan.ops[i], i, &plan.ops[i].flow[<int>seeds], work, first, last)
 
 
@@ -85,7 +85,6 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
     cdef Matrix* dy = &work.gradients[op.output]
     cdef Matrix* y = &work.values[op.output]
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
-    cdef const Param* weight
     cdef sz r
     if op.kind == CONCATENATE:
         backward_concatenate(op, flow, work, first, last)
@@ -97,14 +96,11 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
     if not flow.wanted[0]:
         return
     if op.kind == DENSE:
-        weight = &plan.parameters[op.weight]
-        gemm(last - first, up(weight.rows), weight.width, row_of(dy, first), dy.ld, 1,
-             weight.transposed, weight.ld_transposed,
-             row_of(dx, first) if flow.accumulate[0] else NULL, dx.ld, row_of(dx, first), dx.ld)
+        backward_dense(plan, op, flow.accumulate[0], work, first, last)
         return
     for r in range(first, last):
         if op.kind == ACTIVATION:
-            backward_activation_row(op, index, flow.accumulate[0], work, r)
+            backward_activation_row(op, index, flow.accumulate[0], work, r, 0, y.columns)
         elif op.kind == SOFTMAX:
             softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
                                  flow.accumulate[0])
@@ -115,16 +111,34 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
             backward_dropout_row(plan, op, flow.accumulate[0], work, r)
 
 
+cdef void backward_dense(const Plan* plan, const Op* op, bint accumulate, const Workspace* work,
+                         sz first, sz last) noexcept nogil:
+    """dX (+)= dZ W', and at once dZ of the layer below where X is its activation's output."""
+    cdef const Param* weight = &plan.parameters[op.weight]
+    cdef Matrix* dz = &work.gradients[op.output]
+    cdef Matrix* dx = &work.gradients[op.inputs[0]]
+    cdef sz n = 0, width, r
+    while n < dx.columns:
+        width = min(<sz>STRIP, dx.columns - n)
+        gemm_transposed(last - first, width, weight.width, row_of(dz, first), dz.ld,
+                        plan.storage + weight.offset + n * weight.ld, weight.ld, weight.rows - n,
+                        accumulate, row_of(dx, first) + n, dx.ld)
+        if op.below >= 0:
+            for r in range(first, last):
+                backward_activation_row(&plan.ops[op.below], op.below, False, work, r, n, width)
+        n += width
+
+
 cdef void backward_activation_row(const Op* op, int index, bint accumulate, const Workspace* work,
-                                  sz r) noexcept nogil:
-    """dZ = dA f'(Z), with f' stored by the forward pass or taken from A."""
-    cdef Matrix* y = &work.values[op.output]
-    cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
-    cdef const real* dy = row_of(&work.gradients[op.output], r)
+                                  sz r, sz start, sz n) noexcept nogil:
+    """dZ = dA f'(Z) for n columns, with f' stored by the forward pass or taken from A."""
+    cdef real* dx = row_of(&work.gradients[op.inputs[0]], r) + start
+    cdef const real* dy = row_of(&work.gradients[op.output], r) + start
     if op.from_output:
-        backward_from_output(op.code, op.alpha, y.columns, row_of(y, r), dy, dx, accumulate)
+        backward_from_output(op.code, op.alpha, n, row_of(&work.values[op.output], r) + start, dy,
+                             dx, accumulate)
     else:
-        multiply_into(y.columns, dy, row_of(&work.slopes[index], r), dx, accumulate)
+        multiply_into(n, dy, row_of(&work.slopes[index], r) + start, dx, accumulate)
 
 
 cdef void backward_from_output(int code, real alpha, sz n, const real* a, const real* dy,

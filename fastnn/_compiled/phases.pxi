@@ -26,14 +26,17 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
 
 
 cdef sz rows_per_block(const Plan* plan) noexcept nogil:
-    """Rows that stream through all operations together: their buffers fit half of a 1 MiB L2."""
+    """Rows that stream through all operations together: their buffers fit half of a 1 MiB L2.
+
+    But at least 112 (8 tiles), since each block reads all weights again.
+    """
     cdef sz bytes_per_row = 0
     cdef sz rows
     cdef int i
     for i in range(plan.n_buffers):
         bytes_per_row += 2 * plan.work.values[i].ld * sizeof(real)
     rows = 524288 // bytes_per_row // MAX_ROWS * MAX_ROWS
-    return min(max(rows, 4 * MAX_ROWS), 512)
+    return min(max(rows, <sz>112), 512)
 
 
 cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz row_stride,
@@ -156,24 +159,71 @@ cdef void add_scaled(sz n, real factor, const real* x, real* out) noexcept nogil
 
 cdef void update_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
                       const real* g, sz ldg) noexcept nogil:
-    """The optimizer's update of one tile with the gradient g, and of its part of W'."""
+    """The optimizer's update of one tile with the gradient g."""
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
     cdef sz at = task_offset(plan, index)
     update_tile(weights if parameter.penalized else vectors, task.n_rows, task.n_columns, g, ldg,
                 plan.storage + at, plan.slots[0] + at if plan.n_slots > 0 else NULL,
                 plan.slots[1] + at if plan.n_slots > 1 else NULL, parameter.ld)
-    transpose_task(plan, index)
 
 
 cdef void train_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
                      sz n_rows) noexcept nogil:
     """Gradient and update of one tile; the gradient never leaves the cache."""
-    cdef real g[32 * 32]
+    cdef real memory[TILE_ROWS * TILE_COLUMNS + 16]
+    cdef real* g = aligned(memory)
     cdef sz ldg = plan.tasks[index].n_columns
-    CHECK(plan.tasks[index].n_rows * ldg <= 32 * 32)
+    CHECK(plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
+    if n_rows <= FEW_SAMPLES and train_outer(plan, weights, index, n_rows):
+        return
+    prefetch_task(plan, index)
     gradient_task(plan, FROM_LOSSES, index, n_rows, g, ldg)
     update_task(plan, weights, vectors, index, g, ldg)
+
+
+cdef bint train_outer(const Plan* plan, const Update* update, sz index,
+                      sz n_rows) noexcept nogil:
+    """`train_task` of a weight used once, for a few samples; False where it does not apply.
+
+    The same bits: both add the products of a sample after another, from zero.
+    """
+    cdef const Task* task = &plan.tasks[index]
+    cdef const Param* parameter = &plan.parameters[task.parameter]
+    cdef Contribution* use
+    cdef Matrix* dz
+    cdef Outer outer
+    cdef sz at = task_offset(plan, index)
+    if not parameter.is_matrix or plan.l2 != 0 or parameter.n_contributions[0] != 1:
+        return False
+    use = &parameter.contributions[0][0]
+    dz = &plan.work.gradients[use.dz]
+    outer.x = plan.work.values[use.x].data + task.k
+    outer.ldx = plan.work.values[use.x].ld
+    outer.dz = dz.data + task.n
+    outer.ldz = dz.ld
+    outer.n_samples = n_rows
+    outer.width = parameter.width - task.n
+    update_outer(update, &outer, task.n_rows, task.n_columns, plan.storage + at,
+                 plan.slots[0] + at if plan.n_slots > 0 else NULL,
+                 plan.slots[1] + at if plan.n_slots > 1 else NULL, parameter.ld)
+    return True
+
+
+cdef void prefetch_task(const Plan* plan, sz index) noexcept nogil:
+    """Fetch what the update of a tile will need while its gradient is worked out."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef sz ld = plan.parameters[task.parameter].ld
+    cdef sz at = task_offset(plan, index)
+    cdef sz line = 64 // sizeof(real), r, j
+    cdef int i
+    for r in range(task.n_rows):
+        j = at + r * ld
+        while j < at + r * ld + task.n_columns:
+            PREFETCH_TO_WRITE(plan.storage + j)
+            for i in range(plan.n_slots):
+                PREFETCH_TO_WRITE(plan.slots[i] + j)
+            j += line
 
 
 cdef void clipped_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
@@ -188,40 +238,9 @@ cdef void clipped_task(const Plan* plan, const Update* weights, const Update* ve
     update_task(plan, weights, vectors, index, g, ld)
 
 
-cdef void transpose_task(const Plan* plan, sz index) noexcept nogil:
-    """Refresh this tile's part of W', which dX = dZ W' reads."""
-    cdef const Task* task = &plan.tasks[index]
-    cdef const Param* parameter = &plan.parameters[task.parameter]
-    if parameter.transposed != NULL:
-        transpose(task.n_rows, task.n_columns,
-                  plan.storage + parameter.offset + task.k * parameter.ld + task.n, parameter.ld,
-                  parameter.transposed + task.n * parameter.ld_transposed + task.k,
-                  parameter.ld_transposed)
-
-
-cdef void transpose_frozen(const Plan* plan) noexcept nogil:
-    """W' of the weights that have no tasks because they are not trained."""
-    cdef const Param* parameter
-    cdef int i
-    for i in range(plan.n_parameters):
-        parameter = &plan.parameters[i]
-        if parameter.transposed != NULL and not parameter.trainable:
-            transpose(parameter.rows, parameter.columns, plan.storage + parameter.offset,
-                      parameter.ld, parameter.transposed, parameter.ld_transposed)
-
-
 cdef double ordered_sum(const double* values, sz n) noexcept nogil:
     cdef double total = 0
     cdef sz i
     for i in range(n):
         total += values[i]
     return total
-
-
-cdef void refresh_transposed(const Plan* plan, int part, int parts) noexcept nogil:
-    """W' of every weight: callers may have written to the weights since the last call."""
-    cdef sz i
-    for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
-        transpose_task(plan, i)
-    if part == 0:
-        transpose_frozen(plan)

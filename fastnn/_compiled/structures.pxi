@@ -25,9 +25,12 @@ cdef enum Reduction:
     HALF_SUM
 
 cdef int IDENTITY = 0        # code of the activation that does nothing
-cdef sz TILE_ROWS = 32       # a task of phase 2 is a tile of a weight of this size
-cdef sz TILE_COLUMNS = 32
-cdef sz VECTOR_COLUMNS = 256  # and of a vector of parameters of this one
+
+cdef enum:
+    TILE_ROWS = 32        # a task of phase 2 is a tile of a weight of this size ...
+    TILE_COLUMNS = 32
+    VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
+    FEW_SAMPLES = 4       # up to here a gradient is cheaper to make again than to store
 
 
 cdef struct Matrix:
@@ -58,6 +61,8 @@ cdef struct Op:
     int fused_output      # dense: buffer of the activation it computes too, or -1
     int fused_index       # dense: that activation's number among the operations
     bint is_fused         # activation: computed by the dense operation before it
+    int below             # dense: the activation whose backward it does as well, or -1
+    bint is_below         # activation: its backward is done by the dense operation after it
     bint from_output      # activation: f'(z) is cheap from f(z), no slope is stored
     uint32_t key          # dropout
     uint32_t threshold
@@ -82,8 +87,6 @@ cdef struct Param:
     bint is_matrix
     int n_contributions[2]
     Contribution* contributions[2]
-    real* transposed   # W', for dX = dZ W'; NULL where no operation needs it
-    sz ld_transposed
 
 
 cdef struct Task:

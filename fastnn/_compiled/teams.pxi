@@ -82,9 +82,6 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
     batch.inputs = run.inputs
     batch.targets = run.targets
     batch.norms = run.norms + part * plan.n_heads
-    refresh_transposed(&plan, part, parts)
-    if parts > 1:
-        BARRIER()
     for step in range(run.n_steps):
         plan.step = <uint32_t>(run.first_step + step)
         batch.start = step * run.batch_size
@@ -151,9 +148,6 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
                           int part, int parts) noexcept nogil:
     """Both phases once, without an update."""
     cdef sz i, row, last
-    refresh_transposed(plan, part, parts)
-    if parts > 1:
-        BARRIER()
     if seeds == FROM_LOSSES:
         phase_one(plan, batch, row_losses, batch.n_rows, part, parts)
     else:

@@ -6,7 +6,7 @@ within a step is worked out once, in double, and rounded: an `Update` holds it.
 
 from libc.math cimport pow as power, sqrt
 
-from fastnn._compiled.rows cimport put, take
+from fastnn._compiled.rows cimport put, take, within
 from fastnn._compiled.simd cimport VL, fma_, load, real, splat, sqrt_, store, vec
 
 cdef enum Optimizer:
@@ -33,6 +33,15 @@ cdef struct Update:
     real shrink              # adam: 1 - learning_rate * weight_decay
     real epsilon
     real l2
+
+cdef struct Outer:
+    # X' dZ of a few samples: rows of x are ldx apart, those of dz ldz.
+    const real* x
+    Py_ssize_t ldx
+    const real* dz
+    Py_ssize_t ldz
+    Py_ssize_t n_samples
+    Py_ssize_t width         # columns of dz that count; what follows them is padding
 
 
 cdef inline void set_step(Update* u, double learning_rate, Py_ssize_t step) noexcept nogil:
@@ -81,18 +90,51 @@ cdef inline void update_rows(Optimizer kind, const Update* u, Py_ssize_t rows, P
         j = 0
         at = r * ld
         while j + VL <= columns:
-            update_vector(kind, &local, VL, g + r * ldg + j, p, first, second, at + j)
+            update_vector(kind, &local, VL, load(g + r * ldg + j), p, first, second, at + j)
             j += VL
         if j < columns:
-            update_vector(kind, &local, columns - j, g + r * ldg + j, p, first, second, at + j)
+            update_vector(kind, &local, columns - j, take(g + r * ldg + j, columns - j, 0),
+                          p, first, second, at + j)
 
 
-cdef inline void update_vector(Optimizer kind, const Update* u, Py_ssize_t n, const real* g,
+cdef inline void update_outer(const Update* u, const Outer* o, Py_ssize_t rows, Py_ssize_t columns,
+                              real* p, real* first, real* second, Py_ssize_t ld) noexcept nogil:
+    """`update_tile` with the gradient X' dZ of a few samples, which is never stored."""
+    if u.kind == ADAM:
+        update_outer_rows(ADAM, u, o, rows, columns, p, first, second, ld)
+    elif u.kind == MOMENTUM:
+        update_outer_rows(MOMENTUM, u, o, rows, columns, p, first, NULL, ld)
+    elif u.kind == RMSPROP:
+        update_outer_rows(RMSPROP, u, o, rows, columns, p, first, NULL, ld)
+    else:
+        update_outer_rows(GRADIENT_DESCENT, u, o, rows, columns, p, NULL, NULL, ld)
+
+
+cdef inline void update_outer_rows(Optimizer kind, const Update* u, const Outer* o,
+                                   Py_ssize_t rows, Py_ssize_t columns, real* p, real* first,
+                                   real* second, Py_ssize_t ld) noexcept nogil:
+    cdef Update local = u[0]
+    cdef Outer outer = o[0]
+    cdef Py_ssize_t r, j, i
+    cdef vec gradient
+    for r in range(rows):
+        j = 0
+        while j < columns:
+            gradient = splat(0)
+            for i in range(outer.n_samples):
+                gradient = fma_(splat(outer.x[i * outer.ldx + r]),
+                                load(outer.dz + i * outer.ldz + j), gradient)
+            update_vector(kind, &local, VL, within(gradient, 0, outer.width - j),
+                          p, first, second, r * ld + j)
+            j += VL
+
+
+cdef inline void update_vector(Optimizer kind, const Update* u, Py_ssize_t n, vec gradient,
                                real* p, real* first, real* second, Py_ssize_t j) noexcept nogil:
-    """One vector at j, n elements of it; `g` points at its gradient.  `kind` is a constant."""
+    """One vector at j, n elements of it.  `kind` is a constant."""
     cdef vec parameter = take(p + j, n, 0)
-    cdef vec gradient = fma_(splat(u.l2), parameter, take(g, n, 0))
     cdef vec m, v
+    gradient = fma_(splat(u.l2), parameter, gradient)
     if kind == GRADIENT_DESCENT:
         parameter = fma_(splat(-u.rate), gradient, parameter)
     elif kind == MOMENTUM:

@@ -1,0 +1,137 @@
+# The micro-kernel of all matrix products.
+#
+# C = A B, one tile of up to MAX_ROWS rows by a few vectors of columns at a time, in
+# registers.  Every element of C is one chain of fused multiply-adds over k in rising order,
+# whatever tile it falls into: the result does not depend on tiles, threads or batch size.
+#
+# B and C have rows of whole vectors (a multiple of 16 elements).  A is read one element
+# at a time, at any strides: the same code multiplies by X and by X'.
+
+cdef extern from *:
+    """
+    /* Accumulators for MAX_ROWS x 2 vectors, 2 vectors of B and a broadcast fill the registers:
+       32 with AVX-512 and NEON, 16 elsewhere. */
+    #if VECTOR_BYTES == 64 || defined(__aarch64__)
+    #define MAX_ROWS 14
+    #define WIDE_VECTORS 8
+    #else
+    #define MAX_ROWS 6
+    #define WIDE_VECTORS 4
+    #endif
+    #if defined(__GNUC__)
+    #define PREFETCH(p) __builtin_prefetch(p, 0, 2)
+    #define PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1, 3)
+    #else
+    #define PREFETCH(p)
+    #define PREFETCH_TO_WRITE(p)
+    #endif
+    /* The first cache line that starts in a block of memory. */
+    INLINE real *aligned(real *p) { return (real *)(((uintptr_t)p + 63) & ~(uintptr_t)63); }
+    """
+    const int MAX_ROWS
+    const int WIDE_VECTORS
+    void PREFETCH(const real* p) noexcept nogil
+    void PREFETCH_TO_WRITE(const real* p) noexcept nogil
+    real* aligned(real* p) noexcept nogil
+
+
+cdef inline void tile(int rows, int vectors, sz K, const real* a, sz row_step, sz k_step,
+                      const real* b, sz ldb, const real* start, sz ld_start,
+                      real* c, sz ldc) noexcept nogil:
+    """C = start + A B for `rows` x `vectors`; both are constants at every call.
+
+    A[i, k] is a[i * row_step + k * k_step].  `start` is NULL for zero, a bias
+    (ld_start = 0), or C itself to accumulate.
+    """
+    cdef vec total[14][8]
+    cdef vec column[8]
+    cdef vec factor
+    cdef sz k
+    cdef int i, j
+    for i in range(rows):
+        for j in range(vectors):
+            total[i][j] = load(start + i * ld_start + j * VL) if start != NULL else splat(0)
+    for k in range(K):
+        for j in range(vectors):
+            column[j] = load(b + j * VL)
+            PREFETCH(b + (vectors + j) * VL)
+        for i in range(rows):
+            factor = splat(a[i * row_step])
+            for j in range(vectors):
+                total[i][j] = fma_(factor, column[j], total[i][j])
+        a = a + k_step
+        b = b + ldb
+    for i in range(rows):
+        for j in range(vectors):
+            store(c + i * ldc + j * VL, total[i][j])
+
+
+cdef void tile_2(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
+                 const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+    """`tile` of two vectors: one instance for every number of rows."""
+    if rows == 1: tile(1, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5: tile(5, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6: tile(6, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif MAX_ROWS > 6:
+        if rows == 7: tile(7, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 8: tile(8, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 9: tile(9, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 10: tile(10, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 11: tile(11, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 12: tile(12, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 13: tile(13, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 14: tile(14, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+
+
+cdef void tile_1(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
+                 const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+    """`tile` of one vector, for the last columns."""
+    if rows == 1: tile(1, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5: tile(5, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6: tile(6, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif MAX_ROWS > 6:
+        if rows == 7: tile(7, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 8: tile(8, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 9: tile(9, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 10: tile(10, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 11: tile(11, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 12: tile(12, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 13: tile(13, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 14: tile(14, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+
+
+cdef void tile_wide(sz K, const real* a, sz k_step, const real* b, sz ldb, const real* start,
+                    real* c) noexcept nogil:
+    """One row by WIDE_VECTORS: enough independent chains to hide the latency of a batch of 1."""
+    tile(1, WIDE_VECTORS, K, a, 0, k_step, b, ldb, start, 0, c, 0)
+
+
+cdef inline int block_rows(sz left) noexcept nogil:
+    """Rows of the next tile: `left` in equal blocks of at most MAX_ROWS, so no thin last one."""
+    cdef sz blocks = (left + MAX_ROWS - 1) // MAX_ROWS
+    return <int>((left + blocks - 1) // blocks)
+
+
+cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
+    """Columns of the next tile; `left` is a multiple of VL."""
+    if rows == 1 and left >= WIDE_VECTORS * VL:
+        return WIDE_VECTORS * VL
+    return 2 * VL if left >= 2 * VL else VL
+
+
+cdef inline void tile_any(int rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
+                          const real* b, sz ldb, const real* start, sz ld_start,
+                          real* c, sz ldc) noexcept nogil:
+    """One tile of the size `block_rows` and `block_columns` chose."""
+    if columns == 2 * VL:
+        tile_2(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif columns == VL:
+        tile_1(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    else:
+        tile_wide(K, a, k_step, b, ldb, start, c)
