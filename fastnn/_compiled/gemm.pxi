@@ -11,13 +11,14 @@ cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
     """C = start + A B; `columns` is a multiple of 16, rows of B and C are readable that far."""
     cdef sz n = 0, r, w
     cdef int m
+    cdef bint far = is_far(columns, K, k_step)
     CHECK(columns % VL == 0 and columns <= ldb and columns <= ldc)
     while n < columns:
         w = block_columns(rows, columns - n)
         r = 0
         while r < rows:
             m = block_rows(rows - r)
-            tile_any(m, w, K, a + r * row_step, row_step, k_step, b + n, ldb,
+            tile_any(m, w, far, K, a + r * row_step, row_step, k_step, b + n, ldb,
                      start + r * ld_start + n if start != NULL else NULL, ld_start,
                      c + r * ldc + n, ldc)
             r += m
@@ -34,6 +35,7 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
     cdef sz n = 0, r, w, i
     cdef int m
     cdef real* c
+    cdef bint far = is_far(columns, K, 1)
     CHECK(columns % VL == 0 and columns <= ldw and columns <= ldo)
     while n < columns:
         w = block_columns(rows, columns - n)
@@ -41,7 +43,7 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
         while r < rows:
             m = block_rows(rows - r)
             c = out + r * ldo + n
-            tile_any(m, w, K, x + r * ldx, ldx, 1, weight + n, ldw,
+            tile_any(m, w, far, K, x + r * ldx, ldx, 1, weight + n, ldw,
                      bias + n if bias != NULL else NULL, 0, c, ldo)
             if code != IDENTITY:
                 for i in range(m):

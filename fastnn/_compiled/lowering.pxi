@@ -73,6 +73,12 @@ def only_users(program):
     }
 
 
+def equal_part(size, limit):
+    """The largest of the fewest parts of at most `limit`, as equal as they can be."""
+    parts = -(-size // limit)
+    return -(-size // parts)
+
+
 cdef class Lowered:
     """A Program as a Plan of C structures, with the memory they point into."""
 
@@ -257,9 +263,10 @@ cdef class Lowered:
             parameter = &self.plan.parameters[p]
             if parameter.trainable:
                 width = TILE_COLUMNS if parameter.is_matrix else VECTOR_COLUMNS
+                height = equal_part(parameter.rows, TILE_ROWS)
                 for n in range(0, parameter.columns, width):
-                    for k in range(0, parameter.rows, TILE_ROWS):
-                        tasks.append((p, k, min(TILE_ROWS, parameter.rows - k),
+                    for k in range(0, parameter.rows, height):
+                        tasks.append((p, k, min(height, parameter.rows - k),
                                       n, min(width, parameter.columns - n)))
         self.plan.n_tasks = len(tasks)
         self.plan.tasks = <Task*>self.take(len(tasks) * sizeof(Task))

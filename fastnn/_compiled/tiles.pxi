@@ -18,6 +18,7 @@ cdef extern from *:
     #define MAX_ROWS 6
     #define WIDE_VECTORS 4
     #endif
+    #define AHEAD 8
     #if defined(__GNUC__)
     #define PREFETCH(p) __builtin_prefetch(p, 0, 2)
     #define PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1, 3)
@@ -30,22 +31,27 @@ cdef extern from *:
     """
     const int MAX_ROWS
     const int WIDE_VECTORS
+    const int AHEAD
     void PREFETCH(const real* p) noexcept nogil
     void PREFETCH_TO_WRITE(const real* p) noexcept nogil
     real* aligned(real* p) noexcept nogil
 
 
-cdef inline void tile(int rows, int vectors, sz K, const real* a, sz row_step, sz k_step,
+cdef inline void tile(int rows, int vectors, bint far, sz K, const real* a, sz row_step, sz k_step,
                       const real* b, sz ldb, const real* start, sz ld_start,
                       real* c, sz ldc) noexcept nogil:
-    """C = start + A B for `rows` x `vectors`; both are constants at every call.
+    """C = start + A B for `rows` x `vectors`; both, and `far`, are constants at every call.
 
     A[i, k] is a[i * row_step + k * k_step].  `start` is NULL for zero, a bias
-    (ld_start = 0), or C itself to accumulate.
+    (ld_start = 0), or C itself to accumulate.  Where the operands are `far`, in no near cache,
+    the next columns of B are fetched ahead, or, where rows of A are not contiguous in memory
+    (X'), the rows of both that come next.
     """
     cdef vec total[14][8]
     cdef vec column[8]
     cdef vec factor
+    cdef sz next_b = vectors * VL if k_step == 1 else AHEAD * ldb
+    cdef sz next_a = AHEAD * k_step
     cdef sz k
     cdef int i, j
     for i in range(rows):
@@ -54,7 +60,10 @@ cdef inline void tile(int rows, int vectors, sz K, const real* a, sz row_step, s
     for k in range(K):
         for j in range(vectors):
             column[j] = load(b + j * VL)
-            PREFETCH(b + (vectors + j) * VL)
+            if far:
+                PREFETCH(b + next_b + j * VL)
+        if far and k_step != 1:
+            PREFETCH(a + next_a)
         for i in range(rows):
             factor = splat(a[i * row_step])
             for j in range(vectors):
@@ -69,47 +78,79 @@ cdef inline void tile(int rows, int vectors, sz K, const real* a, sz row_step, s
 cdef void tile_2(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
                  const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
     """`tile` of two vectors: one instance for every number of rows."""
-    if rows == 1: tile(1, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3: tile(3, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5: tile(5, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6: tile(6, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    if rows == 1: tile(1, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5: tile(5, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6: tile(6, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif MAX_ROWS > 6:
-        if rows == 7: tile(7, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 8: tile(8, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 9: tile(9, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 10: tile(10, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 11: tile(11, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 12: tile(12, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 13: tile(13, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 14: tile(14, 2, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        if rows == 7: tile(7, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 8: tile(8, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 9: tile(9, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 10: tile(10, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 11: tile(11, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 12: tile(12, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 13: tile(13, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 14: tile(14, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+
+
+cdef void tile_2_far(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
+                 const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+    """`tile_2` of operands that are far."""
+    if rows == 1: tile(1, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5: tile(5, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6: tile(6, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif MAX_ROWS > 6:
+        if rows == 7: tile(7, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 8: tile(8, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 9: tile(9, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 10: tile(10, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 11: tile(11, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 12: tile(12, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 13: tile(13, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 14: tile(14, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef void tile_1(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
                  const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
     """`tile` of one vector, for the last columns."""
-    if rows == 1: tile(1, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3: tile(3, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5: tile(5, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6: tile(6, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    if rows == 1: tile(1, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5: tile(5, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6: tile(6, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif MAX_ROWS > 6:
-        if rows == 7: tile(7, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 8: tile(8, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 9: tile(9, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 10: tile(10, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 11: tile(11, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 12: tile(12, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 13: tile(13, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 14: tile(14, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        if rows == 7: tile(7, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 8: tile(8, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 9: tile(9, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 10: tile(10, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 11: tile(11, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 12: tile(12, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 13: tile(13, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 14: tile(14, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
-cdef void tile_wide(sz K, const real* a, sz k_step, const real* b, sz ldb, const real* start,
-                    real* c) noexcept nogil:
+cdef void tile_wide(bint far, sz K, const real* a, sz k_step, const real* b, sz ldb,
+                    const real* start, real* c) noexcept nogil:
     """One row by WIDE_VECTORS: enough independent chains to hide the latency of a batch of 1."""
-    tile(1, WIDE_VECTORS, K, a, 0, k_step, b, ldb, start, 0, c, 0)
+    if far: tile(1, WIDE_VECTORS, True, K, a, 0, k_step, b, ldb, start, 0, c, 0)
+    else: tile(1, WIDE_VECTORS, False, K, a, 0, k_step, b, ldb, start, 0, c, 0)
+
+
+cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
+    """Whether the operands of a product are too large for the near caches.
+
+    B of a forward product is, where it takes more than a quarter of a 1 MiB L2; X and dZ of a
+    gradient are, where a tile's part of them leaves L1.
+    """
+    if k_step == 1:
+        return columns * K * <sz>sizeof(real) > 262144
+    return K >= 256
 
 
 cdef inline int block_rows(sz left) noexcept nogil:
@@ -125,13 +166,15 @@ cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
     return 2 * VL if left >= 2 * VL else VL
 
 
-cdef inline void tile_any(int rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
+cdef inline void tile_any(int rows, sz columns, bint far, sz K, const real* a, sz row_step, sz k_step,
                           const real* b, sz ldb, const real* start, sz ld_start,
                           real* c, sz ldc) noexcept nogil:
     """One tile of the size `block_rows` and `block_columns` chose."""
-    if columns == 2 * VL:
+    if columns == 2 * VL and far:
+        tile_2_far(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif columns == 2 * VL:
         tile_2(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif columns == VL:
         tile_1(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     else:
-        tile_wide(K, a, k_step, b, ldb, start, c)
+        tile_wide(far, K, a, k_step, b, ldb, start, c)
