@@ -320,6 +320,46 @@ def test_instruction_sets_with_fma_give_the_same_bits(dtype):
         assert np.array_equal(a, b)
 
 
+def train_in_parts(program, rows_at_once, batch=50, **optimizer):
+    """Storage and losses after three steps, the batch taken some rows at a time."""
+    if "compiled" not in backends.available():
+        pytest.skip("a promise of the compiled engine")
+    inputs, targets = data_for(program, 3 * batch)
+    engine = make("compiled", program)
+    set_optimizer(engine, "adam", **optimizer)
+    engine.rows_at_once = rows_at_once or engine.rows_at_once
+    losses = np.zeros(3)
+    engine.train(inputs, targets, None, batch, np.full(3, 1e-2), 1, losses)
+    return losses, engine.storage
+
+
+@pytest.mark.parametrize("clip_norm", [0.0, 0.05])
+@pytest.mark.parametrize("rows_at_once", [1, 7, 49, 50])
+def test_a_batch_taken_in_parts_trains_to_the_same_bits(dtype, rows_at_once, clip_norm):
+    program = chain((30, 50, 41, 7), "gelu", dtype=dtype, l2=1e-3, dropout=0.3)
+    losses, storage = train_in_parts(program, rows_at_once, clip_norm=clip_norm)
+    expected_losses, expected = train_in_parts(program, None, clip_norm=clip_norm)
+    assert np.array_equal(losses, expected_losses)
+    assert np.array_equal(storage, expected)
+
+
+def test_a_batch_of_wide_outputs_is_taken_in_parts(dtype):
+    program = chain((5, 50_000), dtype=dtype)
+    if "compiled" not in backends.available():
+        pytest.skip("a promise of the compiled engine")
+    engine = make("compiled", program)
+    assert 0 < engine.rows_at_once * 2 * 50_000 * np.dtype(dtype).itemsize <= 40 << 20
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 5])
+def test_few_samples_train_to_the_same_bits_with_and_without_stored_gradients(dtype, batch):
+    program = chain((30, 50, 41, 7), "tanh", dtype=dtype)
+    losses, storage = train_in_parts(program, None, batch)
+    expected_losses, expected = train_in_parts(program, None, batch, clip_norm=1e30)
+    assert np.array_equal(losses, expected_losses)
+    assert np.array_equal(storage, expected)
+
+
 def test_a_view_of_a_buffer_outlives_the_engine(backend):
     program = chain((4, 6, 3))
     engine = make(backend, program)

@@ -347,8 +347,9 @@ cdef class Engine(Lowered):
         run.first_step = first_step
         run.steps_done = 0
         self._set_row_losses(run.batch_size)
-        self.set_capacity(run.batch_size)
-        self.n_rows = run.batch_size
+        run.rows_at_once = min(run.batch_size, self.rows_at_once)
+        self.set_capacity(run.rows_at_once)
+        self.n_rows = run.rows_at_once
         run.inputs, run.targets, run.norms = self.batch.inputs, self.batch.targets, self.batch.norms
         run.row_losses = self.row_losses
         self.plan.training = True

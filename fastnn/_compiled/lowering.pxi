@@ -91,6 +91,7 @@ cdef class Lowered:
     cdef list gradient_arrays
     cdef list slope_arrays
     cdef double work_per_row  # multiply-adds of a forward pass
+    cdef public sz rows_at_once  # rows of a batch that a training step takes through together
 
     def __init__(self, program, storage):
         self.program = program
@@ -110,6 +111,7 @@ cdef class Lowered:
         self._read_flow(FROM_LOSSES, [head.output for head in program.heads], False)
         self._read_flow(FROM_OUTPUTS, program.outputs, True)
         self._make_tasks()
+        self.rows_at_once = max(1, WORKSPACE_BYTES // self._bytes_per_row())
         self.set_capacity(1)
 
     # -------------------------------------------------------------- reading
@@ -282,6 +284,17 @@ cdef class Lowered:
 
     # ------------------------------------------------------------ workspaces
 
+    def _bytes_per_row(self):
+        """What one row of a batch takes in the training workspace."""
+        strides = [_program.padded(buffer.width) for buffer in self.program.buffers]
+        slopes = sum(strides[self.plan.ops[i].output] for i in self._with_slope())
+        return (2 * sum(strides) + slopes) * sizeof(real)
+
+    def _with_slope(self):
+        """Operations that store the derivative of their activation."""
+        return [i for i in range(self.plan.n_ops)
+                if self.plan.ops[i].kind == ACTIVATION and not self.plan.ops[i].from_output]
+
     def _arrays(self, buffers, sz n_rows):
         """Zeroed memory for n_rows rows of some buffers, an array each."""
         arrays = []
@@ -313,10 +326,7 @@ cdef class Lowered:
             work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
-        with_slope = [
-            i for i in range(self.plan.n_ops)
-            if self.plan.ops[i].kind == ACTIVATION and not self.plan.ops[i].from_output
-        ]
+        with_slope = self._with_slope()
         buffers = range(self.plan.n_buffers)
         values, gradients = self._arrays(buffers, n_rows), self._arrays(buffers, n_rows)
         slopes = self._arrays([self.plan.ops[i].output for i in with_slope], n_rows)

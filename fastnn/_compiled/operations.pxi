@@ -44,8 +44,8 @@ cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace*
     elif op.kind == DROPOUT:
         for r in range(first, last):
             if plan.training:
-                drop_row(y.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
-                         row_of(x, r), row_of(y, r), False)
+                drop_row(y.width, <uint32_t>(plan.first_row + r), op.key, plan.step, op.threshold,
+                         op.scale, row_of(x, r), row_of(y, r), False)
             else:
                 memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
     elif op.kind == CONCATENATE:
@@ -191,8 +191,8 @@ cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
     cdef Matrix* dy = &work.gradients[op.output]
     cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
     if plan.training:
-        drop_row(dy.width, <uint32_t>r, op.key, plan.step, op.threshold, op.scale,
-                 row_of(dy, r), dx, accumulate)
+        drop_row(dy.width, <uint32_t>(plan.first_row + r), op.key, plan.step, op.threshold,
+                 op.scale, row_of(dy, r), dx, accumulate)
     else:
         scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)
 

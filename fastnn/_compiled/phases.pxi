@@ -40,16 +40,20 @@ cdef sz rows_per_block(const Plan* plan) noexcept nogil:
 
 
 cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz row_stride,
-                    int part, int parts) noexcept nogil:
-    """This thread's rows: gather, forward, loss, backward, block by block."""
-    cdef sz row = batch.n_rows * part // parts
-    cdef sz last = batch.n_rows * (part + 1) // parts
+                    sz n_rows, int part, int parts) noexcept nogil:
+    """This thread's share of n_rows rows from plan.first_row on.
+
+    Gather, forward, loss, backward, block by block.
+    """
+    cdef sz row = n_rows * part // parts
+    cdef sz last = n_rows * (part + 1) // parts
+    cdef sz base = plan.first_row
     cdef sz block = rows_per_block(plan), stop
     while row < last:
         stop = min(row + block, last)
-        load_rows(plan, &plan.work, batch, row, stop, row)
+        load_rows(plan, &plan.work, batch, base + row, base + stop, row)
         forward_rows(plan, &plan.work, row, stop)
-        loss_rows(plan, &plan.work, batch, row_losses, row_stride, row, stop, row)
+        loss_rows(plan, &plan.work, batch, row_losses, row_stride, base + row, base + stop, row)
         backward_rows(plan, FROM_LOSSES, &plan.work, row, stop)
         row = stop
 
@@ -82,18 +86,17 @@ cdef inline sz task_offset(const Plan* plan, sz index) noexcept nogil:
     return parameter.offset + task.k * parameter.ld + task.n
 
 
-cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, real* g,
-                        sz ldg) noexcept nogil:
-    """g = the gradient of one tile of a parameter, over the whole batch, with the L2 penalty's."""
+cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint accumulate,
+                        real* g, sz ldg) noexcept nogil:
+    """g (+)= the gradient of one tile of a parameter, over the rows in the workspace."""
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
-    cdef const real* p = plan.storage + task_offset(plan, index)
     cdef Contribution* use
     cdef Matrix* x
     cdef Matrix* dz
     cdef sz i
     cdef int c, n_uses = parameter.n_contributions[<int>seeds]
-    if n_uses == 0:
+    if n_uses == 0 and not accumulate:
         for i in range(task.n_rows):
             memset(g + i * ldg, 0, task.n_columns * sizeof(real))
     for c in range(n_uses):
@@ -102,10 +105,18 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, real
         if parameter.is_matrix:
             x = &plan.work.values[use.x]
             gemm(task.n_rows, task.n_columns, n_rows, x.data + task.k, 1, x.ld, dz.data + task.n,
-                 dz.ld, g if c > 0 else NULL, ldg, g, ldg)
+                 dz.ld, g if accumulate or c > 0 else NULL, ldg, g, ldg)
         else:
-            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, c > 0, g)
+            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, accumulate or c > 0, g)
     clear_padding(task, parameter.width, g, ldg)
+
+
+cdef void penalize_task(const Plan* plan, sz index, real* g, sz ldg) noexcept nogil:
+    """Add the L2 penalty's gradient, and note the sums of squares of tile and gradient."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef const Param* parameter = &plan.parameters[task.parameter]
+    cdef const real* p = plan.storage + task_offset(plan, index)
+    cdef sz i
     plan.penalties[index] = 0
     if plan.l2 != 0 and parameter.penalized:
         for i in range(task.n_rows):
@@ -125,9 +136,17 @@ cdef void clear_padding(const Task* task, sz width, real* g, sz ldg) noexcept no
             memset(g + i * ldg + valid, 0, (task.n_columns - valid) * sizeof(real))
 
 
-cdef void store_gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows) noexcept nogil:
+cdef void store_gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows,
+                              bint accumulate) noexcept nogil:
     """`gradient_task` into the array of gradients."""
-    gradient_task(plan, seeds, index, n_rows, plan.gradients + task_offset(plan, index),
+    gradient_task(plan, seeds, index, n_rows, accumulate,
+                  plan.gradients + task_offset(plan, index),
+                  plan.parameters[plan.tasks[index].parameter].ld)
+
+
+cdef void penalize_stored_task(const Plan* plan, sz index) noexcept nogil:
+    """`penalize_task` in the array of gradients."""
+    penalize_task(plan, index, plan.gradients + task_offset(plan, index),
                   plan.parameters[plan.tasks[index].parameter].ld)
 
 
@@ -178,7 +197,8 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     if n_rows <= FEW_SAMPLES and train_outer(plan, weights, index, n_rows):
         return
     prefetch_task(plan, index)
-    gradient_task(plan, FROM_LOSSES, index, n_rows, g, ldg)
+    gradient_task(plan, FROM_LOSSES, index, n_rows, False, g, ldg)
+    penalize_task(plan, index, g, ldg)
     update_task(plan, weights, vectors, index, g, ldg)
 
 

@@ -27,6 +27,7 @@ cdef enum Reduction:
 cdef int IDENTITY = 0        # code of the activation that does nothing
 
 cdef enum:
+    WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
     TILE_ROWS = 32        # a task of phase 2 is a tile of a weight of this size ...
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
@@ -162,6 +163,7 @@ cdef struct Plan:
     double clip_norm
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
+    sz first_row             # row of the batch that is in row 0 of the workspace
     bint training            # dropout is active
     Workspace work
 

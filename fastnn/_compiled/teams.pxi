@@ -57,6 +57,7 @@ cdef struct Run:
     sz first_step
     sz n_steps
     sz batch_size
+    sz rows_at_once           # of a batch, in the workspace
     sz n_samples
     const double* learning_rates
     double* losses
@@ -76,8 +77,8 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
     cdef Update weights = recipe[0], vectors = recipe[1]
     cdef sz step, i
     cdef sz begin = task_bound(&plan, part, parts), end = task_bound(&plan, part + 1, parts)
+    cdef bint stored
     cdef double cost
-    cdef real factor
     batch.order = run.order
     batch.inputs = run.inputs
     batch.targets = run.targets
@@ -86,10 +87,9 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
         plan.step = <uint32_t>(run.first_step + step)
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
+        stored = plan.clip_norm > 0 or batch.n_rows > run.rows_at_once
         set_norms(&plan, &batch)
-        phase_one(&plan, &batch, run.row_losses, run.batch_size, part, parts)
-        if parts > 1:
-            BARRIER()
+        run_rows(&plan, run, &batch, stored, part, parts)
         cost = batch_cost(&plan, run.row_losses, run.batch_size, batch.n_rows)
         if not isfinite(cost):
             if part == 0:
@@ -97,28 +97,62 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
             return
         set_step(&weights, run.learning_rates[step], run.first_step + step)
         set_step(&vectors, run.learning_rates[step], run.first_step + step)
-        if plan.clip_norm == 0:
-            for i in range(begin, end):
-                train_task(&plan, &weights, &vectors, i, batch.n_rows)
+        if stored:
+            update_stored(&plan, &weights, &vectors, part, parts)
         else:
             for i in range(begin, end):
-                store_gradient_task(&plan, FROM_LOSSES, i, batch.n_rows)
-            if parts > 1:
-                BARRIER()
-            factor = clip_factor(&plan)
-            for i in range(begin, end):
-                clipped_task(&plan, &weights, &vectors, i, factor)
-        if parts > 1:
-            BARRIER()
+                train_task(&plan, &weights, &vectors, i, batch.n_rows)
+        meet(parts)
         if part == 0:
             run.losses[step] = cost + 0.5 * plan.l2 * ordered_sum(plan.penalties, plan.n_tasks)
             run.steps_done = step + 1
 
 
+cdef void run_rows(Plan* plan, const Run* run, const Batch* batch, bint stored, int part,
+                   int parts) noexcept nogil:
+    """Phase 1 of a step, and where the gradient is to be `stored` also the sums of phase 2.
+
+    A batch that would fill too much memory passes in parts, whose gradients are added in the
+    order of the rows: the bits are those of the batch in one piece.
+    """
+    cdef sz n_rows, i
+    plan.first_row = 0
+    while plan.first_row < batch.n_rows:
+        n_rows = min(run.rows_at_once, batch.n_rows - plan.first_row)
+        phase_one(plan, batch, run.row_losses, run.batch_size, n_rows, part, parts)
+        meet(parts)
+        if stored:
+            for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
+                store_gradient_task(plan, FROM_LOSSES, i, n_rows, plan.first_row > 0)
+            meet(parts)
+        plan.first_row += n_rows
+
+
+cdef void update_stored(const Plan* plan, const Update* weights, const Update* vectors, int part,
+                        int parts) noexcept nogil:
+    """The updates of a step whose whole gradient is there, clipped to its norm."""
+    cdef sz begin = task_bound(plan, part, parts), end = task_bound(plan, part + 1, parts), i
+    cdef real factor
+    for i in range(begin, end):
+        penalize_stored_task(plan, i)
+    meet(parts)
+    factor = clip_factor(plan)
+    for i in range(begin, end):
+        clipped_task(plan, weights, vectors, i, factor)
+
+
+cdef inline void meet(int parts) noexcept nogil:
+    """Wait until all threads of the team are here."""
+    if parts > 1:
+        BARRIER()
+
+
 cdef real clip_factor(const Plan* plan) noexcept nogil:
     """What brings the norm of the whole gradient down to clip_norm; 1 where it is below."""
     cdef double norm = sqrt(ordered_sum(plan.squares, plan.n_tasks))
-    return <real>(plan.clip_norm / norm) if norm > plan.clip_norm and isfinite(norm) else 1
+    if plan.clip_norm > 0 and norm > plan.clip_norm and isfinite(norm):
+        return <real>(plan.clip_norm / norm)
+    return 1
 
 
 cdef void train_team(const Plan* plan, Run* run, const Update* recipe, int parts) noexcept nogil:
@@ -149,15 +183,15 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
     """Both phases once, without an update."""
     cdef sz i, row, last
     if seeds == FROM_LOSSES:
-        phase_one(plan, batch, row_losses, batch.n_rows, part, parts)
+        phase_one(plan, batch, row_losses, batch.n_rows, batch.n_rows, part, parts)
     else:
         row = batch.n_rows * part // parts
         last = batch.n_rows * (part + 1) // parts
         backward_rows(plan, seeds, &plan.work, row, last)
-    if parts > 1:
-        BARRIER()
+    meet(parts)
     for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
-        store_gradient_task(plan, seeds, i, batch.n_rows)
+        store_gradient_task(plan, seeds, i, batch.n_rows, False)
+        penalize_stored_task(plan, i)
 
 
 cdef void gradient_team(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
