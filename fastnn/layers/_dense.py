@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import initializers
 from fastnn._checks import check_flag, check_integer
-from fastnn.initializers import Explicit, Initializer
+from fastnn.initializers import Initializer
 from fastnn.layers._activations import Activation, check_alpha, check_function, emit_activation
-from fastnn.layers._base import Layer
+from fastnn.layers._base import Layer, fitting, named
 from fastnn.program import ProgramBuilder
 
 _RELU_LIKE = ("relu", "leaky_relu", "elu", "swish", "hard_swish", "softplus", "gelu", "gelu_tanh",
@@ -91,8 +91,8 @@ class Dense(Layer):
         self._weight_is_auto = isinstance(weight, str) and weight == "auto"
         if self._weight_is_auto:
             weight = self._automatic_initializer()
-        self._weight = _fitting(weight, "weight", (self.n_in, self.n_out))
-        self._bias = _fitting(bias, "bias", (self.n_out,))
+        self._weight = fitting(weight, "weight", (self.n_in, self.n_out))
+        self._bias = fitting(bias, "bias", (self.n_out,))
         if not self.use_bias and self._bias != initializers.Zeros():
             raise ValueError("bias was given initial values, but use_bias is False")
 
@@ -182,9 +182,9 @@ class Dense(Layer):
         if not self.use_bias:
             shown.append("use_bias=False")
         if not self._weight_is_auto:
-            shown.append(f"weight={_named(self._weight)}")
+            shown.append(f"weight={named(self._weight)}")
         if self._bias != initializers.Zeros():
-            shown.append(f"bias={_named(self._bias)}")
+            shown.append(f"bias={named(self._bias)}")
         return shown
 
 
@@ -202,18 +202,3 @@ def _resolve_activation(
         function = check_function(activation)
     alpha = check_alpha(function, alpha)
     return (None if function == "identity" else function), alpha
-
-
-def _named(rule: Initializer) -> str:
-    """An initializer as the repr of a layer shows it: given values are not listed."""
-    return "Explicit(...)" if isinstance(rule, Explicit) else repr(rule)
-
-
-def _fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
-    """The initializer meant by `rule`; explicit values must have the parameter's shape."""
-    initializer = initializers.get(rule)
-    if isinstance(initializer, Explicit) and initializer.values is not None:
-        found = initializer.values.shape
-        if found != shape:
-            raise ValueError(f"{name} has shape {found}, expected {shape}")
-    return initializer
