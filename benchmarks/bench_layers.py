@@ -49,3 +49,21 @@ class Predict(OnBackend):
 
     def time_predict(self, *parameters):
         self.net.predict(self.x)
+
+
+class EagerLayerNorm(OnBackend):
+    """`LayerNorm` called on an array, and its `backward`."""
+
+    param_names = ("backend", "rows", "width", "dtype")
+    params = (BACKENDS, (1, 128), (64, 1024), DTYPES)
+
+    def prepare(self, rows, width, dtype):
+        self.layer = fnn.LayerNorm(width, dtype=dtype)
+        self.x = normal(rows, width, dtype=dtype)
+        self.dy = self.layer(self.x)
+
+    def time_forward(self, *parameters):
+        self.layer(self.x)
+
+    def time_backward(self, *parameters):
+        self.layer.backward(self.dy)

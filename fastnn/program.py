@@ -43,7 +43,7 @@ ACTIVATIONS = (
 
 ROW_FUNCTIONS = ("softmax", "log_softmax")
 MERGES = ("add", "subtract", "multiply", "average", "absolute_difference", "concatenate")
-KINDS = ("dense", "activation", *ROW_FUNCTIONS, "dropout", *MERGES)
+KINDS = ("dense", "activation", *ROW_FUNCTIONS, "dropout", *MERGES, "layer_norm")
 LOSSES = (
     "cross_entropy",
     "binary_cross_entropy",
@@ -347,6 +347,8 @@ class ProgramBuilder:
                     f"{name}: unknown activation {attributes.get('function')!r}; "
                     f"known are {', '.join(ACTIVATIONS)}"
                 )
+        elif kind == "layer_norm":
+            self._check_layer_norm(name, widths, parameters, attributes)
         elif kind in MERGES:
             exactly_two = kind in ("subtract", "absolute_difference")
             if len(inputs) < 2 or (exactly_two and len(inputs) > 2):
@@ -362,6 +364,24 @@ class ProgramBuilder:
         if len(inputs) != 1:
             raise ValueError(f"{name}: {kind} takes one input, got {len(inputs)}")
         return widths[0]
+
+    def _check_layer_norm(
+        self,
+        name: str,
+        widths: Sequence[int],
+        parameters: Sequence[int],
+        attributes: Mapping[str, Any],
+    ) -> None:
+        """Its parameters are the scale and the shift, where the attributes say it has them."""
+        if not attributes.get("epsilon", 0.0) > 0:
+            raise ValueError(f"{name}: layer_norm takes an epsilon > 0")
+        expected = [key for key in ("scale", "shift") if attributes.get(key)]
+        shapes = [self.parameters[i].shape for i in parameters]
+        if shapes != [(widths[0],)] * len(expected):
+            raise ValueError(
+                f"{name}: parameters of shapes {shapes} do not fit "
+                f"{' and '.join(expected) or 'none'} for an input of width {widths[0]}"
+            )
 
 
 def _listing(program: Program) -> list[str]:

@@ -36,7 +36,12 @@ def single_operation(kind: str, dtype: str, **attributes) -> Program:
     hidden = [dense(builder, x, 7, f"in_{i}") for i, x in enumerate(inputs)]
     if count == 1:
         hidden = [builder.add("add", hidden, "sum.A")]
-    middle = builder.add(kind, hidden, "operation.A", **attributes)
+    parameters = [
+        builder.parameter(f"operation.{key}", (7,), penalized=False)
+        for key in ("scale", "shift")
+        if kind == "layer_norm" and attributes[key]
+    ]
+    middle = builder.add(kind, hidden, "operation.A", parameters, **attributes)
     output = dense(builder, middle, 4, "out")
     return builder.build([output]).with_heads([Head(output, "mean_squared_error")])
 
@@ -45,6 +50,11 @@ OPERATIONS = (
     [("activation", {"function": name, "alpha": 0.7}) for name in ACTIVATIONS]
     + [(kind, {}) for kind in (*MERGES, "softmax", "log_softmax")]
     + [("dropout", {"rate": 0.4, "key": 77})]
+    + [
+        ("layer_norm", {"epsilon": 1e-3, "scale": scale, "shift": shift})
+        for scale in (True, False)
+        for shift in (True, False)
+    ]
 )
 
 
@@ -58,9 +68,10 @@ def random_graph(seed: int, dtype: str) -> Program:
         builder.parameter("shared.weight", (width, width)),
         builder.parameter("shared.bias", (width,), penalized=False),
     ]
+    norm = [builder.parameter(f"norm.{key}", (width,), penalized=False) for key in "ab"]
     for i in range(int(rng.integers(3, 12))):
         name = f"op{i}.A"
-        choice = rng.integers(6)
+        choice = rng.integers(7)
         pick = [int(rng.choice(buffers)) for _ in range(2)]
         if choice == 0:
             buffers.append(builder.add("dense", pick[:1], name, shared))
@@ -75,6 +86,9 @@ def random_graph(seed: int, dtype: str) -> Program:
         elif choice == 4:
             joined = builder.add("concatenate", pick, f"op{i}.joined")
             buffers.append(dense(builder, joined, width, f"op{i}"))
+        elif choice == 5:
+            options = {"epsilon": 0.1, "scale": True, "shift": True}
+            buffers.append(builder.add("layer_norm", pick[:1], name, norm, **options))
         else:
             function = str(rng.choice(["softmax", "log_softmax"]))
             buffers.append(builder.add(function, pick[:1], name))

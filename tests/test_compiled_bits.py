@@ -50,6 +50,16 @@ def normalizers(kernels, rng, width, dtype):
     return total, p, log_p, dz, dz_log
 
 
+def layer_norm(kernels, rng, width, dtype):
+    x = logits(rng, (N_ROWS, width), dtype)
+    scale, shift = rng.standard_normal((2, width)).astype(dtype)
+    results = []
+    for vectors in ((None, None), (scale, None), (None, shift), (scale, shift)):
+        results.append(np.empty_like(x))
+        kernels.layer_norm(x, *vectors, 1e-5, results[-1])
+    return results
+
+
 def cross_entropy(kernels, rng, width, dtype):
     z = logits(rng, (N_ROWS, width), dtype)
     labels = rng.integers(0, width, N_ROWS)
@@ -143,7 +153,7 @@ def dropout(kernels, rng, width, dtype):
 
 
 CASES = (
-    normalizers, cross_entropy, elementwise_losses, updates, elementary, dense, dropout
+    normalizers, layer_norm, cross_entropy, elementwise_losses, updates, elementary, dense, dropout
 )  # fmt: skip
 
 
@@ -229,6 +239,7 @@ def test_nothing_beyond_the_arrays_is_read_or_written(case, isa, dtype):
 IN_PLACE = {
     "softmax": lambda kernels, z, out: kernels.softmax(z, out),
     "log_softmax": lambda kernels, z, out: kernels.log_softmax(z, out),
+    "layer_norm": lambda kernels, z, out: kernels.layer_norm(z, z[0].copy(), None, 1e-5, out),
     "cross_entropy_labels": lambda kernels, z, out: kernels.cross_entropy_labels(
         z, np.arange(len(z)) % z.shape[1], None, None, 0.1, None, "mean", None, out
     ),

@@ -18,7 +18,7 @@ ELEMENTWISE = [
     *(f"{name}_derivative" for name in ACTIVATIONS),
     *("exp", "expm1", "log", "log1p"),
 ]
-ROWS = ["softmax", "log_softmax"]
+ROWS = ["softmax", "log_softmax", "layer_norm"]
 ONE_ARRAY = [*ELEMENTWISE, *ROWS, "logsumexp"]
 EACH = pytest.mark.parametrize("name", ONE_ARRAY)
 HYPOTHESIS = settings(

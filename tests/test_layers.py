@@ -21,6 +21,7 @@ from fastnn.layers import (
     Dropout,
     Input,
     Layer,
+    LayerNorm,
     LeakyReLU,
     Multiply,
     ReLU,
@@ -347,8 +348,12 @@ def test_pickles_and_deep_copies_keep_values_and_options(duplicate):
 
 
 @pytest.mark.parametrize(
-    "layer", [*NAMED, Dropout(0.3), Add(), Concatenate(), Dense(2, 3, "elu", alpha=2.0)], ids=repr
-)
+    "layer", [
+        *NAMED, Dropout(0.3), Add(), Concatenate(), Dense(2, 3, "elu", alpha=2.0),
+        LayerNorm(3, epsilon=0.1, use_shift=False, scale="zeros"),
+    ],
+    ids=repr,
+)  # fmt: skip
 def test_config_makes_such_a_layer_again(layer):
     assert type(layer)(**layer.config).config == layer.config
 
@@ -392,6 +397,15 @@ def test_repr_shows_how_the_layer_was_made():
         (Dense(2, 1, weight=[[1.0], [2.0]]), "Dense(2, 1, weight=Explicit(...))"),
         (Dense(2, 3, trainable=False, seed=4), "Dense(2, 3, trainable=False, seed=4)"),
         (Dropout(0.1, seed=3), "Dropout(rate=0.1, seed=3)"),
+        (LayerNorm(3), "LayerNorm(3)"),
+        (
+            LayerNorm(3, epsilon=0.1, scale="zeros", shift=[1, 2, 3]),
+            "LayerNorm(3, epsilon=0.1, scale=Zeros(), shift=Explicit(...))",
+        ),
+        (
+            LayerNorm(3, use_scale=False, use_shift=False, trainable=False),
+            "LayerNorm(3, use_scale=False, use_shift=False, trainable=False)",
+        ),
     ],
     ids=repr,
 )
@@ -444,6 +458,13 @@ def called(layer):
         (lambda: Dropout(1.0), ValueError, "rate must be a finite number .* < 1, got 1.0"),
         (lambda: Dropout(-0.1), ValueError, "rate must be"),
         (lambda: Dropout("half"), TypeError, "rate must be a real number"),
+        (lambda: LayerNorm(0), ValueError, "width must be an integer >= 1, got 0"),
+        (lambda: LayerNorm(2, epsilon=0), ValueError, "epsilon must be a finite number > 0"),
+        (lambda: LayerNorm(2, use_scale=1), TypeError, "use_scale must be True or False"),
+        (lambda: LayerNorm(2, scale=[1.0]), ValueError, r"scale has shape \(1,\), expected \(2,\)"),
+        (lambda: LayerNorm(1, use_scale=False, scale=[2.0]), ValueError, "but use_scale is False"),
+        (lambda: LayerNorm(1, use_shift=False, shift=[2.0]), ValueError, "but use_shift is False"),
+        (lambda: LayerNorm(3)([[1.0, 2.0]]), ValueError, "width 3, but x has width 2"),
         (lambda: LeakyReLU(math.nan), ValueError, "alpha must be a finite number"),
         (lambda: Dense(2, 1)([[1.0, 2.0, 3.0]]), ValueError, "width 2, but x has width 3"),
         (lambda: Dense(2, 1)(np.zeros((0, 2))), ValueError, "x has no rows"),

@@ -17,6 +17,7 @@ from fastnn.layers import (
     Dense,
     Dropout,
     Input,
+    LayerNorm,
     Multiply,
     ReLU,
     Softmax,
@@ -66,6 +67,7 @@ def everything():
     a, b = Input(3), Input(3, name="b")
     shared = Dense(3, 3, activation="swish", alpha=1.5, trainable=False)
     h = Concatenate()([shared(a), shared(b), Subtract()([a, b]), AbsDifference(name="gap")([a, b])])
+    h = LayerNorm(12, epsilon=1e-3, use_shift=False)(h)
     h = Dropout(0.3, seed=4)(Activation("leaky_relu", 0.2)(h))
     h = Dense(12, 6, activation="gelu", weight="lecun_normal", bias=np.arange(6.0))(h)
     h = Multiply()([h, Average()([h, Softmax()(h)])])

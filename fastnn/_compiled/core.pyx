@@ -28,6 +28,7 @@ from fastnn._compiled.activations cimport (
 from fastnn._compiled.losses cimport (
     cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
 )
+from fastnn._compiled.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn._compiled.random cimport drop_row, dropout_threshold
 from fastnn._compiled.rows cimport (
     log_softmax_backward_row, log_softmax_row, logsumexp_row, softmax_backward_row, softmax_row

@@ -77,7 +77,7 @@ cdef class Engine(Lowered):
             return 0
         if self.inference.values == NULL:
             self.inference.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
-        arrays = self._arrays(range(self.plan.n_buffers), threads * block)
+        arrays = self._arrays([b.width for b in self.program.buffers], threads * block)
         for i, buffer in enumerate(self.program.buffers):
             self.point(&self.inference.values[i], arrays[i], buffer.width)
         self.inference_arrays = arrays

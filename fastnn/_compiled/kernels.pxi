@@ -6,6 +6,7 @@
 
 from libc.stdint cimport uint32_t
 
+from fastnn._compiled.normalization cimport layer_norm_row
 from fastnn._compiled.random cimport drop_row, dropout_threshold
 from fastnn._compiled.rows cimport (
     log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
@@ -163,6 +164,17 @@ def log_softmax_backward(const real[:, ::1] logp, const real[:, ::1] dlogp, real
     with nogil:
         for i in range(logp.shape[0]):
             log_softmax_backward_row(K, &logp[i, 0], &dlogp[i, 0], &out[i, 0], False)
+
+
+def layer_norm(const real[:, ::1] x, const real[::1] scale, const real[::1] shift, double epsilon,
+               real[:, ::1] out):
+    """out[i] = (x[i] - mean) / sqrt(variance + epsilon) scale + shift, None being 1 and 0."""
+    cdef Py_ssize_t i, K = x.shape[1]
+    cdef const real* factors = &scale[0] if scale is not None else NULL
+    cdef const real* offsets = &shift[0] if shift is not None else NULL
+    with nogil:
+        for i in range(x.shape[0]):
+            layer_norm_row(K, &x[i, 0], factors, offsets, <real>epsilon, NULL, &out[i, 0])
 
 
 def dropout(const real[:, ::1] x, double rate, uint32_t key, uint32_t step, real[:, ::1] out):

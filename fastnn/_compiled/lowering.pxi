@@ -79,6 +79,14 @@ def equal_part(size, limit):
     return -(-size // parts)
 
 
+def parameter_roles(operation):
+    """Indices of the weight (or scale) and of the bias (or shift) of an operation, or -1."""
+    left = list(operation.parameters)
+    has_first = operation.attributes["scale"] if operation.kind == "layer_norm" else bool(left)
+    first = left.pop(0) if has_first else -1
+    return first, left[0] if left else -1
+
+
 cdef class Lowered:
     """A Program as a Plan of C structures, with the memory they point into."""
 
@@ -162,8 +170,7 @@ cdef class Lowered:
             op.n_inputs = len(operation.inputs)
             op.inputs = self.indices(operation.inputs)
             op.output = operation.output
-            op.weight = operation.parameters[0] if operation.parameters else -1
-            op.bias = operation.parameters[1] if len(operation.parameters) > 1 else -1
+            op.weight, op.bias = parameter_roles(operation)
             op.fused_output = -1
             op.below = -1
             op.scale = 1 / <double>len(operation.inputs)
@@ -192,6 +199,8 @@ cdef class Lowered:
             op.key = attributes["key"]
             op.threshold = dropout_threshold(attributes["rate"])
             op.scale = 1 / (1 - <double>attributes["rate"])
+        elif operation.kind == "layer_norm":
+            op.epsilon = <double>attributes["epsilon"]
         return 0
 
     def _read_heads(self):
@@ -245,16 +254,19 @@ cdef class Lowered:
                 flow.wanted[j] = wanted
                 flow.accumulate[j] = accumulate
             if parts is not None:
-                for p in operation.parameters:
-                    uses[p].append((operation.inputs[0], operation.output))
-        for i, pairs in enumerate(uses):
+                scaled = operation.kind == "layer_norm" and operation.attributes["scale"]
+                for position, p in enumerate(operation.parameters):
+                    slopes = i if scaled and position == 0 else -1
+                    uses[p].append((operation.inputs[0], operation.output, slopes))
+        for i, terms in enumerate(uses):
             parameter = &self.plan.parameters[i]
-            parameter.n_contributions[kind] = len(pairs)
+            parameter.n_contributions[kind] = len(terms)
             parameter.contributions[kind] = <Contribution*>self.take(
-                len(pairs) * sizeof(Contribution))
-            for j, (x, dz) in enumerate(pairs):
+                len(terms) * sizeof(Contribution))
+            for j, (x, dz, slopes) in enumerate(terms):
                 parameter.contributions[kind][j].x = x
                 parameter.contributions[kind][j].dz = dz
+                parameter.contributions[kind][j].slopes = slopes
 
     def _make_tasks(self):
         cdef Param* parameter
@@ -286,20 +298,15 @@ cdef class Lowered:
 
     def _bytes_per_row(self):
         """What one row of a batch takes in the training workspace."""
-        strides = [_program.padded(buffer.width) for buffer in self.program.buffers]
-        slopes = sum(strides[self.plan.ops[i].output] for i in self._with_slope())
-        return (2 * sum(strides) + slopes) * sizeof(real)
+        strides = sum(_program.padded(buffer.width) for buffer in self.program.buffers)
+        slopes = sum(_program.padded(width) for width in self._slope_widths().values())
+        return (2 * strides + slopes) * sizeof(real)
 
-    def _with_slope(self):
-        """Operations that store the derivative of their activation."""
-        return [i for i in range(self.plan.n_ops)
-                if self.plan.ops[i].kind == ACTIVATION and not self.plan.ops[i].from_output]
-
-    def _arrays(self, buffers, sz n_rows):
-        """Zeroed memory for n_rows rows of some buffers, an array each."""
+    def _arrays(self, widths, sz n_rows):
+        """Zeroed memory for n_rows rows of some widths, an array each."""
         arrays = []
-        for i in buffers:
-            ld = _program.padded(self.program.buffers[i].width)
+        for width in widths:
+            ld = _program.padded(width)
             arrays.append(_program.aligned_zeros(n_rows * ld, self.program.dtype)
                           .reshape(n_rows, ld))
         return arrays
@@ -312,6 +319,19 @@ cdef class Lowered:
         matrix.width = width
         matrix.columns = up(width)
         return 0
+
+    def _slope_widths(self):
+        """Row widths of what operations keep for their backward pass, by operation."""
+        cdef Op* op
+        widths = {}
+        for i in range(self.plan.n_ops):
+            op = &self.plan.ops[i]
+            width = self.program.buffers[op.output].width
+            if op.kind == ACTIVATION and not op.from_output:
+                widths[i] = width
+            elif op.kind == LAYER_NORM:
+                widths[i] = up(width) + 1  # behind the row, the inverse of its spread
+        return widths
 
     cdef int set_capacity(self, sz n_rows) except -1:
         """Make room for n_rows rows in training; what was there is gone when it grows.
@@ -326,15 +346,15 @@ cdef class Lowered:
             work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
-        with_slope = self._with_slope()
-        buffers = range(self.plan.n_buffers)
-        values, gradients = self._arrays(buffers, n_rows), self._arrays(buffers, n_rows)
-        slopes = self._arrays([self.plan.ops[i].output for i in with_slope], n_rows)
+        widths = [buffer.width for buffer in self.program.buffers]
+        slope_widths = self._slope_widths()
+        values, gradients = self._arrays(widths, n_rows), self._arrays(widths, n_rows)
+        slopes = self._arrays(slope_widths.values(), n_rows)
         for i, buffer in enumerate(self.program.buffers):
             self.point(&work.values[i], values[i], buffer.width)
             self.point(&work.gradients[i], gradients[i], buffer.width)
-        for i, slope in zip(with_slope, slopes):
-            self.point(&work.slopes[i], slope, work.values[self.plan.ops[i].output].width)
+        for (i, width), slope in zip(slope_widths.items(), slopes):
+            self.point(&work.slopes[i], slope, width)
         self.value_arrays, self.gradient_arrays, self.slope_arrays = values, gradients, slopes
         work.capacity = n_rows
         return 0

@@ -48,6 +48,9 @@ cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace*
                          op.scale, row_of(x, r), row_of(y, r), False)
             else:
                 memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
+    elif op.kind == LAYER_NORM:
+        for r in range(first, last):
+            forward_layer_norm_row(plan, op, index, work, r)
     elif op.kind == CONCATENATE:
         forward_concatenate(op, work, first, last)
     else:
@@ -89,7 +92,7 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
     if op.kind == CONCATENATE:
         backward_concatenate(op, flow, work, first, last)
         return
-    if op.kind > DROPOUT:
+    if ADD <= op.kind < CONCATENATE:
         for r in range(first, last):
             backward_merge_row(op, flow, work, r)
         return
@@ -107,6 +110,8 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
         elif op.kind == LOG_SOFTMAX:
             log_softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
                                      flow.accumulate[0])
+        elif op.kind == LAYER_NORM:
+            backward_layer_norm_row(plan, op, index, flow.accumulate[0], work, r)
         else:
             backward_dropout_row(plan, op, flow.accumulate[0], work, r)
 
@@ -195,6 +200,35 @@ cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
                  op.scale, row_of(dy, r), dx, accumulate)
     else:
         scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)
+
+
+cdef const real* vector_of(const Plan* plan, int parameter) noexcept nogil:
+    """The elements of a parameter, NULL for none (-1)."""
+    return plan.storage + plan.parameters[parameter].offset if parameter >= 0 else NULL
+
+
+cdef void forward_layer_norm_row(const Plan* plan, const Op* op, int index, const Workspace* work,
+                                 sz r) noexcept nogil:
+    """Y = X^ scale + shift; training keeps X^ (dY / dscale), and the inverse spread behind it."""
+    cdef Matrix* y = &work.values[op.output]
+    cdef real* normalized = NULL
+    cdef real inverse
+    if work.slopes != NULL:
+        normalized = row_of(&work.slopes[index], r)
+    inverse = layer_norm_row(y.width, row_of(&work.values[op.inputs[0]], r),
+                             vector_of(plan, op.weight), vector_of(plan, op.bias), op.epsilon,
+                             normalized, row_of(y, r))
+    if normalized != NULL:
+        normalized[y.columns] = inverse
+
+
+cdef void backward_layer_norm_row(const Plan* plan, const Op* op, int index, bint accumulate,
+                                  const Workspace* work, sz r) noexcept nogil:
+    cdef Matrix* dy = &work.gradients[op.output]
+    cdef const real* normalized = row_of(&work.slopes[index], r)
+    layer_norm_backward_row(dy.width, normalized, normalized[dy.columns],
+                            vector_of(plan, op.weight), row_of(dy, r),
+                            row_of(&work.gradients[op.inputs[0]], r), accumulate)
 
 
 cdef void forward_merge_row(const Op* op, const Workspace* work, sz r) noexcept nogil:

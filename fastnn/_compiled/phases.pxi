@@ -94,6 +94,7 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
     cdef Contribution* use
     cdef Matrix* x
     cdef Matrix* dz
+    cdef Matrix* slopes
     cdef sz i
     cdef int c, n_uses = parameter.n_contributions[<int>seeds]
     if n_uses == 0 and not accumulate:
@@ -106,8 +107,13 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
             x = &plan.work.values[use.x]
             gemm(task.n_rows, task.n_columns, n_rows, x.data + task.k, 1, x.ld, dz.data + task.n,
                  dz.ld, g if accumulate or c > 0 else NULL, ldg, g, ldg)
+        elif use.slopes >= 0:
+            slopes = &plan.work.slopes[use.slopes]
+            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, slopes.data + task.n,
+                        slopes.ld, accumulate or c > 0, g)
         else:
-            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, accumulate or c > 0, g)
+            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, NULL, 0,
+                        accumulate or c > 0, g)
     clear_padding(task, parameter.width, g, ldg)
 
 
@@ -150,9 +156,9 @@ cdef void penalize_stored_task(const Plan* plan, sz index) noexcept nogil:
                   plan.parameters[plan.tasks[index].parameter].ld)
 
 
-cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, bint accumulate,
-                      real* out) noexcept nogil:
-    """out (+)= the sum of the rows, row by row."""
+cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, const real* slopes,
+                      sz ld_slopes, bint accumulate, real* out) noexcept nogil:
+    """out (+)= the sum of the rows of dz, times `slopes` unless that is NULL, row by row."""
     cdef sz j = 0, r
     cdef int i, n
     cdef vec total[4]
@@ -162,7 +168,11 @@ cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, bint accumul
             total[i] = load(out + j + i * VL) if accumulate else splat(0)
         for r in range(n_rows):
             for i in range(n):
-                total[i] = total[i] + load(dz + r * ld + j + i * VL)
+                if slopes == NULL:
+                    total[i] = total[i] + load(dz + r * ld + j + i * VL)
+                else:
+                    total[i] = fma_(load(dz + r * ld + j + i * VL),
+                                    load(slopes + r * ld_slopes + j + i * VL), total[i])
         for i in range(n):
             store(out + j + i * VL, total[i])
         j += n * VL

@@ -13,6 +13,7 @@ cdef enum Kind:
     AVERAGE
     ABSOLUTE_DIFFERENCE
     CONCATENATE
+    LAYER_NORM
 
 cdef enum Seeds:
     # Where a backward pass starts: at the losses, or at gradients of the outputs.
@@ -55,10 +56,11 @@ cdef struct Op:
     int n_inputs
     int* inputs
     int output
-    int weight            # parameters, or -1
-    int bias
+    int weight            # parameters, or -1; of a layer normalisation the scale ...
+    int bias              # ... and the shift
     int code              # activation: its own, or the one fused into a dense operation
     real alpha
+    real epsilon          # layer normalisation
     int fused_output      # dense: buffer of the activation it computes too, or -1
     int fused_index       # dense: that activation's number among the operations
     bint is_fused         # activation: computed by the dense operation before it
@@ -72,9 +74,11 @@ cdef struct Op:
 
 
 cdef struct Contribution:
-    # A term X' dZ of a weight's gradient: one for each use of a shared layer.
+    # A term of a parameter's gradient: one for each use of a shared layer.  For a weight it is
+    # X' dZ, for a vector the column sums of dZ, or of dZ times the slopes of an operation.
     int x
     int dz
+    int slopes         # index of that operation, or -1
 
 
 cdef struct Param:
@@ -135,7 +139,7 @@ cdef struct Workspace:
     sz capacity
     Matrix* values
     Matrix* gradients
-    Matrix* slopes     # per operation: f'(z) of activations that keep it, else no data
+    Matrix* slopes     # per operation: derivatives its forward pass kept, else no data
 
 
 cdef struct Plan:

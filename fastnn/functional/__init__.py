@@ -58,6 +58,7 @@ from fastnn.functional._elementwise_losses import (
     mean_absolute_error,
     mean_squared_error,
 )
+from fastnn.functional._layer_norm import layer_norm
 from fastnn.functional._normalizers import (
     log_softmax,
     log_softmax_backward,
@@ -102,6 +103,7 @@ __all__ = [
     "identity",
     "identity_derivative",
     "l2_penalty",
+    "layer_norm",
     "leaky_relu",
     "leaky_relu_derivative",
     "log",

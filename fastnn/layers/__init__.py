@@ -27,6 +27,7 @@ from fastnn.layers._activations import (
 from fastnn.layers._base import Layer
 from fastnn.layers._dense import Dense
 from fastnn.layers._dropout import Dropout
+from fastnn.layers._layer_norm import LayerNorm
 from fastnn.layers._merges import (
     AbsDifference,
     Add,
@@ -41,8 +42,8 @@ from fastnn.layers._tensor import Input, Tensor
 CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
-        Dense, Dropout, Activation, BinaryStep, ELU, GELU, HardSwish, Identity, LeakyReLU,
-        LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh,
+        Dense, Dropout, LayerNorm, Activation, BinaryStep, ELU, GELU, HardSwish, Identity,
+        LeakyReLU, LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh,
         AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
     )
 }  # fmt: skip
@@ -65,6 +66,7 @@ __all__ = [
     "Identity",
     "Input",
     "Layer",
+    "LayerNorm",
     "LeakyReLU",
     "LogSoftmax",
     "Merge",

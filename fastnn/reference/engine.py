@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.reference import kernels
+from fastnn.reference import kernels, normalizers
 
 Array = np.ndarray
 Target = tuple[Array, Array | None]
@@ -394,6 +394,34 @@ def _concatenate_backward(engine: Engine, operation: Any, dy: Array) -> None:
         start = stop
 
 
+def _layer_norm(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    """Y = X^ scale + shift, X^ being the rows of X with mean 0 and variance 1."""
+    out = np.empty_like(arguments[0])
+    scale, shift = (None if i is None else engine._weights[i] for i in _scale_and_shift(operation))
+    kernels.layer_norm(arguments[0], scale, shift, operation.attributes["epsilon"], out)
+    return out
+
+
+def _layer_norm_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    """The scale receives the column sums of dY X^, the shift those of dY."""
+    (source,) = operation.inputs
+    scale, shift = _scale_and_shift(operation)
+    normalized = normalizers.normalize(engine._value(source), operation.attributes["epsilon"])
+    if shift is not None:
+        engine._add_parameter_gradient(shift, dy.sum(axis=0))
+    if scale is not None:
+        engine._add_parameter_gradient(scale, (dy * normalized.rows).sum(axis=0))
+        dy = dy * engine._weights[scale]
+    engine._add(source, normalizers.normalize_backward(normalized, dy))
+
+
+def _scale_and_shift(operation: Any) -> tuple[int | None, int | None]:
+    """The parameters of a layer normalisation; None is one it does not have."""
+    left = iter(operation.parameters)
+    scale = next(left) if operation.attributes["scale"] else None
+    return scale, next(left) if operation.attributes["shift"] else None
+
+
 _FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
     "dense": _dense,
     "activation": _activation,
@@ -406,6 +434,7 @@ _FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
     "average": _average,
     "absolute_difference": _absolute_difference,
     "concatenate": _concatenate,
+    "layer_norm": _layer_norm,
 }
 _BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
     "dense": _dense_backward,
@@ -419,6 +448,7 @@ _BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
     "average": _average_backward,
     "absolute_difference": _absolute_difference_backward,
     "concatenate": _concatenate_backward,
+    "layer_norm": _layer_norm_backward,
 }
 
 # ------------------------------------------------------------------- updates

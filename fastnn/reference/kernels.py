@@ -15,6 +15,7 @@ import numpy as np
 from fastnn.reference.activations import activation, activation_derivative
 from fastnn.reference.losses import cross_entropy_labels, cross_entropy_rows, elementwise_loss
 from fastnn.reference.normalizers import (
+    layer_norm,
     log_softmax,
     log_softmax_backward,
     logsumexp,
@@ -38,6 +39,7 @@ __all__ = [
     "exp",
     "expm1",
     "gradient_descent",
+    "layer_norm",
     "log",
     "log1p",
     "log_softmax",

@@ -1,6 +1,6 @@
-"""Log-sum-exp, softmax and log-softmax over the rows of a matrix, in plain NumPy.
+"""Log-sum-exp, softmax, log-softmax and layer normalisation of rows, in plain NumPy.
 
-Limits: a row of -inf has log-sum-exp -inf and softmax nan (0 / 0); a row with m
+Limits of the first three: a row of -inf has log-sum-exp -inf and softmax nan (0 / 0); a row with m
 entries +inf has log-sum-exp +inf, softmax 1/m at those entries and 0 elsewhere;
 nan anywhere in a row makes the whole row nan.
 
@@ -8,6 +8,8 @@ References
 ----------
 Blanchard, Higham & Higham (2021), "Accurately computing the log-sum-exp and softmax
 functions", IMA Journal of Numerical Analysis 41.
+
+Ba, Kiros & Hinton (2016), "Layer normalization", arXiv:1607.06450.
 """
 
 from __future__ import annotations
@@ -91,3 +93,52 @@ def log_softmax_backward(logp: np.ndarray, dlogp: np.ndarray, out: np.ndarray) -
     with np.errstate(all="ignore"):
         total = np.sum(dlogp, axis=1, keepdims=True)
         np.subtract(dlogp, np.exp(logp) * total, out=out)
+
+
+class Normalized(NamedTuple):
+    """The rows of a matrix with mean 0 and variance 1, but for epsilon."""
+
+    rows: np.ndarray
+    """(N, K): (x - mean) / sqrt(variance + epsilon)."""
+    inverse: np.ndarray
+    """(N, 1): 1 / sqrt(variance + epsilon)."""
+
+
+def normalize(x: np.ndarray, epsilon: float) -> Normalized:
+    """Normalise each row; call under `np.errstate(all="ignore")`.
+
+    A rounded mean is off by much more than the deviations of a row far from 0, but these
+    are exact, so that their own mean corrects it.
+    """
+    deviations = x - x.mean(axis=1, keepdims=True)
+    deviations -= deviations.mean(axis=1, keepdims=True)
+    variance = np.mean(np.square(deviations), axis=1, keepdims=True)
+    variance += variance - variance  # nan where the squares overflow
+    inverse = 1 / np.sqrt(variance + epsilon)
+    return Normalized(deviations * inverse, inverse)
+
+
+def layer_norm(
+    x: np.ndarray,
+    scale: np.ndarray | None,
+    shift: np.ndarray | None,
+    epsilon: float,
+    out: np.ndarray,
+) -> None:
+    """Write (x - mean) / sqrt(variance + epsilon) scale + shift of each row into out."""
+    with np.errstate(all="ignore"):
+        np.copyto(out, normalize(x, epsilon).rows)
+        if scale is not None:
+            out *= scale
+        if shift is not None:
+            out += shift
+
+
+def normalize_backward(normalized: Normalized, dy: np.ndarray) -> np.ndarray:
+    """The gradient with respect to x, given that with respect to the normalised rows.
+
+    It is 1 / sqrt(variance + epsilon) times what is left of dy without its component along
+    the ones (mean) and along the normalised row.
+    """
+    along = np.mean(dy * normalized.rows, axis=1, keepdims=True)
+    return normalized.inverse * (dy - dy.mean(axis=1, keepdims=True) - normalized.rows * along)

@@ -1,0 +1,86 @@
+"""Layer normalisation over the last axis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastnn import backend
+from fastnn._checks import (
+    as_floating,
+    as_matching,
+    check_last_axis,
+    check_number,
+    check_out,
+    check_shape,
+)
+
+
+def layer_norm(
+    x: ArrayLike,
+    scale: ArrayLike | None = None,
+    shift: ArrayLike | None = None,
+    epsilon: float = 1e-5,
+    *,
+    out: np.ndarray | None = None,
+) -> np.ndarray:
+    """(x - mean) / sqrt(variance + epsilon) * scale + shift, statistics over the last axis.
+
+    Layer normalisation: the variance is the mean of the squared deviations.  A large mean costs
+    no accuracy.
+
+    Parameters
+    ----------
+    x : (..., K) array_like of float32 or float64
+        K >= 1; integers and booleans are converted to float64.
+    scale : (K,) array_like, optional
+        Of the dtype of `x`; 1 by default.
+    shift : (K,) array_like, optional
+        Of the dtype of `x`; 0 by default.
+    epsilon : float, default 1e-5
+        Positive.
+    out : (..., K) ndarray, optional
+        Receives the result: C-contiguous, of its dtype; `x` itself or sharing no memory with
+        any argument.
+
+    Returns
+    -------
+    (..., K) ndarray
+        Of the dtype of `x`.  A row with an infinity or a nan, or whose squared deviations
+        overflow, is nan.
+
+    Raises
+    ------
+    TypeError
+        If a dtype is wrong.
+    ValueError
+        If `x` has no last axis or one of length 0, another shape is wrong, `epsilon` is not a
+        positive number, or `out` does not fit.
+
+    References
+    ----------
+    Ba, Kiros & Hinton (2016), "Layer normalization", arXiv:1607.06450.
+    """
+    rows = as_floating(x, "x")
+    check_last_axis(rows, "x")
+    factors = _vector(scale, "scale", rows)
+    offsets = _vector(shift, "shift", rows)
+    epsilon = check_number(epsilon, "epsilon", above=0.0)
+    if out is None:
+        out = np.empty(rows.shape, rows.dtype)
+    else:
+        check_out(out, rows.shape, rows.dtype, x, {"scale": scale, "shift": shift})
+    if rows.size:
+        width = rows.shape[-1]
+        backend.kernels(rows.dtype).layer_norm(
+            rows.reshape(-1, width), factors, offsets, epsilon, out.reshape(-1, width)
+        )
+    return out
+
+
+def _vector(values: ArrayLike | None, name: str, rows: np.ndarray) -> np.ndarray | None:
+    if values is None:
+        return None
+    vector = as_matching(values, name, rows, "x")
+    check_shape(vector, name, rows.shape[-1:])
+    return vector
