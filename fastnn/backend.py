@@ -173,8 +173,8 @@ def new_engine(program: Any, storage: np.ndarray) -> Any:
 def set_num_threads(n: int) -> None:
     """Use at most `n` threads in each compiled call.
 
-    Results do not depend on the number of threads.  The reference backend
-    ignores it: NumPy's own threads are set by its BLAS.
+    Results do not depend on the number of threads.  A forked process starts with one.
+    The reference backend ignores it: NumPy's own threads are set by its BLAS.
 
     Parameters
     ----------
@@ -198,13 +198,20 @@ def get_num_threads() -> int:
     return min(offered, _threads) if _threads else offered
 
 
-def _single_thread_in_child() -> None:
+def _end_idle_threads() -> None:
     """A forked child has none of its parent's OpenMP threads; waiting for them would never end."""
+    for (isa, _), module in _modules.items():
+        if isa is not None:
+            module.end_idle_threads()
+
+
+def _single_thread_in_child() -> None:
+    """Forked processes share the processor with each other and their parent."""
     set_num_threads(1)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_single_thread_in_child)
+    os.register_at_fork(before=_end_idle_threads, after_in_child=_single_thread_in_child)
 
 
 def show_config() -> None:

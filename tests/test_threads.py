@@ -1,19 +1,52 @@
-"""Networks in forked and spawned processes, and in several Python threads at once."""
+"""Networks in forked and spawned processes, in several Python threads, and beside other OpenMP."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import functools
 import itertools
 import multiprocessing
 import os
+import subprocess
+import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
+from programs import chain, data_for, initial_storage
 
 import fastnn as fnn
+from fastnn import backend as backends
 
 # Large enough that a step is shared between OpenMP's threads where there are several.
 ROWS, WIDTHS = 512, (64, 256, 256, 10)
+TASKS = Path("/proc/self/task")  # a folder for each thread of this process, on Linux
+
+needs_compiled = pytest.mark.skipif(
+    "compiled" not in backends.available(), reason="nothing compiled here"
+)
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+needs_linux = pytest.mark.skipif(not TASKS.exists(), reason="threads are counted on Linux alone")
+fork_beside_threads = pytest.mark.filterwarnings(
+    "ignore:This process.*multi-threaded:DeprecationWarning"
+)
+
+
+@contextlib.contextmanager
+def team(n):
+    """Teams of n threads where there is work for them, however many processors there are."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    before = backends.get_num_threads()
+    with threadpoolctl.threadpool_limits(n, user_api="openmp"):
+        fnn.set_num_threads(n)
+        try:
+            yield
+        finally:
+            fnn.set_num_threads(before)
 
 
 def data():
@@ -36,43 +69,97 @@ def trained(seed: int = 0) -> np.ndarray:
     return net.get_flat()
 
 
-def send_trained(connection) -> None:
-    connection.send(trained())
+def trained_on(n_threads: int) -> np.ndarray:
+    if n_threads == 1:
+        return trained()
+    with team(n_threads):
+        return trained()
+
+
+# ---------------------------------------------------------------- processes
+
+
+def send(connection, function) -> None:
+    connection.send(function())
     connection.close()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
-@pytest.mark.filterwarnings("ignore:This process.*multi-threaded:DeprecationWarning")
-def test_a_child_process_trains_to_the_same_bits(method):
+def in_child(method, function):
+    """What a function returns in a child process."""
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this platform")
-    expected = trained()  # OpenMP's threads exist in the parent before it forks
     context = multiprocessing.get_context(method)
     here, there = context.Pipe(duplex=False)
-    child = context.Process(target=send_trained, args=(there,))
+    child = context.Process(target=send, args=(there, function))
     child.start()
     try:
         assert here.poll(60), "the child process hangs"
-        assert np.array_equal(here.recv(), expected)
+        return here.recv()
     finally:
         child.join(10)
         if child.is_alive():
             child.kill()
 
 
-@pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="no fork on this platform")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@fork_beside_threads
+def test_a_child_process_trains_to_the_same_bits(method, threads):
+    """Whether the child uses one thread or a team; the parent's team exists before and after."""
+    with team(2):
+        expected = trained()
+        assert np.array_equal(in_child(method, functools.partial(trained_on, threads)), expected)
+        assert np.array_equal(trained(), expected)
+
+
+@needs_fork
+@fork_beside_threads
+def test_a_child_of_a_child_trains_to_the_same_bits():
+    with team(2):
+        expected = trained()
+        grandchild = functools.partial(in_child, "fork", functools.partial(trained_on, 2))
+        assert np.array_equal(in_child("fork", grandchild), expected)
+
+
+@needs_fork
+@needs_compiled
+@fork_beside_threads
 def test_a_forked_child_uses_one_thread():
-    context = multiprocessing.get_context("fork")
-    queue = context.SimpleQueue()
-    child = context.Process(target=lambda: queue.put(fnn.get_num_threads()))
-    child.start()
-    child.join(30)
-    assert queue.get() == 1
+    with team(2):
+        assert in_child("fork", fnn.get_num_threads) == 1
+
+
+FORK_FIRST = """
+import multiprocessing
+import numpy as np
+from test_threads import in_child, team, trained, trained_on
+with team(2):
+    child = in_child("fork", lambda: trained_on(2))
+    assert np.array_equal(child, trained())
+"""
+
+
+def run_in_new_process(code, **environment):
+    path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": path, **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@needs_fork
+def test_a_child_forked_before_the_first_team_trains_to_the_same_bits():
+    run_in_new_process(FORK_FIRST)
+
+
+# ----------------------------------------------------------- Python threads
 
 
 def test_networks_train_side_by_side_in_python_threads():
     expected = [trained(seed) for seed in range(4)]
-    with ThreadPoolExecutor(4) as pool:
+    with team(2), ThreadPoolExecutor(4) as pool:
         results = list(pool.map(trained, range(4)))
     for found, wanted in zip(results, expected, strict=True):
         assert np.array_equal(found, wanted)
@@ -87,10 +174,116 @@ def test_one_network_in_several_python_threads_predicts_the_same():
             assert np.array_equal(found, expected)
 
 
-def test_threadpoolctl_limits_the_threads():
+def test_one_network_in_several_python_threads_trains_one_step_at_a_time():
+    x, y = data()
+    nets = []
+    for workers in (1, 4):
+        net = fnn.Sequential([fnn.Dense(64, 30, activation="tanh"), fnn.Dense(30, 10)], seed=0)
+        net.compile(loss="cross_entropy", optimizer="adam")
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(lambda _, net=net: net.train_step(x, y), range(20)))
+        nets.append(net)
+    assert np.array_equal(nets[0].get_flat(), nets[1].get_flat())
+
+
+@needs_compiled
+def test_python_goes_on_during_a_compiled_call():
+    """Another thread runs while the engine computes: it has let go of the GIL."""
+    program = chain((300, 400, 300, 10), "gelu")
+    with backends.use("compiled"):
+        engine = backends.new_engine(program, initial_storage(program))
+    inputs, _ = data_for(program, 20_000)
+    ticks, done = itertools.count(), threading.Event()
+
+    def tick():
+        while not done.is_set():
+            next(ticks)
+            time.sleep(1e-4)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        before = next(ticks)
+        engine.forward(inputs)
+        during = next(ticks) - before
+    finally:
+        done.set()
+        thread.join()
+    assert during > 5
+
+
+# ------------------------------------------------------------------- OpenMP
+
+COUNT_TASKS = """
+import os
+import numpy as np
+import fastnn as fnn
+from test_threads import trained
+def tasks():
+    return len(os.listdir("/proc/self/task"))
+net = fnn.Sequential([fnn.Dense(2, 2)])
+net.compile(loss="mean_squared_error")
+before = tasks()
+net.train_step(np.zeros((4, 2)), np.zeros((4, 2)))
+small = tasks()
+trained()
+print(before, small, tasks())
+"""
+
+
+@needs_linux
+@needs_compiled
+@pytest.mark.parametrize("offered", [1, 3])
+def test_threads_start_with_the_work_and_not_before(offered):
+    environment = {"OMP_NUM_THREADS": str(offered), "OPENBLAS_NUM_THREADS": "1"}
+    output = run_in_new_process(COUNT_TASKS, FASTNN_BACKEND="compiled", **environment)
+    before, small, large = map(int, output.split())
+    assert small == before
+    assert large == before + offered - 1
+
+
+@needs_compiled
+@pytest.mark.parametrize("n", [1, 3])
+def test_threadpoolctl_sees_and_limits_the_threads(n):
     threadpoolctl = pytest.importorskip("threadpoolctl")
-    with threadpoolctl.threadpool_limits(1, user_api="openmp"):
-        assert fnn.get_num_threads() == 1
+    with threadpoolctl.threadpool_limits(n, user_api="openmp"), backends.use("compiled"):
+        assert backends.load(backends.instruction_set(), np.float32).max_threads() == n
+
+
+def openmp_library():
+    """The OpenMP library of the compiled core, as GCC's programs call it."""
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    for library in threadpoolctl.threadpool_info():
+        if library["prefix"] == "libgomp" and "site-packages" not in library["filepath"]:
+            return ctypes.CDLL(library["filepath"])
+    pytest.skip("the compiled core does not use GCC's OpenMP here")
+
+
+@needs_compiled
+def test_inside_another_parallel_region_a_call_uses_one_thread():
+    """Each thread of a foreign OpenMP team trains a network of its own."""
+    with team(2):
+        expected = [trained(seed) for seed in range(3)]
+        library = openmp_library()
+        seeds, found, errors = itertools.count(), {}, []
+
+        @ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        def region(_):
+            assert library.omp_in_parallel()
+            seed = next(seeds)
+            try:
+                before = len(list(TASKS.iterdir())) if TASKS.exists() else 0
+                found[seed] = trained(seed)
+                after = len(list(TASKS.iterdir())) if TASKS.exists() else 0
+                assert after <= before, "a team inside a team"
+            except BaseException as error:
+                errors.append(error)
+
+        library.GOMP_parallel(region, None, 3, 0)
+    assert not errors
+    assert sorted(found) == [0, 1, 2]
+    for seed, wanted in enumerate(expected):
+        assert np.array_equal(found[seed], wanted)
 
 
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])

@@ -11,11 +11,17 @@ cdef extern from *:
     #define TEAM_SIZE() omp_get_num_threads()
     #define TEAM_LIMIT() omp_get_max_threads()
     #define IN_PARALLEL() omp_in_parallel()
+    #if defined(__GNUC__) && !defined(__clang__)
+    #define END_IDLE_THREADS() (void)omp_pause_resource_all(omp_pause_soft)
+    #else
+    #define END_IDLE_THREADS()  /* clang's OpenMP looks after forks itself */
+    #endif
     #else
     #define BARRIER()
     #define TEAM_SIZE() 1
     #define TEAM_LIMIT() 0
     #define IN_PARALLEL() 0
+    #define END_IDLE_THREADS()
     #endif
     #if defined(__SSE2__)
     #include <immintrin.h>
@@ -32,6 +38,7 @@ cdef extern from *:
     int TEAM_SIZE() noexcept nogil
     int TEAM_LIMIT() noexcept nogil
     int IN_PARALLEL() noexcept nogil
+    void END_IDLE_THREADS() noexcept nogil
     const unsigned FLUSH_DENORMALS
     unsigned get_float_mode() noexcept nogil
     void set_float_mode(unsigned mode) noexcept nogil
@@ -50,6 +57,15 @@ def set_max_threads(int n):
 def max_threads():
     """Threads OpenMP offers now (threadpoolctl and OMP_NUM_THREADS change it); 0 without OpenMP."""
     return TEAM_LIMIT()
+
+
+def end_idle_threads():
+    """End OpenMP's threads that wait for this thread's next team; it will start new ones.
+
+    A forked child has none of them, but GCC's OpenMP would wait for them for ever.
+    """
+    with nogil:
+        END_IDLE_THREADS()
 
 
 cdef struct Run:
