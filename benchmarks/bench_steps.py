@@ -1,5 +1,7 @@
 """Training: single optimizer steps, and epochs of `fit`."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import fastnn as fnn
 
 from .common import BACKENDS, DTYPES, OnBackend, classifier, labels, normal
@@ -71,3 +73,28 @@ class Threads:
 
     def time_train_step(self, threads):
         self.net.train_step(self.x, self.y)
+
+
+class PythonThreads:
+    """Networks of their own in more and more Python threads, each a fixed number of steps.
+
+    Calls release the GIL: with a processor for each thread, the time stays the same.
+    """
+
+    param_names = ("threads",)
+    params = ((1, 2, 4),)
+
+    def setup(self, threads):
+        fnn.set_num_threads(1)
+        self.nets = [classifier((64, 256, 10)) for _ in range(threads)]
+        self.x, self.y = normal(20_000, 64), labels(20_000, 10)
+        self.pool = ThreadPoolExecutor(threads)
+
+    def teardown(self, threads):
+        self.pool.shutdown()
+
+    def time_epoch_of_each(self, threads):
+        def train(net):
+            net.fit(self.x, self.y, epochs=1, batch_size=128)
+
+        list(self.pool.map(train, self.nets))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import itertools
@@ -18,13 +17,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from programs import chain, data_for, initial_storage
+from teams import TASKS, n_tasks, team
 
 import fastnn as fnn
 from fastnn import backend as backends
 
 # Large enough that a step is shared between OpenMP's threads where there are several.
 ROWS, WIDTHS = 512, (64, 256, 256, 10)
-TASKS = Path("/proc/self/task")  # a folder for each thread of this process, on Linux
 
 needs_compiled = pytest.mark.skipif(
     "compiled" not in backends.available(), reason="nothing compiled here"
@@ -34,19 +33,6 @@ needs_linux = pytest.mark.skipif(not TASKS.exists(), reason="threads are counted
 fork_beside_threads = pytest.mark.filterwarnings(
     "ignore:This process.*multi-threaded:DeprecationWarning"
 )
-
-
-@contextlib.contextmanager
-def team(n):
-    """Teams of n threads where there is work for them, however many processors there are."""
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-    before = backends.get_num_threads()
-    with threadpoolctl.threadpool_limits(n, user_api="openmp"):
-        fnn.set_num_threads(n)
-        try:
-            yield
-        finally:
-            fnn.set_num_threads(before)
 
 
 def data():
@@ -130,9 +116,9 @@ def test_a_forked_child_uses_one_thread():
 
 
 FORK_FIRST = """
-import multiprocessing
 import numpy as np
-from test_threads import in_child, team, trained, trained_on
+from teams import team
+from test_threads import in_child, trained, trained_on
 with team(2):
     child = in_child("fork", lambda: trained_on(2))
     assert np.array_equal(child, trained())
@@ -215,19 +201,17 @@ def test_python_goes_on_during_a_compiled_call():
 # ------------------------------------------------------------------- OpenMP
 
 COUNT_TASKS = """
-import os
 import numpy as np
 import fastnn as fnn
+from teams import n_tasks
 from test_threads import trained
-def tasks():
-    return len(os.listdir("/proc/self/task"))
 net = fnn.Sequential([fnn.Dense(2, 2)])
 net.compile(loss="mean_squared_error")
-before = tasks()
+before = n_tasks()
 net.train_step(np.zeros((4, 2)), np.zeros((4, 2)))
-small = tasks()
+small = n_tasks()
 trained()
-print(before, small, tasks())
+print(before, small, n_tasks())
 """
 
 
@@ -272,10 +256,9 @@ def test_inside_another_parallel_region_a_call_uses_one_thread():
             assert library.omp_in_parallel()
             seed = next(seeds)
             try:
-                before = len(list(TASKS.iterdir())) if TASKS.exists() else 0
+                before = n_tasks()
                 found[seed] = trained(seed)
-                after = len(list(TASKS.iterdir())) if TASKS.exists() else 0
-                assert after <= before, "a team inside a team"
+                assert n_tasks() <= before, "a team inside a team"
             except BaseException as error:
                 errors.append(error)
 
