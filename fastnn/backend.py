@@ -41,7 +41,8 @@ class _Choice:
 
 _chosen: _Choice | None = None
 _override: ContextVar[str | None] = ContextVar("fastnn_backend", default=None)
-_threads = 0  # 0: as many as OpenMP offers
+_ANY_NUMBER = 2**16  # of threads: what OpenMP offers at the time of a call is the limit
+_threads = 0  # 0: any number
 _modules: dict[tuple[str | None, str], Any] = {}
 _in_use: dict[tuple[str | None, Any], Any] = {}  # by override and dtype: a quick answer
 
@@ -146,7 +147,7 @@ def load(isa: str | None, dtype: Any) -> Any:
             from fastnn import _compiled
 
             module = _compiled.load(isa, key[1])
-            module.set_max_threads(_threads or max(1, module.max_threads()))
+            module.set_max_threads(_threads or _ANY_NUMBER)
         _modules[key] = module
     return module
 
@@ -186,7 +187,7 @@ def set_num_threads(n: int) -> None:
         raise TypeError(f"n must be an integer, got {type(n).__name__}")
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    _threads = int(n)
+    _threads = min(int(n), _ANY_NUMBER)
     for (isa, _), module in _modules.items():
         if isa is not None:
             module.set_max_threads(_threads)

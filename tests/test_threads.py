@@ -40,7 +40,7 @@ def data():
     return rng.normal(size=(ROWS, WIDTHS[0])).astype(np.float32), rng.integers(0, 10, ROWS)
 
 
-def trained(seed: int = 0) -> np.ndarray:
+def trained(seed: int = 0, dtype: str = "float32") -> np.ndarray:
     """All parameters of a network after a few epochs."""
     net = fnn.Sequential(
         [
@@ -48,6 +48,7 @@ def trained(seed: int = 0) -> np.ndarray:
             for n_in, n_out in itertools.pairwise(WIDTHS)
         ],
         seed=seed,
+        dtype=dtype,
     )
     net.compile(loss="cross_entropy", optimizer="adam")
     x, y = data()
@@ -226,6 +227,29 @@ def test_threads_start_with_the_work_and_not_before(offered):
     assert large == before + offered - 1
 
 
+LIFTED_LIMIT = """
+import fastnn
+from teams import n_tasks
+from test_threads import trained
+from threadpoolctl import threadpool_limits
+fastnn.get_num_threads()  # brings in OpenMP, but not yet the float64 kernels
+with threadpool_limits(1):
+    trained(dtype="float64")
+with threadpool_limits(3, user_api="openmp"):
+    before = n_tasks()
+    trained(dtype="float64")
+    print(n_tasks() - before)
+"""
+
+
+@needs_linux
+@needs_compiled
+def test_a_limit_at_the_first_use_ends_with_its_block():
+    pytest.importorskip("threadpoolctl")
+    output = run_in_new_process(LIFTED_LIMIT, FASTNN_BACKEND="compiled", OPENBLAS_NUM_THREADS="1")
+    assert int(output) == 2
+
+
 @needs_compiled
 @pytest.mark.parametrize("n", [1, 3])
 def test_threadpoolctl_sees_and_limits_the_threads(n):
@@ -267,6 +291,16 @@ def test_inside_another_parallel_region_a_call_uses_one_thread():
     assert sorted(found) == [0, 1, 2]
     for seed, wanted in enumerate(expected):
         assert np.array_equal(found[seed], wanted)
+
+
+def test_a_number_beyond_all_limits_is_no_limit():
+    before = fnn.get_num_threads()
+    try:
+        fnn.set_num_threads(10**12)
+        trained()
+        assert fnn.get_num_threads() >= before
+    finally:
+        fnn.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("n", "error"), [(0, ValueError), (1.5, TypeError), (True, TypeError)])
