@@ -55,6 +55,17 @@ def test_scale_and_shift_come_last(backend, dtype, rng, width):
     np.testing.assert_allclose(F.layer_norm(x, scale, shift), plain * scale + shift, **tolerance)
 
 
+@pytest.mark.parametrize("width", [3, 100, 3000])
+def test_rows_that_differ_in_their_last_place_keep_their_digits(backend, dtype, rng, width):
+    """The variance is then far below the square of the mean's rounding error."""
+    for share in (0.5, 1 / width):
+        x = np.full(width, 12345.678, dtype)
+        x += np.spacing(x) * (rng.random(width) < share)
+        x[-1] += np.spacing(x[-1])
+        expected = exact(x, 1e-30)
+        np.testing.assert_allclose(F.layer_norm(x, epsilon=1e-30), expected, rtol=1e-5)
+
+
 def test_tiny_deviations_are_kept_apart_from_epsilon(backend, dtype):
     x = np.array([1, 1, 1 + 4 * np.finfo(dtype).eps], dtype)
     expected = exact(x, 1e-30)

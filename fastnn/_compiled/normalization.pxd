@@ -2,7 +2,7 @@
 
 Functions touch nothing beyond the K elements, and sum in the order of rows.pxd.
 
-The mean of a row far from 0 rounds by more than its elements differ, but the deviations
+The mean of a row far from 0 may round by more than its elements differ, but the deviations
 from that mean are exact or nearly so.  Their own mean, the `drift`, corrects them: results
 are as accurate at mean 1e6 as at mean 0.
 
@@ -14,7 +14,7 @@ Ba, Kiros & Hinton (2016), "Layer normalization", arXiv:1607.06450.
 from libc.math cimport sqrt
 
 from fastnn._compiled.rows cimport (
-    BLOCK, CHUNK, VECTORS, add, clear, put, sum_block, sum_row, take, within
+    BLOCK, CHUNK, VECTORS, add, clear, put, sum_block, take, within
 )
 from fastnn._compiled.simd cimport VL, fma_, real, splat, vec
 
@@ -25,27 +25,25 @@ cdef struct Spread:
     real inverse
 
 
-cdef inline void deviation_block(Py_ssize_t n, const real* x, vec mean, vec* sums,
+cdef inline void deviation_block(Py_ssize_t n, const real* x, vec centre, vec* sums,
                                  vec* squares) noexcept nogil:
-    """Add the deviations of up to 16 elements, and their squares."""
+    """Add x - centre for up to 16 elements, and the squares."""
     cdef int i
     cdef vec d
     for i in range(VECTORS):
-        d = within(take(x + i * VL, n - i * VL, 0) - mean, i * VL, n)
+        d = within(take(x + i * VL, n - i * VL, 0) - centre, i * VL, n)
         sums[i] = sums[i] + d
         squares[i] = fma_(d, d, squares[i])
 
 
-cdef inline Spread spread_row(Py_ssize_t K, const real* x, real epsilon) noexcept nogil:
-    """Mean, drift and inverse spread: two passes, so nothing cancels."""
+cdef inline void deviations(Py_ssize_t K, const real* x, real centre, real* total,
+                            real* total_square) noexcept nogil:
+    """sum(x - centre) and sum((x - centre)^2)."""
     cdef vec sums[VECTORS]
     cdef vec squares[VECTORS]
     cdef vec part_sums[VECTORS]
     cdef vec part_squares[VECTORS]
     cdef Py_ssize_t j = 0, stop
-    cdef Spread s
-    cdef real total, variance
-    s.mean = sum_row(K, x) / K
     clear(sums)
     clear(squares)
     while j < K:
@@ -53,16 +51,31 @@ cdef inline Spread spread_row(Py_ssize_t K, const real* x, real epsilon) noexcep
         clear(part_sums)
         clear(part_squares)
         while j + BLOCK <= stop:
-            deviation_block(BLOCK, x + j, splat(s.mean), part_sums, part_squares)
+            deviation_block(BLOCK, x + j, splat(centre), part_sums, part_squares)
             j += BLOCK
         if j < stop:
-            deviation_block(stop - j, x + j, splat(s.mean), part_sums, part_squares)
+            deviation_block(stop - j, x + j, splat(centre), part_sums, part_squares)
             j = stop
         add(sums, part_sums)
         add(squares, part_squares)
-    total = sum_block(sums)
+    total[0] = sum_block(sums)
+    total_square[0] = sum_block(squares)
+
+
+cdef inline Spread spread_row(Py_ssize_t K, const real* x, real epsilon) noexcept nogil:
+    """Mean, drift and inverse spread, in two passes.
+
+    Deviations from the first element give the mean to its last place.  The drift is then at
+    most the distance of the mean from the nearest number, and no element is closer to the
+    mean than that: the square of the drift is no larger than the variance it is taken from.
+    """
+    cdef Spread s
+    cdef real total = 0, squares = 0, variance
+    deviations(K, x, x[0], &total, &squares)
+    s.mean = x[0] + total / K
+    deviations(K, x, s.mean, &total, &squares)
     s.drift = total / K
-    variance = (sum_block(squares) - s.drift * total) / K
+    variance = (squares - s.drift * total) / K
     variance += variance - variance  # nan where it overflows: no spread is infinite
     s.inverse = <real>(1 / sqrt(<double>variance + epsilon))
     return s

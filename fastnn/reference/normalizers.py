@@ -107,10 +107,11 @@ class Normalized(NamedTuple):
 def normalize(x: np.ndarray, epsilon: float) -> Normalized:
     """Normalise each row; call under `np.errstate(all="ignore")`.
 
-    A rounded mean is off by much more than the deviations of a row far from 0, but these
-    are exact, so that their own mean corrects it.
+    The mean of a row far from 0 is summed as deviations from its first element, and what it
+    is still off by is the mean of the deviations from it, which are nearly exact.
     """
-    deviations = x - x.mean(axis=1, keepdims=True)
+    first = x[:, :1]
+    deviations = x - (first + np.mean(x - first, axis=1, keepdims=True))
     deviations -= deviations.mean(axis=1, keepdims=True)
     variance = np.mean(np.square(deviations), axis=1, keepdims=True)
     variance += variance - variance  # nan where the squares overflow
