@@ -14,6 +14,7 @@ from fastnn._checks import (
     check_out,
     check_shape,
 )
+from fastnn.functional._normalizers import as_rows
 
 
 def layer_norm(
@@ -71,9 +72,8 @@ def layer_norm(
     else:
         check_out(out, rows.shape, rows.dtype, x, {"scale": scale, "shift": shift})
     if rows.size:
-        width = rows.shape[-1]
         backend.kernels(rows.dtype).layer_norm(
-            rows.reshape(-1, width), factors, offsets, epsilon, out.reshape(-1, width)
+            as_rows(rows), factors, offsets, epsilon, as_rows(out)
         )
     return out
 

@@ -50,7 +50,7 @@ def logsumexp(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
     else:
         check_out(out, shape, z.dtype, x, in_place=False)
     if z.size:
-        backend.kernels(z.dtype).logsumexp(_rows(z), out.reshape(-1))
+        backend.kernels(z.dtype).logsumexp(as_rows(z), out.reshape(-1))
     return out
 
 
@@ -171,7 +171,7 @@ def _normalize(kernel: str, x: Any, out: Any) -> np.ndarray:
     else:
         check_out(out, z.shape, z.dtype, x)
     if z.size:
-        getattr(backend.kernels(z.dtype), kernel)(_rows(z), _rows(out))
+        getattr(backend.kernels(z.dtype), kernel)(as_rows(z), as_rows(out))
     return out
 
 
@@ -189,9 +189,10 @@ def _backward(
             out, p.shape, p.dtype, output[0], {upstream[1]: upstream[0]}, first_name=output[1]
         )
     if p.size:
-        getattr(backend.kernels(p.dtype), kernel)(_rows(p), _rows(dp), _rows(out))
+        getattr(backend.kernels(p.dtype), kernel)(as_rows(p), as_rows(dp), as_rows(out))
     return out
 
 
-def _rows(array: np.ndarray) -> np.ndarray:
+def as_rows(array: np.ndarray) -> np.ndarray:
+    """The array as a matrix, whose rows are its last axis."""
     return array if array.ndim == 2 else array.reshape(-1, array.shape[-1])
