@@ -347,8 +347,6 @@ class ProgramBuilder:
                     f"{name}: unknown activation {attributes.get('function')!r}; "
                     f"known are {', '.join(ACTIVATIONS)}"
                 )
-        elif kind == "layer_norm":
-            self._check_layer_norm(name, widths, parameters, attributes)
         elif kind in MERGES:
             exactly_two = kind in ("subtract", "absolute_difference")
             if len(inputs) < 2 or (exactly_two and len(inputs) > 2):
@@ -363,24 +361,24 @@ class ProgramBuilder:
             raise ValueError(f"{name}: unknown operation {kind!r}; known are {', '.join(KINDS)}")
         if len(inputs) != 1:
             raise ValueError(f"{name}: {kind} takes one input, got {len(inputs)}")
+        if kind == "layer_norm":
+            self._check_layer_norm(name, widths[0], parameters, attributes)
         return widths[0]
 
     def _check_layer_norm(
-        self,
-        name: str,
-        widths: Sequence[int],
-        parameters: Sequence[int],
-        attributes: Mapping[str, Any],
+        self, name: str, width: int, parameters: Sequence[int], attributes: Mapping[str, Any]
     ) -> None:
         """Its parameters are the scale and the shift, where the attributes say it has them."""
-        if not attributes.get("epsilon", 0.0) > 0:
-            raise ValueError(f"{name}: layer_norm takes an epsilon > 0")
-        expected = [key for key in ("scale", "shift") if attributes.get(key)]
+        if not {"epsilon", "scale", "shift"} <= set(attributes) or not attributes["epsilon"] > 0:
+            raise ValueError(
+                f"{name}: layer_norm takes an epsilon > 0, and whether there are scale and shift"
+            )
+        expected = [key for key in ("scale", "shift") if attributes[key]]
         shapes = [self.parameters[i].shape for i in parameters]
-        if shapes != [(widths[0],)] * len(expected):
+        if shapes != [(width,)] * len(expected):
             raise ValueError(
                 f"{name}: parameters of shapes {shapes} do not fit "
-                f"{' and '.join(expected) or 'none'} for an input of width {widths[0]}"
+                f"{' and '.join(expected) or 'none'} for an input of width {width}"
             )
 
 

@@ -295,7 +295,8 @@ def test_a_saved_network_trains_on_as_if_not_interrupted(backend, dtype, rng, tm
     [
         ({"epsilon": 0.0, "scale": True, "shift": True}, "epsilon > 0"),
         ({"epsilon": 0.1, "scale": True, "shift": False}, "do not fit scale for an input"),
-        ({"epsilon": 0.1}, "do not fit none for an input of width 3"),
+        ({"epsilon": 0.1, "scale": False, "shift": False}, "do not fit none for an input"),
+        ({"epsilon": 0.1}, "whether there are scale and shift"),
     ],
 )
 def test_the_builder_refuses_what_does_not_fit(options, message):

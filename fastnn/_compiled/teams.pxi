@@ -11,7 +11,7 @@ cdef extern from *:
     #define TEAM_SIZE() omp_get_num_threads()
     #define TEAM_LIMIT() omp_get_max_threads()
     #define IN_PARALLEL() omp_in_parallel()
-    #if defined(__GNUC__) && !defined(__clang__)
+    #if defined(__GNUC__) && __GNUC__ >= 9 && !defined(__clang__)
     #define END_IDLE_THREADS() (void)omp_pause_resource_all(omp_pause_soft)
     #else
     #define END_IDLE_THREADS()  /* clang's OpenMP looks after forks itself */
