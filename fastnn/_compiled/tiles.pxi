@@ -21,7 +21,7 @@ cdef extern from *:
     #define AHEAD 8
     #if defined(__GNUC__)
     #define PREFETCH(p) __builtin_prefetch(p, 0, 2)
-    #define PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1, 3)
+    #define PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1, 2)
     #else
     #define PREFETCH(p)
     #define PREFETCH_TO_WRITE(p)
