@@ -61,7 +61,7 @@ class Section:
 
     setting: Setting
     isa: str = ""
-    peaks: Peaks = Peaks(0.0, 0.0)
+    peaks: Peaks = field(default_factory=lambda: Peaks(0.0, 0.0))
     versions: dict[str, str] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
     n_failed_to_start: int = 0

@@ -199,7 +199,7 @@ def tolerance(work: Work) -> float:
     strictly than outputs.
     """
     if work.kind in ("step", "fit"):
-        return 2e-3 if work.dtype == "float32" else 1e-6
+        return 1e-2 if work.dtype == "float32" else 1e-6
     return 2e-6 if work.dtype == "float32" else 1e-13
 
 
