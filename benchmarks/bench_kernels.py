@@ -6,15 +6,26 @@ import fastnn.functional as F
 
 from .common import BACKENDS, DTYPES, OnBackend, labels, normal
 
-SHAPES = ((1, 10), (128, 10), (1024, 1000))
+SHAPES = ((1, 1), (1, 10), (128, 10), (4096, 10), (1024, 1000), (64, 50_000))
+SIZES = (1, 1000, 1_000_000)
+# Rows and widths of dense products: one row and many, from one column to thousands.
+PRODUCTS = (
+    *((1, width) for width in (1, 16, 65, 256, 1024, 4096)),
+    *((32, width) for width in (1, 16, 65, 256, 1024)),
+    *((512, width) for width in (1, 16, 256, 1024)),
+    (4096, 64),
+)
 
 
 class Elementwise(OnBackend):
     """Functions of one element, and their derivatives, into an array that exists."""
 
-    names = ("exp", "log1p", "tanh", "sigmoid", "relu", "gelu", "softplus", "tanh_derivative")
+    elementary = ("exp", "expm1", "log", "log1p")
+    activations = ("sigmoid", "tanh", "swish", "relu", "leaky_relu", "hard_swish", "elu", "gelu",
+                   "gelu_tanh", "softplus", "mish")  # fmt: skip
+    names = (*elementary, *activations, *(f"{name}_derivative" for name in activations))
     param_names = ("backend", "function", "size", "dtype")
-    params = (BACKENDS, names, (1, 1000, 1_000_000), DTYPES)
+    params = (BACKENDS, names, SIZES, DTYPES)
 
     def prepare(self, name, size, dtype):
         self.function = getattr(F, name)
@@ -57,10 +68,11 @@ class CrossEntropy(OnBackend):
 class DenseProduct(OnBackend):
     """A dense layer with bias and activation, forward and backward."""
 
-    param_names = ("backend", "rows", "width", "dtype")
-    params = (BACKENDS, (1, 32, 512), (16, 256, 1024), DTYPES)
+    param_names = ("backend", "rows and width", "dtype")
+    params = (BACKENDS, PRODUCTS, DTYPES)
 
-    def prepare(self, rows, width, dtype):
+    def prepare(self, shape, dtype):
+        rows, width = shape
         self.x = normal(rows, width, dtype=dtype)
         self.weight = normal(width, width, dtype=dtype, seed=1)
         self.bias = normal(width, dtype=dtype, seed=2)
@@ -74,15 +86,36 @@ class DenseProduct(OnBackend):
         F.dense_backward(self.x, self.weight, self.z, self.out, "relu")
 
 
-class AdamUpdate(OnBackend):
-    """One Adam step on a vector of parameters."""
+class ElementwiseLoss(OnBackend):
+    """A loss of each element with its gradient."""
 
-    param_names = ("backend", "size", "dtype")
-    params = (BACKENDS, (1, 1000, 1_000_000), DTYPES)
+    names = ("mean_squared_error", "mean_absolute_error", "huber", "binary_cross_entropy")
+    param_names = ("backend", "loss", "size", "dtype")
+    params = (BACKENDS, names, SIZES, DTYPES)
 
-    def prepare(self, size, dtype):
+    def prepare(self, name, size, dtype):
+        self.function = getattr(F, name)
+        self.outputs = normal(size, dtype=dtype)
+        self.targets = labels(size, 2).astype(dtype)
+        self.gradient = np.empty_like(self.outputs)
+
+    def time_value_and_gradient(self, *parameters):
+        self.function(self.outputs, self.targets, gradient=True, out=self.gradient)
+
+
+class Update(OnBackend):
+    """One optimizer step on a vector of parameters."""
+
+    names = ("gradient_descent", "momentum", "rmsprop", "adam")
+    param_names = ("backend", "optimizer", "size", "dtype")
+    params = (BACKENDS, names, SIZES, DTYPES)
+
+    def prepare(self, name, size, dtype):
         self.parameter, self.gradient = normal(2, size, dtype=dtype)
-        self.first, self.second = np.zeros((2, size), dtype)
+        n_slots = {"gradient_descent": 0, "momentum": 1, "rmsprop": 1, "adam": 2}[name]
+        self.slots = list(np.zeros((n_slots, size), dtype))
+        self.function = getattr(F, f"{name}_update")
+        self.options = {"learning_rate": 1e-3, **({"step": 1} if name == "adam" else {})}
 
     def time_update(self, *parameters):
-        F.adam_update(self.parameter, self.gradient, self.first, self.second, step=1)
+        self.function(self.parameter, self.gradient, *self.slots, **self.options)

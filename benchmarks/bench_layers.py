@@ -1,4 +1,4 @@
-"""Layers called on arrays, and prediction of whole networks."""
+"""Forward: layers called on arrays, and prediction of whole networks."""
 
 import fastnn as fnn
 
@@ -38,10 +38,11 @@ class EagerDropout(OnBackend):
 
 
 class Predict(OnBackend):
-    """`predict` of a small and a medium network, from one row (latency) to many (throughput)."""
+    """`predict` of networks of all sizes, from one row (latency) to many (throughput)."""
 
+    networks = ((1, 1), (4, 64, 64, 2), (784, 256, 10), (4096, 1024, 10))
     param_names = ("backend", "widths", "rows", "dtype")
-    params = (BACKENDS, ((4, 64, 64, 2), (784, 256, 10)), (1, 128, 4096), DTYPES)
+    params = (BACKENDS, networks, (1, 2, 128, 4096), DTYPES)
 
     def prepare(self, widths, rows, dtype):
         self.net = classifier(widths, dtype)

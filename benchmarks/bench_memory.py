@@ -22,6 +22,17 @@ class PeakMemory(OnBackend):
         self.net.predict(self.x, batch_size=batch_size)
 
 
+class PeakMemoryWide(OnBackend):
+    """A batch of many rows and classes: its logits alone would be 195 MiB."""
+
+    def prepare(self):
+        self.net = classifier((64, 50_000))
+        self.x, self.y = normal(1024, 64), labels(1024, 50_000)
+
+    def peakmem_train_step(self, backend):
+        self.net.train_step(self.x, self.y)
+
+
 class PeakMemoryImport:
     """A process that has imported fastnn and built a small network."""
 

@@ -7,8 +7,19 @@ import fastnn as fnn
 from .common import BACKENDS, DTYPES, OnBackend, classifier, labels, normal
 
 # Widths of the layers and rows of the batch, from overhead to throughput.
-SMALL = (((4, 64, 64, 2), 1), ((4, 64, 64, 2), 32), ((64, 100, 10), 64))
-LARGE = (((784, 256, 10), 128), ((1024, 1024, 1024, 10), 512))
+SMALL = (
+    ((1, 2), 1),
+    ((1, 1, 2), 4096),
+    ((4, 64, 64, 2), 1),
+    ((4, 64, 64, 2), 32),
+    ((64, 100, 10), 64),
+)
+LARGE = (
+    ((784, 256, 10), 1),
+    ((784, 256, 10), 128),
+    ((1024, 1024, 1024, 10), 512),
+    ((4096, 4096, 10), 16),
+)
 
 
 class Step(OnBackend):
@@ -50,7 +61,7 @@ class Fit(OnBackend):
     """One epoch over 10,000 samples, shuffled."""
 
     param_names = ("backend", "widths", "batch_size")
-    params = (BACKENDS, ((4, 64, 64, 2), (64, 100, 10)), (1, 32, 256))
+    params = (BACKENDS, ((4, 64, 64, 2), (64, 100, 10), (784, 64, 10)), (1, 32, 256))
 
     def prepare(self, widths, batch_size):
         self.net = classifier(widths)

@@ -7,23 +7,18 @@ another is timed: every child but one is blocked, reading its pipe.
 from __future__ import annotations
 
 import gc
-import math
 import multiprocessing
-import time
 import traceback
-from itertools import repeat
 from typing import Any
 
 import numpy as np
 
 from benchmarks import contenders
+from benchmarks.clock import least_time, single_calls
 from benchmarks.contenders import Job, Setting
 from benchmarks.works import Work
 
-SAMPLE_SECONDS = 2e-3  # a sample repeats short work for this long
-LEAST_SAMPLES = 3
 _TRIAL_SECONDS = 0.02  # of each way of doing some work, to choose among them
-_LATENCIES = 20_000
 _PERCENTILES = (50, 99, 99.9)
 
 
@@ -133,48 +128,8 @@ class _Worker:
 
     def latencies(self) -> list[float]:
         assert self._job is not None
-        return [float(p) for p in np.percentile(_single_calls(self._job.run), _PERCENTILES)]
+        return [float(p) for p in np.percentile(single_calls(self._job.run), _PERCENTILES)]
 
     def release(self) -> None:
         self._job = None
         gc.collect()
-
-
-def least_time(run: Any, seconds: float, least_samples: int = LEAST_SAMPLES) -> float:
-    """Seconds of one call: the least over samples that take about `seconds`."""
-    run()
-    gc.disable()
-    try:
-        once = _sample(run, 1)
-        repeats = max(1, math.ceil(SAMPLE_SECONDS / once))
-        best, samples, end = once, 0, time.perf_counter() + seconds
-        while samples < least_samples or time.perf_counter() < end:
-            best = min(best, _sample(run, repeats))
-            samples += 1
-    finally:
-        gc.enable()
-    return best
-
-
-def _sample(run: Any, repeats: int) -> float:
-    clock = time.perf_counter
-    start = clock()
-    for _ in repeat(None, repeats):
-        run()
-    return (clock() - start) / repeats
-
-
-def _single_calls(run: Any) -> np.ndarray:
-    """Seconds of each of many calls, less those the clock itself takes."""
-    clock = time.perf_counter_ns
-    times = np.empty(_LATENCIES)
-    overhead = min(-(clock() - clock()) for _ in range(1000))
-    gc.disable()
-    try:
-        for i in range(_LATENCIES):
-            start = clock()
-            run()
-            times[i] = clock() - start
-    finally:
-        gc.enable()
-    return (times - overhead) * 1e-9

@@ -159,7 +159,7 @@ def markdown(section: Section) -> str:
 
 def _peaks(section: Section) -> str:
     peaks = section.peaks
-    flops = f"{peaks.flops / 1e9:.0f} GFLOP/s" if peaks.flops else "not measured (no C compiler)"
+    flops = f"{peaks.flops / 1e9:.0f} GFLOP/s" if peaks.flops else "not measured"
     return (
         f"Peak of multiply-adds in registers, all threads: {flops}; copying 128 MiB a thread: "
         f"{peaks.bandwidth / 1e9:.1f} GB/s, read and written."
