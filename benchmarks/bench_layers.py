@@ -40,7 +40,7 @@ class EagerDropout(OnBackend):
 class Predict(OnBackend):
     """`predict` of networks of all sizes, from one row (latency) to many (throughput)."""
 
-    networks = ((1, 1), (4, 64, 64, 2), (784, 256, 10), (4096, 1024, 10))
+    networks = ((1, 2), (4, 64, 64, 2), (784, 256, 10), (4096, 1024, 10))
     param_names = ("backend", "widths", "rows", "dtype")
     params = (BACKENDS, networks, (1, 2, 128, 4096), DTYPES)
 

@@ -115,7 +115,7 @@ class _Worker:
         results = [(job.label, job.results(checked)) for job in self.contender.jobs(checked)]
         if results:
             jobs = self.contender.jobs(work)
-            self._job = min(jobs, key=lambda job: least_time(job.run, _TRIAL_SECONDS, 1))
+            self._job = min(jobs, key=lambda job: least_time(job.run, _TRIAL_SECONDS))
         return results
 
     def chosen(self) -> str:

@@ -13,20 +13,17 @@ import numpy as np
 Call = Callable[[], object]
 
 _SAMPLE_SECONDS = 2e-3  # a sample repeats short work for this long
-_LEAST_SAMPLES = 3
 
 
-def least_time(run: Call, seconds: float, least_samples: int = _LEAST_SAMPLES) -> float:
-    """Seconds of one call: the least over samples that take about `seconds`."""
-    run()
+def least_time(run: Call, seconds: float) -> float:
+    """Seconds of one call: the least over samples that take about `seconds`, two at least."""
     gc.disable()
     try:
-        once = _sample(run, 1)
-        repeats = max(1, math.ceil(_SAMPLE_SECONDS / once))
-        best, samples, end = once, 0, time.perf_counter() + seconds
-        while samples < least_samples or time.perf_counter() < end:
+        end = time.perf_counter() + seconds
+        best = min(_sample(run, 1), _sample(run, 1))  # the first fills caches
+        repeats = max(1, math.ceil(_SAMPLE_SECONDS / best))
+        while time.perf_counter() < end:
             best = min(best, _sample(run, repeats))
-            samples += 1
     finally:
         gc.enable()
     return best

@@ -43,11 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             setting = Setting(threads, dtype, options.isa)
             section = results.section(setting)
             failures += compare(setting, section, options.only, options.quick)
-            print("\n" + report.markdown(section), flush=True)
             if options.results:
                 results.save(options.results)
             if options.write:
                 report.write(options.write, section)
+            print("\n" + report.markdown(section), flush=True)
     return 1 if failures else 0
 
 
