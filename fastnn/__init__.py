@@ -53,7 +53,7 @@ from fastnn.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from fastnn.network import Network, Sequential, load
+from fastnn.network import Network, Predictor, Sequential, load
 from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSprop
 from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
@@ -100,6 +100,7 @@ __all__ = [
     "Multiply",
     "Nesterov",
     "Network",
+    "Predictor",
     "Program",
     "RMSprop",
     "ReLU",

@@ -119,6 +119,22 @@ def contiguous(array: np.ndarray, dtype: Any) -> np.ndarray:
         return np.require(array, dtype, ["C", "A", "E"])
 
 
+def is_readable(array: np.ndarray) -> bool:
+    """Whether the engines read the array as it is: a native type of at most 64 bits, aligned."""
+    dtype = array.dtype
+    return (
+        dtype.kind in _REAL_KINDS
+        and dtype.isnative
+        and dtype.itemsize <= 8
+        and (array.flags.aligned)
+    )
+
+
+def readable(array: np.ndarray, dtype: Any) -> np.ndarray:
+    """The array if the engines can read it, or else a copy in dtype that they can."""
+    return array if is_readable(array) else contiguous(array, dtype)
+
+
 def check_finite(
     array: np.ndarray,
     name: str,

@@ -171,6 +171,16 @@ def new_engine(program: Any, storage: np.ndarray) -> Any:
     return load(isa, program.dtype).Engine(program, storage)
 
 
+def new_frozen(program: Any, storage: np.ndarray) -> Any:
+    """What predicts by the backend in use from parameters that nobody changes any more."""
+    isa = instruction_set()
+    if isa is None:
+        from fastnn.reference.engine import Frozen
+
+        return Frozen(program, storage)
+    return load(isa, program.dtype).Frozen(program, storage)
+
+
 def set_num_threads(n: int) -> None:
     """Use at most `n` threads in each compiled call.
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._checks import check_integer
+from fastnn._data import contiguous, is_readable, readable
 from fastnn._progress import REPORTS, Silence
 from fastnn.callbacks import Callback, Context, History, as_callbacks
 from fastnn.optimizers import Optimizer
@@ -109,6 +110,8 @@ class TrainingState:
 
 def learning_rate(optimizer: Optimizer, step: int) -> float:
     """The learning rate an optimizer uses at a step, counted from 1."""
+    if type(optimizer.learning_rate) is float:  # the quick way, for single steps
+        return optimizer.learning_rate
     return float(rates(optimizer.learning_rate, check_integer(step, "step", 1)))
 
 
@@ -145,10 +148,11 @@ def fit(
     state : TrainingState
         Updated in place as training goes on.
     inputs : sequence of (N, width) arrays
-        One for each input of the program.  Arrays of the program's dtype in C order
-        are used as they are; others, memory maps too, are converted some batches at a time.
+        One for each input of the program.  The engine converts a batch at a time;
+        memory maps stay on disk.
     targets : sequence of (array, weights or None)
-        One for each head: (N,) labels or (N, K) rows, and (N,) sample weights.
+        One for each head: (N,) labels or (N, K) rows, and (N,) sample weights; labels
+        and rows are converted like inputs.
     epochs : int
         Epochs to train now.
     batch_size : int
@@ -318,7 +322,11 @@ class _Loop:
 
 
 class _Data:
-    """Inputs and targets as the engine wants them, some batches at a time."""
+    """Inputs and targets as the engine reads them.
+
+    It gathers and converts the rows of a batch itself; only of types it does not read are some
+    batches at a time converted here.
+    """
 
     def __init__(
         self,
@@ -329,7 +337,10 @@ class _Data:
     ) -> None:
         self._inputs = [_column(x, dtype) for x in inputs]
         self._targets = [
-            (_column(t, _target_dtype(t, dtype)), None if w is None else _column(w, dtype))
+            (
+                _column(t, _target_dtype(t, dtype)),
+                None if w is None else _column(contiguous(np.asarray(w), dtype), dtype),
+            )
             for t, w in targets
         ]
         columns = self._inputs + [c for pair in self._targets for c in pair if c is not None]
@@ -370,24 +381,22 @@ class _Data:
 
 @dataclass(frozen=True)
 class _Column:
-    """One array of the data and the dtype the engine takes it in."""
+    """One array of the data, and the dtype to convert it to if the engine cannot read it."""
 
     array: np.ndarray
     dtype: np.dtype
 
     @property
     def ready(self) -> bool:
-        flags = self.array.flags
-        return self.array.dtype == self.dtype and flags.c_contiguous and flags.aligned
+        return is_readable(self.array)
 
     @property
     def row_bytes(self) -> int:
         return self.dtype.itemsize * (self.array.size // max(1, len(self.array)))
 
     def take(self, rows: Any) -> np.ndarray:
-        """The given rows in C order; a view where they are ready and a slice."""
-        part = self.array[rows]
-        return np.require(part, self.dtype, ["C_CONTIGUOUS", "ALIGNED"])
+        """The given rows as the engine reads them; a view where they are ready and a slice."""
+        return readable(self.array[rows], self.dtype)
 
 
 def _column(array: np.ndarray, dtype: Any) -> _Column:

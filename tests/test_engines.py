@@ -260,7 +260,7 @@ def test_labels_out_of_range_raise(backend, labels):
     program = chain((4, 6, 3))
     engine = make(backend, program)
     inputs, _ = data_for(program, 2)
-    with pytest.raises(ValueError, match=r"labels\[\d\] is"):
+    with pytest.raises(ValueError, match="label"):
         engine.loss_and_gradients(inputs, [(np.array(labels), None)])
 
 

@@ -8,12 +8,16 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
     transpose.pxi      transposition in registers
     gemm.pxi           matrix products and the dense layer's fused epilogue
     structures.pxi     what a Program becomes: plain C structures
+    gather.pxi         rows of what callers give, converted and checked
     operations.pxi     forward and backward of each kind of operation
     heads.pxi          losses of a batch and their gradients
     phases.pxi         the two phases of a training step
     teams.pxi          what each thread does: training, gradients, prediction in blocks
     lowering.pxi       reads a Program into those structures
+    arguments.pxi      the arrays callers give, as the engine reads them
+    guard.pxi          the lock of a network
     engine.pxi         the Engine class
+    predictor.pxi      predictions of a frozen program, from several threads at once
 """
 
 cimport numpy as cnp
@@ -84,9 +88,13 @@ include "transpose.pxi"
 include "gemm.pxi"
 include "kernels.pxi"
 include "structures.pxi"
+include "gather.pxi"
 include "operations.pxi"
 include "heads.pxi"
 include "phases.pxi"
 include "teams.pxi"
 include "lowering.pxi"
+include "arguments.pxi"
+include "guard.pxi"
 include "engine.pxi"
+include "predictor.pxi"

@@ -2,14 +2,6 @@
 # What its calls mean is said once, in fastnn.reference.engine.
 
 
-cdef int check_order(const int64_t[::1] order, sz n_rows) except -1:
-    cdef sz i
-    for i in range(order.shape[0]):
-        if not 0 <= order[i] < n_rows:
-            raise IndexError(f"order[{i}] is {order[i]}, expected 0 <= index < {n_rows}")
-    return 0
-
-
 cdef extern from *:
     """
     #if defined(__GNUC__)
@@ -21,76 +13,123 @@ cdef extern from *:
     int exchange(int* place, int value)
 
 
-cdef int REAL_TYPE = cnp.NPY_FLOAT64 if sizeof(real) == 8 else cnp.NPY_FLOAT32
+cdef double BRIEF_WORK = 1e5   # multiply-adds that take microseconds: less than the GIL is worth
+cdef sz BRIEF_ROWS = 1024
 
 
-cdef void* elements(array, int dtype, int ndim, sz n_rows, sz width, what, index) except NULL:
-    """Address of the elements of a C-contiguous array; n_rows or width -1 allows any.
+cdef new_output(sz width, sz n_rows, bint single, real** place):
+    """A new array (n_rows, width), or (width,) for a single row; `place` gets its address."""
+    cdef cnp.npy_intp shape[2]
+    shape[0] = n_rows
+    shape[1] = width
+    array = cnp.PyArray_EMPTY(1 if single else 2, shape + single, REAL_TYPE, 0)
+    place[0] = <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
+    return array
 
-    Array flags, not a memoryview: a tenth of the time, which counts for small networks.
-    """
-    cdef cnp.ndarray x
-    if not isinstance(array, cnp.ndarray):
-        raise TypeError(f"{what}[{index}] must be an array, got {type(array).__name__}")
-    x = array
-    if (cnp.PyArray_TYPE(x) != dtype or cnp.PyArray_NDIM(x) != ndim
-            or not cnp.PyArray_ISCARRAY_RO(x)):
-        raise TypeError(f"{what}[{index}] must be a C-contiguous {ndim}-D array of "
-                        f"{cnp.PyArray_DescrFromType(dtype)}, got a {array.ndim}-D array "
-                        f"of {array.dtype} with strides {array.strides}")
-    if (n_rows >= 0 and cnp.PyArray_DIM(x, 0) != n_rows) or cnp.PyArray_DIM(x, 0) < 1:
-        raise ValueError(f"{what}[{index}] has {array.shape[0]} rows, expected "
-                         f"{n_rows if n_rows >= 0 else 'at least 1'}")
-    if ndim == 2 and cnp.PyArray_DIM(x, 1) != width:
-        raise ValueError(f"{what}[{index}] has {array.shape[1]} columns, expected {width}")
-    return cnp.PyArray_DATA(x)
+
+cdef class Room:
+    """What one prediction under way needs of its own: its arguments and blocks of rows."""
+
+    cdef Workspace work    # for each thread of the team a block of rows
+    cdef sz block
+    cdef list arrays       # what the workspace points into
+    cdef object memory     # of the two below
+    cdef Source* inputs
+    cdef real** outputs
+    cdef int busy          # a prediction is under way
 
 
 cdef class Engine(Lowered):
     """Executes one program on one storage of parameters; see `fastnn.reference.engine`."""
 
+    cdef public Guard guard
     cdef Update recipe[2]     # for penalized parameters (weights), and for the others
     cdef bint has_optimizer
     cdef list slots
     cdef sz n_rows            # of the last call that filled the training workspace
-    cdef Workspace inference  # blocks of rows, one for each thread
-    cdef sz inference_block
-    cdef list inference_arrays
-    cdef Batch batch          # scratch of a call: pointers to its arrays ...
-    cdef real** outputs
+    cdef Room room            # of predictions
+    cdef Batch batch          # of the call: its arguments ...
+    cdef int bad              # ... whether one of them was found unfit ...
     cdef double* row_losses   # ... and the losses of (heads, rows)
+    cdef sz row_loss_capacity
     cdef object row_loss_array
+    cdef dict target_rooms
     cdef int busy             # a call is under way: its thread has let go of the GIL
 
     def __init__(self, program, storage):
         super().__init__(program, storage)
-        self.batch.inputs = <const real**>self.take(self.plan.n_inputs * sizeof(real*))
+        self.guard = Guard()
+        self.room = self.new_room()
+        self.target_rooms = {}
+        self.batch.inputs = self.room.inputs
         self.batch.targets = <Target*>self.take(self.plan.n_heads * sizeof(Target))
         self.batch.norms = <double*>self.take(
             MAX_THREADS * self.plan.n_heads * sizeof(double))
-        self.outputs = <real**>self.take(self.plan.n_outputs * sizeof(real*))
+        self.batch.bad = &self.bad
+        for h in range(self.plan.n_heads):
+            self.batch.targets[h].width = self.plan.work.values[self.plan.heads[h].output].width
 
-    cdef int _set_streams(self, int threads) except -1:
-        """Room for one block of rows per thread in prediction."""
+    # ---------------------------------------------------------------- room
+
+    cdef Room new_room(self):
+        cdef Room room = Room()
+        cdef sz n_inputs = self.plan.n_inputs, n_outputs = self.plan.n_outputs
+        cdef unsigned char[::1] memory = _program.aligned_zeros(
+            self.plan.n_buffers * sizeof(Matrix) + n_inputs * sizeof(Source)
+            + n_outputs * sizeof(real*), _np.uint8)
+        room.memory = memory
+        room.work.values = <Matrix*>&memory[0]
+        room.inputs = <Source*>(room.work.values + self.plan.n_buffers)
+        room.outputs = <real**>(room.inputs + n_inputs)
+        return room
+
+    cdef int furnish(self, Room room, int threads) except -1:
+        """A block of rows for each thread."""
         cdef sz block = rows_per_block(&self.plan)
-        if self.inference.capacity >= threads * block:
+        if room.work.capacity >= threads * block:
             return 0
-        if self.inference.values == NULL:
-            self.inference.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
         arrays = self._arrays([b.width for b in self.program.buffers], threads * block)
         for i, buffer in enumerate(self.program.buffers):
-            self.point(&self.inference.values[i], arrays[i], buffer.width)
-        self.inference_arrays = arrays
-        self.inference.capacity = threads * block
-        self.inference_block = block
+            self.point(&room.work.values[i], arrays[i], buffer.width)
+        room.arrays = arrays
+        room.work.capacity = threads * block
+        room.block = block
         return 0
 
     cdef int _set_row_losses(self, sz n_rows) except -1:
         cdef double[::1] losses
         n_rows *= self.plan.n_heads
-        if self.row_losses == NULL or self.row_loss_array.shape[0] < n_rows:
-            losses = self.row_loss_array = _np.empty(max(n_rows, 1))
+        if self.row_loss_capacity < n_rows:
+            losses = self.row_loss_array = _np.empty(n_rows)
             self.row_losses = &losses[0]
+            self.row_loss_capacity = n_rows
+        return 0
+
+    cdef int _set_target_rooms(self, sz n_rows) except -1:
+        """Room for the gathered targets of n_rows rows, and where heads find them."""
+        cdef Target* target
+        cdef int h
+        for h in range(self.plan.n_heads):
+            target = &self.batch.targets[h]
+            if target.gathered:
+                if target.capacity < n_rows:
+                    self._make_target_rooms(h, n_rows)
+                if target.labels == NULL:
+                    target.rows = target.row_room
+                else:
+                    target.labels = target.label_room
+                target.weights = target.weight_room if target.given_weights != NULL else NULL
+        return 0
+
+    cdef int _make_target_rooms(self, int h, sz n_rows) except -1:
+        cdef Target* target = &self.batch.targets[h]
+        cdef int64_t[::1] labels = _np.empty(n_rows, _np.int64)
+        cdef real[::1] weights = _np.empty(n_rows, self.program.dtype)
+        cdef real[::1] rows = _np.empty(n_rows * target.width, self.program.dtype)
+        self.target_rooms[h] = labels, weights, rows
+        target.label_room, target.weight_room = &labels[0], &weights[0]
+        target.row_room = &rows[0]
+        target.capacity = n_rows
         return 0
 
     cdef int team(self, double work) noexcept:
@@ -109,50 +148,66 @@ cdef class Engine(Lowered):
 
     # ----------------------------------------------------------- arguments
 
-    cdef int _read_inputs(self, inputs) except -1:
-        """Point the batch at the inputs, after checking them."""
+    cdef int _read_inputs(self, inputs, bint check) except -1:
+        """Describe the inputs to the batch, after checking their types and shapes."""
+        cdef Room room = self.room
         cdef sz n_rows = -1
         cdef int i
         if len(inputs) != self.plan.n_inputs:
             raise ValueError(f"got {len(inputs)} inputs, expected {self.plan.n_inputs}")
         for i in range(self.plan.n_inputs):
-            self.batch.inputs[i] = <const real*>elements(
-                inputs[i], REAL_TYPE, 2, n_rows,
-                self.plan.work.values[self.plan.inputs[i]].width, "inputs", i)
-            n_rows = inputs[i].shape[0]
+            read_source(inputs[i], n_rows, self.plan.work.values[self.plan.inputs[i]].width,
+                        "inputs", i, &room.inputs[i])
+            n_rows = room.inputs[i].n_rows
+            if cnp.PyArray_NDIM(inputs[i]) != 2:
+                raise ValueError(f"inputs[{i}] has shape {inputs[i].shape}, expected (N, 1)")
+        self._begin_batch(n_rows, check)
+        return 0
+
+    cdef void _begin_batch(self, sz n_rows, bint check) noexcept:
         self.batch.n_rows = n_rows
         self.batch.start = 0
         self.batch.order = NULL
-        return 0
+        self.batch.check = check
+        self.bad = 0
 
     cdef int _read_targets(self, targets) except -1:
-        """Point the batch at the targets, after checking them and every label."""
-        cdef const int64_t[::1] labels
-        cdef HeadSpec* head
+        """Describe the targets to the batch, after checking their types and shapes."""
         cdef Target* target
         cdef sz n_rows = self.batch.n_rows
         cdef int i
         if len(targets) != self.plan.n_heads:
             raise ValueError(f"got {len(targets)} targets, expected {self.plan.n_heads}")
         for i in range(self.plan.n_heads):
-            head = &self.plan.heads[i]
             target = &self.batch.targets[i]
-            target.width = self.plan.work.values[head.output].width
-            target.labels = NULL
-            target.rows = NULL
-            target.weights = NULL
             values, weights = targets[i]
-            if head.loss == 0 and cnp.PyArray_Check(values) and values.ndim == 1:
-                target.labels = <const int64_t*>elements(
-                    values, cnp.NPY_INT64, 1, n_rows, -1, "targets", i)
-                labels = values
-                check_labels(labels, target.width, head.ignores, head.ignore_index)
-            else:
-                target.rows = <const real*>elements(
-                    values, REAL_TYPE, 2, n_rows, target.width, "targets", i)
+            has_labels = self.plan.heads[i].loss == 0 and _np.ndim(values) == 1
+            read_source(values, n_rows, 1 if has_labels else target.width, "targets", i,
+                        &target.source)
+            if has_labels and target.source.type <= LAST_FLOAT:
+                raise TypeError(f"targets[{i}] must hold integer labels, got {values.dtype}")
+            target.given_weights = NULL
             if weights is not None:
-                target.weights = <const real*>elements(
+                target.given_weights = <const real*>elements(
                     weights, REAL_TYPE, 1, n_rows, -1, "weights", i)
+            self._settle(target, has_labels)
+        return 0
+
+    cdef void _settle(self, Target* target, bint has_labels) noexcept:
+        """Labels are gathered; rows are read in place where they can be."""
+        cdef Source* source = &target.source
+        target.gathered = has_labels or not (
+            source.plain and (source.row_stride == target.width * <sz>sizeof(real)
+                              or source.n_rows == 1))
+        target.labels = <const int64_t*>source.data if has_labels else NULL
+        target.rows = <const real*>source.data if not has_labels else NULL
+        target.weights = target.given_weights
+
+    cdef int _check_found(self, sz n_done) except -1:
+        """Raise ValueError if the first batch had a value that does not fit."""
+        if self.bad and n_done == 0:
+            raise ValueError("the batch has nan or infinite numbers, labels that are no classes, "
+                             "or targets out of range")
         return 0
 
     # --------------------------------------------------------------- calls
@@ -173,46 +228,88 @@ cdef class Engine(Lowered):
         self.slots = list(slots)
         self.has_optimizer = True
 
-    def forward(self, inputs, training=False, step=0):
+    def forward(self, inputs, training=False, step=0, check=False):
         """Run the operations; returns a new array for each output of the program."""
         self._enter()
         try:
-            return self._forward(inputs, training, step)
+            self._read_inputs(inputs, check)
+            self.plan.training = training
+            self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
+            outputs = self._new_outputs(self.room, self.batch.n_rows)
+            if training:
+                self._forward_kept()
+            else:
+                self._stream(self.room, &self.batch, NULL)
+            self._check_found(0)
+            return outputs
         finally:
             self.busy = 0
 
-    cdef _forward(self, inputs, bint training, step):
-        cdef Stream stream
+    def predict(self, X, bint check=True):
+        """The output for X as it is; None where it must be prepared first, or has bad values."""
+        cdef Room room = self.room
+        if self.plan.n_inputs != 1 or self.plan.n_outputs != 1 or not cnp.PyArray_CheckExact(X):
+            return None
+        self.guard.enter()
+        try:
+            self._enter()
+            try:
+                return self._predict(room, X, check)
+            finally:
+                self.busy = 0
+        finally:
+            self.guard.leave()
+
+    cdef _predict(self, Room room, cnp.ndarray X, bint check):
+        cdef sz width = self.plan.work.values[self.plan.inputs[0]].width
+        cdef bint single = describe_row(X, width, room.inputs)
+        if not single and not (cnp.PyArray_NDIM(X) == 2 and describe(X, width, room.inputs)):
+            return None
+        self._begin_batch(room.inputs.n_rows, check)
+        self.plan.training = False
+        output = new_output(self.plan.work.values[self.plan.outputs[0]].width,
+                            room.inputs.n_rows, single, room.outputs)
+        self._stream(room, &self.batch, NULL)
+        return None if self.bad else output
+
+    cdef list _new_outputs(self, Room room, sz n_rows):
         cdef int i
-        self._read_inputs(inputs)
-        cdef sz n_rows = self.batch.n_rows
-        cdef int threads = self.team(self.work_per_row * n_rows)
-        cdef cnp.npy_intp shape[2]
-        arrays = []
-        for i in range(self.plan.n_outputs):
-            shape[0] = n_rows
-            shape[1] = self.plan.work.values[self.plan.outputs[i]].width
-            array = cnp.PyArray_EMPTY(2, shape, REAL_TYPE, 0)
-            self.outputs[i] = <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
-            arrays.append(array)
-        self.plan.training = training
-        self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
+        return [new_output(self.plan.work.values[self.plan.outputs[i]].width, n_rows, False,
+                           room.outputs + i) for i in range(self.plan.n_outputs)]
+
+    cdef int _forward_kept(self) except -1:
+        """All rows at once into the training workspace, for `backward` and `value`."""
+        cdef Stream stream
+        cdef int threads = self.team(self.work_per_row * self.batch.n_rows)
+        self.set_capacity(self.batch.n_rows)
+        self.n_rows = self.batch.n_rows
+        self.plan.keep = True
         stream.batch = self.batch
-        stream.outputs = self.outputs
+        stream.outputs = self.room.outputs
         stream.row_losses = NULL
-        if training:
-            self.set_capacity(n_rows)
-            self.n_rows = n_rows
-            self.plan.keep = True
-            stream.work = &self.plan.work
-            stream.block = 0
-        else:
-            self._set_streams(threads)
-            stream.work = &self.inference
-            stream.block = min(self.inference_block, (n_rows + threads - 1) // threads)
+        stream.work = &self.plan.work
+        stream.block = 0
         with nogil:
             stream_team(&self.plan, &stream, threads)
-        return arrays
+        return 0
+
+    cdef int _stream(self, Room room, const Batch* batch, double* row_losses) except -1:
+        """Rows in blocks through all operations, to the outputs of the room or to their losses."""
+        cdef Stream stream
+        cdef double work = self.work_per_row * batch.n_rows
+        cdef int threads = self.team(work)
+        self.furnish(room, threads)
+        stream.batch = batch[0]
+        stream.outputs = room.outputs if row_losses == NULL else NULL
+        stream.row_losses = row_losses
+        stream.work = &room.work
+        stream.block = min(room.block, (batch.n_rows + threads - 1) // threads)
+        if work < BRIEF_WORK and batch.n_rows < BRIEF_ROWS:
+            stream_team(&self.plan, &stream, threads)
+        else:
+            with nogil:
+                stream_team(&self.plan, &stream, threads)
+        return 0
 
     def evaluate(self, inputs, targets):
         """The cost and the loss of each head, without dropout."""
@@ -223,54 +320,52 @@ cdef class Engine(Lowered):
             self.busy = 0
 
     cdef _evaluate(self, inputs, targets):
-        cdef Stream stream
         cdef sz n_rows
-        self._read_inputs(inputs)
+        cdef int h
+        self._read_inputs(inputs, False)
         self._read_targets(targets)
         n_rows = self.batch.n_rows
-        cdef int h, threads = self.team(self.work_per_row * n_rows)
         self._set_row_losses(n_rows)
-        self._set_streams(threads)
+        self._set_target_rooms(n_rows)
         self.plan.training = False
-        stream.batch = self.batch
-        stream.outputs = NULL
-        stream.row_losses = self.row_losses
-        stream.work = &self.inference
-        stream.block = min(self.inference_block, (n_rows + threads - 1) // threads)
         with nogil:
+            prepare_targets(&self.plan, &self.batch, 0, 1)
             set_norms(&self.plan, &self.batch)
-            stream_team(&self.plan, &stream, threads)
+        self._check_found(0)
+        self._stream(self.room, &self.batch, self.row_losses)
         losses = [ordered_sum(self.row_losses + h * n_rows, n_rows)
                   for h in range(self.plan.n_heads)]
         return (batch_cost(&self.plan, self.row_losses, n_rows, n_rows) + penalty(&self.plan),
                 losses)
 
-    def loss_and_gradients(self, inputs, targets, training=False, step=0):
+    def loss_and_gradients(self, inputs, targets, training=False, step=0, check=False):
         """The cost; its gradients are left in `gradients` and the buffers'."""
         self._enter()
         try:
-            return self._loss_and_gradients(inputs, targets, training, step)
+            self._read_inputs(inputs, check)
+            self._read_targets(targets)
+            return self._loss_and_gradients(training, step)
         finally:
             self.busy = 0
 
-    cdef _loss_and_gradients(self, inputs, targets, bint training, step):
+    cdef _loss_and_gradients(self, bint training, step):
         cdef double cost
-        cdef sz n_rows
-        self._read_inputs(inputs)
-        self._read_targets(targets)
-        n_rows = self.batch.n_rows
+        cdef sz n_rows = self.batch.n_rows
         cdef int threads = self.team(3 * self.work_per_row * n_rows)
         self._set_row_losses(n_rows)
+        self._set_target_rooms(n_rows)
         self.set_capacity(n_rows)
         self.n_rows = n_rows
         self.plan.training = training
         self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
         self.plan.keep = True
         with nogil:
+            prepare_targets(&self.plan, &self.batch, 0, 1)
             set_norms(&self.plan, &self.batch)
             gradient_team(&self.plan, FROM_LOSSES, &self.batch, self.row_losses, threads)
             cost = batch_cost(&self.plan, self.row_losses, n_rows, n_rows)
             cost += 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties, self.plan.n_tasks)
+        self._check_found(0)
         return cost
 
     def backward(self, output_gradients, input_gradients=True):
@@ -313,28 +408,26 @@ cdef class Engine(Lowered):
                                     + (given[r * dy.width + j] if given != NULL else 0))
         return 0
 
-    def train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses):
+    def train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses,
+              check=False):
         """One optimizer step per batch; see `fastnn.reference.engine`."""
         self._enter()
         try:
-            return self._train(inputs, targets, order, batch_size, learning_rates, first_step, losses)
+            self._read_inputs(inputs, check)
+            self._read_targets(targets)
+            return self._train(order, batch_size, learning_rates, first_step, losses)
         finally:
             self.busy = 0
 
-    cdef _train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses):
+    cdef _train(self, order, sz batch_size, learning_rates, sz first_step, losses):
         cdef Run run
         cdef const int64_t[::1] indices
-        if not self.has_optimizer:
-            raise RuntimeError("set_optimizer has not been called")
-        self._read_inputs(inputs)
-        self._read_targets(targets)
-        run.order = NULL
         run.n_samples = self.batch.n_rows
         if order is not None:
             indices = order
             check_order(indices, self.batch.n_rows)
             run.n_samples = indices.shape[0]
-            run.order = &indices[0] if run.n_samples else NULL
+            self.batch.order = &indices[0] if run.n_samples else NULL
         run.n_steps = len(learning_rates)
         if batch_size < 1 or (run.n_steps - 1) * batch_size >= run.n_samples:
             raise ValueError(f"{run.n_steps} steps of batch_size {batch_size} do not fit "
@@ -345,19 +438,80 @@ cdef class Engine(Lowered):
             losses, cnp.NPY_FLOAT64, 1, run.n_steps, -1, "arguments", "losses")
         run.batch_size = min(batch_size, run.n_samples)
         run.first_step = first_step
-        run.steps_done = 0
+        self._run(&run)
+        self._check_found(run.steps_done)
+        if self.bad:
+            run.losses[run.steps_done] = _np.nan
+        return run.steps_done
+
+    def step(self, X, y, double learning_rate, sz number, bint check=True):
+        """One optimizer step on X and y as they are; returns the loss.
+
+        None where they must be prepared first, or where no step was taken: bad values, or a loss
+        that is not finite.
+        """
+        if self.plan.n_inputs != 1 or self.plan.n_heads != 1:
+            return None
+        if not cnp.PyArray_CheckExact(X) or not cnp.PyArray_CheckExact(y):
+            return None
+        self._enter()
+        try:
+            return self._step(X, y, learning_rate, number, check)
+        finally:
+            self.busy = 0
+
+    cdef _step(self, cnp.ndarray X, cnp.ndarray y, double learning_rate, sz number, bint check):
+        cdef Run run
+        cdef double loss = 0
+        cdef Target* target = self.batch.targets
+        cdef Source* x = self.room.inputs
+        cdef bint has_labels = self.plan.heads[0].loss == 0 and cnp.PyArray_NDIM(y) == 1
+        if (cnp.PyArray_NDIM(X) != 2
+                or not describe(X, self.plan.work.values[self.plan.inputs[0]].width, x)
+                or not describe(y, 1 if has_labels else target.width, &target.source)
+                or target.source.n_rows != x.n_rows
+                or (has_labels and target.source.type <= LAST_FLOAT)):
+            return None
+        target.given_weights = NULL
+        self._settle(target, has_labels)
+        self._begin_batch(x.n_rows, check)
+        run.n_samples = run.batch_size = x.n_rows
+        run.n_steps = 1
+        run.first_step = number
+        run.learning_rates = &learning_rate
+        run.losses = &loss
+        self._run(&run)
+        return loss if run.steps_done else None
+
+    cdef int _run(self, Run* run) except -1:
+        """The steps of a run on the engine's batch, which describes all samples."""
+        cdef int threads = self.team(3 * self.work_per_row * run.batch_size)
+        if not self.has_optimizer:
+            raise RuntimeError("set_optimizer has not been called")
         self._set_row_losses(run.batch_size)
+        self._set_target_rooms(run.batch_size)
         run.rows_at_once = min(run.batch_size, self.rows_at_once)
         self.set_capacity(run.rows_at_once)
         self.n_rows = run.rows_at_once
-        run.inputs, run.targets, run.norms = self.batch.inputs, self.batch.targets, self.batch.norms
+        run.batch = self.batch
+        run.norms_read_targets = norms_read_targets(&self.plan, &self.batch)
         run.row_losses = self.row_losses
+        run.steps_done = 0
         self.plan.training = True
         self.plan.keep = False
-        cdef int threads = self.team(3 * self.work_per_row * run.batch_size)
         with nogil:
-            train_team(&self.plan, &run, self.recipe, threads)
-        return run.steps_done
+            train_team(&self.plan, run, self.recipe, threads)
+        return 0
+
+    def all_finite(self, x):
+        """Whether every number of an (N, width) array is finite in the program's dtype."""
+        cdef Source source
+        cdef bint finite = True
+        read_source(x, -1, x.shape[1], "arguments", "x", &source)
+        cdef real[::1] scratch = _np.empty(source.width + VL, REAL_DTYPE)
+        with nogil:
+            finite = source.type > LAST_FLOAT or rows_are_finite(&source, &scratch[0])
+        return finite
 
     # --------------------------------------------------------------- reading back
 

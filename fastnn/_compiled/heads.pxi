@@ -32,8 +32,20 @@ cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* 
     if target.weights == NULL and head.class_weights == NULL and not head.ignores:
         return <double>batch.n_rows * (width if target.labels == NULL and head.loss != 0 else 1)
     for r in range(batch.n_rows):
-        total += row_weight(head, target, sample(batch, r), width)
+        total += row_weight(head, target, target_row(batch, target, r), width)
     return total
+
+
+cdef bint norms_read_targets(const Plan* plan, const Batch* batch) noexcept nogil:
+    """Whether a normaliser depends on the targets of the whole batch, not on their number."""
+    cdef HeadSpec* head
+    cdef int h
+    for h in range(plan.n_heads):
+        head = &plan.heads[h]
+        if head.reduction == MEAN and (batch.targets[h].weights != NULL or head.ignores
+                                       or head.class_weights != NULL):
+            return True
+    return False
 
 
 cdef void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
@@ -45,7 +57,7 @@ cdef void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
 
 
 cdef double row_weight(const HeadSpec* head, const Target* target, sz s, sz width) noexcept nogil:
-    """The weight of sample s in the normaliser, all its outputs together."""
+    """The weight of target s in the normaliser, all its outputs together."""
     cdef double weight = target.weights[s] if target.weights != NULL else 1
     cdef int64_t label
     if target.labels != NULL:
@@ -76,7 +88,7 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
         width = work.values[head.output].width
         norm = batch.norms[h]
         for r in range(first, last):
-            s = sample(batch, r)
+            s = target_row(batch, target, r)
             weight = target.weights[s] if target.weights != NULL else 1
             share = weight / norm if norm != 0 else 0
             gradient = row_of(&work.gradients[head.output], to + r - first) \

@@ -98,14 +98,6 @@ def log1p(const real[::1] x, real[::1] out):
         apply_elementary(LOG1P, x.shape[0], &x[0], &out[0])
 
 
-def all_finite(const real[::1] x):
-    """Whether no element is infinite or nan."""
-    cdef bint finite = True
-    with nogil:
-        finite = finite_row(x.shape[0], &x[0])
-    return finite
-
-
 cdef bint finite_row(Py_ssize_t n, const real* x) noexcept nogil:
     """x - x is 0 for finite numbers and nan for the rest, which then stays in the sum."""
     cdef Py_ssize_t j = 0, stop

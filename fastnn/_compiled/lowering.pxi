@@ -233,8 +233,18 @@ cdef class Lowered:
                     head.ignore_index = ignored
                 else:
                     head.ignore_value = <double>ignored
+            self._set_bounds(head)
             head.accumulate = spec.output in seen
             seen.add(spec.output)
+
+    cdef int _set_bounds(self, HeadSpec* head) except -1:
+        """What targets in rows may be: shares, yes or no, or any finite number."""
+        largest = _np.finfo(self.program.dtype).max
+        name = _program.LOSSES[head.loss]
+        head.highest = <double>(1 if name == "binary_cross_entropy" else largest)
+        head.lowest = <double>(0 if name in ("cross_entropy", "binary_cross_entropy")
+                               else -largest)
+        return 0
 
     def _read_flow(self, Seeds seeds, starts, inputs_wanted):
         cdef Flow* flow

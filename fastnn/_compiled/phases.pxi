@@ -12,19 +12,6 @@
 # ------------------------------------------------------------------ phase 1
 
 
-cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
-                    sz first, sz last, sz to) noexcept nogil:
-    """Copy samples first to last of the batch into the input buffers from row `to` on."""
-    cdef Matrix* x
-    cdef sz r
-    cdef int i
-    for i in range(plan.n_inputs):
-        x = &work.values[plan.inputs[i]]
-        for r in range(first, last):
-            memcpy(row_of(x, to + r - first), batch.inputs[i] + sample(batch, r) * x.width,
-                   x.width * sizeof(real))
-
-
 cdef sz rows_per_block(const Plan* plan) noexcept nogil:
     """Rows that stream through all operations together: their buffers fit half of a 1 MiB L2.
 

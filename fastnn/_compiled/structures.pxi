@@ -103,6 +103,34 @@ cdef struct Task:
     sz n_columns
 
 
+cdef enum Type:
+    # Of the numbers callers give.  Those up to LAST_FLOAT may be nan or infinite.
+    FLOAT16
+    FLOAT32
+    FLOAT64
+    INT8
+    INT16
+    INT32
+    INT64
+    UINT8
+    UINT16
+    UINT32
+    UINT64
+
+cdef int LAST_FLOAT = FLOAT64
+
+
+cdef struct Source:
+    # An array as a caller gave it; strides are in bytes.
+    const char* data
+    int type
+    sz n_rows
+    sz width
+    sz row_stride
+    sz stride
+    bint plain         # each row holds `real` side by side
+
+
 cdef struct HeadSpec:
     int output
     int loss           # index in fastnn.program.LOSSES
@@ -113,15 +141,25 @@ cdef struct HeadSpec:
     bint ignores
     int64_t ignore_index
     real ignore_value
+    real lowest        # bounds of the targets, where these are rows
+    real highest
     bint accumulate    # the buffer's gradient was written by an earlier head
 
 
 cdef struct Target:
-    # Labels or rows, never both; weights may be NULL.
+    # Labels or rows, never both; weights may be NULL.  They are those of all samples, or where
+    # `gathered` those of the batch, copied to the rooms; see `target_row`.
     const int64_t* labels
     const real* rows
     const real* weights
     sz width
+    bint gathered
+    Source source
+    const real* given_weights
+    int64_t* label_room
+    real* row_room
+    real* weight_room
+    sz capacity        # rows the rooms have
 
 
 cdef struct Batch:
@@ -129,9 +167,11 @@ cdef struct Batch:
     sz n_rows
     sz start
     const int64_t* order
-    const real** inputs
+    const Source* inputs
     Target* targets
     double* norms      # per head: what the weighted sum of the losses is divided by
+    bint check         # whether inputs and targets are to be looked at; labels are always
+    int* bad           # raised when one of them is not fit
 
 
 cdef struct Workspace:
@@ -180,6 +220,11 @@ cdef inline sz up(sz n) noexcept nogil:
 cdef inline sz sample(const Batch* batch, sz row) noexcept nogil:
     """Index of the sample in row `row` of the batch."""
     return batch.order[batch.start + row] if batch.order != NULL else batch.start + row
+
+
+cdef inline sz target_row(const Batch* batch, const Target* target, sz row) noexcept nogil:
+    """Where the target of row `row` of the batch stands in its labels or rows."""
+    return row if target.gathered else sample(batch, row)
 
 
 cdef inline real* row_of(const Matrix* matrix, sz row) noexcept nogil:

@@ -78,10 +78,8 @@ cdef struct Run:
     const double* learning_rates
     double* losses
     double* row_losses        # (heads, batch_size)
-    const int64_t* order
-    const real** inputs
-    Target* targets
-    double* norms             # (threads, heads)
+    Batch batch               # all samples; every thread's copy of it takes a step's
+    bint norms_read_targets
     sz steps_done
 
 
@@ -89,23 +87,25 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
                        int parts) noexcept nogil:
     """All steps of a run; every thread of the team executes this function."""
     cdef Plan plan = shared[0]
-    cdef Batch batch
+    cdef Batch batch = run.batch
     cdef Update weights = recipe[0], vectors = recipe[1]
     cdef sz step, i
     cdef sz begin = task_bound(&plan, part, parts), end = task_bound(&plan, part + 1, parts)
     cdef bint stored
     cdef double cost
-    batch.order = run.order
-    batch.inputs = run.inputs
-    batch.targets = run.targets
-    batch.norms = run.norms + part * plan.n_heads
+    batch.norms += part * plan.n_heads
     for step in range(run.n_steps):
         plan.step = <uint32_t>(run.first_step + step)
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
         stored = plan.clip_norm > 0 or batch.n_rows > run.rows_at_once
+        prepare_targets(&plan, &batch, part, parts)
+        if run.norms_read_targets:
+            meet(parts)
         set_norms(&plan, &batch)
         run_rows(&plan, run, &batch, stored, part, parts)
+        if is_raised(batch.bad):
+            return
         cost = batch_cost(&plan, run.row_losses, run.batch_size, batch.n_rows)
         if not isfinite(cost):
             if part == 0:
@@ -253,7 +253,7 @@ cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) n
     cdef sz n_rows = stream.batch.n_rows
     cdef sz block = stream.block if stream.block > 0 else (n_rows + parts - 1) // parts
     cdef sz row = part * block, stop, own = part * block
-    while row < n_rows:
+    while row < n_rows and not is_raised(stream.batch.bad):
         stop = min(row + block, n_rows)
         load_rows(plan, stream.work, &stream.batch, row, stop, own)
         forward_rows(plan, stream.work, own, own + stop - row)

@@ -83,25 +83,18 @@ class Loss:
 
         Returns
         -------
-        (N,) int64 array of labels, or (N, width) array of dtype
+        (N,) array of integer labels, or (N, width) array
+            Of a type the engines read: not converted unless it must be.
         """
-        raise NotImplementedError
-
-    def ready_target(self, y: Any, n: int, width: int, dtype: np.dtype) -> np.ndarray | None:
-        """`y` as it is if engines can take it so, n samples of it, values not looked at; or None.
-
-        A quick test, for single steps; `target` decides in any other case.
-        """
-        raise NotImplementedError
-
-    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
-        """Whether all values of a ready target are fit, as far as engines do not check them."""
         raise NotImplementedError
 
     def value(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
     ) -> float:
-        """The loss of outputs (N, K) against prepared targets, by a backend's kernels."""
+        """The loss of outputs (N, K) against targets in int64 or the outputs' dtype.
+
+        It is computed by a backend's kernels.
+        """
         raise NotImplementedError
 
     def score(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._checks import check_integer, check_number
-from fastnn._data import check_finite, check_range, contiguous, real_array
+from fastnn._data import check_finite, check_range, contiguous, readable, real_array
 from fastnn.losses._base import (
     ClassWeight,
     Loss,
@@ -17,8 +17,6 @@ from fastnn.losses._base import (
     in_use,
     weighted_mean,
 )
-
-_LABELS = np.dtype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class CrossEntropy(Loss):
     def target(
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
     ) -> np.ndarray:
-        """Labels (N,) as int64, or rows (N, K) as dtype; see `Loss.target`.
+        """Labels (N,), or rows (N, K); see `Loss.target`.
 
         A column (N, 1) and whole numbers in a floating type are taken as labels.
         """
@@ -92,33 +90,18 @@ class CrossEntropy(Loss):
         if check:
             check_finite(y, name, "rows of targets must be finite", dtype)
             check_range(y, y < 0, name, "target >= 0")
-        return contiguous(y, dtype)
+        return readable(y, dtype)
 
     def _labels(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
         if y.dtype.kind == "f":
             check_finite(y, name, "labels must be integers")
             check_range(y, y != np.floor(y), name, f"integer labels or rows (N, {width})")
-        labels = contiguous(y, np.int64)
+        labels = readable(y, np.int64) if y.dtype.kind in "biu" else contiguous(y, np.int64)
         outside = (labels < 0) | (labels >= width)
         if self.ignore_index is not None:
             outside &= labels != self.ignore_index
         check_range(y, outside, name, f"0 <= label < {width}")
         return labels
-
-    def ready_target(self, y: Any, n: int, width: int, dtype: np.dtype) -> np.ndarray | None:
-        """Labels (n,) that are int64 and contiguous already."""
-        ready = (
-            type(y) is np.ndarray
-            and y.dtype is _LABELS
-            and y.shape == (n,)
-            and y.flags.c_contiguous
-            and y.flags.aligned
-        )
-        return y if ready else None
-
-    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
-        """True: engines check labels."""
-        return True
 
     def value(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any

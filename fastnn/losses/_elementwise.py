@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._checks import check_number
-from fastnn._data import check_finite, check_range, contiguous, real_array
+from fastnn._data import check_finite, check_range, readable, real_array
 from fastnn.losses._base import (
     ClassWeight,
     Loss,
@@ -51,7 +51,7 @@ class _Elementwise(Loss):
     def target(
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
     ) -> np.ndarray:
-        """Targets as (N, width) of dtype; (N,) is taken where width is 1."""
+        """Targets as (N, width); (N,) is taken where width is 1."""
         y = real_array(y, name)
         if y.ndim == 1 and width == 1:
             y = y[:, None]
@@ -60,22 +60,7 @@ class _Elementwise(Loss):
             raise ValueError(f"{name} has shape {y.shape}, expected {expected}")
         if check:
             self._check_values(y, dtype, name)
-        return contiguous(y, dtype)
-
-    def ready_target(self, y: Any, n: int, width: int, dtype: np.dtype) -> np.ndarray | None:
-        """Rows (n, width), or (n,) where width is 1, of dtype and contiguous already."""
-        ready = (
-            type(y) is np.ndarray
-            and y.dtype is dtype
-            and (y.shape == (n, width) or (width == 1 and y.shape == (n,)))
-            and y.flags.c_contiguous
-            and y.flags.aligned
-        )
-        return y.reshape(n, width) if ready else None
-
-    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
-        """Whether all targets are finite, and none is to be ignored."""
-        return self.ignore_value is None and bool(kernels.all_finite(target.reshape(-1)))
+        return readable(y, dtype)
 
     def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
         if _is_nan(self.ignore_value):
@@ -163,10 +148,6 @@ class BinaryCrossEntropy(_Elementwise):
 
     def _class_weights(self) -> tuple[float, ...] | None:
         return expand_class_weight(self.class_weight, 2)
-
-    def is_valid(self, target: np.ndarray, kernels: Any) -> bool:
-        """Whether all targets lie in [0, 1], and none is to be ignored."""
-        return self.ignore_value is None and bool(target.min() >= 0 and target.max() <= 1)
 
     def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
         super()._check_values(y, dtype, name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from fastnn.network._network import Network
+from fastnn.network._predictor import Predictor
 from fastnn.network._saved import load
 from fastnn.network._sequential import Sequential
 
 CLASSES: dict[str, type[Network]] = {"Network": Network, "Sequential": Sequential}
 """The networks a file may hold, by class name."""
 
-__all__ = ["CLASSES", "Network", "Sequential", "load"]
+__all__ = ["CLASSES", "Network", "Predictor", "Sequential", "load"]

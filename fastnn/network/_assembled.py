@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -11,13 +10,14 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import backend
 from fastnn._checks import check_integer
-from fastnn._data import Arrays, Views, contiguous, converted, real_array
+from fastnn._data import Arrays, Views, converted, is_readable, readable, real_array
 from fastnn.callbacks import History
 from fastnn.graph import Graph, build_program
 from fastnn.layers import Layer
 from fastnn.layers._tensor import check_dtype, check_name
 from fastnn.losses import Loss
 from fastnn.network._feed import Feed
+from fastnn.network._predictor import Predictor
 from fastnn.network._summary import table
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
@@ -26,8 +26,8 @@ from fastnn.training import TrainingState
 _MAX_STEPS = 1 << 53
 """Optimizer steps and epochs that are counted: up to here a float64 holds every integer."""
 
-_FORWARD_ELEMENTS = 1 << 24
-"""Elements of all buffers together that one forward call may compute: bounds its memory."""
+_CONVERTED_ROWS = 1 << 16
+"""Rows at a time of arrays that the engines cannot read as they are."""
 
 
 class AssembledGraph:
@@ -49,7 +49,6 @@ class AssembledGraph:
         self.name = check_name(name)
         self.seed = check_integer(seed, "seed", 0)
         self._dtype = check_dtype(dtype)
-        self._lock = threading.RLock()
         self._graph = traced
         program, extents = build_program(traced, self._dtype, self.seed)
         self._named_outputs = output_names is not None
@@ -66,15 +65,14 @@ class AssembledGraph:
         self._backend = backend.name()
         self._kernels = backend.kernels(self._dtype)
         self._views = {p.name: p.view(self._storage) for p in program.parameters}
-        self._block = max(256, _FORWARD_ELEMENTS // sum(b.width for b in program.buffers))
-        self._feed = Feed([program.buffers[i] for i in program.inputs], [], self._dtype)
         self._optimizer: Optimizer | None = None
         self._slots: dict[str, np.ndarray] = {}
         self._state = TrainingState()
         self._is_fitting = False
-        self._rate = np.zeros(1)
-        self._loss = np.zeros(1)
         self._engine = backend.new_engine(program, self._storage)
+        self._lock = self._engine.guard
+        inputs = [program.buffers[i] for i in program.inputs]
+        self._feed = Feed(inputs, [], self._dtype, self._engine)
 
     def _initial_values(self, program: Program) -> dict[str, np.ndarray]:
         """Initial values by parameter name; layers that stood alone keep the values they have."""
@@ -96,7 +94,7 @@ class AssembledGraph:
             For several inputs a list of these, or a dict by name.  Any real
             dtype; memory maps are read in blocks.
         batch_size : int, optional
-            Rows computed at a time; by default as many as fit in moderate memory.
+            Rows computed at a time; by default as many as fit the cache.
         check_finite : bool, default True
             Refuse nan, inf and numbers beyond the network's dtype.
 
@@ -111,35 +109,48 @@ class AssembledGraph:
             If X does not hold real numbers, is empty, has the wrong width, or is
             not finite.
         """
+        if batch_size is None and not self._named_outputs:
+            output = self._engine.predict(X, check_finite)
+            if output is not None:
+                return output
         with self._lock:
-            ready = self._feed.ready_input(X) if batch_size is None else None
-            if ready is not None and len(ready) <= self._block:
-                if check_finite and not self._kernels.all_finite(ready.reshape(-1)):
-                    self._feed.check([np.asarray(X)])
-                outputs = self._engine.forward([ready])
-                single = ready is not X
-            else:
-                arrays, single = self._feed.rows(X)
-                outputs = self._outputs(arrays, batch_size, check_finite)
+            arrays, single = self._feed.rows(X)
+            outputs = self._outputs(arrays, batch_size, check_finite)
         return self._arrange([output[0] for output in outputs] if single else outputs)
+
+    def predictor(self) -> Predictor:
+        """A frozen copy of the network for predictions of low latency, from any thread."""
+        with self._lock, backend.use(self._backend):
+            names = self._output_names if self._named_outputs else None
+            return Predictor(self.program, self._storage, names)
 
     def _outputs(
         self, arrays: Sequence[np.ndarray], batch_size: int | None, check: bool
     ) -> list[np.ndarray]:
-        """All outputs for checked inputs of any real dtype, computed in blocks of rows."""
-        n = len(arrays[0])
-        rows = self._block if batch_size is None else check_integer(batch_size, "batch_size", 1)
-        if check:
-            self._feed.check(arrays)
-        if n <= rows:
-            return list(self._engine.forward([contiguous(a, self._dtype) for a in arrays]))
-        outputs = [np.empty((n, t.width), self._dtype) for t in self._graph.outputs]
-        for start in range(0, n, rows):
-            block = slice(start, start + rows)
-            parts = self._engine.forward([contiguous(a[block], self._dtype) for a in arrays])
-            for output, part in zip(outputs, parts, strict=True):
-                output[block] = part
-        return outputs
+        """All outputs for inputs of any real dtype, computed in blocks of rows."""
+        rows = n = len(arrays[0])
+        if batch_size is not None:
+            rows = check_integer(batch_size, "batch_size", 1)
+        elif not all(map(is_readable, arrays)):
+            rows = _CONVERTED_ROWS
+        try:
+            if rows >= n:
+                return self._forward(arrays, check)
+            outputs = [np.empty((n, t.width), self._dtype) for t in self._graph.outputs]
+            for start in range(0, n, rows):
+                block = slice(start, start + rows)
+                parts = self._forward([array[block] for array in arrays], check)
+                for output, part in zip(outputs, parts, strict=True):
+                    output[block] = part
+            return outputs
+        except ValueError:
+            if check:
+                self._feed.check(arrays)  # names the number the engine stumbled over
+            raise
+
+    def _forward(self, arrays: Sequence[np.ndarray], check: bool) -> list[np.ndarray]:
+        ready = [readable(array, self._dtype) for array in arrays]
+        return list(self._engine.forward(ready, check=check))
 
     def _arrange(self, outputs: Sequence[Any]) -> Any:
         """One output by itself; several as a list, or as a dict if they were named."""

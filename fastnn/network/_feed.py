@@ -17,6 +17,7 @@ from fastnn._data import (
     check_finite,
     check_weights,
     contiguous,
+    is_readable,
     matrix,
     real_array,
     sample_weights,
@@ -50,7 +51,7 @@ def prepare_targets(
     check: bool = True,
     argument: str = "y",
 ) -> list[np.ndarray]:
-    """Targets of each head as the engine takes them, as long as the inputs.
+    """Targets of each head as the engine reads them, as long as the inputs.
 
     Raises
     ------
@@ -133,7 +134,7 @@ class Data:
     inputs : list of (N, width) array
         One for each input of the network, of any real dtype.
     targets : list of (array, weights or None)
-        One for each loss, in the network's dtype (labels: int64).
+        One for each loss, of any real dtype; weights in the network's.
     """
 
     inputs: list[np.ndarray]
@@ -171,34 +172,28 @@ class Feed:
         The network's inputs.
     heads : sequence of LossOnOutput
     dtype : dtype
+    engine : Engine
+        Of the network; it looks at numbers quickly.
     """
 
     def __init__(
-        self, inputs: Sequence[Buffer], heads: Sequence[LossOnOutput], dtype: np.dtype
+        self,
+        inputs: Sequence[Buffer],
+        heads: Sequence[LossOnOutput],
+        dtype: np.dtype,
+        engine: Any,
     ) -> None:
         self.inputs = list(inputs)
         self.heads = list(heads)
         self._dtype = dtype
-        self._only_width = self.inputs[0].width if len(self.inputs) == 1 else None
-
-    def ready_input(self, X: Any) -> np.ndarray | None:
-        """X, the only input, if the engine can take it as it is; else None.
-
-        A single row comes back as (1, n_in).  A quick test for small calls: values
-        are not looked at, and `rows` decides in any other case.
-        """
-        if not (type(X) is np.ndarray and X.dtype is self._dtype and X.size):
-            return None
-        if X.ndim not in (1, 2) or X.shape[-1] != self._only_width:
-            return None
-        if not (X.flags.c_contiguous and X.flags.aligned):
-            return None
-        return X if X.ndim == 2 else X[None, :]
+        self._engine = engine
 
     def check(self, arrays: Sequence[np.ndarray], argument: str = "X") -> None:
         """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype."""
         names = [buffer.name for buffer in self.inputs]
         for array, name in zip(arrays, names, strict=True):
+            if is_readable(array) and self._engine.all_finite(array):
+                continue
             check_finite(array, called(argument, name, names), dtype=self._dtype)
 
     def rows(self, X: Any) -> tuple[list[np.ndarray], bool]:
@@ -232,32 +227,6 @@ class Feed:
             raise ValueError("validation_data must be (X, y) or (X, y, sample_weight)")
         X, y, *rest = data
         return self.data(X, y, rest[0] if rest else None, check, " of validation_data")
-
-    def batch(
-        self, X: Any, y: Any, sample_weight: Any, check: bool, kernels: Any
-    ) -> tuple[list[np.ndarray], list[tuple[np.ndarray, np.ndarray | None]]]:
-        """One batch as the engine takes it; arrays that are fit for it pass at once."""
-        if sample_weight is None and len(self.heads) == 1:
-            x = self.ready_input(X)
-            if x is not None and x is X:
-                target = self._ready_target(x, y, check, kernels)
-                if target is not None:
-                    return [x], [(target, None)]
-        data = self.data(X, y, sample_weight, check)
-        return [contiguous(x, self._dtype) for x in data.inputs], data.targets
-
-    def _ready_target(self, x: np.ndarray, y: Any, check: bool, kernels: Any) -> np.ndarray | None:
-        """The only target, if the engine can take it with the input x at once; else None."""
-        head = self.heads[0]
-        target = head.loss.ready_target(y, len(x), head.width, self._dtype)
-        if target is None or not check:
-            return target
-        valid = kernels.all_finite(x.reshape(-1)) and head.loss.is_valid(target, kernels)
-        return target if valid else None
-
-    def explain(self, X: Any, y: Any) -> None:
-        """Raise a ValueError in terms of X and y, where an engine has found labels at fault."""
-        prepare_targets(y, self.heads, prepare_inputs(X, self.inputs), self._dtype)
 
     def weigh_classes(self, data: Data, class_weight: Any) -> Data:
         """The data with sample weights multiplied by the weights of the samples' classes.

@@ -7,6 +7,7 @@ gradients of their inputs, so that a buffer used twice receives both.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +17,9 @@ from fastnn.reference import kernels, normalizers
 
 Array = np.ndarray
 Target = tuple[Array, Array | None]
+
+_BLOCK = 1 << 16
+"""Rows that a prediction computes at a time: bounds its memory."""
 
 # Overflow is a result like any other (a diverging loss is reported), as in the compiled engine.
 _quiet = np.errstate(all="ignore")
@@ -29,6 +33,20 @@ class Engine:
     program : Program
     storage : (program.storage_size,) array of program.dtype
         Kept, not copied: callers may write into it between calls.
+
+    Attributes
+    ----------
+    guard : context manager
+        A lock that its thread may take again, for callers whose calls belong together.
+        `predict` waits for it; the other methods do not.
+
+    Notes
+    -----
+    Inputs are (N, width) arrays, targets (N,) labels or (N, width) rows, or (N,) where the
+    width is 1, of any real type in native byte order and with any strides: they are converted
+    a batch or a block at a time.  Weights are (N,) and of the program's dtype.  With `check`,
+    inputs and targets that are not finite in that dtype or out of range raise ValueError;
+    labels that are no classes do so in any case.
     """
 
     def __init__(self, program: Any, storage: Array) -> None:
@@ -42,6 +60,7 @@ class Engine:
         self._training = False
         self._step = 0
         self._update: Callable[[int, float], None] | None = None
+        self.guard: Any = threading.RLock()
 
     # ------------------------------------------------------------ public calls
 
@@ -64,16 +83,46 @@ class Engine:
 
     @_quiet
     def forward(
-        self, inputs: Sequence[Array], training: bool = False, step: int = 0
+        self, inputs: Sequence[Array], training: bool = False, step: int = 0, check: bool = False
     ) -> list[Array]:
         """Run the operations; returns a new array for each output of the program."""
         self._training, self._step = training, step
+        n = self._check_inputs(inputs)
+        if training or n <= _BLOCK:
+            return self._forward(inputs, check)
+        outputs = [self._empty(i, n) for i in self.program.outputs]
+        for start in range(0, n, _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            parts = self._forward([x[rows] for x in inputs], check)
+            for output, part in zip(outputs, parts, strict=True):
+                output[rows] = part
+        return outputs
+
+    def _forward(self, inputs: Sequence[Array], check: bool) -> list[Array]:
         for i, x in zip(self.program.inputs, inputs, strict=True):
-            self._values[i] = x
+            self._values[i] = np.asarray(x, self.program.dtype)
+            if check and not np.isfinite(self._value(i)).all():
+                raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
         for operation in self.program.operations:
             arguments = [self._value(i) for i in operation.inputs]
             self._values[operation.output] = _FORWARD[operation.kind](self, operation, arguments)
         return [self._value(i).copy() for i in self.program.outputs]
+
+    def predict(self, X: Any, check: bool = True) -> Array | None:
+        """The output for X as it is, where an engine has a quick way; this one has none: None."""
+        return None
+
+    def step(
+        self, X: Any, y: Any, learning_rate: float, number: int, check: bool = True
+    ) -> float | None:
+        """One optimizer step on X and y as they are, where an engine has a quick way; else None."""
+        return None
+
+    @_quiet
+    def all_finite(self, x: Array) -> bool:
+        """Whether every number of an (N, width) array is finite in the program's dtype."""
+        blocks = (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
+        return all(np.isfinite(block.astype(self.program.dtype)).all() for block in blocks)
 
     @_quiet
     def backward(
@@ -97,10 +146,12 @@ class Engine:
         self, inputs: Sequence[Array], targets: Sequence[Target]
     ) -> tuple[float, list[float]]:
         """The cost and the loss of each head, without dropout."""
-        self.forward(inputs)
+        self._training = False
+        self._check_inputs(inputs)
+        self._forward(inputs, False)
         losses = [
             self._loss(head, target, None)
-            for head, target in zip(self.program.heads, targets, strict=True)
+            for head, target in zip(self.program.heads, self._targets(targets, False), strict=True)
         ]
         return self._cost(losses), losses
 
@@ -111,12 +162,15 @@ class Engine:
         targets: Sequence[Target],
         training: bool = False,
         step: int = 0,
+        check: bool = False,
     ) -> float:
         """The cost; its gradients are left in `gradients` and the buffers'."""
-        self.forward(inputs, training, step)
+        self._training, self._step = training, step
+        self._check_inputs(inputs)
+        self._forward(inputs, check)
         self._clear_gradients()
         losses = []
-        for head, target in zip(self.program.heads, targets, strict=True):
+        for head, target in zip(self.program.heads, self._targets(targets, check), strict=True):
             gradient = np.empty_like(self._value(head.output))
             losses.append(self._loss(head, target, gradient))
             self._add(head.output, gradient * self.program.dtype.type(head.weight))
@@ -134,10 +188,12 @@ class Engine:
         learning_rates: Array,
         first_step: int,
         losses: Array,
+        check: bool = False,
     ) -> int:
         """One optimizer step per batch; returns how many were done.
 
-        Stops before the update of the first step whose loss is not finite.
+        Stops before the update of the first step whose loss is not finite, or, with nan
+        for its loss, whose data are refused; ValueError if that is the first step of all.
         """
         if self._update is None:
             raise RuntimeError("set_optimizer has not been called")
@@ -148,9 +204,14 @@ class Engine:
                 rows = order[rows]
             batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
             step = first_step + i
-            losses[i] = self.loss_and_gradients(
-                [x[rows] for x in inputs], batch_targets, True, step
-            )
+            try:
+                losses[i] = self.loss_and_gradients(
+                    [x[rows] for x in inputs], batch_targets, True, step, check
+                )
+            except ValueError:
+                if i == 0:
+                    raise
+                losses[i] = np.nan
             if not np.isfinite(losses[i]):
                 return i
             self._update(step, float(learning_rate))
@@ -167,6 +228,38 @@ class Engine:
         `backward`, an input) needs, and has zeros for the rest.
         """
         return self._gradient(self.program.buffer_index(name))
+
+    # ---------------------------------------------------------------- arguments
+
+    def _check_inputs(self, inputs: Sequence[Array]) -> int:
+        """The number of rows; ValueError unless the inputs are as many as wide as they must be."""
+        expected = [(len(inputs[0]), self._width(i)) for i in self.program.inputs]
+        shapes = [x.shape for x in inputs]
+        if shapes != expected or not len(inputs[0]):
+            raise ValueError(f"inputs have shapes {shapes}, expected {expected} with rows")
+        return len(inputs[0])
+
+    def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
+        """Labels as int64, rows as (N, width) of the program's dtype."""
+        prepared: list[Target] = []
+        for head, (values, weights) in zip(self.program.heads, targets, strict=True):
+            if head.loss == "cross_entropy" and values.ndim == 1:
+                if values.dtype.kind not in "iub":
+                    raise TypeError(f"labels must be integers, got {values.dtype}")
+                prepared.append((values.astype(np.int64), weights))
+                continue
+            shape = (len(values), self._width(head.output))
+            rows = np.asarray(values, self.program.dtype).reshape(shape)
+            if check and not _are_fit(head, rows):
+                raise ValueError(f"targets of {head.loss} are not finite or out of range")
+            prepared.append((rows, weights))
+        return prepared
+
+    def _width(self, i: int) -> int:
+        return int(self.program.buffers[i].width)
+
+    def _empty(self, i: int, n: int) -> Array:
+        return np.empty((n, self._width(i)), self.program.dtype)
 
     # ---------------------------------------------------------------- internals
 
@@ -240,6 +333,93 @@ class Engine:
     def _add_parameter_gradient(self, i: int, gradient: Array) -> None:
         if self.program.parameters[i].trainable:
             self._weight_gradients[i] += gradient
+
+
+def _are_fit(head: Any, rows: Array) -> bool:
+    """Whether targets are shares, yes or no, or finite, as their loss wants them, or ignored."""
+    largest = np.finfo(rows.dtype).max
+    low = 0 if head.loss in ("cross_entropy", "binary_cross_entropy") else -largest
+    high = 1 if head.loss == "binary_cross_entropy" else largest
+    fit = (low <= rows) & (rows <= high)
+    ignored = head.attributes.get("ignore_value")
+    if ignored is not None:
+        fit |= np.isnan(rows) if np.isnan(ignored) else rows == rows.dtype.type(ignored)
+    return bool(fit.all())
+
+
+class Frozen:
+    """Executes one program on parameters that do not change; several threads may call at once.
+
+    Parameters
+    ----------
+    program : Program
+        Without heads.
+    storage : (program.storage_size,) array of program.dtype
+        Kept; nobody may write into it.
+    """
+
+    def __init__(self, program: Any, storage: Array) -> None:
+        self._program = program
+        self._storage = storage
+
+    def one(self, X: Any, out: Array | None = None) -> Array:
+        """The output for (N, n_in) or (n_in,); of a program with one input and one output."""
+        return self._run([X], None if out is None else [out], ["X"], ["out"])[0]
+
+    def several(
+        self, inputs: Sequence[Any], outs: Sequence[Any] | None, names: Sequence[str]
+    ) -> list[Array]:
+        """The outputs for a list of inputs, into a list of arrays where `outs` is one."""
+        places = [f"out[{i}]" for i in range(len(self._program.outputs))]
+        return self._run(inputs, outs, names, places)
+
+    def _run(
+        self,
+        inputs: Sequence[Any],
+        outs: Sequence[Any] | None,
+        names: Sequence[str],
+        places: Sequence[str],
+    ) -> list[Array]:
+        buffers = self._program.buffers
+        widths = [int(buffers[i].width) for i in self._program.inputs]
+        for x, width, name in zip(inputs, widths, names, strict=True):
+            self._check_dtype(x, name)
+            if x.ndim not in (1, 2) or x.shape[-1] != width or not len(x):
+                raise ValueError(f"{name} has shape {x.shape}, expected (N, {width}) or ({width},)")
+        single = inputs[0].ndim == 1
+        if any((x.ndim == 1) != single for x in inputs):
+            raise ValueError("some inputs are single rows, others are not")
+        matrices = [x[None, :] if single else x for x in inputs]
+        for x, name in zip(matrices, names, strict=True):
+            if len(x) != len(matrices[0]):
+                raise ValueError(
+                    f"{name} has {len(x)} rows, expected {len(matrices[0])} as in {names[0]}"
+                )
+        n = len(matrices[0])
+        shapes = [(n, int(buffers[i].width))[single:] for i in self._program.outputs]
+        for out, shape, place in zip(outs or (), shapes, places, strict=outs is not None):
+            self._check_output(out, shape, place)
+        results = Engine(self._program, self._storage).forward(matrices)
+        if single:
+            results = [result[0] for result in results]
+        if outs is None:
+            return results
+        for out, result in zip(outs, results, strict=True):
+            out[...] = result
+        return list(outs)
+
+    def _check_dtype(self, x: Any, name: str) -> None:
+        dtype = self._program.dtype
+        if not isinstance(x, np.ndarray) or x.dtype != dtype:
+            came = getattr(x, "dtype", type(x).__name__)
+            raise TypeError(f"{name} must be an array of {dtype}, got {came}")
+
+    def _check_output(self, out: Any, shape: tuple[int, ...], name: str) -> None:
+        self._check_dtype(out, name)
+        if out.shape != shape:
+            raise ValueError(f"{name} has shape {out.shape}, expected {shape}")
+        if not out.flags.carray:
+            raise ValueError(f"{name} must be writable, C-contiguous and in native byte order")
 
 
 # ------------------------------------------- operations, forward beside backward

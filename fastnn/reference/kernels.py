@@ -28,7 +28,6 @@ __all__ = [
     "activation",
     "activation_derivative",
     "adam",
-    "all_finite",
     "clip_by_norm",
     "cross_entropy_labels",
     "cross_entropy_rows",
@@ -221,8 +220,3 @@ def clip_by_norm(g: np.ndarray, max_norm: float) -> float:
     if max_norm < norm < math.inf:
         g *= max_norm / norm
     return norm
-
-
-def all_finite(x: np.ndarray) -> bool:
-    """Whether no element is infinite or nan."""
-    return bool(np.isfinite(x).all())

@@ -1,0 +1,249 @@
+# From the arrays of a caller to the rows of a batch: gathering, conversion and checks in one pass.
+#
+# A Source describes an array in any real type and with any strides.  Rows are converted when they
+# are wanted, a batch or a block at a time, so that no copy of the whole is made; what was converted
+# is checked while it is in the cache.
+
+from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
+
+cdef extern from *:
+    """
+    #if defined(__GNUC__)
+    #define raise_flag(place) __atomic_store_n(place, 1, __ATOMIC_RELAXED)
+    #define is_raised(place) __atomic_load_n(place, __ATOMIC_RELAXED)
+    #define prefetch(address) __builtin_prefetch(address)
+    #else
+    #define raise_flag(place) (*(volatile int *)(place) = 1)
+    #define is_raised(place) (*(volatile int *)(place))
+    #define prefetch(address) ((void)0)
+    #endif
+
+    #include <stdint.h>
+    #include <string.h>
+
+    /* IEEE binary16; without arithmetic on subnormal numbers, which may be flushed to zero. */
+    static inline float half_to_float(uint16_t half) {
+        uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff, bits;
+        float value;
+        if (rest < 0x0400)
+            return (sign ? -0x1p-24f : 0x1p-24f) * (float)rest;
+        bits = sign | ((rest << 13) + (rest < 0x7c00 ? 112u << 23 : 224u << 23));
+        memcpy(&value, &bits, sizeof value);
+        return value;
+    }
+    """
+    void raise_flag(int* place) noexcept nogil
+    int is_raised(const int* place) noexcept nogil
+    void prefetch(const void* address) noexcept nogil
+    float half_to_float(uint16_t half) noexcept nogil
+
+ctypedef fused number:
+    float
+    double
+    int8_t
+    int16_t
+    int32_t
+    int64_t
+    uint8_t
+    uint16_t
+    uint32_t
+    uint64_t
+
+
+cdef void convert(const number* x, sz stride, sz n, real* out) noexcept nogil:
+    """out = n numbers `stride` bytes apart."""
+    cdef const char* at = <const char*>x
+    cdef sz j
+    if stride == <sz>sizeof(number):
+        for j in range(n):
+            out[j] = <real>x[j]
+    else:
+        for j in range(n):
+            out[j] = <real>(<const number*>(at + j * stride))[0]
+
+
+cdef void convert_half(const char* x, sz stride, sz n, real* out) noexcept nogil:
+    cdef sz j
+    for j in range(n):
+        out[j] = <real>half_to_float((<const uint16_t*>(x + j * stride))[0])
+
+
+cdef void convert_row(const Source* source, sz row, real* out) noexcept nogil:
+    """out = a row of a source; writes its width and no further."""
+    cdef const char* x = source.data + row * source.row_stride
+    cdef sz stride = source.stride, n = source.width
+    cdef int type = source.type
+    if type == FLOAT32:
+        convert(<const float*>x, stride, n, out)
+    elif type == FLOAT64:
+        convert(<const double*>x, stride, n, out)
+    elif type == FLOAT16:
+        convert_half(x, stride, n, out)
+    elif type == INT8:
+        convert(<const int8_t*>x, stride, n, out)
+    elif type == INT16:
+        convert(<const int16_t*>x, stride, n, out)
+    elif type == INT32:
+        convert(<const int32_t*>x, stride, n, out)
+    elif type == INT64:
+        convert(<const int64_t*>x, stride, n, out)
+    elif type == UINT8:
+        convert(<const uint8_t*>x, stride, n, out)
+    elif type == UINT16:
+        convert(<const uint16_t*>x, stride, n, out)
+    elif type == UINT32:
+        convert(<const uint32_t*>x, stride, n, out)
+    elif type == UINT64:
+        convert(<const uint64_t*>x, stride, n, out)
+
+
+cdef int64_t label_at(const Source* source, sz row) noexcept nogil:
+    cdef const char* x = source.data + row * source.row_stride
+    cdef int type = source.type
+    if type == INT64:
+        return (<const int64_t*>x)[0]
+    if type == INT32:
+        return (<const int32_t*>x)[0]
+    if type == UINT8:
+        return (<const uint8_t*>x)[0]
+    if type == INT8:
+        return (<const int8_t*>x)[0]
+    if type == INT16:
+        return (<const int16_t*>x)[0]
+    if type == UINT16:
+        return (<const uint16_t*>x)[0]
+    if type == UINT32:
+        return (<const uint32_t*>x)[0]
+    return <int64_t>(<const uint64_t*>x)[0]  # out of range, it becomes negative and is refused
+
+
+cdef bint copy_row(sz n, const real* x, real* out) noexcept nogil:
+    """out = x, up to a whole vector; whether all are finite.
+
+    x - x is 0 for finite numbers and nan for the rest, which then stays in the sum.
+    """
+    cdef sz j = 0
+    cdef vec part, total = splat(0)
+    while j + VL <= n:
+        part = load(x + j)
+        store(out + j, part)
+        total = total + (part - part)
+        j += VL
+    if j < n:
+        part = take(x + j, n - j, 0)
+        store(out + j, part)
+        total = total + (part - part)
+    return not any_lane(not_(equal(total, splat(0))))
+
+
+cdef bint gather_row(const Source* source, sz row, bint check, real* out) noexcept nogil:
+    """out = a row of a source, up to a whole vector; whether it is finite, if that is asked."""
+    if source.plain:
+        return copy_row(source.width, <const real*>(source.data + row * source.row_stride),
+                        out) or not check
+    convert_row(source, row, out)
+    return not (check and source.type <= LAST_FLOAT) or finite_row(source.width, out)
+
+
+cdef bint rows_are_finite(const Source* source, real* scratch) noexcept nogil:
+    """Whether every row of a source is finite as `real`; `scratch` has room for one."""
+    cdef sz r
+    for r in range(source.n_rows):
+        if source.plain:
+            if not finite_row(source.width, <const real*>(source.data + r * source.row_stride)):
+                return False
+        elif not gather_row(source, r, True, scratch):
+            return False
+    return True
+
+
+cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
+                    sz first, sz last, sz to) noexcept nogil:
+    """Samples first to last of the batch into the input buffers from row `to` on."""
+    cdef Matrix* x
+    cdef bint fit = True
+    cdef sz r
+    cdef int i
+    for i in range(plan.n_inputs):
+        x = &work.values[plan.inputs[i]]
+        for r in range(first, last):
+            fit &= gather_row(&batch.inputs[i], sample(batch, r), batch.check,
+                              row_of(x, to + r - first))
+    if not fit:
+        raise_flag(batch.bad)
+
+
+# ------------------------------------------------------------------ targets
+
+
+cdef void prepare_targets(const Plan* plan, const Batch* batch, int part, int parts) noexcept nogil:
+    """This thread's share of the batch's targets, gathered where need be, and checked."""
+    cdef sz first = batch.n_rows * part // parts, last = batch.n_rows * (part + 1) // parts
+    cdef bint fit = True
+    cdef Target* target
+    cdef int h
+    for h in range(plan.n_heads):
+        target = &batch.targets[h]
+        if target.labels != NULL:
+            fit &= gather_labels(&plan.heads[h], target, batch, first, last)
+        else:
+            fit &= gather_targets(&plan.heads[h], target, batch, first, last)
+    if not fit:
+        raise_flag(batch.bad)
+
+
+cdef bint gather_labels(const HeadSpec* head, const Target* target, const Batch* batch,
+                        sz first, sz last) noexcept nogil:
+    """Whether all are classes or ignored; 0 stands in for others, so that nobody reads amiss."""
+    cdef bint fit = True
+    cdef int64_t label
+    cdef sz r, s
+    for r in range(first, last):
+        s = sample(batch, r)
+        label = label_at(&target.source, s)
+        if not 0 <= label < target.width and not (head.ignores and label == head.ignore_index):
+            label = 0
+            fit = False
+        target.label_room[r] = label
+        if target.weights != NULL:
+            target.weight_room[r] = target.given_weights[s]
+    return fit
+
+
+cdef bint gather_targets(const HeadSpec* head, const Target* target, const Batch* batch,
+                         sz first, sz last) noexcept nogil:
+    """Rows of targets into the batch, unless they are read in place; whether all are fit."""
+    cdef bint fit = True
+    cdef sz r, s
+    if not target.gathered and not batch.check:
+        return True
+    for r in range(first, last):
+        s = sample(batch, r)
+        if target.gathered:
+            convert_row(&target.source, s, target.row_room + r * target.width)
+            if target.weights != NULL:
+                target.weight_room[r] = target.given_weights[s]
+        if batch.check:
+            fit &= row_is_fit(head, target.width,
+                              target.rows + target_row(batch, target, r) * target.width)
+    return fit
+
+
+cdef bint row_is_fit(const HeadSpec* head, sz n, const real* y) noexcept nogil:
+    """Whether every target of a row is within the bounds of its loss, or ignored; no nan is."""
+    cdef real low = head.lowest, high = head.highest
+    cdef int strays = 0
+    cdef sz j
+    for j in range(n):
+        strays += not (low <= y[j] <= high)
+    if strays == 0 or not head.ignores or head.loss == 0:
+        return strays == 0
+    for j in range(n):
+        if not (low <= y[j] <= high) and not is_ignored(head.ignore_value, y[j]):
+            return False
+    return True
+
+
+cdef inline bint is_ignored(real ignore_value, real y) noexcept nogil:
+    """Equal, a nan to any other."""
+    return y == ignore_value or (y != y and ignore_value != ignore_value)

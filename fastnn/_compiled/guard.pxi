@@ -1,0 +1,61 @@
+# The lock of a network: one that its thread may take again, at a few nanoseconds from C.
+
+from cpython.exc cimport PyErr_CheckSignals
+from cpython.pythread cimport (
+    NOWAIT_LOCK, PyThread_acquire_lock, PyThread_allocate_lock, PyThread_free_lock,
+    PyThread_get_thread_ident, PyThread_release_lock, PyThread_type_lock,
+)
+
+cdef extern from "pythread.h":
+    const int PY_LOCK_ACQUIRED
+    int PyThread_acquire_lock_timed(PyThread_type_lock lock, long long microseconds,
+                                    int interruptible) nogil
+
+
+cdef class Guard:
+    """What ``threading.RLock`` is, without the cost of Python calls."""
+
+    cdef PyThread_type_lock lock
+    cdef unsigned long owner   # the thread that holds it; 0 for none
+    cdef int depth
+
+    def __cinit__(self):
+        self.lock = PyThread_allocate_lock()
+        if self.lock == NULL:
+            raise MemoryError("no lock can be made")
+
+    def __dealloc__(self):
+        if self.lock != NULL:
+            PyThread_free_lock(self.lock)
+
+    cdef int enter(self) except -1:
+        cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
+        if self.owner != me:
+            if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
+                self.wait()
+            self.owner = me
+        self.depth += 1
+        return 0
+
+    cdef int wait(self) except -1:
+        """Wait for the other thread; Ctrl-C breaks it off."""
+        cdef bint acquired = False
+        while not acquired:
+            with nogil:
+                acquired = PyThread_acquire_lock_timed(self.lock, -1, 1) == PY_LOCK_ACQUIRED
+            if not acquired:
+                PyErr_CheckSignals()
+        return 0
+
+    cdef void leave(self) noexcept:
+        self.depth -= 1
+        if self.depth == 0:
+            self.owner = 0
+            PyThread_release_lock(self.lock)
+
+    def __enter__(self):
+        self.enter()
+        return self
+
+    def __exit__(self, kind, value, traceback):
+        self.leave()
