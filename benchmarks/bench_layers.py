@@ -68,3 +68,25 @@ class EagerLayerNorm(OnBackend):
 
     def time_backward(self, *parameters):
         self.layer.backward(self.dy)
+
+
+class Latency(OnBackend):
+    """One row through a small network: `predict`, and a `Predictor` with and without `out`."""
+
+    param_names = ("backend",)
+    params = (BACKENDS,)
+
+    def prepare(self):
+        self.net = classifier((4, 64, 64, 2))
+        self.x = normal(1, 4)[0]
+        self.predictor = self.net.predictor()
+        self.out = self.predictor(self.x)
+
+    def time_predict(self, *parameters):
+        self.net.predict(self.x)
+
+    def time_predictor(self, *parameters):
+        self.predictor(self.x)
+
+    def time_predictor_out(self, *parameters):
+        self.predictor(self.x, self.out)

@@ -71,6 +71,21 @@ class Fit(OnBackend):
         self.net.fit(self.x, self.y, epochs=1, batch_size=batch_size)
 
 
+class FitSources(OnBackend):
+    """One shuffled epoch over 10,000 samples of 784 in other types than the network's."""
+
+    param_names = ("backend", "source")
+    params = (BACKENDS, ("float32", "float64", "uint8", "float16"))
+
+    def prepare(self, source):
+        self.net = classifier((784, 16, 10))
+        self.x = (100 + 20 * normal(10_000, 784)).clip(0, 255).astype(source)
+        self.y = labels(10_000, 10)
+
+    def time_epoch(self, backend, source):
+        self.net.fit(self.x, self.y, epochs=1, batch_size=128)
+
+
 class Threads:
     """One compiled step of a wide network on more and more threads."""
 

@@ -115,6 +115,11 @@ class Operation:
     parameters: tuple[int, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For pickle, which does not know read-only mappings."""
+        attributes = dict(self.attributes)
+        return Operation, (self.kind, self.inputs, self.output, self.parameters, attributes)
+
 
 @dataclass(frozen=True)
 class Head:

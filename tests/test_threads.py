@@ -9,6 +9,9 @@ import multiprocessing
 import os
 import subprocess
 import sys
+
+
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -253,6 +256,72 @@ def test_a_limit_at_the_first_use_ends_with_its_block():
 @needs_compiled
 @pytest.mark.parametrize("n", [1, 3])
 def test_threadpoolctl_sees_and_limits_the_threads(n):
+
+
+def small():
+    net = fnn.Sequential([fnn.Dense(4, 3)])
+    net.compile("cross_entropy", fnn.Adam(0.1))
+    return net, np.ones((8, 4), np.float32), np.arange(8) % 3
+
+
+def test_other_threads_wait_until_fit_has_ended(backend):
+    net, x, y = small()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = []
+
+        def look(context):
+            waiting.append(pool.submit(net.predict, x))
+            time.sleep(0.05)
+            assert not waiting[0].done()
+            context.stop()
+
+        net.fit(x, y, epochs=3, callbacks=look)
+        assert np.array_equal(waiting[0].result(10), net.predict(x))
+
+
+def test_a_callback_uses_the_network_it_watches(backend):
+    net, x, y = small()
+    seen = []
+    net.fit(x, y, epochs=2, callbacks=lambda context: seen.append(net.predict(x)))
+    assert not np.array_equal(seen[0], seen[1])
+    assert np.array_equal(seen[1], net.predict(x))
+
+
+def test_steps_of_several_threads_are_taken_one_after_another(backend):
+    net, x, y = small()
+    with ThreadPoolExecutor(4) as pool:
+        losses = list(pool.map(lambda _: net.train_step(x, y), range(200)))
+    assert net.get_state()["training"]["step"] == 200
+    expected, _, _ = small()
+    for _ in range(200):
+        expected.train_step(x, y)
+    assert len(losses) == 200
+    assert np.array_equal(net.get_flat(), expected.get_flat())
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads")
+def test_ctrl_c_ends_the_wait_for_another_thread(backend):
+    net, x, _ = small()
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with net._lock:
+            held.set()
+            done.wait(10)
+
+    main = threading.get_ident()
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        net.predict(x)
+    done.set()
+    holder.join(10)
+    assert net.predict(x).shape == (8, 3)
+
+
+def test_threadpoolctl_limits_the_threads():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(n, user_api="openmp"), backends.use("compiled"):
         assert backends.load(backends.instruction_set(), np.float32).max_threads() == n

@@ -485,7 +485,8 @@ cdef class Engine(Lowered):
 
     cdef int _run(self, Run* run) except -1:
         """The steps of a run on the engine's batch, which describes all samples."""
-        cdef int threads = self.team(3 * self.work_per_row * run.batch_size)
+        cdef double work = 3 * self.work_per_row * run.batch_size
+        cdef int threads = self.team(work)
         if not self.has_optimizer:
             raise RuntimeError("set_optimizer has not been called")
         self._set_row_losses(run.batch_size)
@@ -499,8 +500,11 @@ cdef class Engine(Lowered):
         run.steps_done = 0
         self.plan.training = True
         self.plan.keep = False
-        with nogil:
+        if work * run.n_steps < BRIEF_WORK and run.batch_size < BRIEF_ROWS:
             train_team(&self.plan, run, self.recipe, threads)
+        else:
+            with nogil:
+                train_team(&self.plan, run, self.recipe, threads)
         return 0
 
     def all_finite(self, x):

@@ -106,12 +106,12 @@ cdef class Frozen:
 
 cdef int check_output(out, sz width, sz n_rows, bint single, name, real** place) except -1:
     """Note the address of an array to write to; errors say why it does not do."""
-    expected = (n_rows, width)[single:]
     if not cnp.PyArray_Check(out) or cnp.PyArray_TYPE(out) != REAL_TYPE:
         raise TypeError(f"{name} must be an array of {REAL_DTYPE}, got "
                         f"{getattr(out, 'dtype', type(out).__name__)}")
-    if out.shape != expected:
-        raise ValueError(f"{name} has shape {out.shape}, expected {expected}")
+    if (cnp.PyArray_NDIM(out) != 2 - single or cnp.PyArray_DIM(out, 1 - single) != width
+            or (not single and cnp.PyArray_DIM(out, 0) != n_rows)):
+        raise ValueError(f"{name} has shape {out.shape}, expected {(n_rows, width)[single:]}")
     if not cnp.PyArray_ISCARRAY(out):
         raise ValueError(f"{name} must be writable, C-contiguous and in native byte order")
     place[0] = <real*>cnp.PyArray_DATA(out)

@@ -100,7 +100,7 @@ class Engine:
 
     def _forward(self, inputs: Sequence[Array], check: bool) -> list[Array]:
         for i, x in zip(self.program.inputs, inputs, strict=True):
-            self._values[i] = np.asarray(x, self.program.dtype)
+            self._values[i] = np.ascontiguousarray(x, self.program.dtype)
             if check and not np.isfinite(self._value(i)).all():
                 raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
         for operation in self.program.operations:
@@ -249,7 +249,7 @@ class Engine:
                 prepared.append((values.astype(np.int64), weights))
                 continue
             shape = (len(values), self._width(head.output))
-            rows = np.asarray(values, self.program.dtype).reshape(shape)
+            rows = np.ascontiguousarray(values, self.program.dtype).reshape(shape)
             if check and not _are_fit(head, rows):
                 raise ValueError(f"targets of {head.loss} are not finite or out of range")
             prepared.append((rows, weights))
