@@ -321,6 +321,17 @@ def test_ctrl_c_ends_the_wait_for_another_thread(backend):
     assert net.predict(x).shape == (8, 3)
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads")
+def test_ctrl_c_ends_a_long_prediction(backend):
+    net = fnn.Sequential([fnn.Dense(256, 512, activation="relu"), fnn.Dense(512, 1)])
+    many = np.broadcast_to(np.float32(1), (4_000_000, 256))
+    main = threading.get_ident()
+    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        net.predict(many)
+    assert net.predict(many[:2]).shape == (2, 1)
+
+
 def test_threadpoolctl_limits_the_threads():
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(n, user_api="openmp"), backends.use("compiled"):

@@ -15,6 +15,7 @@ cdef extern from *:
 
 cdef double BRIEF_WORK = 1e5   # multiply-adds that take microseconds: less than the GIL is worth
 cdef sz BRIEF_ROWS = 1024
+cdef double LIVELY_WORK = 5e9  # multiply-adds after which Ctrl-C is looked for: a tenth of a second
 
 
 cdef new_output(sz width, sz n_rows, bint single, real** place):
@@ -31,7 +32,6 @@ cdef class Room:
     """What one prediction under way needs of its own: its arguments and blocks of rows."""
 
     cdef Workspace work    # for each thread of the team a block of rows
-    cdef sz block
     cdef list arrays       # what the workspace points into
     cdef object memory     # of the two below
     cdef Source* inputs
@@ -48,6 +48,7 @@ cdef class Engine(Lowered):
     cdef list slots
     cdef sz n_rows            # of the last call that filled the training workspace
     cdef Room room            # of predictions
+    cdef sz block             # rows of one of its blocks
     cdef Batch batch          # of the call: its arguments ...
     cdef int bad              # ... whether one of them was found unfit ...
     cdef double* row_losses   # ... and the losses of (heads, rows)
@@ -59,6 +60,7 @@ cdef class Engine(Lowered):
     def __init__(self, program, storage):
         super().__init__(program, storage)
         self.guard = Guard()
+        self.block = rows_per_block(&self.plan)
         self.room = self.new_room()
         self.target_rooms = {}
         self.batch.inputs = self.room.inputs
@@ -85,7 +87,7 @@ cdef class Engine(Lowered):
 
     cdef int furnish(self, Room room, int threads) except -1:
         """A block of rows for each thread."""
-        cdef sz block = rows_per_block(&self.plan)
+        cdef sz block = self.block
         if room.work.capacity >= threads * block:
             return 0
         arrays = self._arrays([b.width for b in self.program.buffers], threads * block)
@@ -93,7 +95,6 @@ cdef class Engine(Lowered):
             self.point(&room.work.values[i], arrays[i], buffer.width)
         room.arrays = arrays
         room.work.capacity = threads * block
-        room.block = block
         return 0
 
     cdef int _set_row_losses(self, sz n_rows) except -1:
@@ -288,7 +289,7 @@ cdef class Engine(Lowered):
         stream.outputs = self.room.outputs
         stream.row_losses = NULL
         stream.work = &self.plan.work
-        stream.block = 0
+        stream.first, stream.last, stream.block = 0, self.batch.n_rows, 0
         with nogil:
             stream_team(&self.plan, &stream, threads)
         return 0
@@ -298,17 +299,23 @@ cdef class Engine(Lowered):
         cdef Stream stream
         cdef double work = self.work_per_row * batch.n_rows
         cdef int threads = self.team(work)
+        cdef sz rows = max(self.block, <sz>(LIVELY_WORK / (1 + self.work_per_row)))
         self.furnish(room, threads)
         stream.batch = batch[0]
         stream.outputs = room.outputs if row_losses == NULL else NULL
         stream.row_losses = row_losses
         stream.work = &room.work
-        stream.block = min(room.block, (batch.n_rows + threads - 1) // threads)
+        stream.block = min(self.block, (batch.n_rows + threads - 1) // threads)
+        stream.first, stream.last = 0, batch.n_rows
         if work < BRIEF_WORK and batch.n_rows < BRIEF_ROWS:
             stream_team(&self.plan, &stream, threads)
-        else:
+            return 0
+        while stream.first < batch.n_rows:
+            stream.last = min(stream.first + threads * rows, batch.n_rows)
             with nogil:
                 stream_team(&self.plan, &stream, threads)
+            stream.first = stream.last
+            PyErr_CheckSignals()
         return 0
 
     def evaluate(self, inputs, targets):

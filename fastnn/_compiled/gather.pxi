@@ -11,11 +11,9 @@ cdef extern from *:
     #if defined(__GNUC__)
     #define raise_flag(place) __atomic_store_n(place, 1, __ATOMIC_RELAXED)
     #define is_raised(place) __atomic_load_n(place, __ATOMIC_RELAXED)
-    #define prefetch(address) __builtin_prefetch(address)
     #else
     #define raise_flag(place) (*(volatile int *)(place) = 1)
     #define is_raised(place) (*(volatile int *)(place))
-    #define prefetch(address) ((void)0)
     #endif
 
     #include <stdint.h>
@@ -34,10 +32,7 @@ cdef extern from *:
     """
     void raise_flag(int* place) noexcept nogil
     int is_raised(const int* place) noexcept nogil
-    void prefetch(const void* address) noexcept nogil
     float half_to_float(uint16_t half) noexcept nogil
-
-cdef sz PREFETCHED_LINES = 16
 
 ctypedef fused number:
     float
@@ -147,14 +142,6 @@ cdef bint gather_row(const Source* source, sz row, bint check, real* out) noexce
     return not (check and source.type <= LAST_FLOAT) or finite_row(source.width, out)
 
 
-cdef inline void prefetch_row(const Source* source, sz row) noexcept nogil:
-    """Ask for the start of a row before its turn: the order is random, the rest is foreseen."""
-    cdef const char* x = source.data + row * source.row_stride
-    cdef sz line
-    for line in range(min(PREFETCHED_LINES, 1 + source.width * <sz>sizeof(real) // 64)):
-        prefetch(x + 64 * line)
-
-
 cdef bint rows_are_finite(const Source* source, real* scratch) noexcept nogil:
     """Whether every row of a source is finite as `real`; `scratch` has room for one."""
     cdef sz r
@@ -177,8 +164,6 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
     for i in range(plan.n_inputs):
         x = &work.values[plan.inputs[i]]
         for r in range(first, last):
-            if batch.order != NULL and r + 1 < last:
-                prefetch_row(&batch.inputs[i], sample(batch, r + 1))
             fit &= gather_row(&batch.inputs[i], sample(batch, r), batch.check,
                               row_of(x, to + r - first))
     if not fit:

@@ -244,6 +244,8 @@ cdef struct Stream:
     # With block 0 the workspace holds all rows, and each thread takes an equal part.
     const Workspace* work
     Batch batch
+    sz first                # the rows of the batch to do now
+    sz last
     sz block
     real** outputs          # per output of the program, or NULL
     double* row_losses      # (heads, rows) where the losses are wanted, or NULL
@@ -251,11 +253,11 @@ cdef struct Stream:
 
 cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) noexcept nogil:
     """Every parts-th block of rows, through all operations and out."""
-    cdef sz n_rows = stream.batch.n_rows
+    cdef sz n_rows = stream.batch.n_rows, last = stream.last
     cdef sz block = stream.block if stream.block > 0 else (n_rows + parts - 1) // parts
-    cdef sz row = part * block, stop, own = part * block
-    while row < n_rows and not is_raised(stream.batch.bad):
-        stop = min(row + block, n_rows)
+    cdef sz row = stream.first + part * block, stop, own = part * block
+    while row < last and not is_raised(stream.batch.bad):
+        stop = min(row + block, last)
         load_rows(plan, stream.work, &stream.batch, row, stop, own)
         forward_rows(plan, stream.work, own, own + stop - row)
         if stream.outputs != NULL:
