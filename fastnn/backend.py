@@ -175,7 +175,7 @@ def new_frozen(program: Any, storage: np.ndarray) -> Any:
     """What predicts by the backend in use from parameters that nobody changes any more."""
     isa = instruction_set()
     if isa is None:
-        from fastnn.reference.engine import Frozen
+        from fastnn.reference.frozen import Frozen
 
         return Frozen(program, storage)
     return load(isa, program.dtype).Frozen(program, storage)

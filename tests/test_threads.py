@@ -7,11 +7,9 @@ import functools
 import itertools
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
-
-
-import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -253,11 +251,6 @@ def test_a_limit_at_the_first_use_ends_with_its_block():
     assert int(output) == 2
 
 
-@needs_compiled
-@pytest.mark.parametrize("n", [1, 3])
-def test_threadpoolctl_sees_and_limits_the_threads(n):
-
-
 def small():
     net = fnn.Sequential([fnn.Dense(4, 3)])
     net.compile("cross_entropy", fnn.Adam(0.1))
@@ -332,7 +325,9 @@ def test_ctrl_c_ends_a_long_prediction(backend):
     assert net.predict(many[:2]).shape == (2, 1)
 
 
-def test_threadpoolctl_limits_the_threads():
+@needs_compiled
+@pytest.mark.parametrize("n", [1, 3])
+def test_threadpoolctl_sees_and_limits_the_threads(n):
     threadpoolctl = pytest.importorskip("threadpoolctl")
     with threadpoolctl.threadpool_limits(n, user_api="openmp"), backends.use("compiled"):
         assert backends.load(backends.instruction_set(), np.float32).max_threads() == n

@@ -15,6 +15,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
     teams.pxi          what each thread does: training, gradients, prediction in blocks
     lowering.pxi       reads a Program into those structures
     arguments.pxi      the arrays callers give, as the engine reads them
+    reader.pxi         the arguments of a call
     guard.pxi          the lock of a network
     engine.pxi         the Engine class
     predictor.pxi      predictions of a frozen program, from several threads at once
@@ -95,6 +96,7 @@ include "phases.pxi"
 include "teams.pxi"
 include "lowering.pxi"
 include "arguments.pxi"
+include "reader.pxi"
 include "guard.pxi"
 include "engine.pxi"
 include "predictor.pxi"

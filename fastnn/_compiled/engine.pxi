@@ -18,28 +18,7 @@ cdef sz BRIEF_ROWS = 1024
 cdef double LIVELY_WORK = 5e9  # multiply-adds after which Ctrl-C is looked for: a tenth of a second
 
 
-cdef new_output(sz width, sz n_rows, bint single, real** place):
-    """A new array (n_rows, width), or (width,) for a single row; `place` gets its address."""
-    cdef cnp.npy_intp shape[2]
-    shape[0] = n_rows
-    shape[1] = width
-    array = cnp.PyArray_EMPTY(1 if single else 2, shape + single, REAL_TYPE, 0)
-    place[0] = <real*>cnp.PyArray_DATA(<cnp.ndarray>array)
-    return array
-
-
-cdef class Room:
-    """What one prediction under way needs of its own: its arguments and blocks of rows."""
-
-    cdef Workspace work    # for each thread of the team a block of rows
-    cdef list arrays       # what the workspace points into
-    cdef object memory     # of the two below
-    cdef Source* inputs
-    cdef real** outputs
-    cdef int busy          # a prediction is under way
-
-
-cdef class Engine(Lowered):
+cdef class Engine(Reader):
     """Executes one program on one storage of parameters; see `fastnn.reference.engine`."""
 
     cdef public Guard guard
@@ -47,91 +26,11 @@ cdef class Engine(Lowered):
     cdef bint has_optimizer
     cdef list slots
     cdef sz n_rows            # of the last call that filled the training workspace
-    cdef Room room            # of predictions
-    cdef sz block             # rows of one of its blocks
-    cdef Batch batch          # of the call: its arguments ...
-    cdef int bad              # ... whether one of them was found unfit ...
-    cdef double* row_losses   # ... and the losses of (heads, rows)
-    cdef sz row_loss_capacity
-    cdef object row_loss_array
-    cdef dict target_rooms
     cdef int busy             # a call is under way: its thread has let go of the GIL
 
     def __init__(self, program, storage):
         super().__init__(program, storage)
         self.guard = Guard()
-        self.block = rows_per_block(&self.plan)
-        self.room = self.new_room()
-        self.target_rooms = {}
-        self.batch.inputs = self.room.inputs
-        self.batch.targets = <Target*>self.take(self.plan.n_heads * sizeof(Target))
-        self.batch.norms = <double*>self.take(
-            MAX_THREADS * self.plan.n_heads * sizeof(double))
-        self.batch.bad = &self.bad
-        for h in range(self.plan.n_heads):
-            self.batch.targets[h].width = self.plan.work.values[self.plan.heads[h].output].width
-
-    # ---------------------------------------------------------------- room
-
-    cdef Room new_room(self):
-        cdef Room room = Room()
-        cdef sz n_inputs = self.plan.n_inputs, n_outputs = self.plan.n_outputs
-        cdef unsigned char[::1] memory = _program.aligned_zeros(
-            self.plan.n_buffers * sizeof(Matrix) + n_inputs * sizeof(Source)
-            + n_outputs * sizeof(real*), _np.uint8)
-        room.memory = memory
-        room.work.values = <Matrix*>&memory[0]
-        room.inputs = <Source*>(room.work.values + self.plan.n_buffers)
-        room.outputs = <real**>(room.inputs + n_inputs)
-        return room
-
-    cdef int furnish(self, Room room, int threads) except -1:
-        """A block of rows for each thread."""
-        cdef sz block = self.block
-        if room.work.capacity >= threads * block:
-            return 0
-        arrays = self._arrays([b.width for b in self.program.buffers], threads * block)
-        for i, buffer in enumerate(self.program.buffers):
-            self.point(&room.work.values[i], arrays[i], buffer.width)
-        room.arrays = arrays
-        room.work.capacity = threads * block
-        return 0
-
-    cdef int _set_row_losses(self, sz n_rows) except -1:
-        cdef double[::1] losses
-        n_rows *= self.plan.n_heads
-        if self.row_loss_capacity < n_rows:
-            losses = self.row_loss_array = _np.empty(n_rows)
-            self.row_losses = &losses[0]
-            self.row_loss_capacity = n_rows
-        return 0
-
-    cdef int _set_target_rooms(self, sz n_rows) except -1:
-        """Room for the gathered targets of n_rows rows, and where heads find them."""
-        cdef Target* target
-        cdef int h
-        for h in range(self.plan.n_heads):
-            target = &self.batch.targets[h]
-            if target.gathered:
-                if target.capacity < n_rows:
-                    self._make_target_rooms(h, n_rows)
-                if target.labels == NULL:
-                    target.rows = target.row_room
-                else:
-                    target.labels = target.label_room
-                target.weights = target.weight_room if target.given_weights != NULL else NULL
-        return 0
-
-    cdef int _make_target_rooms(self, int h, sz n_rows) except -1:
-        cdef Target* target = &self.batch.targets[h]
-        cdef int64_t[::1] labels = _np.empty(n_rows, _np.int64)
-        cdef real[::1] weights = _np.empty(n_rows, self.program.dtype)
-        cdef real[::1] rows = _np.empty(n_rows * target.width, self.program.dtype)
-        self.target_rooms[h] = labels, weights, rows
-        target.label_room, target.weight_room = &labels[0], &weights[0]
-        target.row_room = &rows[0]
-        target.capacity = n_rows
-        return 0
 
     cdef int team(self, double work) noexcept:
         """Threads for `work` multiply-adds: one for every 4 million, a share of about 20 us."""
@@ -145,70 +44,6 @@ cdef class Engine(Lowered):
         if exchange(&self.busy, 1):
             raise RuntimeError("another thread is using this layer or network; give each thread "
                                "its own copy")
-        return 0
-
-    # ----------------------------------------------------------- arguments
-
-    cdef int _read_inputs(self, inputs, bint check) except -1:
-        """Describe the inputs to the batch, after checking their types and shapes."""
-        cdef Room room = self.room
-        cdef sz n_rows = -1
-        cdef int i
-        if len(inputs) != self.plan.n_inputs:
-            raise ValueError(f"got {len(inputs)} inputs, expected {self.plan.n_inputs}")
-        for i in range(self.plan.n_inputs):
-            read_source(inputs[i], n_rows, self.plan.work.values[self.plan.inputs[i]].width,
-                        "inputs", i, &room.inputs[i])
-            n_rows = room.inputs[i].n_rows
-            if cnp.PyArray_NDIM(inputs[i]) != 2:
-                raise ValueError(f"inputs[{i}] has shape {inputs[i].shape}, expected (N, 1)")
-        self._begin_batch(n_rows, check)
-        return 0
-
-    cdef void _begin_batch(self, sz n_rows, bint check) noexcept:
-        self.batch.n_rows = n_rows
-        self.batch.start = 0
-        self.batch.order = NULL
-        self.batch.check = check
-        self.bad = 0
-
-    cdef int _read_targets(self, targets) except -1:
-        """Describe the targets to the batch, after checking their types and shapes."""
-        cdef Target* target
-        cdef sz n_rows = self.batch.n_rows
-        cdef int i
-        if len(targets) != self.plan.n_heads:
-            raise ValueError(f"got {len(targets)} targets, expected {self.plan.n_heads}")
-        for i in range(self.plan.n_heads):
-            target = &self.batch.targets[i]
-            values, weights = targets[i]
-            has_labels = self.plan.heads[i].loss == 0 and _np.ndim(values) == 1
-            read_source(values, n_rows, 1 if has_labels else target.width, "targets", i,
-                        &target.source)
-            if has_labels and target.source.type <= LAST_FLOAT:
-                raise TypeError(f"targets[{i}] must hold integer labels, got {values.dtype}")
-            target.given_weights = NULL
-            if weights is not None:
-                target.given_weights = <const real*>elements(
-                    weights, REAL_TYPE, 1, n_rows, -1, "weights", i)
-            self._settle(target, has_labels)
-        return 0
-
-    cdef void _settle(self, Target* target, bint has_labels) noexcept:
-        """Labels are gathered; rows are read in place where they can be."""
-        cdef Source* source = &target.source
-        target.gathered = has_labels or not (
-            source.plain and (source.row_stride == target.width * <sz>sizeof(real)
-                              or source.n_rows == 1))
-        target.labels = <const int64_t*>source.data if has_labels else NULL
-        target.rows = <const real*>source.data if not has_labels else NULL
-        target.weights = target.given_weights
-
-    cdef int _check_found(self, sz n_done) except -1:
-        """Raise ValueError if the first batch had a value that does not fit."""
-        if self.bad and n_done == 0:
-            raise ValueError("the batch has nan or infinite numbers, labels that are no classes, "
-                             "or targets out of range")
         return 0
 
     # --------------------------------------------------------------- calls

@@ -2,7 +2,7 @@
 
 
 cdef class Frozen:
-    """A program and a copy of its parameters; see `fastnn.reference.engine.Frozen`.
+    """A program and a copy of its parameters; see `fastnn.reference.frozen`.
 
     Everything is read alone, except the rooms: each call under way has one of its own.
     """

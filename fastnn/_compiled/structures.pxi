@@ -209,7 +209,6 @@ cdef struct Plan:
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace
     bint training            # dropout is active
-    bint goes_on             # another step follows in this call: it wants W' as updated
     Workspace work
 
 

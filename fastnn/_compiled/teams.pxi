@@ -96,7 +96,6 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
     batch.norms += part * plan.n_heads
     for step in range(run.n_steps):
         plan.step = <uint32_t>(run.first_step + step)
-        plan.goes_on = step + 1 < run.n_steps
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
         stored = plan.clip_norm > 0 or batch.n_rows > run.rows_at_once

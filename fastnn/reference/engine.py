@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.reference import kernels, normalizers
+from fastnn.reference.updates import UPDATES
 
 Array = np.ndarray
 Target = tuple[Array, Array | None]
@@ -68,7 +69,7 @@ class Engine:
         """Choose the update `train` applies; see `reference.kernels` for the formulas."""
         hyper = dict(hyper)
         clip_norm = hyper.pop("clip_norm", 0.0)
-        step_function = _UPDATES[kind]
+        step_function = UPDATES[kind]
 
         def update(step: int, learning_rate: float) -> None:
             if clip_norm:
@@ -347,81 +348,6 @@ def _are_fit(head: Any, rows: Array) -> bool:
     return bool(fit.all())
 
 
-class Frozen:
-    """Executes one program on parameters that do not change; several threads may call at once.
-
-    Parameters
-    ----------
-    program : Program
-        Without heads.
-    storage : (program.storage_size,) array of program.dtype
-        Kept; nobody may write into it.
-    """
-
-    def __init__(self, program: Any, storage: Array) -> None:
-        self._program = program
-        self._storage = storage
-
-    def one(self, X: Any, out: Array | None = None) -> Array:
-        """The output for (N, n_in) or (n_in,); of a program with one input and one output."""
-        return self._run([X], None if out is None else [out], ["X"], ["out"])[0]
-
-    def several(
-        self, inputs: Sequence[Any], outs: Sequence[Any] | None, names: Sequence[str]
-    ) -> list[Array]:
-        """The outputs for a list of inputs, into a list of arrays where `outs` is one."""
-        places = [f"out[{i}]" for i in range(len(self._program.outputs))]
-        return self._run(inputs, outs, names, places)
-
-    def _run(
-        self,
-        inputs: Sequence[Any],
-        outs: Sequence[Any] | None,
-        names: Sequence[str],
-        places: Sequence[str],
-    ) -> list[Array]:
-        buffers = self._program.buffers
-        widths = [int(buffers[i].width) for i in self._program.inputs]
-        for x, width, name in zip(inputs, widths, names, strict=True):
-            self._check_dtype(x, name)
-            if x.ndim not in (1, 2) or x.shape[-1] != width or not len(x):
-                raise ValueError(f"{name} has shape {x.shape}, expected (N, {width}) or ({width},)")
-        single = inputs[0].ndim == 1
-        if any((x.ndim == 1) != single for x in inputs):
-            raise ValueError("some inputs are single rows, others are not")
-        matrices = [x[None, :] if single else x for x in inputs]
-        for x, name in zip(matrices, names, strict=True):
-            if len(x) != len(matrices[0]):
-                raise ValueError(
-                    f"{name} has {len(x)} rows, expected {len(matrices[0])} as in {names[0]}"
-                )
-        n = len(matrices[0])
-        shapes = [(n, int(buffers[i].width))[single:] for i in self._program.outputs]
-        for out, shape, place in zip(outs or (), shapes, places, strict=outs is not None):
-            self._check_output(out, shape, place)
-        results = Engine(self._program, self._storage).forward(matrices)
-        if single:
-            results = [result[0] for result in results]
-        if outs is None:
-            return results
-        for out, result in zip(outs, results, strict=True):
-            out[...] = result
-        return list(outs)
-
-    def _check_dtype(self, x: Any, name: str) -> None:
-        dtype = self._program.dtype
-        if not isinstance(x, np.ndarray) or x.dtype != dtype:
-            came = getattr(x, "dtype", type(x).__name__)
-            raise TypeError(f"{name} must be an array of {dtype}, got {came}")
-
-    def _check_output(self, out: Any, shape: tuple[int, ...], name: str) -> None:
-        self._check_dtype(out, name)
-        if out.shape != shape:
-            raise ValueError(f"{name} has shape {out.shape}, expected {shape}")
-        if not out.flags.carray:
-            raise ValueError(f"{name} must be writable, C-contiguous and in native byte order")
-
-
 # ------------------------------------------- operations, forward beside backward
 
 
@@ -629,36 +555,4 @@ _BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
     "absolute_difference": _absolute_difference_backward,
     "concatenate": _concatenate_backward,
     "layer_norm": _layer_norm_backward,
-}
-
-# ------------------------------------------------------------------- updates
-
-Hyper = dict[str, float]
-
-
-def _gradient_descent(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
-    kernels.gradient_descent(a[0], a[1], lr, 0.0)
-
-
-def _momentum(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
-    kernels.momentum(a[0], a[1], a[2], lr, hyper["momentum"], bool(hyper["nesterov"]), 0.0)
-
-
-def _rmsprop(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
-    kernels.rmsprop(a[0], a[1], a[2], lr, hyper["rho"], hyper["epsilon"], 0.0)
-
-
-def _adam(a: list[Array], step: int, lr: float, hyper: Hyper, decay: bool) -> None:
-    """Adam; decoupled weight decay acts on what the L2 penalty would: weights, not biases."""
-    kernels.adam(
-        a[0], a[1], a[2], a[3], step, lr, hyper["beta1"], hyper["beta2"], hyper["epsilon"],
-        hyper["weight_decay"] if decay else 0.0, bool(hyper["bias_correction"]), 0.0,
-    )  # fmt: skip
-
-
-_UPDATES = {
-    "gradient_descent": _gradient_descent,
-    "momentum": _momentum,
-    "rmsprop": _rmsprop,
-    "adam": _adam,
 }
