@@ -21,6 +21,7 @@ import numpy as np
 
 FLOAT32 = np.dtype(np.float32)
 FLOAT64 = np.dtype(np.float64)
+INT64 = np.dtype(np.int64)
 
 
 # Arrays
@@ -72,6 +73,8 @@ def _convert(x: Any, name: str, dtype: Any) -> np.ndarray:
 
 def as_array(x: Any, name: str) -> np.ndarray:
     """`x` as an array of whatever dtype, with an error that names it if it is ragged."""
+    if type(x) is np.ndarray:
+        return x
     if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
         raise ValueError(f"{name} must have no masked elements; fill or drop them first")
     try:
@@ -226,6 +229,8 @@ def as_labels(x: Any, name: str, shape: tuple[int, ...] | None = None) -> np.nda
         raise TypeError(f"{name} must be integers, got {_dtype_name(array)}")
     if shape is not None:
         check_shape(array, name, shape)
+    if array.dtype is INT64 and array.flags.carray:
+        return array
     if array.dtype.kind == "u" and array.dtype.itemsize == 8:
         # Converted as they are, labels from 2^63 up would turn negative.
         bad = array > np.iinfo(np.int64).max

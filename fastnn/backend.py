@@ -41,6 +41,9 @@ class _Choice:
 
 _chosen: _Choice | None = None
 _override: ContextVar[str | None] = ContextVar("fastnn_backend", default=None)
+override = _override.get
+"""The name that the innermost `use` asks for, or None."""
+
 _ANY_NUMBER = 2**16  # of threads: what OpenMP offers at the time of a call is the limit
 _threads = 0  # 0: any number
 _modules: dict[tuple[str | None, str], Any] = {}

@@ -4,12 +4,14 @@
 # overlap, except that `out` may be the first input itself.  Losses, updates and dense layers
 # have files of their own.
 
+cimport numpy as cnp
 from libc.stdint cimport uint32_t
 
+from fastnn._compiled.columns cimport log_softmax_columns, logsumexp_columns, softmax_columns
 from fastnn._compiled.normalization cimport layer_norm_row
 from fastnn._compiled.random cimport drop_row, dropout_threshold
 from fastnn._compiled.rows cimport (
-    log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
+    BLOCK, log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
     softmax_row, take,
 )
 from fastnn._compiled.simd cimport VL, any as any_lane, equal, load, not_, real, splat, vec
@@ -63,8 +65,8 @@ cdef inline vec elementary(Elementary function, vec x) noexcept nogil:
     return vlog(x) if function == LOG else vlog1p(x)
 
 
-cdef inline void apply_elementary(Elementary function, Py_ssize_t n, const real* x,
-                                  real* out) noexcept nogil:
+cdef inline void elementary_row(Elementary function, Py_ssize_t n, const real* x,
+                                real* out) noexcept nogil:
     """out = function(x) for a constant function."""
     cdef Py_ssize_t j = 0
     while j + VL <= n:
@@ -72,6 +74,15 @@ cdef inline void apply_elementary(Elementary function, Py_ssize_t n, const real*
         j += VL
     if j < n:
         put(out + j, n - j, elementary(function, take(x + j, n - j, 0)), False)
+
+
+cdef void apply_elementary(Elementary function, Py_ssize_t n, const real* x,
+                           real* out) noexcept nogil:
+    """out = function(x)."""
+    if function == EXP: elementary_row(EXP, n, x, out)
+    elif function == EXPM1: elementary_row(EXPM1, n, x, out)
+    elif function == LOG: elementary_row(LOG, n, x, out)
+    else: elementary_row(LOG1P, n, x, out)
 
 
 def exp(const real[::1] x, real[::1] out):
@@ -118,28 +129,49 @@ cdef bint finite_row(Py_ssize_t n, const real* x) noexcept nogil:
 # ---------------------------------------------------------------------------- rows
 
 
+cdef void logsumexp_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while K <= BLOCK and i + VL <= n:
+        logsumexp_columns(K, z + i * K, out + i)
+        i += VL
+    for i in range(i, n):
+        out[i] = logsumexp_row(K, z + i * K)
+
+
+cdef void softmax_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while K <= BLOCK and i + VL <= n:
+        softmax_columns(K, z + i * K, out + i * K)
+        i += VL
+    for i in range(i, n):
+        softmax_row(K, z + i * K, out + i * K)
+
+
+cdef void log_softmax_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out) noexcept nogil:
+    cdef Py_ssize_t i = 0
+    while K <= BLOCK and i + VL <= n:
+        log_softmax_columns(K, z + i * K, out + i * K)
+        i += VL
+    for i in range(i, n):
+        log_softmax_row(K, z + i * K, out + i * K)
+
+
 def logsumexp(const real[:, ::1] z, real[::1] out):
     """out[i] = log(sum(exp(z[i])))."""
-    cdef Py_ssize_t i, K = z.shape[1]
     with nogil:
-        for i in range(z.shape[0]):
-            out[i] = logsumexp_row(K, &z[i, 0])
+        logsumexp_rows(z.shape[0], z.shape[1], &z[0, 0], &out[0])
 
 
 def softmax(const real[:, ::1] z, real[:, ::1] out):
     """out[i] = exp(z[i]) / sum(exp(z[i]))."""
-    cdef Py_ssize_t i, K = z.shape[1]
     with nogil:
-        for i in range(z.shape[0]):
-            softmax_row(K, &z[i, 0], &out[i, 0])
+        softmax_rows(z.shape[0], z.shape[1], &z[0, 0], &out[0, 0])
 
 
 def log_softmax(const real[:, ::1] z, real[:, ::1] out):
     """out[i] = z[i] - log(sum(exp(z[i])))."""
-    cdef Py_ssize_t i, K = z.shape[1]
     with nogil:
-        for i in range(z.shape[0]):
-            log_softmax_row(K, &z[i, 0], &out[i, 0])
+        log_softmax_rows(z.shape[0], z.shape[1], &z[0, 0], &out[0, 0])
 
 
 def softmax_backward(const real[:, ::1] p, const real[:, ::1] dp, real[:, ::1] out):
@@ -181,3 +213,6 @@ def dropout(const real[:, ::1] x, double rate, uint32_t key, uint32_t step, real
         for i in range(x.shape[0]):
             drop_row(K, <uint32_t>i, key, step, threshold, kept_scale, &x[i, 0], &out[i, 0],
                      False)
+
+
+include "kernels_direct.pxi"

@@ -6,6 +6,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from fastnn._compiled.columns cimport cross_entropy_label_columns
 from fastnn._compiled.losses cimport (
     cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
 )
@@ -26,6 +27,9 @@ cdef const real* pointer_to(const real[::1] values) noexcept:
     return &values[0]
 
 
+cdef tuple _reductions = ("mean", "sum", "half_sum")
+
+
 cdef LossOutputs loss_outputs(reduction, double weight, real[::1] losses,
                               real[:, ::1] gradient) except *:
     """`weight` is the sum of the weights of all terms."""
@@ -37,7 +41,7 @@ cdef LossOutputs loss_outputs(reduction, double weight, real[::1] losses,
     elif reduction == "half_sum":
         out.factor = 0.5
     else:
-        raise ValueError(f"reduction is {reduction!r}, expected 'mean', 'sum' or 'half_sum'")
+        raise ValueError(f"reduction is {reduction!r}, expected one of {', '.join(_reductions)}")
     out.total = 0
     out.losses = NULL if losses is None else &losses[0]
     out.gradient = NULL if gradient is None else &gradient[0, 0]
@@ -72,13 +76,25 @@ cdef inline void finish_row(LossOutputs* out, Py_ssize_t i, Py_ssize_t start, Py
         memset(out.gradient + start, 0, n * sizeof(real))
 
 
+cdef Py_ssize_t first_wrong_label(Py_ssize_t n, const int64_t* labels, Py_ssize_t n_classes,
+                                  bint ignores, int64_t ignore_index) noexcept nogil:
+    """The first label that is neither a class nor ignored; n if there is none."""
+    cdef Py_ssize_t i
+    for i in range(n):
+        if not 0 <= labels[i] < n_classes and not (ignores and labels[i] == ignore_index):
+            return i
+    return n
+
+
 cdef int check_labels(const int64_t[::1] labels, Py_ssize_t n_classes, bint ignores,
                       int64_t ignore_index) except -1:
     """Raise ValueError for the first label that is neither a class nor ignored."""
-    cdef Py_ssize_t i
-    for i in range(labels.shape[0]):
-        if not 0 <= labels[i] < n_classes and not (ignores and labels[i] == ignore_index):
-            raise ValueError(f"labels[{i}] is {labels[i]}, expected 0 <= label < {n_classes}")
+    cdef Py_ssize_t n = labels.shape[0]
+    cdef Py_ssize_t i = n
+    if n > 0:
+        i = first_wrong_label(n, &labels[0], n_classes, ignores, ignore_index)
+    if i < n:
+        raise ValueError(f"labels[{i}] is {labels[i]}, expected 0 <= label < {n_classes}")
     return 0
 
 
@@ -86,11 +102,24 @@ cdef int check_labels(const int64_t[::1] labels, Py_ssize_t n_classes, bint igno
 
 
 cdef struct LabelBatch:
+    Py_ssize_t n
+    Py_ssize_t K
+    const real* logits
     const int64_t* labels
+    real smoothing
     const real* weights
     const real* class_weights
     bint ignores
     int64_t ignore_index
+
+
+cdef void plain_batch(LabelBatch* batch, Py_ssize_t n, Py_ssize_t K, const real* logits,
+                      const int64_t* labels) noexcept:
+    """A batch without weights, smoothing and ignored labels."""
+    batch.n, batch.K, batch.logits, batch.labels = n, K, logits, labels
+    batch.weights, batch.class_weights = NULL, NULL
+    batch.smoothing = 0
+    batch.ignores, batch.ignore_index = False, -1
 
 
 cdef inline double label_weight(const LabelBatch* batch, Py_ssize_t i) noexcept nogil:
@@ -118,28 +147,56 @@ def cross_entropy_labels(const real[:, ::1] logits, const int64_t[::1] labels,
     """
     cdef LabelBatch batch
     cdef LossOutputs out
-    cdef Py_ssize_t i, K = logits.shape[1]
+    cdef Py_ssize_t i
     cdef double weight = 0
-    cdef real loss
-    batch.ignores = ignore_index is not None
-    batch.ignore_index = ignore_index if batch.ignores else -1
-    check_labels(labels, K, batch.ignores, batch.ignore_index)
-    batch.labels = &labels[0]
+    plain_batch(&batch, logits.shape[0], logits.shape[1], &logits[0, 0], &labels[0])
     batch.weights = pointer_to(weights)
     batch.class_weights = pointer_to(class_weights)
-    for i in range(logits.shape[0]):
+    batch.smoothing = <real>label_smoothing
+    batch.ignores = ignore_index is not None
+    if batch.ignores:
+        batch.ignore_index = ignore_index
+    check_labels(labels, batch.K, batch.ignores, batch.ignore_index)
+    for i in range(batch.n):
         weight += label_weight(&batch, i)
     out = loss_outputs(reduction, weight, losses, gradient)
     with nogil:
-        for i in range(logits.shape[0]):
-            loss = 0
-            weight = label_weight(&batch, i)
-            if not (batch.ignores and labels[i] == batch.ignore_index):
-                loss = cross_entropy_label_row(
-                    K, &logits[i, 0], labels[i], <real>label_smoothing,
-                    <real>(weight * out.factor), gradient_row(&out, i * K, weight), False)
-            finish_row(&out, i, i * K, K, weight, loss)
+        label_losses(&batch, &out)
     return out.total * out.factor if out.factor != 0 else 0.0
+
+
+cdef void label_losses(const LabelBatch* batch, LossOutputs* out) noexcept nogil:
+    """Losses and gradients of a batch with labels: short rows without weights VL at a time."""
+    cdef Py_ssize_t i = 0, K = batch.K
+    cdef double weight
+    cdef real loss
+    if K <= BLOCK and batch.weights == NULL and batch.class_weights == NULL and not batch.ignores:
+        while i + VL <= batch.n:
+            label_columns(batch, i, out)
+            i += VL
+    while i < batch.n:
+        loss = 0
+        weight = label_weight(batch, i)
+        if not (batch.ignores and batch.labels[i] == batch.ignore_index):
+            loss = cross_entropy_label_row(
+                K, batch.logits + i * K, batch.labels[i], batch.smoothing,
+                <real>(weight * out.factor), gradient_row(out, i * K, weight), False)
+        finish_row(out, i, i * K, K, weight, loss)
+        i += 1
+
+
+cdef inline void label_columns(const LabelBatch* batch, Py_ssize_t first,
+                               LossOutputs* out) noexcept nogil:
+    """VL rows from `first`, of weight 1."""
+    cdef real labels[BLOCK]
+    cdef real losses[BLOCK]
+    cdef Py_ssize_t i, start = first * batch.K
+    for i in range(VL):
+        labels[i] = <real>batch.labels[first + i]
+    cross_entropy_label_columns(batch.K, batch.logits + start, load(labels), batch.smoothing,
+                                <real>out.factor, losses, gradient_row(out, start, 1))
+    for i in range(VL):
+        finish_row(out, first + i, start + i * batch.K, batch.K, 1, losses[i])
 
 
 def cross_entropy_rows(const real[:, ::1] logits, const real[:, ::1] targets,

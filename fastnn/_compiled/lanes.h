@@ -1,4 +1,5 @@
-/* Across the lanes of vectors: sums and maxima of blocks, partial loads, lane numbers.
+/* Across the lanes of vectors: sums and maxima of blocks, partial loads, lane numbers,
+ * transposition.
  *
  * Rows are worked on in blocks of 16 elements, VECTORS vectors of VL lanes.  A
  * horizontal sum adds 16 lane totals in one fixed tree (j and j ^ 8, then ^ 4, ^ 2, ^ 1),
@@ -14,30 +15,36 @@
 
 #if VECTOR_BYTES == 0
 #define EXCHANGED(v, d) (v)
+#define MERGED(rule, a, b, d) (a)
 #else
 #ifdef FASTNN_DOUBLE
 #define LANE_BYTES 8
 #else
 #define LANE_BYTES 4
 #endif
-/* Lane i of EXCHANGED(v, d) is lane i ^ d of v; d is a literal, so that one shuffle does it. */
-#define LANE(i, d) (((i) ^ (d)) % VL)
-#define LANES_2(i, d) LANE(i, d), LANE((i) + 1, d)
-#define LANES_4(i, d) LANES_2(i, d), LANES_2((i) + 2, d)
-#define LANES_8(i, d) LANES_4(i, d), LANES_4((i) + 4, d)
+/* The lane numbers rule(0, d), rule(1, d), ...; d is a literal, so that one shuffle does it. */
+#define LIST_2(rule, i, d) rule(i, d), rule((i) + 1, d)
+#define LIST_4(rule, i, d) LIST_2(rule, i, d), LIST_2(rule, (i) + 2, d)
+#define LIST_8(rule, i, d) LIST_4(rule, i, d), LIST_4(rule, (i) + 4, d)
 #if VECTOR_BYTES / LANE_BYTES == 16
-#define LANES(d) LANES_8(0, d), LANES_8(8, d)
+#define LIST(rule, d) LIST_8(rule, 0, d), LIST_8(rule, 8, d)
 #elif VECTOR_BYTES / LANE_BYTES == 8
-#define LANES(d) LANES_8(0, d)
+#define LIST(rule, d) LIST_8(rule, 0, d)
 #elif VECTOR_BYTES / LANE_BYTES == 4
-#define LANES(d) LANES_4(0, d)
+#define LIST(rule, d) LIST_4(rule, 0, d)
 #else
-#define LANES(d) LANES_2(0, d)
+#define LIST(rule, d) LIST_2(rule, 0, d)
 #endif
+/* Lane i of a vector is lane PARTNER(i, d) of itself, or one of the 2 VL lanes of a and b. */
+#define PARTNER(i, d) (((i) ^ (d)) % VL)
+#define LOWER(i, d) (((i) & (d)) ? VL + (((i) - (d)) % VL) : (i))
+#define UPPER(i, d) (((i) & (d)) ? VL + (i) : (((i) + (d)) % VL))
 #ifdef __clang__
-#define EXCHANGED(v, d) __builtin_shufflevector(v, v, LANES(d))
+#define EXCHANGED(v, d) __builtin_shufflevector(v, v, LIST(PARTNER, d))
+#define MERGED(rule, a, b, d) __builtin_shufflevector(a, b, LIST(rule, d))
 #else
-#define EXCHANGED(v, d) __builtin_shuffle(v, (ivec){LANES(d)})
+#define EXCHANGED(v, d) __builtin_shuffle(v, (ivec){LIST(PARTNER, d)})
+#define MERGED(rule, a, b, d) __builtin_shuffle(a, b, (ivec){LIST(rule, d)})
 #endif
 #endif
 
@@ -55,6 +62,28 @@ INLINE real max_lanes(vec v) {
     if (VL >= 4) v = at_least(v, EXCHANGED(v, 2));
     if (VL >= 2) v = at_least(v, EXCHANGED(v, 1));
     return lane(v, 0);
+}
+
+/* Exchanges the blocks of d by d above and below the diagonals of the blocks of 2 d by 2 d. */
+#define EXCHANGE_BLOCKS(t, d) \
+    UNROLL \
+    for (int i = 0; i < VL; i++) { \
+        if (i & (d)) continue; \
+        const vec upper = (t)[i], lower = (t)[i + (d)]; \
+        (t)[i] = MERGED(LOWER, upper, lower, d); \
+        (t)[i + (d)] = MERGED(UPPER, upper, lower, d); \
+    }
+
+/* Lane j of vector i becomes lane i of vector j, for VL vectors. */
+INLINE void transpose(vec *t) {
+#if VECTOR_BYTES > 0
+    if (VL >= 16) { EXCHANGE_BLOCKS(t, 8) }
+    if (VL >= 8) { EXCHANGE_BLOCKS(t, 4) }
+    if (VL >= 4) { EXCHANGE_BLOCKS(t, 2) }
+    if (VL >= 2) { EXCHANGE_BLOCKS(t, 1) }
+#else
+    (void)t;
+#endif
 }
 
 /* The first n elements at p (n may be 0 or less), `fill` in the other lanes, which are not read. */

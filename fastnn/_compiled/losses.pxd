@@ -65,7 +65,7 @@ cdef inline real cross_entropy_label_row(Py_ssize_t K, const real* z, Py_ssize_t
             complement(lane(vexp(splat(logit)), 0), &s) + (smoothing - q.base))
     if smoothing == 1:
         logit = 0
-    return log_total(&s) - (1 - smoothing) * logit - spread
+    return log_total(&s) - (<real>1 - smoothing) * logit - spread
 
 
 cdef inline real complement(real e, const ExpSum* s) noexcept nogil:

@@ -19,6 +19,7 @@ from fastnn._checks import (
     check_interval,
     check_number,
 )
+from fastnn.functional._direct import direct_cross_entropy
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
     REDUCTIONS,
@@ -91,6 +92,11 @@ def cross_entropy(
     out: np.ndarray | None = None,
 ) -> float | tuple[float, np.ndarray]:
     """Cross-entropy of softmax(logits) and targets."""
+    unweighted = sample_weight is None and class_weight is None and ignore_index is None
+    if unweighted and type(label_smoothing) is float and label_smoothing == 0:
+        result = direct_cross_entropy(logits, targets, reduction, gradient, out)
+        if result is not None:
+            return result
     z = as_floating(logits, "logits")
     check_samples(z, "logits")
     given = as_array(targets, "targets")
@@ -109,26 +115,26 @@ def cross_entropy(
                 f"ignore_index must be None with target rows, it is for labels; got {ignore_index}"
             )
     inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
-    result = gradient_array(z, (logits, "logits"), inputs, gradient, out)
+    slope = gradient_array(z, (logits, "logits"), inputs, gradient, out)
 
     kernels = backend.kernels(z.dtype)
     matrix = z.reshape(-1, z.shape[-1])
-    slope = None if result is None else result.reshape(matrix.shape)
+    flat = None if slope is None else slope.reshape(matrix.shape)
     if has_rows:
         rows = target.reshape(matrix.shape)
         loss = kernels.cross_entropy_rows(
-            matrix, rows, weights, factors, smoothing, reduction, None, slope
+            matrix, rows, weights, factors, smoothing, reduction, None, flat
         )
     else:
         labels = target.reshape(-1)
         try:
             loss = kernels.cross_entropy_labels(
-                matrix, labels, weights, factors, smoothing, ignore_index, reduction, None, slope
+                matrix, labels, weights, factors, smoothing, ignore_index, reduction, None, flat
             )
         except ValueError:
             _check_labels(target, matrix.shape[1], ignore_index)
             raise
-    return loss if result is None else (loss, result)
+    return loss if slope is None else (loss, slope)
 
 
 def _rows_of(given: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import backend
 from fastnn._checks import as_floating, as_matching, check_last_axis, check_out, check_shape
+from fastnn.functional._direct import direct
 
 
 def logsumexp(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
@@ -42,6 +43,9 @@ def logsumexp(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
     ValueError
         If `x` has no last axis or one of length 0, or `out` does not fit.
     """
+    result = direct("logsumexp", x, 0.0, out)
+    if result is not None:
+        return result
     z = as_floating(x, "x")
     check_last_axis(z, "x")
     shape = z.shape[:-1]
@@ -164,6 +168,9 @@ def log_softmax_backward(
 
 
 def _normalize(kernel: str, x: Any, out: Any) -> np.ndarray:
+    result = direct(kernel, x, 0.0, out)
+    if result is not None:
+        return result
     z = as_floating(x, "x")
     check_last_axis(z, "x")
     if out is None:
