@@ -9,19 +9,18 @@ the derivative to `slope`; the compiler drops the one that is not used.  Errors 
 where the function is well conditioned; docs/accuracy.md has them as measured.
 """
 
-from libc.math cimport INFINITY
-
 from fastnn._compiled.simd cimport (
     GAUSSIAN_HIGH, GAUSSIAN_LOW, GELU_CUBIC_HIGH, GELU_CUBIC_LOW, GELU_LINEAR_HIGH,
     GELU_LINEAR_LOW, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW, MILLS_POLYNOMIAL,
     SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_DEGREE, TANH_POLYNOMIAL, TANH_SMALL,
-    VL, abs_, at_least, at_most, both, copy_sign, equal, fma_, less, less_equal, load,
-    load_part, mask, polynomial, power_of_two, product_error, real, scale, scale_down, select,
-    splat, store, store_part, vec, with_sign,
+    VL, abs_, at_least, at_most, copy_sign, equal, fma_, less, less_equal, load, load_part,
+    mask, polynomial, power_of_two, product_error, real, scale, scale_down, select, splat,
+    store, store_part, vec, with_sign,
 )
 from fastnn._compiled.vmath cimport (
-    add_error, excess_product, exp_lowest, exp_reduced, exp_reduced_pair, expm1_from, log_pair,
-    mantissa_pair, pair_product, pair_sum, quotient, small_error,
+    add_error, excess_product, exp_lowest, exp_reduced, exp_reduced_pair, exp_reduced_sum,
+    expm1_from, largest_number, log_pair, mantissa_pair, pair_product, pair_sum, quotient,
+    small_error,
 )
 
 cdef enum:
@@ -96,45 +95,50 @@ cdef inline vec softplus(vec z, vec* slope) noexcept nogil:
     return at_least(z, splat(0)) + log_pair(total, total_low)
 
 
-cdef inline vec gated(vec z, vec w, vec w_low, vec v, vec v_low, vec* slope) noexcept nogil:
-    """z s and s (1 + v (1 - s)), where s = sigmoid(w + w_low); 2 ULP.
+cdef inline vec gate_value(vec z, vec w, vec w_low) noexcept nogil:
+    """z sigmoid(w + w_low) = z / (1 + exp(-w - w_low)), for |w| <= -exp_lowest(); 2 ULP."""
+    cdef vec n, p, below, smaller, total
+    p = exp_reduced_sum(-w, -w_low, &n)
+    below = at_most(n, splat(0))
+    # With exp(-w) = 2**n (1 + p), the denominator over 2**max(n, 0): its larger term is 1.
+    # z carries that power, because sigmoid alone may be subnormal where the product is not.
+    smaller = scale_down(splat(1), -abs_(n))
+    total = splat(1) + fma_(scale_down(splat(1), below), p, smaller)
+    return scale(z, below - n) / total
 
-    With v = z dw/dz, finite, the second is the derivative of the first.  With
-    exp(|w|) = m / t, s is t / (m + t) for negative w, else m / (m + t).  The power of two
-    in t is applied last, so that nothing is lost where s alone would be subnormal.
+
+cdef inline vec gate_slope(vec w, vec w_low, vec v, vec v_low) noexcept nogil:
+    """s (1 + v (1 - s)), s = sigmoid(w + w_low): with v = z dw/dz the derivative of z s; 2 ULP.
+
+    |w| <= -exp_lowest(), and v has the sign of w.  With k = sigmoid(|w|) it is
+    u = (1 - k) (1 - |v| k) for negative w, else 1 - u.
     """
-    cdef vec r, low, n, m, m_low, t, total, total_low, top, top_low, other, square, square_low
-    cdef vec inner, inner_low, q
+    cdef vec r, low, n, m, m_low, t, total, total_low, k, k_low, gain, gain_low, tail, tail_low, u
     cdef mask negative = less(w, splat(0))
-    r = exp_reduced_pair(at_most(abs_(w), -exp_lowest()), select(negative, -w_low, w_low),
-                         &low, &n)
+    r = exp_reduced_pair(-abs_(w), select(negative, w_low, -w_low), &low, &n)
     m = mantissa_pair(r, low, &m_low)
-    t = scale_down(splat(1), -n)
-    total = m + t
-    total_low = small_error(m, t, total) + m_low
-    # s = 2**n q; half, because z q could overflow where z s does not.
-    top = splat(<real>0.5) * select(negative, splat(1), m)
-    top_low = splat(<real>0.5) * select(negative, splat(0), m_low)
-    n = splat(1) - select(negative, n, splat(0))
-    q = quotient(top, top_low, total, total_low)
-    # 1 + v (1 - s) = (m + t + v * other) / (m + t)
-    other = select(negative, m, t)
-    inner = pair_product(v, v_low, other, select(negative, m_low, splat(0)), &inner_low)
-    inner = pair_sum(total, total_low, inner, inner_low, &inner_low)
-    inner = pair_product(inner, inner_low, top, top_low, &inner_low)
-    square = pair_product(total, total_low, total, total_low, &square_low)
-    slope[0] = scale(quotient(inner, inner_low, square, square_low), n)
-    return select(less(w, exp_lowest()), copy_sign(splat(0), z), scale(z * q, n))
+    t = scale_down(splat(1), n)
+    # k = 1 / (1 + m t), 1 - k = m t k
+    total = splat(1) + m * t
+    total_low = fma_(m_low, t, small_error(splat(1), m * t, total))
+    k = splat(1) / total
+    k_low = -k * excess_product(splat(1), splat(0), total, total_low, k)
+    gain = pair_product(abs_(v), select(negative, -v_low, v_low), k, k_low, &gain_low)
+    gain = (splat(1) - gain) - gain_low
+    tail = pair_product(m, m_low, k, k_low, &tail_low)
+    u = tail * gain
+    u = scale(u + fma_(tail_low, gain, product_error(tail, gain, u)), n)
+    return select(negative, u, splat(1) - u)
 
 
 cdef inline vec swish(vec beta, vec z, vec* slope) noexcept nogil:
     """z sigmoid(beta z) and its derivative; 2 ULP."""
-    cdef vec w = times(beta, z)
-    # The formula for the rounding error gives nan at infinities.
-    cdef mask finite = both(less(abs_(w), -exp_lowest()), less(abs_(z), splat(INFINITY)))
-    cdef vec w_low = select(finite, product_error(beta, z, w), splat(0))
-    cdef vec v = at_most(at_least(w, exp_lowest()), -exp_lowest())
-    return gated(z, w, w_low, v, w_low, slope)
+    cdef vec bound = at_most(-exp_lowest() / abs_(beta), largest_number())
+    cdef vec bounded = at_most(at_least(z, -bound), bound)
+    cdef vec w = beta * bounded
+    cdef vec w_low = product_error(beta, bounded, w)
+    slope[0] = gate_slope(w, w_low, w, w_low)
+    return select(less(beta * z, exp_lowest()), copy_sign(splat(0), z), gate_value(z, w, w_low))
 
 
 # ------------------------------------------------------------------------ GELU and mish
@@ -200,7 +204,9 @@ cdef inline vec gelu_tanh(vec z, vec* slope) noexcept nogil:
     square = splat(2) * bounded
     v = pair_product(square, splat(0), cubic, cubic_low, &v_low)
     v = pair_sum(w, w_low, v, v_low, &v_low)
-    return gated(select(less(z, splat(0)), bounded, z), w, w_low, v, v_low, slope)
+    w = at_most(at_least(w, exp_lowest()), -exp_lowest())
+    slope[0] = gate_slope(w, w_low, v, v_low)
+    return gate_value(select(less(z, splat(0)), bounded, z), w, w_low)
 
 
 cdef inline vec mish(vec z, vec* slope) noexcept nogil:

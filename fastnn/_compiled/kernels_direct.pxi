@@ -49,8 +49,9 @@ def direct(str function, x, double alpha, out):
 
 cdef bint is_plain(x):
     """Whether x is an ndarray of this build's dtype, native, aligned and C-contiguous."""
+    cdef int wanted = cnp.NPY_FLOAT if sizeof(real) == sizeof(float) else cnp.NPY_DOUBLE
     return (cnp.PyArray_CheckExact(x) and cnp.PyArray_ISCARRAY_RO(x)
-            and cnp.PyArray_TYPE(x) == <int>(cnp.NPY_FLOAT if sizeof(real) == 4 else cnp.NPY_DOUBLE))
+            and cnp.PyArray_TYPE(x) == wanted)
 
 
 cdef bint is_output(out, int ndim, x, bint in_place):

@@ -7,6 +7,7 @@ fused multiply-add; docs/accuracy.md has them as measured.  A number may come as
 and nans are treated as mathematics says, by selection: there are no branches.
 """
 
+from libc.float cimport DBL_MAX, FLT_MAX
 from libc.math cimport INFINITY, NAN
 
 from fastnn._compiled.simd cimport (
@@ -67,6 +68,11 @@ cdef inline vec exp_highest() noexcept nogil:
     return splat(<real>((EXPONENT_BIAS + 2) * 0.6931471805599453))
 
 
+cdef inline vec largest_number() noexcept nogil:
+    """The largest finite number."""
+    return splat(<real>(FLT_MAX if sizeof(real) == sizeof(float) else DBL_MAX))
+
+
 cdef inline vec exp_reduced(vec x, vec* n) noexcept nogil:
     """p and whole n with exp(x) = 2**n (1 + p), p from -0.3 to 0.42; absolute error 0.5 ULP of p.
 
@@ -74,6 +80,14 @@ cdef inline vec exp_reduced(vec x, vec* n) noexcept nogil:
     """
     cdef vec whole = fma_(x, splat(<real>1.4426950408889634), splat(SHIFTER)) - splat(SHIFTER)
     cdef vec r = fma_(whole, splat(-LOG2_LOW), fma_(whole, splat(-LOG2_HIGH), x))
+    n[0] = whole
+    return fma_(r * r, polynomial(r, EXP_POLYNOMIAL, EXP_DEGREE), r)
+
+
+cdef inline vec exp_reduced_sum(vec x, vec x_low, vec* n) noexcept nogil:
+    """`exp_reduced` of x + x_low."""
+    cdef vec whole = fma_(x, splat(<real>1.4426950408889634), splat(SHIFTER)) - splat(SHIFTER)
+    cdef vec r = fma_(whole, splat(-LOG2_HIGH), x) + fma_(whole, splat(-LOG2_LOW), x_low)
     n[0] = whole
     return fma_(r * r, polynomial(r, EXP_POLYNOMIAL, EXP_DEGREE), r)
 

@@ -61,10 +61,7 @@ def _apply(function: str, x: Any, alpha: float, out: Any) -> np.ndarray:
 
 def _convert_and_apply(function: str, x: Any, alpha: float, out: Any) -> np.ndarray:
     z = as_floating(x, "x")
-    if out is None:
-        result = np.empty(z.shape, z.dtype)
-    else:
-        result = check_out(out, z.shape, z.dtype, x)
+    result = np.empty(z.shape, z.dtype) if out is None else check_out(out, z.shape, z.dtype, x)
     if z.size:
         kernels = backend.kernels(z.dtype)
         if function in _ELEMENTARY:
