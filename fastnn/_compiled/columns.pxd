@@ -5,8 +5,8 @@ across lanes.  Here VL rows are transposed instead: lane i of vector j is elemen
 and what rows.pxd does across the lanes of one row is done between vectors, in the same order.
 So the results are those of rows.pxd to the last bit, whichever rows stand beside each other.
 
-`z` and `out` are VL contiguous rows of K <= BLOCK elements, touched nowhere else; `out` may
-be z.  Limits are those of rows.pxd.
+`z` and `out` are VL rows of K <= BLOCK elements, contiguous or `ld` apart, touched nowhere
+else; `out` may be z.  Limits are those of rows.pxd.
 """
 
 from libc.math cimport INFINITY, NAN
@@ -24,24 +24,26 @@ cdef struct ColumnSums:
     vec others
 
 
-cdef inline void load_columns(Py_ssize_t K, const real* z, vec* columns) noexcept nogil:
+cdef inline void load_columns(Py_ssize_t K, const real* z, Py_ssize_t ld,
+                              vec* columns) noexcept nogil:
     cdef Py_ssize_t j = 0
     cdef int i
     while j < K:
         for i in range(VL):
-            columns[j + i] = take(z + i * K + j, K - j, 0)
+            columns[j + i] = take(z + i * ld + j, K - j, 0)
         transpose(columns + j)
         j += VL
 
 
-cdef inline void store_columns(Py_ssize_t K, vec* columns, real* out) noexcept nogil:
+cdef inline void store_columns(Py_ssize_t K, vec* columns, real* out,
+                               Py_ssize_t ld) noexcept nogil:
     """The columns are used up."""
     cdef Py_ssize_t j = 0
     cdef int i
     while j < K:
         transpose(columns + j)
         for i in range(VL):
-            put(out + i * K + j, K - j, columns[j + i], False)
+            put(out + i * ld + j, K - j, columns[j + i], False)
         j += VL
 
 
@@ -99,7 +101,7 @@ cdef inline void logsumexp_columns(Py_ssize_t K, const real* z, real* out) noexc
     cdef vec e[BLOCK]
     cdef vec largest
     cdef ColumnSums s
-    load_columns(K, z, columns)
+    load_columns(K, z, K, columns)
     largest = largest_of(K, columns)
     exp_columns(K, columns, largest, e, &s)
     store(out, largest + vlog1p(excess_of(&s)))
@@ -111,12 +113,12 @@ cdef inline void softmax_columns(Py_ssize_t K, const real* z, real* out) noexcep
     cdef vec factor
     cdef ColumnSums s
     cdef Py_ssize_t j
-    load_columns(K, z, e)
+    load_columns(K, z, K, e)
     exp_columns(K, e, top_of(K, e), e, &s)
     factor = splat(1) / total_of(&s)
     for j in range(K):
         e[j] = e[j] * factor
-    store_columns(K, e, out)
+    store_columns(K, e, out, K)
 
 
 cdef inline void log_softmax_columns(Py_ssize_t K, const real* z, real* out) noexcept nogil:
@@ -126,18 +128,19 @@ cdef inline void log_softmax_columns(Py_ssize_t K, const real* z, real* out) noe
     cdef vec top, shift
     cdef ColumnSums s
     cdef Py_ssize_t j
-    load_columns(K, z, columns)
+    load_columns(K, z, K, columns)
     top = top_of(K, columns)
     exp_columns(K, columns, top, e, &s)
     shift = vlog1p(excess_of(&s))
     for j in range(K):
         columns[j] = distance(columns[j], top) - shift
-    store_columns(K, columns, out)
+    store_columns(K, columns, out, K)
 
 
-cdef inline void cross_entropy_label_columns(Py_ssize_t K, const real* z, vec labels,
-                                             real smoothing, real coefficient, real* losses,
-                                             real* gradient) noexcept nogil:
+cdef inline void cross_entropy_label_columns(Py_ssize_t K, const real* z, Py_ssize_t ld,
+                                             vec labels, real smoothing, real coefficient,
+                                             real* losses, real* gradient,
+                                             Py_ssize_t ld_gradient) noexcept nogil:
     """`cross_entropy_label_row` of each row; `gradient` may be NULL, and is overwritten."""
     cdef vec columns[BLOCK]
     cdef vec e[BLOCK]
@@ -145,7 +148,7 @@ cdef inline void cross_entropy_label_columns(Py_ssize_t K, const real* z, vec la
     cdef real base = smoothing / K
     cdef ColumnSums s
     cdef Py_ssize_t j
-    load_columns(K, z, columns)
+    load_columns(K, z, ld, columns)
     top = top_of(K, columns)
     exp_columns(K, columns, top, e, &s)
     total = total_of(&s)
@@ -161,7 +164,7 @@ cdef inline void cross_entropy_label_columns(Py_ssize_t K, const real* z, vec la
         for j in range(K):
             e[j] = select(equal(labels, splat(<real>j)), at_label,
                           factor * e[j] - splat(coefficient) * splat(base))
-        store_columns(K, e, gradient)
+        store_columns(K, e, gradient, ld_gradient)
     if smoothing != 0:
         spread = splat(base) * sum_of(K, columns)
     if smoothing == 1:

@@ -87,7 +87,8 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
         target = &batch.targets[h]
         width = work.values[head.output].width
         norm = batch.norms[h]
-        for r in range(first, last):
+        for r in range(loss_columns(head, target, work, batch, norm, row_losses + h * row_stride,
+                                    first, last, to), last):
             s = target_row(batch, target, r)
             weight = target.weights[s] if target.weights != NULL else 1
             share = weight / norm if norm != 0 else 0
@@ -96,6 +97,37 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
             row_losses[h * row_stride + r] = head_row(
                 head, target, width, s, share, row_of(&work.values[head.output], to + r - first),
                 gradient)
+
+
+cdef sz loss_columns(const HeadSpec* head, const Target* target, const Workspace* work,
+                     const Batch* batch, double norm, double* row_losses, sz first, sz last,
+                     sz to) noexcept nogil:
+    """`loss_rows` for as many samples as whole vectors take: labels of few classes, all alike.
+
+    Returns the first sample that is left, with which the rows go on one by one to the same bits.
+    """
+    cdef Matrix* z = &work.values[head.output]
+    cdef Matrix* dz = NULL
+    cdef real labels[BLOCK]
+    cdef real losses[BLOCK]
+    cdef real factor = <real>(1 / norm * head.weight) if norm != 0 else 0
+    cdef int i
+    if (target.labels == NULL or z.width > BLOCK or target.weights != NULL or head.ignores
+            or head.class_weights != NULL or head.accumulate or factor == 0):
+        return first
+    if work.gradients != NULL:
+        dz = &work.gradients[head.output]
+    while first + VL <= last:
+        for i in range(VL):
+            labels[i] = <real>target.labels[target_row(batch, target, first + i)]
+        cross_entropy_label_columns(z.width, row_of(z, to), z.ld, load(labels), head.parameter,
+                                    factor, losses, row_of(dz, to) if dz != NULL else NULL,
+                                    dz.ld if dz != NULL else 0)
+        for i in range(VL):
+            row_losses[first + i] = 1 / norm * losses[i]
+        first += VL
+        to += VL
+    return first
 
 
 cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s, double share,

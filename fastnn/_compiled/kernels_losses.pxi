@@ -193,8 +193,9 @@ cdef inline void label_columns(const LabelBatch* batch, Py_ssize_t first,
     cdef Py_ssize_t i, start = first * batch.K
     for i in range(VL):
         labels[i] = <real>batch.labels[first + i]
-    cross_entropy_label_columns(batch.K, batch.logits + start, load(labels), batch.smoothing,
-                                <real>out.factor, losses, gradient_row(out, start, 1))
+    cross_entropy_label_columns(batch.K, batch.logits + start, batch.K, load(labels),
+                                batch.smoothing, <real>out.factor, losses,
+                                gradient_row(out, start, 1), batch.K)
     for i in range(VL):
         finish_row(out, first + i, start + i * batch.K, batch.K, 1, losses[i])
 
