@@ -371,38 +371,53 @@ cdef inline void row(int code, real alpha, Py_ssize_t n, const real* z, real* va
             store_part(slopes + i, slope, rest)
 
 
-cdef inline void apply(int code, real alpha, Py_ssize_t n, const real* z, real* values,
-                       real* slopes) noexcept nogil:
-    """`row`, with one instance for every code."""
-    if code == IDENTITY: row(IDENTITY, alpha, n, z, values, slopes)
-    elif code == BINARY_STEP: row(BINARY_STEP, alpha, n, z, values, slopes)
-    elif code == SIGMOID: row(SIGMOID, alpha, n, z, values, slopes)
-    elif code == TANH: row(TANH, alpha, n, z, values, slopes)
-    elif code == RELU: row(RELU, alpha, n, z, values, slopes)
-    elif code == LEAKY_RELU: row(LEAKY_RELU, alpha, n, z, values, slopes)
-    elif code == SWISH: row(SWISH, alpha, n, z, values, slopes)
-    elif code == HARD_SWISH: row(HARD_SWISH, alpha, n, z, values, slopes)
-    elif code == ELU: row(ELU, alpha, n, z, values, slopes)
-    elif code == SELU: row(SELU, alpha, n, z, values, slopes)
-    elif code == SOFTPLUS: row(SOFTPLUS, alpha, n, z, values, slopes)
-    elif code == GELU: row(GELU, alpha, n, z, values, slopes)
-    elif code == GELU_TANH: row(GELU_TANH, alpha, n, z, values, slopes)
-    else: row(MISH, alpha, n, z, values, slopes)
+cdef inline void block(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
+                       Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,
+                       Py_ssize_t lds) noexcept nogil:
+    """`row` of some rows, which are ldz, ldv and lds apart."""
+    cdef Py_ssize_t r
+    for r in range(rows):
+        row(code, alpha, n, z + r * ldz, values + r * ldv if values != NULL else NULL,
+            slopes + r * lds if slopes != NULL else NULL)
 
 
-cdef inline void apply_value(int code, real alpha, Py_ssize_t n, const real* z,
-                             real* out) noexcept nogil:
-    """out = f(z[:n]); nothing beyond n elements is touched; out may be z."""
-    apply(code, alpha, n, z, out, NULL)
+cdef inline void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
+                       Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,
+                       Py_ssize_t lds) noexcept nogil:
+    """`block`, with one instance for every code."""
+    if code == IDENTITY: block(IDENTITY, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == BINARY_STEP: block(BINARY_STEP, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == SIGMOID: block(SIGMOID, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == TANH: block(TANH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == RELU: block(RELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == LEAKY_RELU: block(LEAKY_RELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == SWISH: block(SWISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == HARD_SWISH: block(HARD_SWISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == ELU: block(ELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == SELU: block(SELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == SOFTPLUS: block(SOFTPLUS, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == GELU: block(GELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == GELU_TANH: block(GELU_TANH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    else: block(MISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+
+
+cdef inline void apply_value(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
+                             Py_ssize_t ldz, real* out, Py_ssize_t ldo) noexcept nogil:
+    """out = f(z) for rows of n elements, ldz and ldo apart; `out` may be z.
+
+    Nothing beyond n elements is touched.
+    """
+    apply(code, alpha, rows, n, z, ldz, out, ldo, NULL, 0)
 
 
 cdef inline void apply_derivative(int code, real alpha, Py_ssize_t n, const real* z,
                                   real* out) noexcept nogil:
-    """out = f'(z[:n]), as `apply_value`."""
-    apply(code, alpha, n, z, NULL, out)
+    """out = f'(z[:n])."""
+    apply(code, alpha, 1, n, z, 0, NULL, 0, out, 0)
 
 
-cdef inline void apply_both(int code, real alpha, Py_ssize_t n, const real* z, real* values,
-                            real* slopes) noexcept nogil:
-    """values = f(z[:n]) and slopes = f'(z[:n]), as `apply_value`."""
-    apply(code, alpha, n, z, values, slopes)
+cdef inline void apply_both(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
+                            Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,
+                            Py_ssize_t lds) noexcept nogil:
+    """values = f(z) and slopes = f'(z), as `apply_value`."""
+    apply(code, alpha, rows, n, z, ldz, values, ldv, slopes, lds)

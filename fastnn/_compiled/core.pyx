@@ -36,7 +36,8 @@ from fastnn._compiled.losses cimport (
 from fastnn._compiled.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn._compiled.random cimport drop_row, dropout_threshold
 from fastnn._compiled.rows cimport (
-    log_softmax_backward_row, log_softmax_row, logsumexp_row, softmax_backward_row, softmax_row
+    log_softmax_backward_row, log_softmax_row, logsumexp_row, softmax_backward_row, softmax_row,
+    within,
 )
 from fastnn._compiled.simd cimport (
     VL, abs_, fma_, less, load, real, select, splat, store, vec
@@ -70,7 +71,7 @@ VECTOR_LENGTH = VL
 
 cdef void activate(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:
     """out = f(z); one copy of the code for all callers."""
-    apply_value(code, alpha, n, z, out)
+    apply_value(code, alpha, 1, n, z, 0, out, 0)
 
 
 cdef void activate_derivative(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:
@@ -78,10 +79,16 @@ cdef void activate_derivative(int code, real alpha, sz n, const real* z, real* o
     apply_derivative(code, alpha, n, z, out)
 
 
-cdef void activate_both(int code, real alpha, sz n, const real* z, real* out,
-                        real* slope) noexcept nogil:
-    """out = f(z) and slope = f'(z); `out` may be z itself."""
-    apply_both(code, alpha, n, z, out, slope)
+cdef void activate_rows(int code, real alpha, sz rows, sz n, const real* z, sz ldz, real* out,
+                        sz ldo) noexcept nogil:
+    """out = f(z) for rows of n elements, ldz and ldo apart; `out` may be z."""
+    apply_value(code, alpha, rows, n, z, ldz, out, ldo)
+
+
+cdef void activate_both_rows(int code, real alpha, sz rows, sz n, const real* z, sz ldz,
+                             real* out, sz ldo, real* slope, sz lds) noexcept nogil:
+    """`activate_rows`, and slope = f'(z)."""
+    apply_both(code, alpha, rows, n, z, ldz, out, ldo, slope, lds)
 
 
 include "tiles.pxi"

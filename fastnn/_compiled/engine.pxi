@@ -61,6 +61,8 @@ cdef class Engine(Reader):
             if self.program.storage_size:
                 self.plan.slots[i] = <real*>elements(
                     slots[i], REAL_TYPE, 1, self.program.storage_size, -1, "slots", i)
+        self.plan.is_large = (
+            self.program.storage_size * (1 + len(slots)) * sizeof(real) > NEAR_BYTES)
         self.slots = list(slots)
         self.has_optimizer = True
 

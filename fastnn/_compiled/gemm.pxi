@@ -46,14 +46,13 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
             tile_any(m, w, far, K, x + r * ldx, ldx, 1, weight + n, ldw,
                      bias + n if bias != NULL else NULL, 0, c, ldo)
             if code != IDENTITY:
-                for i in range(m):
-                    if z != NULL:
+                if z != NULL:
+                    for i in range(m):
                         memcpy(z + (r + i) * ldz + n, c + i * ldo, w * sizeof(real))
-                    if slope != NULL:
-                        activate_both(code, alpha, w, c + i * ldo, c + i * ldo,
-                                      slope + (r + i) * lds + n)
-                    else:
-                        activate(code, alpha, w, c + i * ldo, c + i * ldo)
+                if slope != NULL:
+                    activate_both_rows(code, alpha, m, w, c, ldo, c, ldo, slope + r * lds + n, lds)
+                else:
+                    activate_rows(code, alpha, m, w, c, ldo, c, ldo)
             r += m
         n += w
 

@@ -29,12 +29,13 @@ cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace*
     if op.kind == DENSE:
         forward_dense(plan, op, work, first, last)
     elif op.kind == ACTIVATION:
-        for r in range(first, last):
-            if work.slopes != NULL and work.slopes[index].data != NULL:
-                activate_both(op.code, op.alpha, y.columns, row_of(x, r), row_of(y, r),
-                              row_of(&work.slopes[index], r))
-            else:
-                activate(op.code, op.alpha, y.columns, row_of(x, r), row_of(y, r))
+        if work.slopes != NULL and work.slopes[index].data != NULL:
+            activate_both_rows(op.code, op.alpha, last - first, y.columns, row_of(x, first), x.ld,
+                               row_of(y, first), y.ld, row_of(&work.slopes[index], first),
+                               work.slopes[index].ld)
+        else:
+            activate_rows(op.code, op.alpha, last - first, y.columns, row_of(x, first), x.ld,
+                          row_of(y, first), y.ld)
     elif op.kind == SOFTMAX:
         for r in range(first, last):
             softmax_row(y.width, row_of(x, r), row_of(y, r))
@@ -101,10 +102,11 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
     if op.kind == DENSE:
         backward_dense(plan, op, flow.accumulate[0], work, first, last)
         return
+    if op.kind == ACTIVATION:
+        backward_activation(op, index, flow.accumulate[0], work, first, last, 0, y.columns)
+        return
     for r in range(first, last):
-        if op.kind == ACTIVATION:
-            backward_activation_row(op, index, flow.accumulate[0], work, r, 0, y.columns)
-        elif op.kind == SOFTMAX:
+        if op.kind == SOFTMAX:
             softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
                                  flow.accumulate[0])
         elif op.kind == LOG_SOFTMAX:
@@ -122,62 +124,57 @@ cdef void backward_dense(const Plan* plan, const Op* op, bint accumulate, const 
     cdef const Param* weight = &plan.parameters[op.weight]
     cdef Matrix* dz = &work.gradients[op.output]
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
-    cdef sz n = 0, width, r
+    cdef sz n = 0, width
     while n < dx.columns:
         width = min(<sz>STRIP, dx.columns - n)
         gemm_transposed(last - first, width, weight.width, row_of(dz, first), dz.ld,
                         plan.storage + weight.offset + n * weight.ld, weight.ld, weight.rows - n,
                         accumulate, row_of(dx, first) + n, dx.ld)
         if op.below >= 0:
-            for r in range(first, last):
-                backward_activation_row(&plan.ops[op.below], op.below, False, work, r, n, width)
+            backward_activation(&plan.ops[op.below], op.below, False, work, first, last, n, width)
         n += width
 
 
-cdef void backward_activation_row(const Op* op, int index, bint accumulate, const Workspace* work,
-                                  sz r, sz start, sz n) noexcept nogil:
-    """dZ = dA f'(Z) for n columns, with f' stored by the forward pass or taken from A."""
-    cdef real* dx = row_of(&work.gradients[op.inputs[0]], r) + start
-    cdef const real* dy = row_of(&work.gradients[op.output], r) + start
-    if op.from_output:
-        backward_from_output(op.code, op.alpha, n, row_of(&work.values[op.output], r) + start, dy,
-                             dx, accumulate)
-    else:
-        multiply_into(n, dy, row_of(&work.slopes[index], r) + start, dx, accumulate)
+cdef void backward_activation(const Op* op, int index, bint accumulate, const Workspace* work,
+                              sz first, sz last, sz start, sz n) noexcept nogil:
+    """dZ (+)= dA f'(Z) in n columns, with f' stored by the forward pass or taken from A."""
+    cdef Matrix* dx = &work.gradients[op.inputs[0]]
+    cdef Matrix* dy = &work.gradients[op.output]
+    cdef Matrix* kept = &work.values[op.output] if op.from_output else &work.slopes[index]
+    slope_rows(op.code if op.from_output else STORED_SLOPE, op.alpha, last - first, n,
+               row_of(kept, first) + start, kept.ld, row_of(dy, first) + start, dy.ld,
+               row_of(dx, first) + start, dx.ld, accumulate)
 
 
-cdef void backward_from_output(int code, real alpha, sz n, const real* a, const real* dy,
-                               real* dx, bint accumulate) noexcept nogil:
-    """dx (+)= dy f'(z), f' from a = f(z); the code is settled outside the loop."""
-    if code == 0: scale_by_slope(0, alpha, n, a, dy, dx, accumulate)
-    elif code == 1: scale_by_slope(1, alpha, n, a, dy, dx, accumulate)
-    elif code == 2: scale_by_slope(2, alpha, n, a, dy, dx, accumulate)
-    elif code == 3: scale_by_slope(3, alpha, n, a, dy, dx, accumulate)
-    elif code == 4: scale_by_slope(4, alpha, n, a, dy, dx, accumulate)
-    elif code == 5: scale_by_slope(5, alpha, n, a, dy, dx, accumulate)
-    elif code == 8: scale_by_slope(8, alpha, n, a, dy, dx, accumulate)
-    elif code == 9: scale_by_slope(9, alpha, n, a, dy, dx, accumulate)
+cdef void slope_rows(int code, real alpha, sz rows, sz n, const real* a, sz lda, const real* dy,
+                     sz ldy, real* dx, sz ldx, bint accumulate) noexcept nogil:
+    """dx (+)= dy f'(z), f' from a = f(z); the code is settled outside the loops."""
+    if code == 0: slope_block(0, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 1: slope_block(1, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 2: slope_block(2, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 3: slope_block(3, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 4: slope_block(4, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 5: slope_block(5, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 8: slope_block(8, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 9: slope_block(9, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    else: slope_block(STORED_SLOPE, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
 
 
-cdef inline void scale_by_slope(int code, real alpha, sz n, const real* a, const real* dy,
-                                real* dx, bint accumulate) noexcept nogil:
-    cdef sz j = 0
-    cdef vec g
-    while j < n:
-        g = load(dy + j) * derivative_from_output(code, splat(alpha), load(a + j))
-        store(dx + j, load(dx + j) + g if accumulate else g)
-        j += VL
-
-
-cdef void multiply_into(sz n, const real* a, const real* b, real* out,
-                        bint accumulate) noexcept nogil:
-    """out (+)= a b."""
-    cdef sz j = 0
-    cdef vec g
-    while j < n:
-        g = load(a + j) * load(b + j)
-        store(out + j, load(out + j) + g if accumulate else g)
-        j += VL
+cdef inline void slope_block(int code, real alpha, sz rows, sz n, const real* a, sz lda,
+                             const real* dy, sz ldy, real* dx, sz ldx,
+                             bint accumulate) noexcept nogil:
+    """`slope_rows` for a constant code, or with f' itself in `a` (STORED_SLOPE)."""
+    cdef sz r, j
+    cdef vec slope, g
+    for r in range(rows):
+        j = 0
+        while j < n:
+            slope = load(a + r * lda + j)
+            if code != STORED_SLOPE:
+                slope = derivative_from_output(code, splat(alpha), slope)
+            g = load(dy + r * ldy + j) * slope
+            store(dx + r * ldx + j, load(dx + r * ldx + j) + g if accumulate else g)
+            j += VL
 
 
 cdef void scale_into(sz n, const real* a, real factor, real* out, bint accumulate) noexcept nogil:

@@ -22,7 +22,7 @@ cdef sz rows_per_block(const Plan* plan) noexcept nogil:
     cdef int i
     for i in range(plan.n_buffers):
         bytes_per_row += 2 * plan.work.values[i].ld * sizeof(real)
-    rows = 524288 // bytes_per_row // MAX_ROWS * MAX_ROWS
+    rows = NEAR_BYTES // bytes_per_row // MAX_ROWS * MAX_ROWS
     return min(max(rows, <sz>112), 512)
 
 
@@ -123,10 +123,12 @@ cdef void penalize_task(const Plan* plan, sz index, real* g, sz ldg) noexcept no
 
 cdef void clear_padding(const Task* task, sz width, real* g, sz ldg) noexcept nogil:
     """Zero the columns past the parameter's width: an overflow leaves nan there (0 times inf)."""
-    cdef sz valid = width - task.n, i
-    if valid < task.n_columns:
-        for i in range(task.n_rows):
-            memset(g + i * ldg + valid, 0, (task.n_columns - valid) * sizeof(real))
+    cdef sz valid = width - task.n, i, j
+    for i in range(task.n_rows):
+        j = valid // VL * VL
+        while j < task.n_columns:
+            store(g + i * ldg + j, within(load(g + i * ldg + j), 0, valid - j))
+            j += VL
 
 
 cdef void store_gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows,
@@ -193,7 +195,8 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     CHECK(plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
     if n_rows <= FEW_SAMPLES and train_outer(plan, weights, index, n_rows):
         return
-    prefetch_task(plan, index)
+    if plan.is_large:
+        prefetch_task(plan, index)
     gradient_task(plan, FROM_LOSSES, index, n_rows, False, g, ldg)
     penalize_task(plan, index, g, ldg)
     update_task(plan, weights, vectors, index, g, ldg)

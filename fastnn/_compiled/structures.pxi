@@ -25,10 +25,13 @@ cdef enum Reduction:
     SUM
     HALF_SUM
 
-cdef int IDENTITY = 0        # code of the activation that does nothing
+cdef enum:
+    STORED_SLOPE = -1        # in place of an activation's code: its derivative is at hand
+    IDENTITY = 0             # code of the activation that does nothing
 
 cdef enum:
     WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
+    NEAR_BYTES = 1 << 19        # half of a 1 MiB L2
     TILE_ROWS = 32        # a task of phase 2 is a tile of a weight of this size ...
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
@@ -205,6 +208,7 @@ cdef struct Plan:
     int n_slots
     double l2
     double clip_norm
+    bint is_large            # parameters and optimizer state leave the near caches
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace

@@ -149,7 +149,7 @@ cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
     gradient are, where a tile's part of them leaves L1.
     """
     if k_step == 1:
-        return columns * K * <sz>sizeof(real) > 262144
+        return columns * K * <sz>sizeof(real) > NEAR_BYTES // 2
     return K >= 256
 
 
