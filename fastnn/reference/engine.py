@@ -1,8 +1,6 @@
 """The reference engine: a program executed operation by operation in plain NumPy.
 
-It specifies what the compiled engine computes.  Each kind of operation has its
-forward function beside its backward function; backward functions add to the
-gradients of their inputs, so that a buffer used twice receives both.
+It specifies what the compiled engine computes; operations.py holds the operations.
 """
 
 from __future__ import annotations
@@ -13,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.reference import kernels, normalizers
+from fastnn.reference import kernels
+from fastnn.reference.operations import BACKWARD, FORWARD
 from fastnn.reference.updates import UPDATES
 
 Array = np.ndarray
@@ -106,7 +105,7 @@ class Engine:
                 raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
         for operation in self.program.operations:
             arguments = [self._value(i) for i in operation.inputs]
-            self._values[operation.output] = _FORWARD[operation.kind](self, operation, arguments)
+            self._values[operation.output] = FORWARD[operation.kind](self, operation, arguments)
         return [self._value(i).copy() for i in self.program.outputs]
 
     def predict(self, X: Any, check: bool = True) -> Array | None:
@@ -287,7 +286,7 @@ class Engine:
         for operation in reversed(self.program.operations):
             dy = self._buffer_gradients[operation.output]
             if dy is not None:
-                _BACKWARD[operation.kind](self, operation, dy)
+                BACKWARD[operation.kind](self, operation, dy)
 
     def _loss(self, head: Any, target: Target, gradient: Array | None) -> float:
         output = self._value(head.output)
@@ -346,213 +345,3 @@ def _are_fit(head: Any, rows: Array) -> bool:
     if ignored is not None:
         fit |= np.isnan(rows) if np.isnan(ignored) else rows == rows.dtype.type(ignored)
     return bool(fit.all())
-
-
-# ------------------------------------------- operations, forward beside backward
-
-
-def _dense(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    """Z = X W + b."""
-    weights = [engine._weights[i] for i in operation.parameters]
-    z = arguments[0] @ weights[0]
-    return z + weights[1] if len(weights) > 1 else z
-
-
-def _dense_backward(engine: Engine, operation: Any, dz: Array) -> None:
-    """DX = dZ W', dW = X' dZ, db = the column sums of dZ."""
-    (source,) = operation.inputs
-    weight = operation.parameters[0]
-    engine._add_parameter_gradient(weight, engine._value(source).T @ dz)
-    if len(operation.parameters) > 1:
-        engine._add_parameter_gradient(operation.parameters[1], dz.sum(axis=0))
-    engine._add(source, dz @ engine._weights[weight].T)
-
-
-def _activation(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    """A = f(Z)."""
-    return _elementwise(kernels.activation, operation, arguments[0])
-
-
-def _activation_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    """DZ = dA f'(Z)."""
-    (source,) = operation.inputs
-    slope = _elementwise(kernels.activation_derivative, operation, engine._value(source))
-    engine._add(source, dy * slope)
-
-
-def _elementwise(kernel: Callable[..., None], operation: Any, z: Array) -> Array:
-    out = np.empty(z.shape, z.dtype)
-    alpha = operation.attributes.get("alpha", 1.0)
-    kernel(operation.attributes["function"], np.ravel(z), alpha, out.reshape(-1))
-    return out
-
-
-def _softmax(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    out = np.empty_like(arguments[0])
-    kernels.softmax(arguments[0], out)
-    return out
-
-
-def _softmax_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    out = np.empty_like(dy)
-    kernels.softmax_backward(engine._value(operation.output), dy, out)
-    engine._add(operation.inputs[0], out)
-
-
-def _log_softmax(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    out = np.empty_like(arguments[0])
-    kernels.log_softmax(arguments[0], out)
-    return out
-
-
-def _log_softmax_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    out = np.empty_like(dy)
-    kernels.log_softmax_backward(engine._value(operation.output), dy, out)
-    engine._add(operation.inputs[0], out)
-
-
-def _dropout(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    """Zero with probability `rate`, scaled by 1 / (1 - rate); identity at prediction."""
-    if not engine._training:
-        return arguments[0]
-    out = np.empty_like(arguments[0])
-    attributes = operation.attributes
-    kernels.dropout(arguments[0], attributes["rate"], attributes["key"], engine._step, out)
-    return out
-
-
-def _dropout_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    """The gradient passes the same mask; it is drawn again, not stored."""
-    engine._add(operation.inputs[0], _dropout(engine, operation, [dy]))
-
-
-def _add(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    total = arguments[0]
-    for x in arguments[1:]:
-        total = total + x
-    return total
-
-
-def _add_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    for i in operation.inputs:
-        engine._add(i, dy)
-
-
-def _subtract(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    return arguments[0] - arguments[1]
-
-
-def _subtract_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    engine._add(operation.inputs[0], dy)
-    engine._add(operation.inputs[1], -dy)
-
-
-def _multiply(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    product = arguments[0]
-    for x in arguments[1:]:
-        product = product * x
-    return product
-
-
-def _multiply_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    """Each factor receives dy times the product of the others, in order."""
-    values = [engine._value(i) for i in operation.inputs]
-    for position, i in enumerate(operation.inputs):
-        gradient = dy
-        for other, x in enumerate(values):
-            if other != position:
-                gradient = gradient * x
-        engine._add(i, gradient)
-
-
-def _average(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    share = arguments[0].dtype.type(1 / len(arguments))
-    return _add(engine, operation, arguments) * share
-
-
-def _average_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    share = dy.dtype.type(1 / len(operation.inputs))
-    for i in operation.inputs:
-        engine._add(i, dy * share)
-
-
-def _absolute_difference(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    return np.abs(arguments[0] - arguments[1])
-
-
-def _absolute_difference_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    """The sign of a - b, 0 where they are equal."""
-    first, second = operation.inputs
-    gradient = dy * np.sign(engine._value(first) - engine._value(second))
-    engine._add(first, gradient)
-    engine._add(second, -gradient)
-
-
-def _concatenate(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    return np.concatenate(arguments, axis=1)
-
-
-def _concatenate_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    start = 0
-    for i in operation.inputs:
-        stop = start + engine.program.buffers[i].width
-        engine._add(i, dy[:, start:stop])
-        start = stop
-
-
-def _layer_norm(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
-    """Y = X^ scale + shift, X^ being the rows of X with mean 0 and variance 1."""
-    out = np.empty_like(arguments[0])
-    scale, shift = (None if i is None else engine._weights[i] for i in _scale_and_shift(operation))
-    kernels.layer_norm(arguments[0], scale, shift, operation.attributes["epsilon"], out)
-    return out
-
-
-def _layer_norm_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    """The scale receives the column sums of dY X^, the shift those of dY."""
-    (source,) = operation.inputs
-    scale, shift = _scale_and_shift(operation)
-    normalized = normalizers.normalize(engine._value(source), operation.attributes["epsilon"])
-    if shift is not None:
-        engine._add_parameter_gradient(shift, dy.sum(axis=0))
-    if scale is not None:
-        engine._add_parameter_gradient(scale, (dy * normalized.rows).sum(axis=0))
-        dy = dy * engine._weights[scale]
-    engine._add(source, normalizers.normalize_backward(normalized, dy))
-
-
-def _scale_and_shift(operation: Any) -> tuple[int | None, int | None]:
-    """The parameters of a layer normalisation; None is one it does not have."""
-    left = iter(operation.parameters)
-    scale = next(left) if operation.attributes["scale"] else None
-    return scale, next(left) if operation.attributes["shift"] else None
-
-
-_FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
-    "dense": _dense,
-    "activation": _activation,
-    "softmax": _softmax,
-    "log_softmax": _log_softmax,
-    "dropout": _dropout,
-    "add": _add,
-    "subtract": _subtract,
-    "multiply": _multiply,
-    "average": _average,
-    "absolute_difference": _absolute_difference,
-    "concatenate": _concatenate,
-    "layer_norm": _layer_norm,
-}
-_BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
-    "dense": _dense_backward,
-    "activation": _activation_backward,
-    "softmax": _softmax_backward,
-    "log_softmax": _log_softmax_backward,
-    "dropout": _dropout_backward,
-    "add": _add_backward,
-    "subtract": _subtract_backward,
-    "multiply": _multiply_backward,
-    "average": _average_backward,
-    "absolute_difference": _absolute_difference_backward,
-    "concatenate": _concatenate_backward,
-    "layer_norm": _layer_norm_backward,
-}
