@@ -13,10 +13,12 @@ cdef extern from *:
        32 with AVX-512 and NEON, 16 elsewhere. */
     #if VECTOR_BYTES == 64 || defined(__aarch64__)
     #define MAX_ROWS 14
-    #define WIDE_VECTORS 8
+    #define WIDE_VECTORS 16
+    #define FEW_ROWS 4
     #else
     #define MAX_ROWS 6
-    #define WIDE_VECTORS 4
+    #define WIDE_VECTORS 8
+    #define FEW_ROWS 2
     #endif
     #define AHEAD 8
     #if defined(__GNUC__)
@@ -31,6 +33,7 @@ cdef extern from *:
     """
     const int MAX_ROWS
     const int WIDE_VECTORS
+    const int FEW_ROWS
     const int AHEAD
     void PREFETCH(const real* p) noexcept nogil
     void PREFETCH_TO_WRITE(const real* p) noexcept nogil
@@ -47,8 +50,8 @@ cdef inline void tile(int rows, int vectors, bint far, sz K, const real* a, sz r
     the next columns of B are fetched ahead, or, where rows of A are not contiguous in memory
     (X'), the rows of both that come next.
     """
-    cdef vec total[14][8]
-    cdef vec column[8]
+    cdef vec total[14][16]
+    cdef vec column[16]
     cdef vec factor
     cdef sz next_b = vectors * VL if k_step == 1 else AHEAD * ldb
     cdef sz next_a = AHEAD * k_step
@@ -135,11 +138,21 @@ cdef void tile_1(int rows, sz K, const real* a, sz row_step, sz k_step, const re
         elif rows == 14: tile(14, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
-cdef void tile_wide(bint far, sz K, const real* a, sz k_step, const real* b, sz ldb,
-                    const real* start, real* c) noexcept nogil:
-    """One row by WIDE_VECTORS: enough independent chains to hide the latency of a batch of 1."""
-    if far: tile(1, WIDE_VECTORS, True, K, a, 0, k_step, b, ldb, start, 0, c, 0)
-    else: tile(1, WIDE_VECTORS, False, K, a, 0, k_step, b, ldb, start, 0, c, 0)
+cdef void tile_wide(int rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
+                    const real* b, sz ldb, const real* start, sz ld_start,
+                    real* c, sz ldc) noexcept nogil:
+    """Few rows by 4 vectors or more: chains enough to hide the latency of a multiply-add.
+
+    Nothing is fetched ahead: long runs of a row of B are what processors expect.
+    """
+    if rows == 1:
+        if columns == WIDE_VECTORS * VL:
+            tile(1, WIDE_VECTORS, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        else: tile(1, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif FEW_ROWS > 2:
+        if rows == 3: tile(3, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        elif rows == 4: tile(4, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
@@ -163,6 +176,8 @@ cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
     """Columns of the next tile; `left` is a multiple of VL."""
     if rows == 1 and left >= WIDE_VECTORS * VL:
         return WIDE_VECTORS * VL
+    if rows <= FEW_ROWS and left >= 4 * VL:
+        return 4 * VL
     return 2 * VL if left >= 2 * VL else VL
 
 
@@ -177,4 +192,4 @@ cdef inline void tile_any(int rows, sz columns, bint far, sz K, const real* a, s
     elif columns == VL:
         tile_1(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     else:
-        tile_wide(far, K, a, k_step, b, ldb, start, c)
+        tile_wide(rows, columns, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
