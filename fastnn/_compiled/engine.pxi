@@ -329,7 +329,8 @@ cdef class Engine(Reader):
 
     cdef int _run(self, Run* run) except -1:
         """The steps of a run on the engine's batch, which describes all samples."""
-        cdef double work = 3 * self.work_per_row * run.batch_size
+        cdef double work = (3 * self.work_per_row * run.batch_size
+                            + UPDATE_WORK * <double>self.program.storage_size)
         cdef int threads = self.team(work)
         if not self.has_optimizer:
             raise RuntimeError("set_optimizer has not been called")

@@ -32,6 +32,7 @@ cdef enum:
 cdef enum:
     WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
     NEAR_BYTES = 1 << 19        # half of a 1 MiB L2
+    UPDATE_WORK = 25            # multiply-adds in the time of one parameter's update
     TILE_ROWS = 32        # a task of phase 2 is a tile of a weight of this size ...
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
