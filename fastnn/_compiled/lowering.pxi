@@ -73,10 +73,10 @@ def only_users(program):
     }
 
 
-def equal_part(size, limit):
-    """The largest of the fewest parts of at most `limit`, as equal as they can be."""
-    parts = -(-size // limit)
-    return -(-size // parts)
+def tile_rows(rows):
+    """Rows of the tasks of a weight: about equal, and whole register tiles of 6 rows or of 14."""
+    parts = -(-rows // TILE_ROWS)
+    return -(-rows // parts // 6) * 6
 
 
 def parameter_roles(operation):
@@ -287,7 +287,7 @@ cdef class Lowered:
             parameter = &self.plan.parameters[p]
             if parameter.trainable:
                 width = TILE_COLUMNS if parameter.is_matrix else VECTOR_COLUMNS
-                height = equal_part(parameter.rows, TILE_ROWS)
+                height = tile_rows(parameter.rows)
                 for n in range(0, parameter.columns, width):
                     for k in range(0, parameter.rows, height):
                         tasks.append((p, k, min(height, parameter.rows - k),

@@ -33,7 +33,7 @@ cdef enum:
     WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
     NEAR_BYTES = 1 << 19        # half of a 1 MiB L2
     UPDATE_WORK = 25            # multiply-adds in the time of one parameter's update
-    TILE_ROWS = 32        # a task of phase 2 is a tile of a weight of this size ...
+    TILE_ROWS = 42        # a task of phase 2 is a tile of a weight of at most this size ...
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
     FEW_SAMPLES = 4       # up to here a gradient is cheaper to make again than to store

@@ -63,7 +63,7 @@ cdef inline void tile(int rows, int vectors, bint far, sz K, const real* a, sz r
     for k in range(K):
         for j in range(vectors):
             column[j] = load(b + j * VL)
-            if far:
+            if far and j * VL * <int>sizeof(real) % 64 == 0:
                 PREFETCH(b + next_b + j * VL)
         if far and k_step != 1:
             PREFETCH(a + next_a)
