@@ -82,7 +82,7 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
     cdef Matrix* x
     cdef Matrix* dz
     cdef Matrix* slopes
-    cdef sz i
+    cdef sz i, row
     cdef int c, n_uses = parameter.n_contributions[<int>seeds]
     if n_uses == 0 and not accumulate:
         for i in range(task.n_rows):
@@ -92,8 +92,12 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
         dz = &plan.work.gradients[use.dz]
         if parameter.is_matrix:
             x = &plan.work.values[use.x]
-            gemm(task.n_rows, task.n_columns, n_rows, x.data + task.k, 1, x.ld, dz.data + task.n,
-                 dz.ld, g if accumulate or c > 0 else NULL, ldg, g, ldg)
+            row = 0
+            while row < n_rows:
+                gemm(task.n_rows, task.n_columns, min(n_rows - row, <sz>GRADIENT_DEPTH),
+                     x.data + row * x.ld + task.k, 1, x.ld, dz.data + row * dz.ld + task.n, dz.ld,
+                     g if accumulate or c > 0 or row > 0 else NULL, ldg, g, ldg)
+                row += GRADIENT_DEPTH
         elif use.slopes >= 0:
             slopes = &plan.work.slopes[use.slopes]
             column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, slopes.data + task.n,

@@ -10,15 +10,18 @@
 cdef extern from *:
     """
     /* Accumulators for MAX_ROWS x 2 vectors, 2 vectors of B and a broadcast fill the registers:
-       32 with AVX-512 and NEON, 16 elsewhere. */
+       32 with AVX-512 and NEON, 16 elsewhere.  GRADIENT_DEPTH rows of X and of dZ are what a
+       task of phase 2 goes through at a time: about what stays in L1 for all its tiles. */
     #if VECTOR_BYTES == 64 || defined(__aarch64__)
     #define MAX_ROWS 14
     #define WIDE_VECTORS 16
     #define FEW_ROWS 4
+    #define GRADIENT_DEPTH (1024 / (int)sizeof(real))
     #else
     #define MAX_ROWS 6
     #define WIDE_VECTORS 8
     #define FEW_ROWS 2
+    #define GRADIENT_DEPTH (512 / (int)sizeof(real))
     #endif
     #define AHEAD 8
     #if defined(__GNUC__)
@@ -34,6 +37,7 @@ cdef extern from *:
     const int MAX_ROWS
     const int WIDE_VECTORS
     const int FEW_ROWS
+    const int GRADIENT_DEPTH
     const int AHEAD
     void PREFETCH(const real* p) noexcept nogil
     void PREFETCH_TO_WRITE(const real* p) noexcept nogil
@@ -163,7 +167,7 @@ cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
     """
     if k_step == 1:
         return columns * K * <sz>sizeof(real) > NEAR_BYTES // 2
-    return K >= 256
+    return K >= GRADIENT_DEPTH
 
 
 cdef inline int block_rows(sz left) noexcept nogil:
