@@ -331,3 +331,15 @@ def test_training_makes_no_converted_copy_of_the_data(kind):
     x, y = np.ones((40_000, 100), kind), np.zeros(40_000, np.uint8)
     peak, _ = peak_of(lambda: net.fit(x, y, epochs=1, batch_size=100))
     assert peak < 3e6  # the order of the rows and the checks of labels; the data are 4 MB or more
+
+
+def test_training_on_4096_rows_with_50_000_classes_takes_less_than_64_mib():
+    """Beyond parameters, gradients and optimizer state; the logits alone would take 781 MiB."""
+    if "compiled" not in backends.available():
+        pytest.skip("the reference engine holds all logits")
+    with backends.use("compiled"):
+        net = fnn.Sequential([fnn.Dense(4, 8, activation="relu"), fnn.Dense(8, 50_000)])
+        net.compile("cross_entropy")
+    x, y = np.ones((4096, 4), np.float32), np.arange(4096) * 12
+    peak, _ = peak_of(lambda: net.train_step(x, y))
+    assert peak < 64 << 20

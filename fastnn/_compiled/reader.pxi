@@ -89,8 +89,7 @@ cdef class Reader(Lowered):
         for h in range(self.plan.n_heads):
             target = &self.batch.targets[h]
             if target.gathered:
-                if target.capacity < n_rows:
-                    self._make_target_rooms(h, n_rows)
+                self._make_target_rooms(h, n_rows)
                 if target.labels == NULL:
                     target.rows = target.row_room
                 else:
@@ -99,14 +98,19 @@ cdef class Reader(Lowered):
         return 0
 
     cdef int _make_target_rooms(self, int h, sz n_rows) except -1:
+        """Rooms for what this call gathers: rows of many classes only where rows are given."""
         cdef Target* target = &self.batch.targets[h]
-        cdef int64_t[::1] labels = _np.empty(n_rows, _np.int64)
-        cdef real[::1] weights = _np.empty(n_rows, self.program.dtype)
-        cdef real[::1] rows = _np.empty(n_rows * target.width, self.program.dtype)
-        self.target_rooms[h] = labels, weights, rows
-        target.label_room, target.weight_room = &labels[0], &weights[0]
-        target.row_room = &rows[0]
-        target.capacity = n_rows
+        cdef int64_t[::1] labels
+        cdef real[::1] numbers
+        if target.labels != NULL and target.label_capacity < n_rows:
+            labels = self.target_rooms[h, "labels"] = _np.empty(n_rows, _np.int64)
+            target.label_room, target.label_capacity = &labels[0], n_rows
+        if target.labels == NULL and target.row_capacity < n_rows:
+            numbers = self.target_rooms[h, "rows"] = _np.empty(n_rows * target.width, REAL_DTYPE)
+            target.row_room, target.row_capacity = &numbers[0], n_rows
+        if target.given_weights != NULL and target.weight_capacity < n_rows:
+            numbers = self.target_rooms[h, "weights"] = _np.empty(n_rows, REAL_DTYPE)
+            target.weight_room, target.weight_capacity = &numbers[0], n_rows
         return 0
 
     # ----------------------------------------------------------- arguments

@@ -163,7 +163,9 @@ cdef struct Target:
     int64_t* label_room
     real* row_room
     real* weight_room
-    sz capacity        # rows the rooms have
+    sz label_capacity  # rows that the rooms have
+    sz row_capacity
+    sz weight_capacity
 
 
 cdef struct Batch:
