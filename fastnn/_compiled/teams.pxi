@@ -100,8 +100,8 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
         stored = plan.clip_norm > 0 or batch.n_rows > run.rows_at_once
         prepare_targets(&plan, &batch, part, parts)
-        if run.norms_read_targets:
-            meet(parts)
+        if run.norms_read_targets or batch.n_rows > run.rows_at_once:
+            meet(parts)  # threads read targets that others prepared
         set_norms(&plan, &batch)
         run_rows(&plan, run, &batch, stored, part, parts)
         if is_raised(batch.bad):
@@ -129,7 +129,8 @@ cdef void run_rows(Plan* plan, const Run* run, const Batch* batch, bint stored, 
     """Phase 1 of a step, and where the gradient is to be `stored` also the sums of phase 2.
 
     A batch that would fill too much memory passes in parts, whose gradients are added in the
-    order of the rows: the bits are those of the batch in one piece.
+    order of the rows.  The bits are those of the batch in one piece, but for layers used more
+    than once: the uses of a part are added together.
     """
     cdef sz n_rows, i
     plan.first_row = 0

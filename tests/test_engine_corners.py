@@ -1,0 +1,54 @@
+"""Programs and calls at the edge of what the engines take, which once went wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from programs import chain, data_for, dense, initial_storage, set_optimizer
+
+from fastnn import backend as backends
+from fastnn.program import Head, ProgramBuilder
+
+
+def make(backend, program):
+    with backends.use(backend):
+        return backends.new_engine(program, initial_storage(program))
+
+
+TRAINED_IN_PARTS = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # one thread of the team after another
+import numpy as np
+from programs import chain, data_for, initial_storage, set_optimizer
+from teams import team
+from fastnn import backend
+
+program = chain((37, 211, 211, 5))
+inputs, targets = data_for(program, 6400)
+found = []
+for threads in (1, 2, 3):
+    engine = backend.new_engine(program, initial_storage(program))
+    set_optimizer(engine, "gradient_descent")
+    engine.rows_at_once = 64
+    losses = np.zeros(10)
+    with team(threads):
+        engine.train(inputs, targets, None, 640, np.full(10, 1e-2), 1, losses)
+    found.append((losses.tobytes(), engine.storage.tobytes()))
+print(len(set(found)))
+"""
+
+
+@pytest.mark.skipif(
+    "compiled" not in backends.available() or not hasattr(os, "sched_setaffinity"),
+    reason="a promise of the compiled engine; pins threads to a processor",
+)
+def test_a_team_takes_a_batch_in_parts_only_when_all_targets_are_ready():
+    folder = os.path.dirname(__file__)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([folder, *sys.path])}
+    arguments = [sys.executable, "-c", TRAINED_IN_PARTS]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "1\n"
