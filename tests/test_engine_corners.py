@@ -52,3 +52,18 @@ def test_a_team_takes_a_batch_in_parts_only_when_all_targets_are_ready():
     arguments = [sys.executable, "-c", TRAINED_IN_PARTS]
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+@pytest.mark.parametrize("batch", [2, 5])
+def test_weight_decay_leaves_a_matrix_alone_that_is_not_penalized(backend, dtype, batch):
+    builder = ProgramBuilder(dtype)
+    x = builder.input("x", 6)
+    weight = builder.parameter("w", (6, 5), penalized=False)
+    y = builder.add("dense", [x], "y", [weight])
+    program = builder.build([y]).with_heads([Head(y, "mean_squared_error", 0.0)])
+    engine = make(backend, program)
+    set_optimizer(engine, "adamw")
+    before = engine.storage.copy()
+    inputs, targets = data_for(program, batch)
+    engine.train(inputs, targets, None, batch, np.full(1, 0.1), 1, np.zeros(1))
+    np.testing.assert_array_equal(engine.storage, before)

@@ -197,7 +197,7 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     cdef real* g = aligned(memory)
     cdef sz ldg = plan.tasks[index].n_columns
     CHECK(plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
-    if n_rows <= FEW_SAMPLES and train_outer(plan, weights, index, n_rows):
+    if n_rows <= FEW_SAMPLES and train_outer(plan, weights, vectors, index, n_rows):
         return
     if plan.is_large:
         prefetch_task(plan, index)
@@ -206,7 +206,7 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     update_task(plan, weights, vectors, index, g, ldg)
 
 
-cdef bint train_outer(const Plan* plan, const Update* update, sz index,
+cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vectors, sz index,
                       sz n_rows) noexcept nogil:
     """`train_task` of a weight used once, for a few samples; False where it does not apply.
 
@@ -228,7 +228,8 @@ cdef bint train_outer(const Plan* plan, const Update* update, sz index,
     outer.ldz = dz.ld
     outer.n_samples = n_rows
     outer.width = parameter.width - task.n
-    update_outer(update, &outer, task.n_rows, task.n_columns, plan.storage + at,
+    update_outer(weights if parameter.penalized else vectors, &outer, task.n_rows,
+                 task.n_columns, plan.storage + at,
                  plan.slots[0] + at if plan.n_slots > 0 else NULL,
                  plan.slots[1] + at if plan.n_slots > 1 else NULL, parameter.ld)
     return True
