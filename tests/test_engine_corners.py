@@ -67,3 +67,23 @@ def test_weight_decay_leaves_a_matrix_alone_that_is_not_penalized(backend, dtype
     inputs, targets = data_for(program, batch)
     engine.train(inputs, targets, None, batch, np.full(1, 0.1), 1, np.zeros(1))
     np.testing.assert_array_equal(engine.storage, before)
+
+
+def test_the_buffer_before_an_identity_has_its_value(backend, dtype):
+    program = chain((4, 6, 3), "identity", dtype=dtype)
+    engine = make(backend, program)
+    engine.loss_and_gradients(*data_for(program, 5))
+    np.testing.assert_array_equal(engine.value("dense_1.Z"), engine.value("dense_1.A"))
+
+
+def test_the_derivative_of_an_identity_is_1_whatever_its_alpha(backend, dtype):
+    builder = ProgramBuilder(dtype)
+    x = builder.input("x", 4)
+    hidden = dense(builder, x, 6, "dense_1")
+    hidden = builder.add("activation", [hidden], "A", function="identity", alpha=-1.0)
+    y = dense(builder, hidden, 3, "dense_2")
+    program = builder.build([y]).with_heads([Head(y, "mean_squared_error")])
+    engine = make(backend, program)
+    engine.loss_and_gradients(*data_for(program, 5))
+    assert np.abs(engine.gradient("A")).min() > 0
+    np.testing.assert_array_equal(engine.gradient("dense_1.Z"), engine.gradient("A"))

@@ -45,14 +45,13 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
             c = out + r * ldo + n
             tile_any(m, w, far, K, x + r * ldx, ldx, 1, weight + n, ldw,
                      bias + n if bias != NULL else NULL, 0, c, ldo)
-            if code != IDENTITY:
-                if z != NULL:
-                    for i in range(m):
-                        memcpy(z + (r + i) * ldz + n, c + i * ldo, w * sizeof(real))
-                if slope != NULL:
-                    activate_both_rows(code, alpha, m, w, c, ldo, c, ldo, slope + r * lds + n, lds)
-                else:
-                    activate_rows(code, alpha, m, w, c, ldo, c, ldo)
+            if z != NULL:
+                for i in range(m):
+                    memcpy(z + (r + i) * ldz + n, c + i * ldo, w * sizeof(real))
+            if slope != NULL:
+                activate_both_rows(code, alpha, m, w, c, ldo, c, ldo, slope + r * lds + n, lds)
+            elif code != IDENTITY:
+                activate_rows(code, alpha, m, w, c, ldo, c, ldo)
             r += m
         n += w
 
