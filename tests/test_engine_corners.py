@@ -87,3 +87,14 @@ def test_the_derivative_of_an_identity_is_1_whatever_its_alpha(backend, dtype):
     engine.loss_and_gradients(*data_for(program, 5))
     assert np.abs(engine.gradient("A")).min() > 0
     np.testing.assert_array_equal(engine.gradient("dense_1.Z"), engine.gradient("A"))
+
+
+def test_backward_knows_no_penalty(backend, dtype):
+    gradients = []
+    for l2 in (0.0, 0.5):
+        engine = make(backend, chain((4, 6, 3), dtype=dtype, l2=l2))
+        inputs, _ = data_for(engine.program, 5)
+        (y,) = engine.forward(inputs, training=True)
+        engine.backward([np.ones_like(y)])
+        gradients.append(engine.gradients.copy())
+    np.testing.assert_array_equal(*gradients)

@@ -208,7 +208,8 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
     meet(parts)
     for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
         store_gradient_task(plan, seeds, i, batch.n_rows, False)
-        penalize_stored_task(plan, i)
+        if seeds == FROM_LOSSES:  # the penalty is part of the cost, not of the outputs
+            penalize_stored_task(plan, i)
 
 
 cdef void gradient_team(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
