@@ -98,3 +98,13 @@ def test_backward_knows_no_penalty(backend, dtype):
         engine.backward([np.ones_like(y)])
         gradients.append(engine.gradients.copy())
     np.testing.assert_array_equal(*gradients)
+
+
+def test_a_label_too_large_for_int64_is_not_one_to_ignore(backend):
+    builder = ProgramBuilder("float32")
+    y = dense(builder, builder.input("x", 3), 4, "dense")
+    head = Head(y, "cross_entropy", 1.0, {"ignore_index": -100})
+    engine = make(backend, builder.build([y]).with_heads([head]))
+    labels = np.array([0, 2**64 - 100, 3], np.uint64)
+    with pytest.raises(ValueError, match="label"):
+        engine.evaluate([np.zeros((3, 3), np.float32)], [(labels, None)])

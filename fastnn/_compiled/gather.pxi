@@ -4,7 +4,7 @@
 # are wanted, a batch or a block at a time, so that no copy of the whole is made; what was converted
 # is checked while it is in the cache.
 
-from libc.stdint cimport int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport INT64_MAX, int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
 
 cdef extern from *:
     """
@@ -111,7 +111,8 @@ cdef int64_t label_at(const Source* source, sz row) noexcept nogil:
         return (<const uint16_t*>x)[0]
     if type == UINT32:
         return (<const uint32_t*>x)[0]
-    return <int64_t>(<const uint64_t*>x)[0]  # out of range, it becomes negative and is refused
+    # Too large a label must not become negative: it might be one to ignore.
+    return <int64_t>min((<const uint64_t*>x)[0], <uint64_t>INT64_MAX)
 
 
 cdef bint copy_row(sz n, const real* x, real* out) noexcept nogil:

@@ -246,6 +246,8 @@ class Engine:
             if head.loss == "cross_entropy" and values.ndim == 1:
                 if values.dtype.kind not in "iub":
                     raise TypeError(f"labels must be integers, got {values.dtype}")
+                if values.dtype == np.uint64:  # what is too large must not become negative
+                    values = np.minimum(values, np.uint64(2**63 - 1))
                 prepared.append((values.astype(np.int64), weights))
                 continue
             shape = (len(values), self._width(head.output))
