@@ -115,6 +115,44 @@ def test_other_results_are_refused(backend, out, error, message):
         wide().predictor()(samples(3), out)
 
 
+@pytest.mark.parametrize("n", [3, 3000])
+def test_results_over_the_input_are_refused(backend, n):
+    predict = Sequential([Dense(4, 4)]).predictor()
+    memory = samples(n + 1, width=4)
+    before = memory.copy()
+    with pytest.raises(ValueError, match="out must share no memory with X, got an overlap"):
+        predict(memory[:n], memory[1:])
+    with pytest.raises(ValueError, match="out must share no memory with X"):
+        predict(memory[::-1], memory)
+    with pytest.raises(ValueError, match="out must share no memory with X"):
+        predict(memory[0], memory[0])
+    np.testing.assert_array_equal(memory, before)
+
+
+def test_results_between_the_elements_of_the_input_are_not_refused(backend):
+    predict = Sequential([Dense(4, 4)]).predictor()
+    memory = samples(24, width=1)[:, 0]
+    expected = predict(memory[::6])
+    np.testing.assert_array_equal(predict(memory[::6], memory[1:5]), expected)
+
+
+def test_results_over_each_other_are_refused(backend):
+    x = Input(4)
+    predict = Network(x, [Dense(4, 2)(x), Dense(4, 2)(x)]).predictor()
+    values, out = samples(5, width=4), np.empty((6, 2), np.float32)
+    with pytest.raises(ValueError, match=r"out\[1\] must share no memory with out\[0\]"):
+        predict(values, [out[:5], out[1:]])
+    overlapping = values.reshape(-1)[:10].reshape(5, 2)
+    with pytest.raises(ValueError, match=r"out\[1\] must share no memory with X"):
+        predict(values, [out[:5], overlapping])
+
+
+def test_unaligned_memory_is_refused(backend):
+    unaligned = np.zeros(4 * 64 + 1, np.uint8)[1:].view(np.float32)
+    with pytest.raises(TypeError, match="of float32, got float32 that is not aligned"):
+        wide().predictor()(unaligned)
+
+
 def siamese():
     a, b = Input(3, name="left"), Input(3, name="right")
     shared = Dense(3, 4, activation="tanh")

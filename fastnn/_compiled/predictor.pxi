@@ -43,6 +43,7 @@ cdef class Frozen:
             out = new_output(width, n_rows, single, room.outputs)
         else:
             check_output(out, width, n_rows, single, "out", room.outputs)
+            check_apart(out, "out", X, "X")
         self._stream(room, n_rows)
         return out
 
@@ -71,6 +72,8 @@ cdef class Frozen:
                     check_output(outs[i], width, room.inputs.n_rows, single, f"out[{i}]",
                                  room.outputs + i)
                     results.append(outs[i])
+            if outs is not None:
+                check_all_apart(outs, inputs, names)
             self._stream(room, room.inputs.n_rows)
             return results
         finally:
@@ -81,8 +84,7 @@ cdef class Frozen:
         cdef sz width = self.engine.plan.work.values[self.engine.plan.inputs[i]].width
         cdef Source* source = room.inputs + i
         if not cnp.PyArray_Check(X) or source_type(X) != REAL_SOURCE:
-            raise TypeError(f"{name} must be an array of {REAL_DTYPE}, got "
-                            f"{getattr(X, 'dtype', type(X).__name__)}")
+            raise TypeError(f"{name} must be an array of {REAL_DTYPE}, got {kind_of(X)}")
         if describe_row(X, width, source):
             return 1
         if cnp.PyArray_NDIM(X) == 2 and describe(X, width, source):
@@ -106,13 +108,54 @@ cdef class Frozen:
 
 cdef int check_output(out, sz width, sz n_rows, bint single, name, real** place) except -1:
     """Note the address of an array to write to; errors say why it does not do."""
-    if not cnp.PyArray_Check(out) or cnp.PyArray_TYPE(out) != REAL_TYPE:
-        raise TypeError(f"{name} must be an array of {REAL_DTYPE}, got "
-                        f"{getattr(out, 'dtype', type(out).__name__)}")
+    if (not cnp.PyArray_Check(out) or cnp.PyArray_TYPE(out) != REAL_TYPE
+            or not cnp.PyArray_ISNOTSWAPPED(out)):
+        raise TypeError(f"{name} must be an array of {REAL_DTYPE}, got {kind_of(out)}")
     if (cnp.PyArray_NDIM(out) != 2 - single or cnp.PyArray_DIM(out, 1 - single) != width
             or (not single and cnp.PyArray_DIM(out, 0) != n_rows)):
         raise ValueError(f"{name} has shape {out.shape}, expected {(n_rows, width)[single:]}")
     if not cnp.PyArray_ISCARRAY(out):
-        raise ValueError(f"{name} must be writable, C-contiguous and in native byte order")
+        raise ValueError(f"{name} must be writable, C-contiguous and aligned")
     place[0] = <real*>cnp.PyArray_DATA(out)
     return 0
+
+
+cdef kind_of(x):
+    """What came instead of an array of the right type, for error messages."""
+    if not cnp.PyArray_Check(x):
+        return type(x).__name__
+    return f"{x.dtype}" if cnp.PyArray_ISALIGNED(x) else f"{x.dtype} that is not aligned"
+
+
+cdef int check_all_apart(outs, inputs, names) except -1:
+    """Refuse to write over what is still to be read, or over another result."""
+    for i, out in enumerate(outs):
+        for x, name in zip(inputs, names):
+            check_apart(out, f"out[{i}]", x, name)
+        for j in range(i):
+            check_apart(out, f"out[{i}]", outs[j], f"out[{j}]")
+    return 0
+
+
+cdef int check_apart(cnp.ndarray out, name, cnp.ndarray other, other_name) except -1:
+    """Refuse arrays that share memory; where they begin and end almost always decides."""
+    cdef (char*, char*) a = extent(out)
+    cdef (char*, char*) b = extent(other)
+    if a[0] < b[1] and b[0] < a[1] and _np.shares_memory(out, other):
+        raise ValueError(f"{name} must share no memory with {other_name}, got an overlap")
+    return 0
+
+
+cdef (char*, char*) extent(cnp.ndarray x) noexcept:
+    """The memory of an array, from its first byte to past its last."""
+    cdef char* first = <char*>cnp.PyArray_DATA(x)
+    cdef char* last = first
+    cdef sz reach
+    cdef int i
+    for i in range(cnp.PyArray_NDIM(x)):
+        reach = (cnp.PyArray_DIM(x, i) - 1) * cnp.PyArray_STRIDE(x, i)
+        if reach < 0:
+            first += reach
+        else:
+            last += reach
+    return first, last + cnp.PyArray_ITEMSIZE(x)

@@ -24,8 +24,9 @@ class Predictor:
     strides; for several inputs a list of these, or a dict by name.  The result is (N, n_out),
     or (n_out,) for a single sample, the same bits as from `Network.predict`; for several
     outputs a list, or a dict if the outputs were named by one.  It is written to `out` where
-    that is given: of the same dtype, in C order, apart from X in memory; for several outputs
-    a list or dict.  Other types and shapes raise TypeError and ValueError.
+    that is given: of the same dtype, in C order, sharing no memory with X; for several
+    outputs a list or dict, of arrays that share none either.  What does not fit raises TypeError
+    or ValueError.
 
     Parameters
     ----------
@@ -37,7 +38,7 @@ class Predictor:
 
     Notes
     -----
-    A call checks types and shapes and nothing else: nan and inf pass through.  It takes no
+    A call checks types, shapes and overlaps and nothing else: nan and inf pass through.  It takes no
     lock: any number of threads may call one predictor at once, each call works in memory
     of its own, which is kept for the next one.  The first call of a thread and the first with
     more rows than before allocate that memory; afterwards a call allocates its result

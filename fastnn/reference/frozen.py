@@ -62,6 +62,7 @@ class Frozen:
         shapes = [(n, int(buffers[i].width))[single:] for i in self._program.outputs]
         for out, shape, place in zip(outs or (), shapes, places, strict=outs is not None):
             self._check_output(out, shape, place)
+        self._check_apart(list(outs or ()), places, inputs, names)
         results = Engine(self._program, self._storage).forward(matrices)
         if single:
             results = [result[0] for result in results]
@@ -73,8 +74,10 @@ class Frozen:
 
     def _check_dtype(self, x: Any, name: str) -> None:
         dtype = self._program.dtype
-        if not isinstance(x, np.ndarray) or x.dtype != dtype:
-            came = getattr(x, "dtype", type(x).__name__)
+        if not isinstance(x, np.ndarray) or x.dtype != dtype or not x.flags.aligned:
+            came = str(getattr(x, "dtype", type(x).__name__))
+            if came == dtype:
+                came += " that is not aligned"
             raise TypeError(f"{name} must be an array of {dtype}, got {came}")
 
     def _check_output(self, out: Any, shape: tuple[int, ...], name: str) -> None:
@@ -82,4 +85,19 @@ class Frozen:
         if out.shape != shape:
             raise ValueError(f"{name} has shape {out.shape}, expected {shape}")
         if not out.flags.carray:
-            raise ValueError(f"{name} must be writable, C-contiguous and in native byte order")
+            raise ValueError(f"{name} must be writable, C-contiguous and aligned")
+
+    def _check_apart(
+        self,
+        outs: Sequence[Array],
+        places: Sequence[str],
+        inputs: Sequence[Array],
+        names: Sequence[str],
+    ) -> None:
+        """Refuse to write over what is still to be read, or over another result."""
+        others = [*zip(inputs, names, strict=True)]
+        for out, place in zip(outs, places, strict=False):
+            for other, name in others:
+                if np.may_share_memory(out, other) and np.shares_memory(out, other):
+                    raise ValueError(f"{place} must share no memory with {name}, got an overlap")
+            others.append((out, place))
