@@ -102,8 +102,8 @@ def phase_two(ax, left):
     text(ax, left + 1.9 + n_columns * size / 2, top - n_rows * size - 0.25, "$dW$", 12)
     y = top - height - 0.55
     for number, words in enumerate(
-        ("1.  $dW$ of the tile, over the whole batch", "2.  the optimizer's update of $W$",
-         "3.  its part of the transposed copy $W'$")
+        ("1.  $dW$ of the tile, over the whole batch", "2.  the gradient of the L2 penalty",
+         "3.  the optimizer's update of $W$")
     ):  # fmt: skip
         text(ax, left + 0.2, y - 0.36 * number, words, 10, ha="left")
 

@@ -38,10 +38,10 @@ class Predictor:
 
     Notes
     -----
-    A call checks types, shapes and overlaps and nothing else: nan and inf pass through.  It takes no
-    lock: any number of threads may call one predictor at once, each call works in memory
-    of its own, which is kept for the next one.  The first call of a thread and the first with
-    more rows than before allocate that memory; afterwards a call allocates its result
+    A call checks types, shapes and overlaps and nothing else: nan and inf pass through.  It
+    takes no lock: any number of threads may call one predictor at once, each call works in
+    memory of its own, which is kept for the next one.  The first call of a thread and the first
+    with more rows than before allocate that memory; afterwards a call allocates its result
     alone, and with `out` nothing.
 
     Examples
