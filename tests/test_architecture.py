@@ -127,7 +127,7 @@ FORBIDDEN = {
     "a path of somebody's machine": r"(?<![\w.$}])/(home|Users|root|work)/\w",
     "numbers that depend on the machine of the build": r"march=native|ffast-math|Ofast",
 }
-SUFFIXES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".md", ".toml", ".json"}
+SUFFIXES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".c", ".md", ".toml", ".json"}
 
 
 def texts():
@@ -135,6 +135,32 @@ def texts():
     files = [*ROOT.iterdir(), *(file for folder in folders for file in folder.rglob("*"))]
     ours = [f for f in files if f.suffix in SUFFIXES and "_build" not in f.parts and f.is_file()]
     return [*(f for f in ours if f != Path(__file__)), ROOT / ".ci" / "run"]
+
+
+def files_named_by(page):
+    """Those in backquotes that are not part of a command; `kernels*.pxi` stands for several."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return set(re.findall(r"`([\w/*]+\.(?:pyx|pxd|pxi|py|h|c))`", text))
+
+
+needs_sources = pytest.mark.skipif(
+    not (PACKAGE / "_compiled" / "core.pyx").exists(), reason="looks at the compiled core's sources"
+)
+
+
+@needs_sources
+@pytest.mark.parametrize("page", ["architecture.md", "benchmarks.md", "engine.md", "testing.md"])
+def test_page_names_files_that_exist(page):
+    names, files = files_named_by(page), [*texts(), Path(__file__)]
+    assert names
+    assert not {name for name in names if not any(file.match(name) for file in files)}
+
+
+@needs_sources
+def test_architecture_page_names_every_file_of_the_core():
+    names = files_named_by("architecture.md")
+    files = [f for f in (PACKAGE / "_compiled").iterdir() if f.suffix in SUFFIXES - {".py"}]
+    assert not {f.name for f in files if not any(f.match(name) for name in names)}
 
 
 @pytest.mark.parametrize("what", FORBIDDEN)

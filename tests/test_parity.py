@@ -1,4 +1,4 @@
-"""The compiled kernels have the names and signatures of the reference kernels."""
+"""Compiled kernels and engines have the names and signatures of the reference."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import fastnn.functional as F
 from fastnn import backend as backends
 from fastnn import program
 from fastnn.reference import kernels as reference
+from fastnn.reference.engine import Engine
+from fastnn.reference.frozen import Frozen
 
 KERNELS = pytest.mark.parametrize("name", reference.__all__)
 
@@ -30,6 +32,25 @@ def test_compiled_kernel_has_the_parameters_of_the_reference(name, compiled):
     assert list(actual) == list(expected)
     for parameter, twin in zip(actual.values(), expected.values(), strict=True):
         assert parameter.default == twin.default
+
+
+def methods(cls):
+    """Names, defaults and order of the parameters of each public method."""
+    return {
+        name: [(p.name, p.default) for p in inspect.signature(method).parameters.values()]
+        for name, method in inspect.getmembers(cls, inspect.isroutine)
+        if not name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("cls", [Engine, Frozen])
+def test_compiled_class_has_the_methods_of_the_reference(cls, compiled):
+    assert methods(getattr(compiled, cls.__name__)) == methods(cls)
+
+
+@pytest.mark.parametrize("cls", [Engine, Frozen])
+def test_method_says_what_it_does(cls):
+    assert all(getattr(cls, name).__doc__ for name in methods(cls))
 
 
 @KERNELS
