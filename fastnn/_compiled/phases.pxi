@@ -4,7 +4,7 @@
 # operation forward, the losses, and every operation backward, with no barrier inside.
 # Phase 2 is parallel over parameters: tiles of dW, each a sum over the whole batch in one
 # order, followed by the update of the tile.  A barrier follows each phase.  Clipping by
-# norm needs the whole gradient, so it puts one more barrier between dW and the update.
+# norm needs the whole gradient: that is stored, with a barrier more before the update.
 #
 # No sum is ever split between threads: results do not depend on how many there are.
 
