@@ -130,7 +130,8 @@ def line(row: Row) -> str:
         return f"{row.name}: {row.failures}"
     parts = [f"{name} {_ratio(row, name)}" for name in _COLUMNS if name in row.times]
     parts += [f"{name} FAILED" for name in row.failures]
-    return f"{row.name}: {duration(row.times[_OURS])}; " + ", ".join(parts)
+    ours = f"{row.name}: {duration(row.times[_OURS])}"
+    return f"{ours}; {', '.join(parts)}" if parts else ours
 
 
 def markdown(section: Section) -> str:
