@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing
 import os
 import pickle
@@ -266,3 +267,9 @@ def test_a_forked_child_predicts_the_same():
 def test_it_says_what_it_is():
     assert repr(wide().predictor()) == "<Predictor 64 -> 10, float32>"
     assert isinstance(wide().predictor(), fnn.Predictor)
+
+
+def test_it_has_the_signature_of_its_call(backend):
+    assert list(inspect.signature(wide().predictor()).parameters) == ["X", "out"]
+    expected = ["program", "storage", "output_names"]
+    assert list(inspect.signature(fnn.Predictor).parameters) == expected

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable, Sequence
+from types import DynamicClassAttribute
 from typing import Any
 
 import numpy as np
@@ -83,6 +85,10 @@ class Predictor:
         if self._output_names is not None:
             return dict(zip(self._output_names, outputs, strict=True))
         return outputs[0] if len(outputs) == 1 else outputs
+
+    @DynamicClassAttribute  # of objects alone: the class has the signature of its constructor
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._several)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (self._backend, self._program, self._storage, self._output_names)
