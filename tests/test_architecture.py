@@ -173,6 +173,17 @@ def test_no_file_has(what):
     assert not found
 
 
+def test_lines_that_no_linter_reads_are_at_most_100_characters():
+    files = [f for f in texts() if f.suffix in {".pyx", ".pxd", ".pxi", ".c"}]
+    found = [
+        f"{file.name}:{number}"
+        for file in files
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 100
+    ]
+    assert not found
+
+
 def test_package_reads_no_format_that_runs_code():
     pattern = r"\bimport (pickle|dill|joblib|marshal|shelve)\b|allow_pickle=True|\b(eval|exec)\("
     found = [

@@ -109,7 +109,8 @@ cdef class Lowered:
         cdef real[::1] parameters = storage
         cdef real[::1] gradients = self.gradients
         if parameters.shape[0] != program.storage_size:
-            raise ValueError(f"storage has {storage.size} elements, expected {program.storage_size}")
+            raise ValueError(f"storage has {storage.size} elements, "
+                             f"expected {program.storage_size}")
         self.plan.storage = &parameters[0] if storage.size else NULL
         self.plan.gradients = &gradients[0] if storage.size else NULL
         self.plan.l2 = program.l2

@@ -254,7 +254,8 @@ cdef void forward_merge_row(const Op* op, const Workspace* work, sz r) noexcept 
         j += VL
 
 
-cdef void backward_merge_row(const Op* op, const Flow* flow, const Workspace* work, sz r) noexcept nogil:
+cdef void backward_merge_row(const Op* op, const Flow* flow, const Workspace* work,
+                             sz r) noexcept nogil:
     cdef const real* dy = row_of(&work.gradients[op.output], r)
     cdef sz columns = work.values[op.output].columns
     cdef real* dx
@@ -274,8 +275,8 @@ cdef void backward_merge_row(const Op* op, const Flow* flow, const Workspace* wo
                        else op.scale if op.kind == AVERAGE else 1, dx, flow.accumulate[i])
 
 
-cdef void backward_product_row(const Op* op, int position, const Workspace* work, sz r, const real* dy,
-                               real* dx, bint accumulate) noexcept nogil:
+cdef void backward_product_row(const Op* op, int position, const Workspace* work, sz r,
+                               const real* dy, real* dx, bint accumulate) noexcept nogil:
     """Each factor receives dy times the product of the others, in order."""
     cdef sz columns = work.values[op.output].columns
     cdef sz j = 0
@@ -304,7 +305,8 @@ cdef void backward_distance_row(sz columns, const real* a, const real* b, const 
         j += VL
 
 
-cdef void forward_concatenate(const Op* op, const Workspace* work, sz first, sz last) noexcept nogil:
+cdef void forward_concatenate(const Op* op, const Workspace* work, sz first,
+                              sz last) noexcept nogil:
     cdef Matrix* x
     cdef Matrix* y = &work.values[op.output]
     cdef sz start = 0, r

@@ -103,7 +103,7 @@ cdef void tile_2(int rows, sz K, const real* a, sz row_step, sz k_step, const re
 
 
 cdef void tile_2_far(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
-                 const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+                     const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
     """`tile_2` of operands that are far."""
     if rows == 1: tile(1, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif rows == 2: tile(2, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
@@ -185,8 +185,8 @@ cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
     return 2 * VL if left >= 2 * VL else VL
 
 
-cdef inline void tile_any(int rows, sz columns, bint far, sz K, const real* a, sz row_step, sz k_step,
-                          const real* b, sz ldb, const real* start, sz ld_start,
+cdef inline void tile_any(int rows, sz columns, bint far, sz K, const real* a, sz row_step,
+                          sz k_step, const real* b, sz ldb, const real* start, sz ld_start,
                           real* c, sz ldc) noexcept nogil:
     """One tile of the size `block_rows` and `block_columns` chose."""
     if columns == 2 * VL and far:

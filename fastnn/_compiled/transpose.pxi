@@ -4,7 +4,8 @@ cdef extern from "lanes.h" nogil:
     void transpose_lanes "transpose"(vec* t) noexcept
 
 
-cdef inline void transpose_vectors(const real* w, sz ldw, sz rows, real* out, sz ldo) noexcept nogil:
+cdef inline void transpose_vectors(const real* w, sz ldw, sz rows, real* out,
+                                   sz ldo) noexcept nogil:
     """Transpose VL x VL elements in registers; rows past `rows` count as zero."""
     cdef vec row[16]
     cdef int i
@@ -17,7 +18,7 @@ cdef inline void transpose_vectors(const real* w, sz ldw, sz rows, real* out, sz
 
 cdef void transpose(sz rows, sz padded_rows, sz columns, const real* w, sz ldw,
                     real* out, sz ldo) noexcept nogil:
-    """out = w' with rows of `padded_rows` elements, a multiple of VL: zeros follow the last row of w.
+    """out = w' with rows of `padded_rows` elements, a multiple of VL: zeros follow what w has.
 
     Works on whole vectors: rows of w are readable, and rows of out writable, up to the next
     multiple of VL.
