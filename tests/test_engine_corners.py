@@ -108,3 +108,12 @@ def test_a_label_too_large_for_int64_is_not_one_to_ignore(backend):
     labels = np.array([0, 2**64 - 100, 3], np.uint64)
     with pytest.raises(ValueError, match="label"):
         engine.evaluate([np.zeros((3, 3), np.float32)], [(labels, None)])
+
+
+def test_targets_are_as_many_as_inputs(backend):
+    program = chain((3, 4), loss="mean_squared_error")
+    engine = make(backend, program)
+    inputs, [(target, _)] = data_for(program, 5)
+    for call in (engine.loss_and_gradients, engine.evaluate):
+        with pytest.raises(ValueError, match="rows"):
+            call(inputs, [(target[:1], None)])

@@ -242,7 +242,10 @@ class Engine:
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
         """Labels as int64, rows as (N, width) of the program's dtype."""
         prepared: list[Target] = []
+        n_rows = len(self._value(self.program.inputs[0]))
         for head, (values, weights) in zip(self.program.heads, targets, strict=True):
+            if len(values) != n_rows:
+                raise ValueError(f"targets have {len(values)} rows, expected {n_rows}")
             if head.loss == "cross_entropy" and values.ndim == 1:
                 if values.dtype.kind not in "iub":
                     raise TypeError(f"labels must be integers, got {values.dtype}")
