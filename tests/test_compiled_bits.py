@@ -16,7 +16,7 @@ from fastnn.reference import kernels as reference
 
 VARIANTS = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
 FUSED = [isa for isa in VARIANTS if isa in ("v3", "v4")]
-WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 64, 65, 1000, 1024, 1025, 3000)
+WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 64, 65, 1000, 1024, 1025, 3000, 9001)
 N_ROWS = 19  # 16 that short rows may share a pass, and some beside
 
 variant = pytest.mark.parametrize(

@@ -124,6 +124,45 @@ def central_differences(function, z, h=1e-6):
     return gradient
 
 
+def long_row(kind, dtype):
+    """A row of 30,000 elements, more than are summed in one piece."""
+    z = np.random.default_rng(0).standard_normal(30_000)
+    if kind == "rising":
+        z = np.sort(z) * 30
+    elif kind == "falling":
+        z = np.sort(z)[::-1] * 30
+    elif kind == "largest last":
+        z[-1] = 50
+    elif kind == "begins with -inf":
+        z[:20_000] = -INF
+    elif kind == "equal":
+        z[:] = 3
+    return z.astype(dtype)
+
+
+@pytest.mark.parametrize(
+    "kind", ["normal", "rising", "falling", "largest last", "begins with -inf", "equal"]
+)
+def test_logsumexp_of_a_long_row_equals_the_exact_one(backend, dtype, kind):
+    z = long_row(kind, dtype)
+    finite = z[np.isfinite(z)].astype(np.longdouble)
+    top = finite.max()
+    expected = float(top + np.log(np.sum(np.exp(finite - top))))
+    assert F.logsumexp(z) == pytest.approx(expected, rel=4 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("place", [0, 8191, 15_000, 29_999])
+def test_limits_of_logsumexp_hold_anywhere_in_a_long_row(backend, dtype, place):
+    for value, expected in ((INF, INF), (NAN, NAN)):
+        z = long_row("normal", dtype)
+        z[place] = value
+        np.testing.assert_array_equal(F.logsumexp(z), expected)
+        z[:] = -INF
+        np.testing.assert_array_equal(F.logsumexp(z), -INF)
+        z[place] = value
+        np.testing.assert_array_equal(F.logsumexp(z), expected)
+
+
 def test_derivative_of_logsumexp_is_softmax(backend, rng):
     z = rng.standard_normal((4, 5))
     np.testing.assert_allclose(F.softmax(z), central_differences(F.logsumexp, z), atol=1e-9)

@@ -28,6 +28,7 @@ cdef extern from "lanes.h" nogil:
 
 cdef enum:
     CHUNK = 1024
+    LONG = 8192    # elements of a row that leave the first cache
 
 cdef enum Term:
     # What `reduce_row` sums.
@@ -261,11 +262,69 @@ cdef inline real log_total(const ExpSum* s) noexcept nogil:
 # ------------------------------------------------------------------- softmax and its kin
 
 
+cdef inline real logsumexp_long_row(Py_ssize_t K, const real* z) noexcept nogil:
+    """`logsumexp_row` reading memory once, for rows that leave the first cache.
+
+    A chunk is read for its maximum and, while it is near, for its terms.  Where it raises the
+    maximum, what was summed before is scaled down.
+    """
+    cdef real top = -INFINITY, highest, scale
+    cdef vec others[VECTORS]
+    cdef vec ties[VECTORS]
+    cdef vec part[VECTORS]
+    cdef Py_ssize_t j = 0, n
+    cdef int i
+    cdef ExpSum s
+    clear(others)
+    clear(ties)
+    while j < K:
+        n = min(K - j, CHUNK)
+        highest = max_row(n, z + j)
+        if highest > top:
+            scale = lane(vexp(splat(top - highest)), 0)
+            for i in range(VECTORS):
+                others[i] = (others[i] + ties[i]) * splat(scale)
+            clear(ties)
+            top = highest
+        if top == -INFINITY:
+            highest = sum_row(n, z + j)  # -inf, or nan where there is one
+            if highest != highest:
+                return highest
+        else:
+            clear(part)
+            exp_chunk(n, z + j, top, part, ties)
+            add(others, part)
+        j += n
+    if top == -INFINITY:
+        return top
+    s.others = sum_block(others)
+    s.ties = sum_block(ties)
+    return top + log_total(&s)
+
+
+cdef inline void exp_chunk(Py_ssize_t n, const real* z, real top, vec* others,
+                           vec* ties) noexcept nogil:
+    """exp(z - top) of at most CHUNK elements, added as `exp_row` adds them."""
+    cdef Py_ssize_t j = 0
+    cdef int i
+    while j + BLOCK <= n:
+        for i in range(VECTORS):
+            exp_step(load(z + j + i * VL), splat(top), &others[i], &ties[i])
+        j += BLOCK
+    if j < n:
+        for i in range(VECTORS):
+            exp_step(take(z + j + i * VL, n - j - i * VL, -INFINITY), splat(top), &others[i],
+                     &ties[i])
+
+
 cdef inline real logsumexp_row(Py_ssize_t K, const real* z) noexcept nogil:
     """log(sum(exp(z)))."""
-    cdef real top = max_row(K, z)
+    cdef real top
     cdef vec e[VECTORS]
     cdef ExpSum s
+    if K > LONG:
+        return logsumexp_long_row(K, z)
+    top = max_row(K, z)
     if top == -INFINITY:
         return sum_row(K, z)  # -inf, or nan where there is one
     if K <= BLOCK:
