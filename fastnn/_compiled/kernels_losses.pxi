@@ -122,15 +122,21 @@ cdef void plain_batch(LabelBatch* batch, Py_ssize_t n, Py_ssize_t K, const real*
     batch.ignores, batch.ignore_index = False, -1
 
 
-cdef inline double label_weight(const LabelBatch* batch, Py_ssize_t i) noexcept nogil:
+cdef inline bint counts(const LabelBatch* batch, int64_t label) noexcept nogil:
+    """Whether a label is a class.  Labels were checked, but other threads may write to them."""
+    return 0 <= label < batch.K and not (batch.ignores and label == batch.ignore_index)
+
+
+cdef inline double label_weight(const LabelBatch* batch, Py_ssize_t i,
+                                int64_t label) noexcept nogil:
     """The effective weight of row i: its own times its class's, 0 where it is ignored."""
     cdef double weight = 1
-    if batch.ignores and batch.labels[i] == batch.ignore_index:
+    if not counts(batch, label):
         return 0
     if batch.weights != NULL:
         weight = batch.weights[i]
     if batch.class_weights != NULL:
-        weight *= batch.class_weights[batch.labels[i]]
+        weight *= batch.class_weights[label]
     return weight
 
 
@@ -158,7 +164,7 @@ def cross_entropy_labels(const real[:, ::1] logits, const int64_t[::1] labels,
         batch.ignore_index = ignore_index
     check_labels(labels, batch.K, batch.ignores, batch.ignore_index)
     for i in range(batch.n):
-        weight += label_weight(&batch, i)
+        weight += label_weight(&batch, i, labels[i])
     out = loss_outputs(reduction, weight, losses, gradient)
     with nogil:
         label_losses(&batch, &out)
@@ -168,6 +174,7 @@ def cross_entropy_labels(const real[:, ::1] logits, const int64_t[::1] labels,
 cdef void label_losses(const LabelBatch* batch, LossOutputs* out) noexcept nogil:
     """Losses and gradients of a batch with labels: short rows without weights VL at a time."""
     cdef Py_ssize_t i = 0, K = batch.K
+    cdef int64_t label
     cdef double weight
     cdef real loss
     if K <= BLOCK and batch.weights == NULL and batch.class_weights == NULL and not batch.ignores:
@@ -176,10 +183,11 @@ cdef void label_losses(const LabelBatch* batch, LossOutputs* out) noexcept nogil
             i += VL
     while i < batch.n:
         loss = 0
-        weight = label_weight(batch, i)
-        if not (batch.ignores and batch.labels[i] == batch.ignore_index):
+        label = batch.labels[i]
+        weight = label_weight(batch, i, label)
+        if counts(batch, label):
             loss = cross_entropy_label_row(
-                K, batch.logits + i * K, batch.labels[i], batch.smoothing,
+                K, batch.logits + i * K, label, batch.smoothing,
                 <real>(weight * out.factor), gradient_row(out, i * K, weight), False)
         finish_row(out, i, i * K, K, weight, loss)
         i += 1
