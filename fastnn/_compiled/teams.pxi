@@ -177,21 +177,18 @@ cdef void train_team(const Plan* plan, Run* run, const Update* recipe, int parts
 
     Optimizer state decays into subnormal numbers, which cost a hundred times an ordinary one.
     """
-    cdef unsigned mode
     if parts == 1:
-        mode = get_float_mode()
-        set_float_mode(mode | FLUSH_DENORMALS)
-        train_worker(plan, run, recipe, 0, 1)
-        set_float_mode(mode)
+        train_member(plan, run, recipe, 0, 1)
         return
     with parallel(num_threads=parts):
-        train_member(plan, run, recipe)
+        train_member(plan, run, recipe, threadid(), TEAM_SIZE())
 
 
-cdef void train_member(const Plan* plan, Run* run, const Update* recipe) noexcept nogil:
+cdef void train_member(const Plan* plan, Run* run, const Update* recipe, int part,
+                       int parts) noexcept nogil:
     cdef unsigned mode = get_float_mode()
     set_float_mode(mode | FLUSH_DENORMALS)
-    train_worker(plan, run, recipe, threadid(), TEAM_SIZE())
+    train_worker(plan, run, recipe, part, parts)
     set_float_mode(mode)
 
 

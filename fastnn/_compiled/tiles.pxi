@@ -82,64 +82,43 @@ cdef inline void tile(int rows, int vectors, bint far, sz K, const real* a, sz r
             store(c + i * ldc + j * VL, total[i][j])
 
 
+cdef inline void tile_of(int vectors, bint far, int rows, sz K, const real* a, sz row_step,
+                         sz k_step, const real* b, sz ldb, const real* start, sz ld_start,
+                         real* c, sz ldc) noexcept nogil:
+    """`tile` for any number of rows: one instance of it for each."""
+    if rows == 1: tile(1, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5: tile(5, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6: tile(6, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif MAX_ROWS == 6: pass
+    elif rows == 7: tile(7, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 8: tile(8, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 9: tile(9, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 10: tile(10, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 11: tile(11, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 12: tile(12, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 13: tile(13, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 14: tile(14, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+
+
 cdef void tile_2(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
                  const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
-    """`tile` of two vectors: one instance for every number of rows."""
-    if rows == 1: tile(1, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3: tile(3, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5: tile(5, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6: tile(6, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif MAX_ROWS > 6:
-        if rows == 7: tile(7, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 8: tile(8, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 9: tile(9, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 10: tile(10, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 11: tile(11, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 12: tile(12, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 13: tile(13, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 14: tile(14, 2, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    """Two vectors of columns."""
+    tile_of(2, False, rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef void tile_2_far(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
                      const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
-    """`tile_2` of operands that are far."""
-    if rows == 1: tile(1, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3: tile(3, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5: tile(5, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6: tile(6, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif MAX_ROWS > 6:
-        if rows == 7: tile(7, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 8: tile(8, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 9: tile(9, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 10: tile(10, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 11: tile(11, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 12: tile(12, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 13: tile(13, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 14: tile(14, 2, True, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    """Two vectors of columns, of operands that are far."""
+    tile_of(2, True, rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef void tile_1(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
                  const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
-    """`tile` of one vector, for the last columns."""
-    if rows == 1: tile(1, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3: tile(3, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5: tile(5, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6: tile(6, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif MAX_ROWS > 6:
-        if rows == 7: tile(7, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 8: tile(8, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 9: tile(9, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 10: tile(10, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 11: tile(11, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 12: tile(12, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 13: tile(13, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 14: tile(14, 1, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    """One vector, for the last columns."""
+    tile_of(1, False, rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef void tile_wide(int rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
