@@ -155,39 +155,49 @@ def _extent(program: Program, indices: Sequence[int]) -> slice:
     return slice(first.offset, last.offset + last.stored)
 
 
-def untrainable(graph: Graph) -> dict[str, list[str]]:
+def untrainable(graph: Graph) -> tuple[list[str], list[str]]:
     """Layers no gradient reaches because every way to an output leads through a step.
 
     Returns
     -------
-    dict
-        For each name of a layer with a binary step, the trainable layers it cuts off.
+    steps : list of str
+        Names of the layers whose derivative is 0 everywhere that stand in the way.
+    cut : list of str
+        Names of the trainable layers behind them, those with a step of their own included.
     """
-    reached = _reached(graph)
-    cut = [
-        graph.names[id(layer)]
+    reached, steps = _reached(graph)
+    cut = {
+        id(layer): graph.names[id(layer)]
         for layer in graph.layers
         if layer.shapes and layer.trainable and id(layer) not in reached
-    ]
-    if not cut:
-        return {}
-    return {graph.names[id(layer)]: cut for layer in graph.layers if _is_step(layer)}
+    }
+    guilty = {
+        graph.names[id(call.layer)]: None
+        for call in steps
+        if any(id(tensor.layer) in cut for tensor in _calls_behind([call]))
+    }
+    return list(guilty), list(cut.values())
 
 
-def _reached(graph: Graph) -> set[int]:
-    """Ids of the layers whose parameters a gradient from the outputs can reach."""
+def _reached(graph: Graph) -> tuple[set[int], list[Tensor]]:
+    """Ids of the layers that a gradient from the outputs reaches, and the steps it ends at."""
     reached: set[int] = set()
+    steps: list[Tensor] = []
     live = {id(tensor) for tensor in graph.outputs}
     for call in reversed(graph.calls):
-        if id(call) in live and call.layer is not None and not _is_step(call.layer):
+        if id(call) not in live or call.layer is None:
+            continue
+        if _is_step(call.layer):
+            steps.insert(0, call)
+        else:
             reached.add(id(call.layer))
             live.update(id(tensor) for tensor in call.inputs)
-    return reached
+    return reached, steps
 
 
 def _is_step(layer: Layer) -> bool:
     """Whether the derivative of a layer is 0 everywhere."""
-    return last_function(layer) == "binary_step"
+    return last_function(layer) in ("binary_step", "zero_indicator")
 
 
 def last_function(layer: Layer | None) -> str | None:

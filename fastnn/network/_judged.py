@@ -62,7 +62,8 @@ class JudgedGraph(AssembledGraph):
         Warns
         -----
         UserWarning
-            If trainable layers lie below a binary step, whose derivative is 0.
+            Once, if trainable layers lie below a binary step or a zero indicator, whose
+            derivative is 0; it names them.
         """
         with self._lock:
             if self._is_fitting:
@@ -104,10 +105,12 @@ class JudgedGraph(AssembledGraph):
         return dataclasses.replace(old, parameters=parameters, heads=tuple(made), l2=l2)
 
     def _warn_of_steps(self) -> None:
-        for step, cut in untrainable(self._graph).items():
+        steps, cut = untrainable(self._graph)
+        if steps:
             warnings.warn(
-                f"the derivative of the binary step in layer {step!r} is 0: no gradient "
-                f"reaches {', '.join(cut)}, whose parameters training will not change",
+                f"the derivative of the step in layer{'s' if len(steps) > 1 else ''} "
+                f"{', '.join(map(repr, steps))} is 0: no gradient reaches {', '.join(cut)}, "
+                "whose parameters training will not change",
                 UserWarning,
                 stacklevel=3,
             )
