@@ -45,6 +45,7 @@ from fastnn.layers import (
     Subtract,
     Swish,
     Tanh,
+    ZeroIndicator,
 )
 from fastnn.losses import (
     BinaryCrossEntropy,
@@ -114,6 +115,7 @@ __all__ = [
     "Tanh",
     "TrainingError",
     "WarmUp",
+    "ZeroIndicator",
     "__version__",
     "activations",
     "backend",

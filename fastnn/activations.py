@@ -272,6 +272,18 @@ _REGISTRY = {
             cost="one exp",
             source="Misra (2019)",
         ),
+        ActivationInfo(
+            name="zero_indicator",
+            formula="1 if z = 0, else 0",
+            derivative="0",
+            output_range="{0, 1}",
+            saturates="everywhere: gradients through it are 0",
+            not_differentiable="z = 0; uses 0",
+            zero_centred=False,
+            monotonic=False,
+            cost="arithmetic",
+            source="McCulloch & Pitts (1943)",
+        ),
     )
 }
 

@@ -38,6 +38,7 @@ ACTIVATIONS = (
     "gelu",
     "gelu_tanh",
     "mish",
+    "zero_indicator",
 )
 """Elementwise activations, in the order of the codes the compiled engine uses."""
 
@@ -352,6 +353,7 @@ class ProgramBuilder:
                     f"{name}: unknown activation {attributes.get('function')!r}; "
                     f"known are {', '.join(ACTIVATIONS)}"
                 )
+            self._check_beta(name, parameters, attributes["function"])
         elif kind in MERGES:
             exactly_two = kind in ("subtract", "absolute_difference")
             if len(inputs) < 2 or (exactly_two and len(inputs) > 2):
@@ -369,6 +371,12 @@ class ProgramBuilder:
         if kind == "layer_norm":
             self._check_layer_norm(name, widths[0], parameters, attributes)
         return widths[0]
+
+    def _check_beta(self, name: str, parameters: Sequence[int], function: str) -> None:
+        """An activation has no parameter, or is swish with its beta for one."""
+        shapes = [self.parameters[i].shape for i in parameters]
+        if shapes and (function != "swish" or shapes != [(1,)]):
+            raise ValueError(f"{name}: parameters of shapes {shapes} do not fit {function}")
 
     def _check_layer_norm(
         self, name: str, width: int, parameters: Sequence[int], attributes: Mapping[str, Any]

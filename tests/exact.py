@@ -49,6 +49,7 @@ VALUES = {
     "gelu": lambda z, a: z * mpmath.erfc(-z / mpmath.sqrt(2)) / 2,
     "gelu_tanh": lambda z, a: _gelu_tanh(z),
     "mish": lambda z, a: z * mpmath.tanh(_softplus(z)),
+    "zero_indicator": lambda z, a: mpf(z == 0),
 }
 
 

@@ -41,14 +41,19 @@ def single_operation(kind: str, dtype: str, **attributes) -> Program:
         for key in ("scale", "shift")
         if kind == "layer_norm" and attributes[key]
     ]
+    if kind == "trained_swish":
+        kind, attributes = "activation", {"function": "swish"}
+        parameters = [builder.parameter("operation.beta", (1,), penalized=False)]
     middle = builder.add(kind, hidden, "operation.A", parameters, **attributes)
     output = dense(builder, middle, 4, "out")
     return builder.build([output]).with_heads([Head(output, "mean_squared_error")])
 
 
+STEPS = ("binary_step", "zero_indicator")
 OPERATIONS = (
     [("activation", {"function": name, "alpha": 0.7}) for name in ACTIVATIONS]
     + [(kind, {}) for kind in (*MERGES, "softmax", "log_softmax")]
+    + [("trained_swish", {})]
     + [("dropout", {"rate": 0.4, "key": 77})]
     + [
         ("layer_norm", {"epsilon": 1e-3, "scale": scale, "shift": shift})
@@ -68,17 +73,18 @@ def random_graph(seed: int, dtype: str) -> Program:
         builder.parameter("shared.weight", (width, width)),
         builder.parameter("shared.bias", (width,), penalized=False),
     ]
+    beta = [builder.parameter("beta", (1,), penalized=False)]
     norm = [builder.parameter(f"norm.{key}", (width,), penalized=False) for key in "ab"]
     for i in range(int(rng.integers(3, 12))):
         name = f"op{i}.A"
-        choice = rng.integers(7)
+        choice = rng.integers(8)
         pick = [int(rng.choice(buffers)) for _ in range(2)]
         if choice == 0:
             buffers.append(builder.add("dense", pick[:1], name, shared))
         elif choice == 1:
             buffers.append(dense(builder, pick[0], width, f"op{i}", bool(rng.integers(4))))
         elif choice == 2:
-            function = str(rng.choice([a for a in ACTIVATIONS if a != "binary_step"]))
+            function = str(rng.choice([a for a in ACTIVATIONS if a not in STEPS]))
             buffers.append(builder.add("activation", pick[:1], name, function=function, alpha=0.7))
         elif choice == 3:
             kind = str(rng.choice([kind for kind in MERGES if kind != "concatenate"]))
@@ -89,6 +95,8 @@ def random_graph(seed: int, dtype: str) -> Program:
         elif choice == 5:
             options = {"epsilon": 0.1, "scale": True, "shift": True}
             buffers.append(builder.add("layer_norm", pick[:1], name, norm, **options))
+        elif choice == 6:
+            buffers.append(builder.add("activation", pick[:1], name, beta, function="swish"))
         else:
             function = str(rng.choice(["softmax", "log_softmax"]))
             buffers.append(builder.add(function, pick[:1], name))

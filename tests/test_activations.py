@@ -13,6 +13,7 @@ from fastnn import activations, program
 Z = np.linspace(-40, 40, 160_001)
 KINKS = {
     "binary_step": {0.0: 0.0},
+    "zero_indicator": {0.0: 0.0},
     "relu": {0.0: 0.0},
     "leaky_relu": {0.0: 0.01},
     "hard_swish": {-3.0: 0.0, 3.0: 1.0},
@@ -34,6 +35,7 @@ RANGES = {  # infimum and supremum
     "gelu": (-0.1700, math.inf),
     "gelu_tanh": (-0.1700, math.inf),
     "mish": (-0.3088, math.inf),
+    "zero_indicator": (0, 1),
 }
 EACH = pytest.mark.parametrize("name", activations.names())
 

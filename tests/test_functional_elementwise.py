@@ -109,6 +109,7 @@ LIMITS = {  # value at -inf, value at inf, derivative at -inf, derivative at inf
     "gelu": (0, INF, 0, 1),
     "gelu_tanh": (0, INF, 0, 1),
     "mish": (0, INF, 0, 1),
+    "zero_indicator": (0, 0, 0, 0),
 }
 
 
@@ -137,7 +138,7 @@ def test_largest_arguments_have_the_values_of_the_limits(backend, dtype, name):
 def test_nan_gives_nan(backend, dtype, name):
     z = np.array([1, NAN, -1], dtype)
     results = [call(name, z)]
-    if name not in ("identity", "binary_step"):  # their derivatives are constant
+    if name not in ("identity", "binary_step", "zero_indicator"):  # their derivatives are constant
         results.append(call(f"{name}_derivative", z))
     for result in results:
         np.testing.assert_array_equal(np.isnan(result), [False, True, False])
@@ -154,6 +155,9 @@ def test_nan_gives_nan(backend, dtype, name):
         ("hard_swish_derivative", 3.0, 1.0),
         ("binary_step", 0.0, 1.0),
         ("binary_step_derivative", 0.0, 0.0),
+        ("zero_indicator", 0.0, 1.0),
+        ("zero_indicator", 1e-30, 0.0),
+        ("zero_indicator_derivative", 0.0, 0.0),
         ("softplus", 0.0, math.log(2)),
         ("sigmoid_derivative", 0.0, 0.25),
         ("gelu_derivative", 0.0, 0.5),
@@ -174,7 +178,7 @@ def test_next_to_a_kink_the_side_decides(backend, dtype, name, kink):
     h = 1e-3
     z = kink + np.array([-h, h])
     middle = (call(name, z + h / 2) - call(name, z - h / 2)) / h
-    if name == "binary_step":
+    if name in ("binary_step", "zero_indicator"):
         middle = np.zeros(2)
     np.testing.assert_allclose(call(f"{name}_derivative", sides), middle, atol=2 * h)
 

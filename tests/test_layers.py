@@ -45,6 +45,7 @@ FORMULAS = {
     "gelu": lambda z: z * 0.5 * (1 + erf(z / math.sqrt(2))),
     "gelu_tanh": lambda z: 0.5 * z * (1 + np.tanh(math.sqrt(2 / math.pi) * (z + 0.044715 * z**3))),
     "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
+    "zero_indicator": lambda z: (z == 0).astype(float),
     "softmax": lambda z: softmax(z, axis=-1),
     "log_softmax": lambda z: log_softmax(z, axis=-1),
 }
@@ -60,6 +61,7 @@ NAMED = [
     layers.Identity(), layers.BinaryStep(), layers.Sigmoid(), layers.Tanh(), layers.ReLU(),
     layers.LeakyReLU(), layers.Swish(), layers.HardSwish(), layers.ELU(), layers.SELU(),
     layers.Softplus(), layers.GELU(), layers.GELU(approximate=True), layers.Mish(),
+    layers.ZeroIndicator(),
     layers.Softmax(), layers.LogSoftmax(),
 ]  # fmt: skip
 
@@ -219,7 +221,7 @@ def test_activation_parameters_have_effect(backend, layer, z, expected):
 
 
 def test_an_unknown_activation_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"known are identity, .*, mish, softmax, log_softmax"):
+    with pytest.raises(ValueError, match=r"known are identity, .*, mish, .*softmax, log_softmax"):
         Activation("rely")
 
 

@@ -1,7 +1,8 @@
 """Training gives the same bits for any number of threads, on v3 and v4, and row by row.
 
 One program has everything whose order of computation could differ: dropout, layer
-normalisation, shared weights, merges, two heads, the L2 penalty, Adam, clipping by norm.
+normalisation, a trained beta, shared weights, merges, two heads, the L2 penalty, Adam,
+clipping by norm.
 """
 
 from __future__ import annotations
@@ -34,12 +35,14 @@ def program_with_everything(dtype, width=211):
         builder.parameter("shared.bias", (width,), penalized=False),
     ]
     norm = [builder.parameter(f"norm.{key}", (width,), penalized=False) for key in ("a", "b")]
+    beta = [builder.parameter("swish.beta", (1,), penalized=False)]
     scaled = {"epsilon": 1e-5, "scale": True, "shift": True}
     h = dense(builder, x, width, "in")
     for i in range(3):
         z = builder.add("dense", [h], f"shared_{i}.Z", shared)
         n = builder.add("layer_norm", [z], f"norm_{i}.A", norm, **scaled)
         a = builder.add("activation", [n], f"gelu_{i}.A", function="gelu")
+        a = builder.add("activation", [a], f"swish_{i}.A", beta, function="swish")
         d = builder.add("dropout", [a], f"dropout_{i}.A", rate=0.3, key=100 + i)
         h = builder.add("add", [h, d], f"sum_{i}.A")
     heads = [dense(builder, h, 10, "classes"), dense(builder, h, 3, "values")]

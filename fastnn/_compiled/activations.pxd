@@ -38,6 +38,7 @@ cdef enum:
     GELU = 11
     GELU_TANH = 12
     MISH = 13
+    ZERO_INDICATOR = 14
 
 
 # ------------------------------------------------------------- sigmoid and its relatives
@@ -299,6 +300,12 @@ cdef inline vec binary_step(vec z, vec* slope) noexcept nogil:
     return select(less(z, splat(0)), splat(0), select(equal(z, z), splat(1), z))
 
 
+cdef inline vec zero_indicator(vec z, vec* slope) noexcept nogil:
+    """1 where z == 0, else 0; the derivative is 0 everywhere."""
+    slope[0] = select(equal(z, z), splat(0), z)
+    return select(equal(z, splat(0)), splat(1), slope[0])
+
+
 # ---------------------------------------------------------------------------- by code
 
 cdef inline vec value_and_derivative(int code, vec alpha, vec z, vec* slope) noexcept nogil:
@@ -320,12 +327,13 @@ cdef inline vec value_and_derivative(int code, vec alpha, vec z, vec* slope) noe
     if code == SOFTPLUS: return softplus(z, slope)
     if code == GELU: return gelu(z, slope)
     if code == GELU_TANH: return gelu_tanh(z, slope)
+    if code == ZERO_INDICATOR: return zero_indicator(z, slope)
     return mish(z, slope)
 
 
 cdef inline bint from_output(int code) noexcept nogil:
     """Whether the derivative follows from the output alone (and alpha >= 0)."""
-    return code <= LEAKY_RELU or code == ELU or code == SELU
+    return code <= LEAKY_RELU or code == ELU or code == SELU or code == ZERO_INDICATOR
 
 
 cdef inline vec derivative_from_output(int code, vec alpha, vec a) noexcept nogil:
@@ -333,7 +341,7 @@ cdef inline vec derivative_from_output(int code, vec alpha, vec a) noexcept nogi
     cdef vec one = splat(1), zero = splat(0)
     if code == IDENTITY:
         return one
-    if code == BINARY_STEP:
+    if code == BINARY_STEP or code == ZERO_INDICATOR:
         return zero
     if code == SIGMOID:
         return a * (one - a)
@@ -398,6 +406,8 @@ cdef inline void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, cons
     elif code == SOFTPLUS: block(SOFTPLUS, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == GELU: block(GELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == GELU_TANH: block(GELU_TANH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == ZERO_INDICATOR:
+        block(ZERO_INDICATOR, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     else: block(MISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
 
 

@@ -42,6 +42,7 @@ from fastnn._compiled.rows cimport (
 from fastnn._compiled.simd cimport (
     VL, abs_, fma_, less, load, real, select, splat, store, vec
 )
+from fastnn._compiled.swish cimport swish_beta_row
 from fastnn._compiled.updates cimport (
     Outer, Update, set_step, sum_of_squares, update_outer, update_tile
 )

@@ -39,12 +39,13 @@ def backward_flow(program, seeds, trainable, inputs_wanted):
 def fused_activations(program):
     """Indices of the activations that the dense operation before them computes as well.
 
-    The pre-activation must be used by nothing else.
+    The pre-activation must be used by nothing else, and the activation have no parameter.
     """
     operations = program.operations
     return {
         index: user for index, user in only_users(program).items()
         if operations[index].kind == "dense" and operations[user].kind == "activation"
+        and not operations[user].parameters
     }
 
 
@@ -266,10 +267,13 @@ cdef class Lowered:
                 flow.accumulate[j] = accumulate
             if parts is not None:
                 scaled = operation.kind == "layer_norm" and operation.attributes["scale"]
+                has_beta = operation.kind == "activation"
                 for position, p in enumerate(operation.parameters):
-                    slopes = i if scaled and position == 0 else -1
-                    uses[p].append((operation.inputs[0], operation.output, slopes))
+                    slopes = i if has_beta or (scaled and position == 0) else -1
+                    dz = -1 if has_beta else operation.output
+                    uses[p].append((operation.inputs[0], dz, slopes))
         for i, terms in enumerate(uses):
+            terms.reverse()  # the order in which a backward pass meets them
             parameter = &self.plan.parameters[i]
             parameter.n_contributions[kind] = len(terms)
             parameter.contributions[kind] = <Contribution*>self.take(
@@ -338,7 +342,9 @@ cdef class Lowered:
         for i in range(self.plan.n_ops):
             op = &self.plan.ops[i]
             width = self.program.buffers[op.output].width
-            if op.kind == ACTIVATION and not op.from_output:
+            if op.kind == ACTIVATION and op.weight >= 0:
+                widths[i] = up(width) + 1  # behind the row, its term of beta's gradient
+            elif op.kind == ACTIVATION and not op.from_output:
                 widths[i] = width
             elif op.kind == LAYER_NORM:
                 widths[i] = up(width) + 1  # behind the row, the inverse of its spread

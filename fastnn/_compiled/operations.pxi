@@ -30,12 +30,12 @@ cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace*
         forward_dense(plan, op, work, first, last)
     elif op.kind == ACTIVATION:
         if work.slopes != NULL and work.slopes[index].data != NULL:
-            activate_both_rows(op.code, op.alpha, last - first, y.columns, row_of(x, first), x.ld,
-                               row_of(y, first), y.ld, row_of(&work.slopes[index], first),
-                               work.slopes[index].ld)
+            activate_both_rows(op.code, alpha_of(plan, op), last - first, y.columns,
+                               row_of(x, first), x.ld, row_of(y, first), y.ld,
+                               row_of(&work.slopes[index], first), work.slopes[index].ld)
         else:
-            activate_rows(op.code, op.alpha, last - first, y.columns, row_of(x, first), x.ld,
-                          row_of(y, first), y.ld)
+            activate_rows(op.code, alpha_of(plan, op), last - first, y.columns, row_of(x, first),
+                          x.ld, row_of(y, first), y.ld)
     elif op.kind == SOFTMAX:
         for r in range(first, last):
             softmax_row(y.width, row_of(x, r), row_of(y, r))
@@ -97,6 +97,8 @@ cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flo
         for r in range(first, last):
             backward_merge_row(op, flow, work, r)
         return
+    if op.kind == ACTIVATION and op.weight >= 0 and plan.parameters[op.weight].trainable:
+        backward_beta(plan, op, index, work, first, last)
     if not flow.wanted[0]:
         return
     if op.kind == DENSE:
@@ -146,6 +148,27 @@ cdef void backward_activation(const Op* op, int index, bint accumulate, const Wo
                row_of(dx, first) + start, dx.ld, accumulate)
 
 
+cdef inline real alpha_of(const Plan* plan, const Op* op) noexcept nogil:
+    """The number an activation takes: a parameter, or fixed."""
+    return plan.storage[plan.parameters[op.weight].offset] if op.weight >= 0 else op.alpha
+
+
+cdef inline real* row_terms(const Matrix* slopes, sz r) noexcept nogil:
+    """What stands behind row r of the slopes of an operation with a beta, and 15 zeros."""
+    return row_of(slopes, r) + slopes.columns - 16
+
+
+cdef void backward_beta(const Plan* plan, const Op* op, int index, const Workspace* work,
+                        sz first, sz last) noexcept nogil:
+    """Each row's term of the gradient of beta; phase 2 adds them up."""
+    cdef Matrix* z = &work.values[op.inputs[0]]
+    cdef Matrix* dy = &work.gradients[op.output]
+    cdef sz r
+    for r in range(first, last):
+        row_terms(&work.slopes[index], r)[0] = swish_beta_row(
+            z.width, alpha_of(plan, op), row_of(z, r), row_of(dy, r))
+
+
 cdef void slope_rows(int code, real alpha, sz rows, sz n, const real* a, sz lda, const real* dy,
                      sz ldy, real* dx, sz ldx, bint accumulate) noexcept nogil:
     """dx (+)= dy f'(z), f' from a = f(z); the code is settled outside the loops."""
@@ -157,6 +180,7 @@ cdef void slope_rows(int code, real alpha, sz rows, sz n, const real* a, sz lda,
     elif code == 5: slope_block(5, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
     elif code == 8: slope_block(8, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
     elif code == 9: slope_block(9, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+    elif code == 14: slope_block(14, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
     else: slope_block(STORED_SLOPE, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
 
 

@@ -75,37 +75,57 @@ cdef inline sz task_offset(const Plan* plan, sz index) noexcept nogil:
 
 cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint accumulate,
                         real* g, sz ldg) noexcept nogil:
-    """g (+)= the gradient of one tile of a parameter, over the rows in the workspace."""
+    """g (+)= the gradient of one tile of a parameter, over the rows in the workspace.
+
+    What several uses contribute is summed over the rows for each use by itself, and added.
+    """
+    cdef real memory[TILE_ROWS * TILE_COLUMNS + 16]
+    cdef real* term = aligned(memory)
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
-    cdef Contribution* use
-    cdef Matrix* x
-    cdef Matrix* dz
-    cdef Matrix* slopes
-    cdef sz i, row
+    cdef const Contribution* uses = parameter.contributions[<int>seeds]
+    cdef sz i
     cdef int c, n_uses = parameter.n_contributions[<int>seeds]
+    CHECK(task.n_rows * task.n_columns <= TILE_ROWS * TILE_COLUMNS)
     if n_uses == 0 and not accumulate:
         for i in range(task.n_rows):
             memset(g + i * ldg, 0, task.n_columns * sizeof(real))
     for c in range(n_uses):
-        use = &parameter.contributions[<int>seeds][c]
-        dz = &plan.work.gradients[use.dz]
-        if parameter.is_matrix:
-            x = &plan.work.values[use.x]
-            row = 0
-            while row < n_rows:
-                gemm(task.n_rows, task.n_columns, min(n_rows - row, <sz>GRADIENT_DEPTH),
-                     x.data + row * x.ld + task.k, 1, x.ld, dz.data + row * dz.ld + task.n, dz.ld,
-                     g if accumulate or c > 0 or row > 0 else NULL, ldg, g, ldg)
-                row += GRADIENT_DEPTH
-        elif use.slopes >= 0:
-            slopes = &plan.work.slopes[use.slopes]
-            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, slopes.data + task.n,
-                        slopes.ld, accumulate or c > 0, g)
-        else:
-            column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, NULL, 0,
-                        accumulate or c > 0, g)
+        if c == 0:
+            contribution(plan, task, &uses[c], n_rows, accumulate, g, ldg)
+            continue
+        contribution(plan, task, &uses[c], n_rows, False, term, task.n_columns)
+        for i in range(task.n_rows):
+            add_scaled(task.n_columns, 1, term + i * task.n_columns, g + i * ldg)
     clear_padding(task, parameter.width, g, ldg)
+
+
+cdef void contribution(const Plan* plan, const Task* task, const Contribution* use, sz n_rows,
+                       bint accumulate, real* g, sz ldg) noexcept nogil:
+    """g (+)= what one use of a parameter adds to a tile of its gradient."""
+    cdef Matrix* x
+    cdef Matrix* dz
+    cdef Matrix* slopes
+    cdef sz row = 0
+    if use.dz < 0:
+        slopes = &plan.work.slopes[use.slopes]
+        column_sums(task.n_columns, n_rows, row_terms(slopes, 0), slopes.ld, NULL, 0, accumulate,
+                    g)
+        return
+    dz = &plan.work.gradients[use.dz]
+    if plan.parameters[task.parameter].is_matrix:
+        x = &plan.work.values[use.x]
+        while row < n_rows:
+            gemm(task.n_rows, task.n_columns, min(n_rows - row, <sz>GRADIENT_DEPTH),
+                 x.data + row * x.ld + task.k, 1, x.ld, dz.data + row * dz.ld + task.n, dz.ld,
+                 g if accumulate or row > 0 else NULL, ldg, g, ldg)
+            row += GRADIENT_DEPTH
+    elif use.slopes >= 0:
+        slopes = &plan.work.slopes[use.slopes]
+        column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, slopes.data + task.n,
+                    slopes.ld, accumulate, g)
+    else:
+        column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, NULL, 0, accumulate, g)
 
 
 cdef void penalize_task(const Plan* plan, sz index, real* g, sz ldg) noexcept nogil:

@@ -61,7 +61,7 @@ cdef struct Op:
     int* inputs
     int output
     int weight            # parameters, or -1; of a layer normalisation the scale ...
-    int bias              # ... and the shift
+    int bias              # ... and the shift; of an activation its alpha is the first
     int code              # activation: its own, or the one fused into a dense operation
     real alpha
     real epsilon          # layer normalisation
@@ -79,9 +79,10 @@ cdef struct Op:
 
 cdef struct Contribution:
     # A term of a parameter's gradient: one for each use of a shared layer.  For a weight it is
-    # X' dZ, for a vector the column sums of dZ, or of dZ times the slopes of an operation.
+    # X' dZ, for a vector the column sums of dZ, or of dZ times the slopes of an operation.  For
+    # a beta it is the sum of the terms that the operation keeps behind its slopes, one per row.
     int x
-    int dz
+    int dz             # -1 for a beta
     int slopes         # index of that operation, or -1
 
 

@@ -51,6 +51,8 @@ from fastnn.functional._elementwise import (
     swish_derivative,
     tanh,
     tanh_derivative,
+    zero_indicator,
+    zero_indicator_derivative,
 )
 from fastnn.functional._elementwise_losses import (
     binary_cross_entropy,
@@ -132,4 +134,6 @@ __all__ = [
     "swish_derivative",
     "tanh",
     "tanh_derivative",
+    "zero_indicator",
+    "zero_indicator_derivative",
 ]

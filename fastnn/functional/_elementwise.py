@@ -132,6 +132,18 @@ def binary_step_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.nd
 
 
 @_documented
+def zero_indicator(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
+    """Zero indicator: 1 where x == 0, else 0."""
+    return _apply("zero_indicator", x, 1.0, out)
+
+
+@_documented
+def zero_indicator_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
+    """Derivative of the zero indicator: 0, also at 0, where it has none."""
+    return _apply("zero_indicator_derivative", x, 1.0, out)
+
+
+@_documented
 def sigmoid(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
     """Logistic function: 1 / (1 + exp(-x)), without overflow."""
     return _apply("sigmoid", x, 1.0, out)

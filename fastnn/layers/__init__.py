@@ -23,6 +23,7 @@ from fastnn.layers._activations import (
     Softplus,
     Swish,
     Tanh,
+    ZeroIndicator,
 )
 from fastnn.layers._base import Layer
 from fastnn.layers._dense import Dense
@@ -43,7 +44,7 @@ CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
         Dense, Dropout, LayerNorm, Activation, BinaryStep, ELU, GELU, HardSwish, Identity,
-        LeakyReLU, LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh,
+        LeakyReLU, LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh, ZeroIndicator,
         AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
     )
 }  # fmt: skip
@@ -80,4 +81,5 @@ __all__ = [
     "Swish",
     "Tanh",
     "Tensor",
+    "ZeroIndicator",
 ]

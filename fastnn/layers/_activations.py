@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from fastnn import activations
 from fastnn._checks import check_flag, check_number
+from fastnn.initializers import Constant, Initializer
 from fastnn.layers._base import Layer
 from fastnn.program import ROW_FUNCTIONS, ProgramBuilder
 
@@ -62,8 +63,8 @@ class Activation(Layer):
     ----------
     function : str
         identity, binary_step, sigmoid, tanh, relu, leaky_relu, swish, hard_swish,
-        elu, selu, softplus, gelu, gelu_tanh, mish, softmax or log_softmax, or an
-        alias such as silu.
+        elu, selu, softplus, gelu, gelu_tanh, mish, zero_indicator, softmax or
+        log_softmax, or an alias such as silu.
     alpha : float, optional
         Slope of leaky_relu below zero (0.01), beta of swish (1), alpha of elu (1).
     name, dtype
@@ -129,6 +130,15 @@ class BinaryStep(_Fixed):
     """
 
     fixed = "binary_step"
+
+
+class ZeroIndicator(_Fixed):
+    """f(z) = 1 for z = 0, else 0: says which differences vanish.
+
+    Its derivative is taken as 0 everywhere, so nothing below it can be trained.
+    """
+
+    fixed = "zero_indicator"
 
 
 class Sigmoid(_Fixed):
@@ -239,28 +249,92 @@ class ELU(Activation):
 
 
 class Swish(Activation):
-    """f(z) = z sigmoid(beta z).
+    """f(z) = z sigmoid(beta z): z / 2 for beta = 0, and ReLU as beta grows.
 
     Parameters
     ----------
     beta : float, default 1
+        The factor inside the sigmoid, or where it starts.
+    trainable_beta : bool, default False
+        Make beta a parameter of the layer, one number for all its units.  The L2 penalty
+        and weight decay leave it alone.
+    trainable : bool, default True
+        False freezes a beta that is a parameter.
     name, dtype
         See `Layer`.
+
+    Notes
+    -----
+    df/dbeta = z^2 s (1 - s) with s = sigmoid(beta z), summed over units and samples.
+    ``Dense(..., activation="swish", alpha=beta)`` has a fixed beta; one that is trained
+    belongs to a layer of its own after the `Dense`.
+
+    References
+    ----------
+    Ramachandran, Zoph & Le (2017), "Searching for activation functions", arXiv:1710.05941.
+
+    Examples
+    --------
+    >>> import fastnn as fnn
+    >>> layers = [fnn.Dense(2, 8), fnn.Swish(trainable_beta=True), fnn.Dense(8, 1)]
+    >>> net = fnn.Sequential(layers)
+    >>> net.parameters["swish_1.beta"]
+    array([1.], dtype=float32)
     """
 
     def __init__(
         self,
         beta: float = 1.0,
+        trainable_beta: bool = False,
         *,
+        trainable: bool = True,
         name: str | None = None,
         dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__("swish", beta, name=name, dtype=dtype)
+        self.trainable_beta = check_flag(trainable_beta, "trainable_beta")
+        self.trainable = trainable
+        if not (self.trainable_beta or self.trainable):
+            raise ValueError("trainable is False, but without trainable_beta nothing is trained")
+
+    @property
+    def beta(self) -> float:
+        """The factor inside the sigmoid as it is now."""
+        if self.trainable_beta and self.has_values:
+            return float(self.parameters["beta"][0])
+        return float(self.alpha or 0.0)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """``beta`` (1,), if it is a parameter."""
+        return {"beta": (1,)} if self.trainable_beta else {}
+
+    @property
+    def initializers(self) -> dict[str, Initializer]:
+        """Where beta starts."""
+        return {"beta": Constant(self.alpha or 0.0)}
+
+    @property
+    def is_random(self) -> bool:
+        """False: beta starts where it is told to."""
+        return False
 
     @property
     def options(self) -> dict[str, Any]:
-        """The factor inside the sigmoid."""
-        return {"beta": self.alpha}
+        """Where beta starts, and whether it is a parameter."""
+        return {"beta": self.alpha} | ({"trainable_beta": True} if self.trainable_beta else {})
+
+    def emit(
+        self,
+        builder: ProgramBuilder,
+        name: str,
+        inputs: Sequence[int],
+        parameters: Sequence[int],
+    ) -> int:
+        """Append the activation, with beta fixed or a parameter; its output is ``<name>.A``."""
+        if not self.trainable_beta:
+            return super().emit(builder, name, inputs, parameters)
+        return builder.add("activation", inputs, f"{name}.A", parameters, function=self.function)
 
 
 class GELU(Activation):

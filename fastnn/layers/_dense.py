@@ -27,7 +27,8 @@ class Dense(Layer):
     n_in, n_out : int
         Widths of input and output.
     activation : str or Activation, optional
-        f; None is the identity.  See `Activation` for the names.
+        f; None is the identity.  See `Activation` for the names.  An activation with
+        parameters, `Swish` with a trainable beta, is a layer of its own behind this one.
     use_bias : bool, default True
         Whether there is a b.
     weight : str, Initializer or (n_in, n_out) array_like, default "auto"
@@ -195,6 +196,11 @@ def _resolve_activation(
     if isinstance(activation, Activation):
         if alpha is not None:
             raise ValueError(f"alpha is {alpha!r}, but the activation {activation!r} has its own")
+        if activation.shapes:
+            raise ValueError(
+                f"activation {activation!r} has parameters of its own, which Dense would lose: "
+                "put it behind the Dense as a layer"
+            )
         function, alpha = activation.function, activation.alpha
     elif activation is None:
         function = "identity"

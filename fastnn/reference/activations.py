@@ -40,6 +40,16 @@ def activation_derivative(name: str, z: np.ndarray, alpha: float, out: np.ndarra
     _evaluate(_FUNCTIONS[name][1], name, z, alpha, out)
 
 
+def swish_beta_derivative(z: np.ndarray, beta: float) -> np.ndarray:
+    """The derivative of z sigmoid(beta z) along beta, z^2 s (1 - s): a new array like z."""
+    out = np.empty_like(z)
+    with np.errstate(all="ignore"):
+        t = beta * z.astype(np.float64, copy=False)
+        # In this order a large z meets a vanished derivative before it can overflow.
+        out[...] = z * (z * _sigmoid_derivative(t, 1.0))
+    return out
+
+
 def _evaluate(
     function: Callable[[np.ndarray, float], np.ndarray],
     name: str,
@@ -88,6 +98,14 @@ def _binary_step(z: np.ndarray, alpha: float) -> np.ndarray:
 
 
 def _binary_step_derivative(z: np.ndarray, alpha: float) -> np.ndarray:
+    return np.zeros_like(z)
+
+
+def _zero_indicator(z: np.ndarray, alpha: float) -> np.ndarray:
+    return _step(z == 0, z)
+
+
+def _zero_indicator_derivative(z: np.ndarray, alpha: float) -> np.ndarray:
     return np.zeros_like(z)
 
 
@@ -239,6 +257,9 @@ _FUNCTIONS = {
     "gelu": (_gelu, _gelu_derivative),
     "gelu_tanh": (_gelu_tanh, _gelu_tanh_derivative),
     "mish": (_mish, _mish_derivative),
+    "zero_indicator": (_zero_indicator, _zero_indicator_derivative),
 }
 
-_RATIONAL = frozenset({"identity", "binary_step", "relu", "leaky_relu", "hard_swish"})
+_RATIONAL = frozenset(
+    {"identity", "binary_step", "relu", "leaky_relu", "hard_swish", "zero_indicator"}
+)

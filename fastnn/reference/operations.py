@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.reference import kernels, normalizers
+from fastnn.reference.activations import swish_beta_derivative
 
 if TYPE_CHECKING:
     from fastnn.reference.engine import Engine
@@ -38,19 +39,32 @@ def _dense_backward(engine: Engine, operation: Any, dz: Array) -> None:
 
 def _activation(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
     """A = f(Z)."""
-    return _elementwise(kernels.activation, operation, arguments[0])
+    return _elementwise(kernels.activation, engine, operation, arguments[0])
 
 
 def _activation_backward(engine: Engine, operation: Any, dy: Array) -> None:
-    """DZ = dA f'(Z)."""
+    """DZ = dA f'(Z); a beta that is a parameter receives the sum of dA df/dbeta."""
     (source,) = operation.inputs
-    slope = _elementwise(kernels.activation_derivative, operation, engine._value(source))
+    z = engine._value(source)
+    if operation.parameters:
+        along = swish_beta_derivative(z, _alpha(engine, operation))
+        engine._add_parameter_gradient(
+            operation.parameters[0], np.sum(dy * along, keepdims=True)[0]
+        )
+    slope = _elementwise(kernels.activation_derivative, engine, operation, z)
     engine._add(source, dy * slope)
 
 
-def _elementwise(kernel: Callable[..., None], operation: Any, z: Array) -> Array:
+def _alpha(engine: Engine, operation: Any) -> float:
+    """The number an activation takes: a parameter of the program, or fixed."""
+    if operation.parameters:
+        return float(engine._weights[operation.parameters[0]][0])
+    return float(operation.attributes.get("alpha", 1.0))
+
+
+def _elementwise(kernel: Callable[..., None], engine: Engine, operation: Any, z: Array) -> Array:
     out = np.empty(z.shape, z.dtype)
-    alpha = operation.attributes.get("alpha", 1.0)
+    alpha = _alpha(engine, operation)
     kernel(operation.attributes["function"], np.ravel(z), alpha, out.reshape(-1))
     return out
 
