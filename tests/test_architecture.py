@@ -21,7 +21,7 @@ PACKAGE = Path(importlib.util.find_spec("fastnn").origin).parent
 
 ROWS = [
     {"cli"},
-    {"datasets", "estimators", "plot", "preprocessing", "tables"},
+    {"datasets", "estimators", "plot", "preprocessing", "tables", "threshold"},
     {"network"},
     {"callbacks", "graph", "serialization", "training", "_progress"},
     {"layers", "losses", "optimizers", "schedules", "initializers"},

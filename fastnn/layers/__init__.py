@@ -44,8 +44,8 @@ CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
         Dense, Dropout, LayerNorm, Activation, BinaryStep, ELU, GELU, HardSwish, Identity,
-        LeakyReLU, LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh, ZeroIndicator,
-        AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
+        LeakyReLU, LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh,
+        ZeroIndicator, AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
     )
 }  # fmt: skip
 """The layers a saved network may hold, by class name."""
