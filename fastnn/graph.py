@@ -248,8 +248,8 @@ def from_structure(structure: Mapping[str, Any]) -> Graph:
     tensors: list[Tensor] = list(inputs)
     layers = [CLASSES[entry["class"]](**entry["config"]) for entry in structure["layers"]]
     for call in structure["calls"]:
-        sources = [tensors[check_index(i, len(tensors))] for i in call["inputs"]]
         layer = layers[check_index(call["layer"], len(layers))]
+        sources = [tensors[_check_source(i, len(tensors), layer)] for i in call["inputs"]]
         tensors.append(layer.connect(sources))
         _width(tensors[-1].width)
     outputs = [tensors[check_index(i, len(tensors))] for i in structure["outputs"]]
@@ -261,6 +261,16 @@ def _width(value: Any) -> Any:
     if value > _MAX_LOADED_WIDTH:
         raise ValueError(f"a width is {value}, beyond {_MAX_LOADED_WIDTH}")
     return value
+
+
+def _check_source(value: Any, n: int, layer: Layer) -> int:
+    """The number of a tensor that a call from a file reads: one of the n made before."""
+    if type(value) is int and value >= n:
+        raise ValueError(
+            f"layer {layer.label} reads tensor {value}, but only {n} come before it: "
+            "the graph has a cycle or is cut off"
+        )
+    return check_index(value, n)
 
 
 def check_index(value: Any, n: int) -> int:

@@ -117,7 +117,5 @@ def _decider(n: int, objection: str, dtype: DTypeLike, name: str) -> Sequential:
         layers.append(pairs)
     # Without pairs the verdict reads nothing of its one input.
     weight = np.full((width, 1), -1.0 if n > 1 else 0.0)
-    layers.append(
-        Dense(width, 1, "binary_step", weight=weight, trainable=False, name="verdict")
-    )
+    layers.append(Dense(width, 1, "binary_step", weight=weight, trainable=False, name="verdict"))
     return Sequential(layers, dtype=dtype, name=name)

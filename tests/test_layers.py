@@ -482,7 +482,7 @@ def called(layer):
         (lambda: Add()(np.zeros((2, 2))), TypeError, "Add takes a list of inputs, got ndarray"),
         (lambda: Add()([np.zeros((2, 2))]), ValueError, "at least two inputs, got 1"),
         (lambda: Subtract()([np.zeros((1, 1))] * 3), ValueError, "exactly two inputs, got 3"),
-        (lambda: Add()([Input(2), np.zeros((2, 2))]), TypeError, "tensors and arrays"),
+        (lambda: Add()([Input(2), np.zeros((2, 2))]), TypeError, "tensors and ndarray in one list"),
         (lambda: Add()([[[1.0]], [[1.0, 2.0]]]), ValueError, r"got 1 from x\[0\], 2 from x\[1\]"),
         (lambda: Add()([[[1.0]], [[1.0], [2.0]]]), ValueError, r"x\[1\] has 2 rows, expected 1"),
         (lambda: Dense(2, 1)(Dense(2, 3)(Input(2))), ValueError, r"but Dense\(2, 3\) has width 3"),

@@ -174,6 +174,7 @@ class Layer:
         """
         if isinstance(x, Tensor):
             return self.connect((x,))
+        self._refuse_symbols(x)
         return self._compute([x], ["x"], training)
 
     def backward(self, dy: Any) -> Any:
@@ -213,6 +214,19 @@ class Layer:
         widths = [tensor.width for tensor in tensors]
         width = self.output_width(widths, [tensor.label for tensor in tensors])
         return Tensor(width, self, tuple(tensors))
+
+    def _refuse_symbols(self, x: Any) -> None:
+        """Raise TypeError for layers, and for tensors in a list: no array comes of them."""
+        if isinstance(x, Layer):
+            raise TypeError(
+                f"layer {self.label} is called on layer {x.label} itself; "
+                "call that on a tensor or an array first"
+            )
+        if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
+            raise TypeError(
+                f"layer {self.label} takes one tensor, got a list of {len(x)}; "
+                "merge them first, by Concatenate or Add for example"
+            )
 
     def check_count(self, n: int) -> None:
         """Raise ValueError if the layer does not take `n` inputs."""

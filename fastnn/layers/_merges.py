@@ -53,8 +53,14 @@ class Merge(Layer):
         if x and all(symbolic):
             return self.connect(x)
         if any(symbolic):
-            raise TypeError(f"{type(self).__name__} got tensors and arrays in one list")
+            others = {type(part).__name__ for part in x if not isinstance(part, Tensor)}
+            raise TypeError(
+                f"layer {self.label} takes tensors or arrays, "
+                f"got tensors and {', '.join(sorted(others))} in one list"
+            )
         self.check_count(len(x))
+        for part in x:
+            self._refuse_symbols(part)
         return self._compute(x, [f"x[{i}]" for i in range(len(x))], training)
 
     def backward(self, dy: Any) -> tuple[np.ndarray, ...]:

@@ -18,7 +18,8 @@ _creation = itertools.count()
 class Tensor:
     """A matrix in a graph that has one row per sample and no values yet.
 
-    Calling a layer on tensors returns one; `Input` starts a graph.
+    Calling a layer on tensors returns one; `Input` starts a graph.  A tensor cannot be
+    changed, and it is made from tensors that exist: no graph of them has a cycle.
 
     Attributes
     ----------
@@ -33,14 +34,26 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "inputs", "layer", "order", "width")
+    inputs: tuple[Tensor, ...]
+    layer: Layer | None
+    order: int
+    width: int
 
     def __init__(
         self, width: int, layer: Layer | None = None, inputs: tuple[Tensor, ...] = ()
     ) -> None:
-        self.width = width
-        self.layer = layer
-        self.inputs = inputs
-        self.order = next(_creation)
+        self._set(width=width, layer=layer, inputs=inputs, order=next(_creation))
+
+    def _set(self, **attributes: Any) -> None:
+        """Give attributes their values, once."""
+        for name, value in attributes.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError(
+            f"cannot set {name} of the tensor from {self.label}: tensors cannot be changed; "
+            "call a layer to make a new one"
+        )
 
     @property
     def label(self) -> str:
@@ -63,10 +76,11 @@ class Input(Tensor):
     """
 
     __slots__ = ("name",)
+    name: str | None
 
     def __init__(self, width: int, name: str | None = None) -> None:
         super().__init__(check_integer(width, "width", 1))
-        self.name = check_name(name)
+        self._set(name=check_name(name))
 
     @property
     def label(self) -> str:

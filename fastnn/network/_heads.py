@@ -47,8 +47,12 @@ def make_heads(
     TypeError, ValueError
         If a loss is missing, unknown, or does not fit its output.
     """
+    _check_all_have_losses(loss, names)
     given = [None if one is None else losses.get(one) for one in split(loss, names, "loss")]
     if isinstance(loss_weights, Mapping):
+        for name, one in zip(names, given, strict=True):
+            if one is None and name in loss_weights:
+                raise ValueError(f"loss_weights has {name!r}, but that output has no loss")
         loss_weights = {**dict.fromkeys(names, 1.0), **loss_weights}
     elif loss_weights is None:
         loss_weights = dict.fromkeys(names, 1.0)
@@ -63,6 +67,17 @@ def make_heads(
     if not heads:
         raise ValueError("loss gives no output a loss, expected at least one")
     return heads
+
+
+def _check_all_have_losses(loss: Any, names: Sequence[str]) -> None:
+    """Raise ValueError if a mapping from outputs to losses leaves one out."""
+    if isinstance(loss, Mapping) and set(loss) <= set(names):
+        missing = [name for name in names if name not in loss]
+        if missing:
+            raise ValueError(
+                f"loss has nothing for output {', '.join(map(repr, missing))}; "
+                "give None for an output that is to have no loss"
+            )
 
 
 def _check_logits(name: str, loss: Loss, function: str | None) -> None:
