@@ -49,7 +49,7 @@ def test_wrong_arguments_of_compile_are_refused(arguments, error, message):
 def test_a_head_without_a_loss_is_named():
     x = Input(2)
     net = Network(x, {"a": Dense(2, 1)(x), "b": Dense(2, 1)(x)})
-    with pytest.raises(ValueError, match="loss has nothing for 'b'"):
+    with pytest.raises(ValueError, match="loss has nothing for output 'b'"):
         net.compile(loss={"a": "huber"})
     with pytest.raises(TypeError, match="loss must be a list of 2 or a dict with 'a', 'b'"):
         net.compile(loss="huber")
