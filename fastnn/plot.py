@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._data import real_array
+from fastnn._drawing import draw
+from fastnn.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_matrix", "learning_curve"]
+__all__ = ["confusion_matrix", "graph", "learning_curve"]
 
 _LOG_RANGE = 10  # a loss that falls by more than this factor is drawn on a logarithmic axis
 _FEW_DECADES = 100  # below this ratio of its ends, it is labelled at 1, 2 and 5
@@ -136,6 +138,42 @@ def confusion_matrix(
     return _finished(ax, path)
 
 
+def graph(net: Network, path: str | os.PathLike[str] | None = None) -> Figure:
+    """The graph of a network: a box for each input, call of a layer, and output.
+
+    A box shows the name, the kind and the widths, and how many parameters there are.  The
+    calls of a shared layer have a colour of their own, layers that are frozen a dashed
+    border; after `compile` an output shows its loss.
+
+    Parameters
+    ----------
+    net : Network
+    path : str or path-like, optional
+        Where to save the figure; its ending chooses the format.
+
+    Returns
+    -------
+    Figure
+        As large as the graph needs; no edge passes through a box.
+
+    Raises
+    ------
+    TypeError
+        If `net` is no network.
+    ImportError
+        If matplotlib is not installed.
+
+    References
+    ----------
+    Sugiyama, Tagawa & Toda (1981), "Methods for visual understanding of hierarchical system
+    structures", IEEE Transactions on Systems, Man, and Cybernetics 11.
+    """
+    require()
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {type(net).__name__}")
+    return _saved(draw(net), path)
+
+
 def _class_indices(
     y_true: Any, y_pred: Any, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -207,6 +245,10 @@ def _logarithmic(ax: Axes) -> None:
 
 def _finished(ax: Axes, path: str | os.PathLike[str] | None) -> Figure:
     figure: Figure = ax.figure  # type: ignore[assignment]
+    return _saved(figure, path)
+
+
+def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
     if path is not None:
         figure.savefig(path, dpi=_DPI)
     return figure

@@ -21,7 +21,16 @@ PACKAGE = Path(importlib.util.find_spec("fastnn").origin).parent
 
 ROWS = [
     {"cli"},
-    {"datasets", "estimators", "plot", "preprocessing", "tables", "threshold"},
+    {
+        "_drawing",
+        "_layout",
+        "datasets",
+        "estimators",
+        "plot",
+        "preprocessing",
+        "tables",
+        "threshold",
+    },
     {"network"},
     {"callbacks", "graph", "serialization", "training", "_progress"},
     {"layers", "losses", "optimizers", "schedules", "initializers"},

@@ -18,7 +18,7 @@ from fastnn.layers._tensor import check_dtype, check_name
 from fastnn.losses import Loss
 from fastnn.network._feed import Feed
 from fastnn.network._predictor import Predictor
-from fastnn.network._summary import table
+from fastnn.network._summary import ends, table
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.training import TrainingState
@@ -311,14 +311,16 @@ class AssembledGraph:
         raise KeyError(f"no layer {name!r}; the network has {names}")
 
     def summary(self) -> str:
-        """A table of the graph: each call of a layer, its inputs, width and parameters."""
+        """A table of the graph: each call of a layer, its inputs, width and parameters.
+
+        It says which parameters are shared, frozen, or out of reach of every gradient; below
+        it stand the outputs with their losses.  `fastnn.plot.graph` draws the same.
+        """
         program = self.program
         trainable = sum(p.size for p in program.parameters if p.trainable)
         lines = [*table(self._graph), f"{self!r}, backend {self._backend}"]
         lines.append(f"{program.n_parameters:,} parameters, {trainable:,} of them trainable")
-        for head in self._feed.heads:
-            weight = "" if head.weight == 1 else f" times {head.weight:g}"
-            lines.append(f"output {head.name}: {head.loss}{weight}")
+        lines += ends(self._graph, self._output_names, self._feed.heads)
         if self._optimizer is not None:
             penalty = f", l2={program.l2:g}" if program.l2 else ""
             lines.append(f"optimizer {self._optimizer!r}{penalty}")

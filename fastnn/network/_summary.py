@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastnn.graph import Graph
+from fastnn.graph import Graph, untrainable
+from fastnn.network._heads import LossOnOutput
 
 
 def table(graph: Graph) -> list[str]:
     """Lines of a table with a row for each input and each call of a layer."""
     names = graph.call_names()
+    _, cut = untrainable(graph)
     rows = [("name", "layer", "inputs", "width", "parameters")]
     for tensor in graph.inputs:
         rows.append((names[id(tensor)], "Input", "", str(tensor.width), ""))
@@ -23,9 +25,26 @@ def table(graph: Graph) -> list[str]:
             count = f"shared with {graph.names[id(layer)]}"
         elif layer.n_parameters:
             count = f"{layer.n_parameters:,}" + ("" if layer.trainable else " frozen")
+            count += " without gradient" if graph.names[id(layer)] in cut else ""
         seen.add(id(layer))
         rows.append((names[id(call)], repr(layer), inputs, str(call.width), count))
     return _aligned(rows)
+
+
+def ends(graph: Graph, names: Sequence[str], heads: Sequence[LossOnOutput]) -> list[str]:
+    """Lines that say which layer makes each output, and the loss on it once there are losses."""
+    calls = graph.call_names()
+    losses = {head.output: head for head in heads}
+    lines = []
+    for i, (name, tensor) in enumerate(zip(names, graph.outputs, strict=True)):
+        line = f"output {name}" + (f" of {calls[id(tensor)]}" if calls[id(tensor)] != name else "")
+        if i in losses:
+            weight = losses[i].weight
+            line += f": {losses[i].loss}" + ("" if weight == 1 else f" times {weight:g}")
+        elif losses:
+            line += ": no loss"
+        lines.append(line)
+    return lines
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
