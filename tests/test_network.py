@@ -383,6 +383,25 @@ def test_summary_shows_every_call_with_its_parameters():
         assert part in text
 
 
+def test_summary_says_what_makes_each_output_and_its_loss():
+    x = Input(3, name="x")
+    trunk = Dense(3, 4, name="trunk")(x)
+    net = Network(x, {"kind": Dense(4, 3, name="to kind")(trunk), "code": trunk})
+    assert "output kind of to kind\noutput code of trunk" in net.summary()
+    net.compile({"kind": "cross_entropy", "code": None}, loss_weights={"kind": 0.5})
+    lines = net.summary().splitlines()
+    assert "output kind of to kind: cross_entropy times 0.5" in lines
+    assert "output code of trunk: no loss" in lines
+
+
+def test_summary_marks_parameters_that_no_gradient_reaches():
+    layers = [Dense(2, 3, name="a"), Dense(3, 3, "binary_step", name="b"), Dense(3, 1, name="c")]
+    lines = {line.split()[0]: line for line in Sequential(layers).summary().splitlines()[:6]}
+    assert lines["a"].endswith("9 without gradient")
+    assert lines["b"].endswith("12 without gradient")
+    assert lines["c"].endswith(" 4")
+
+
 # --------------------------------------------------------------------- threads
 
 

@@ -1,4 +1,4 @@
-"""Everything the README and the quick start show is run, and prints what they say it prints."""
+"""Everything the README, the quick start and the page on graphs show is run, and prints what they say it prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/quickstart.md")
+PAGES = ("README.md", "docs/quickstart.md", "docs/graphs.md")
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
 WITHOUT_A_TEST = ("pip ", "pytest", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
 """Beginnings of commands that install, test or measure: `.ci/run` runs those of the README."""
