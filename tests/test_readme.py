@@ -1,4 +1,4 @@
-"""Everything the README, the quick start and the page on graphs show is run, and prints what they say it prints."""
+"""Everything the README, the quick start and the page on graphs show is run and printed."""
 
 from __future__ import annotations
 
