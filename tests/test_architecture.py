@@ -32,6 +32,7 @@ ROWS = [
         "threshold",
     },
     {"network"},
+    {"inspection"},
     {"callbacks", "graph", "serialization", "training", "_progress"},
     {"layers", "losses", "optimizers", "schedules", "initializers"},
     {"functional"},

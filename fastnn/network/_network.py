@@ -12,10 +12,10 @@ from fastnn import serialization
 from fastnn.graph import trace
 from fastnn.layers import Input, Tensor
 from fastnn.network import _saved
-from fastnn.network._trained import TrainedGraph
+from fastnn.network._watched import WatchedGraph
 
 
-class Network(TrainedGraph):
+class Network(WatchedGraph):
     """A network of layers between inputs and outputs.
 
     Parameters

@@ -1,0 +1,241 @@
+"""Derivatives of a program's outputs, sample by sample: Jacobians.
+
+Rows of a batch do not depend on each other.  So one backward pass, started from a column
+of ones for output j, leaves in every row of every buffer the gradient of that row's own
+output j.  A Jacobian takes as many passes as there are outputs, whatever the number of samples.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fastnn import backend, functional
+from fastnn.program import Operation, Program
+
+Array = np.ndarray
+
+_BLOCK_NUMBERS = 1 << 17
+"""Numbers in all buffers of the rows that are passed at once: they stay in a near cache."""
+
+
+class Linearization:
+    """First derivatives of a program's outputs by its inputs and its parameters.
+
+    Parameters
+    ----------
+    program : Program
+        Dropout passes everything, as in prediction.
+    storage : (program.storage_size,) array
+        The parameters; kept, not copied.
+    """
+
+    def __init__(self, program: Program, storage: Array) -> None:
+        self._program = without_dropout(program)
+        self._storage = storage
+        # Without trainable parameters a backward pass computes what buffers need and no sums.
+        still = _with_trainable(self._program, [False] * len(program.parameters))
+        self._engine = backend.new_engine(still, storage)
+        width = sum(buffer.width for buffer in program.buffers)
+        self._rows = max(1, _BLOCK_NUMBERS // width)
+
+    def by_inputs(
+        self, inputs: Sequence[Array], output: int, columns: Sequence[int]
+    ) -> list[Array]:
+        """Derivatives of an output by the inputs, for each sample.
+
+        Parameters
+        ----------
+        inputs : sequence of (N, width) array
+            Finite, and of types and strides that engines read.
+        output : int
+            Position among the program's outputs.
+        columns : sequence of int
+            Of that output.
+
+        Returns
+        -------
+        list of (N, len(columns), width) array
+            One for each input.
+        """
+        n = len(inputs[0])
+        buffers = [self._program.buffers[i] for i in self._program.inputs]
+        dtype = self._program.dtype
+        results = [np.empty((n, len(columns), buffer.width), dtype) for buffer in buffers]
+        for rows in self._blocks(inputs):
+            for j in self._backward_passes(rows, output, columns):
+                for result, buffer in zip(results, buffers, strict=True):
+                    result[rows, j] = self._engine.gradient(buffer.name)
+        return results
+
+    def by_parameters(
+        self,
+        inputs: Sequence[Array],
+        output: int,
+        columns: Sequence[int],
+        trainable: Sequence[bool],
+    ) -> Array:
+        """Derivatives of an output by the parameters, for each sample.
+
+        Parameters
+        ----------
+        inputs, output, columns
+            As in `by_inputs`.
+        trainable : sequence of bool
+            For each parameter; the others get zeros.
+
+        Returns
+        -------
+        (N, len(columns), n_parameters) array
+            Parameters in flat order.
+        """
+        terms, unknown = _terms(self._program, trainable)
+        shape = len(inputs[0]), len(columns), self._program.n_parameters
+        result = np.zeros(shape, self._program.dtype)
+        for rows in self._blocks(inputs):
+            for j in self._backward_passes(rows, output, columns):
+                for term in terms:
+                    self._add_term(term, result[rows, j])
+        if any(unknown):
+            self._sample_by_sample(inputs, output, columns, unknown, result)
+        return result
+
+    # ---------------------------------------------------------------- internals
+
+    def _blocks(self, inputs: Sequence[Array]) -> Iterator[slice]:
+        """Slices of the rows; the engine's buffers hold the values of each in turn."""
+        n = len(inputs[0])
+        for start in range(0, n, self._rows):
+            rows = slice(start, min(start + self._rows, n))
+            self._engine.forward([x[rows] for x in inputs], training=True)
+            yield rows
+
+    def _backward_passes(self, rows: slice, output: int, columns: Sequence[int]) -> Iterator[int]:
+        """Positions in `columns`; the buffers' gradients are those of each column in turn."""
+        seeds: list[Array | None] = [None] * len(self._program.outputs)
+        width = self._program.buffers[self._program.outputs[output]].width
+        seed = np.zeros((rows.stop - rows.start, width), self._program.dtype)
+        seeds[output] = seed
+        for j, column in enumerate(columns):
+            seed[:, column] = 1
+            self._engine.backward(seeds, input_gradients=False)
+            yield j
+            seed[:, column] = 0  # not before: an engine may keep the seed as it is
+
+    def _add_term(self, term: _Term, rows: Array) -> None:
+        """Add what one use of a parameter gives each sample to its columns of (n, P) rows."""
+        operation, parameter = term.operation, self._program.parameters[term.parameter]
+        dy = self._engine.gradient(self._program.buffers[operation.output].name)
+        block = rows[:, term.start : term.start + parameter.size]
+        if term.role == "shift":
+            _put(block, dy, term.is_first)
+            return
+        x = self._engine.value(self._program.buffers[operation.inputs[0]].name)
+        if term.role == "scale":
+            normalized = functional.layer_norm(x, epsilon=operation.attributes["epsilon"])
+            _put(block, dy * normalized, term.is_first)
+            return
+        matrices = block.reshape(len(block), *parameter.shape)  # a view: columns are contiguous
+        if term.is_first:
+            np.multiply(x[:, :, None], dy[:, None, :], out=matrices)
+        else:
+            matrices += x[:, :, None] * dy[:, None, :]
+
+    def _sample_by_sample(
+        self,
+        inputs: Sequence[Array],
+        output: int,
+        columns: Sequence[int],
+        unknown: Sequence[bool],
+        result: Array,
+    ) -> None:
+        """Fill the columns of parameters whose gradient has no short way: one pass a sample."""
+        program = _with_trainable(self._program, unknown)
+        engine = backend.new_engine(program, self._storage)
+        width = program.buffers[program.outputs[output]].width
+        seeds: list[Array | None] = [None] * len(program.outputs)
+        for i in range(len(inputs[0])):
+            engine.forward([x[i : i + 1] for x in inputs], training=True)
+            for j, column in enumerate(columns):
+                seeds[output] = np.eye(1, width, column, program.dtype)
+                engine.backward(seeds, input_gradients=False)
+                for start, parameter, wanted in zip(
+                    _starts(program), program.parameters, unknown, strict=True
+                ):
+                    if wanted:
+                        gradient = parameter.view(engine.gradients).ravel()
+                        result[i, j, start : start + parameter.size] = gradient
+
+
+@dataclasses.dataclass(frozen=True)
+class _Term:
+    """One use of a parameter: `role` says how its gradient comes from the operation's buffers.
+
+    "outer" is x' dy, "scale" is dy times the normalised x, "shift" is dy.
+    """
+
+    operation: Operation
+    parameter: int
+    start: int
+    role: str
+    is_first: bool
+
+
+def _terms(program: Program, trainable: Sequence[bool]) -> tuple[list[_Term], list[bool]]:
+    """The uses of trainable parameters, and which parameters have uses of another kind."""
+    starts = _starts(program)
+    unknown = [False] * len(program.parameters)
+    seen: set[int] = set()
+    terms = []
+    for operation in program.operations:
+        for p, role in zip(operation.parameters, _roles(operation), strict=True):
+            if trainable[p] and role is None:
+                unknown[p] = True
+            elif trainable[p] and role is not None:
+                terms.append(_Term(operation, p, starts[p], role, p not in seen))
+                seen.add(p)
+    return [term for term in terms if not unknown[term.parameter]], unknown
+
+
+def _roles(operation: Operation) -> Sequence[str | None]:
+    """How each parameter of an operation receives its gradient; None is not known here."""
+    if operation.kind == "dense":
+        return ["outer", "shift"][: len(operation.parameters)]
+    if operation.kind == "layer_norm":
+        return [role for role in ("scale", "shift") if operation.attributes[role]]
+    return [None] * len(operation.parameters)
+
+
+def _put(block: Array, values: Array, is_first: bool) -> None:
+    if is_first:
+        block[...] = values
+    else:
+        block += values
+
+
+def _starts(program: Program) -> list[int]:
+    """Where each parameter starts in the flat order."""
+    sizes = [parameter.size for parameter in program.parameters]
+    return [sum(sizes[:i]) for i in range(len(sizes))]
+
+
+def _with_trainable(program: Program, flags: Sequence[bool]) -> Program:
+    """The program without heads, with a flag for each parameter."""
+    parameters = tuple(
+        dataclasses.replace(parameter, trainable=flag)
+        for parameter, flag in zip(program.parameters, flags, strict=True)
+    )
+    return dataclasses.replace(program, parameters=parameters, heads=(), l2=0.0)
+
+
+def without_dropout(program: Program) -> Program:
+    """The program as it predicts: dropout that drops nothing, so that buffers can be kept."""
+    operations = tuple(
+        dataclasses.replace(operation, attributes={**operation.attributes, "rate": 0.0})
+        if operation.kind == "dropout"
+        else operation
+        for operation in program.operations
+    )
+    return dataclasses.replace(program, operations=operations)

@@ -1,0 +1,154 @@
+"""A network one can look into: its sensitivities, and what a training step computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn._checks import check_integer
+from fastnn._data import Arrays, readable
+from fastnn.inspection import Linearization
+from fastnn.network._trained import TrainedGraph
+
+
+class WatchedGraph(TrainedGraph):
+    """What a network shows of its inside."""
+
+    _linearization: Linearization | None = None
+
+    # ----------------------------------------------------------- Jacobians
+
+    def input_gradients(
+        self,
+        X: Arrays,
+        output: str | None = None,
+        column: int | None = None,
+        check_finite: bool = True,
+    ) -> Any:
+        """The derivatives of the outputs by the inputs, for each sample: its Jacobian.
+
+        They are those of `predict`: of logits where a loss of classification is used,
+        and without dropout.
+
+        Parameters
+        ----------
+        X, check_finite
+            As in `predict`.
+        output : str, optional
+            Name of one output; by default all of them.
+        column : int, optional
+            One column of the output; needs `output` where there are several.
+
+        Returns
+        -------
+        (N, n_out, n_in) array, or (N, n_in) for one column
+            Entry [i, j, k] is d output[i, j] / d X[i, k].  For several inputs a list of
+            these, or a dict if X is one; for several outputs a list of that, or a dict
+            if the outputs were named by one.  A single sample has no N.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit, or there is no such output or column.
+
+        Notes
+        -----
+        A backward pass of the engine for each column, started from ones: rows of a
+        batch do not depend on each other, so a pass serves all samples.
+        """
+        with self._lock, backend.use(self._backend):
+            inputs, single = self._ready_inputs(X, check_finite)
+            by_output = []
+            for position in self._chosen_outputs(output, column):
+                parts = self._linear().by_inputs(inputs, position, self._columns(position, column))
+                parts = [_trimmed(part, single, column is not None) for part in parts]
+                by_output.append(self._like_inputs(parts, X))
+        return by_output[0] if output is not None else self._arrange(by_output)
+
+    def parameter_jacobian(
+        self,
+        X: Arrays,
+        output: str | None = None,
+        column: int | None = None,
+        check_finite: bool = True,
+    ) -> Any:
+        """The derivatives of the outputs by the parameters, for each sample.
+
+        Parameters
+        ----------
+        X, output, column, check_finite
+            As in `input_gradients`.
+
+        Returns
+        -------
+        (N * n_out, n_parameters) array, or (N, n_parameters) for one column
+            Rows in the order of ``net.predict(X).ravel()``, columns in that of
+            `get_flat`; frozen parameters have zeros.  For several outputs a list of
+            these, or a dict if the outputs were named by one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit, or there is no such output or column.
+
+        Notes
+        -----
+        A backward pass for each column, then the outer product of a layer's input and
+        dZ for each sample: what least-squares methods such as Levenberg-Marquardt need.
+        """
+        with self._lock, backend.use(self._backend):
+            inputs, _ = self._ready_inputs(X, check_finite)
+            trainable = [parameter.trainable for parameter in self.program.parameters]
+            jacobians = []
+            for position in self._chosen_outputs(output, column):
+                columns = self._columns(position, column)
+                jacobian = self._linear().by_parameters(inputs, position, columns, trainable)
+                jacobians.append(jacobian.reshape(-1, self.n_parameters))
+        return jacobians[0] if output is not None else self._arrange(jacobians)
+
+    def _linear(self) -> Linearization:
+        """Made at first use; it lasts, since `compile` changes neither operations nor storage."""
+        if self._linearization is None:
+            self._linearization = Linearization(self.program, self._storage)
+        return self._linearization
+
+    def _ready_inputs(self, X: Arrays, check: bool) -> tuple[list[np.ndarray], bool]:
+        """Inputs that an engine reads, and whether X was a single sample."""
+        arrays, single = self._feed.rows(X)
+        if check:
+            self._feed.check(arrays)
+        return [readable(array, self._dtype) for array in arrays], single
+
+    def _chosen_outputs(self, output: str | None, column: int | None) -> list[int]:
+        """Positions of the output called `output`, or of all."""
+        names = self._output_names
+        if output is None:
+            if column is not None and len(names) > 1:
+                raise ValueError(f"column needs an output: one of {', '.join(map(repr, names))}")
+            return list(range(len(names)))
+        if output not in names:
+            known = ", ".join(map(repr, names))
+            raise ValueError(f"output is {output!r}, but the network has {known}")
+        return [names.index(output)]
+
+    def _columns(self, position: int, column: int | None) -> list[int]:
+        width = self._graph.outputs[position].width
+        if column is None:
+            return list(range(width))
+        return [check_integer(column, "column", 0, width - 1)]
+
+    def _like_inputs(self, parts: list[np.ndarray], X: Any) -> Any:
+        """One array for each input, arranged as X is."""
+        if isinstance(X, Mapping):
+            return dict(zip(self.input_names, parts, strict=True))
+        return parts[0] if len(parts) == 1 else parts
+
+
+def _trimmed(jacobian: np.ndarray, single: bool, one_column: bool) -> np.ndarray:
+    """Without the axes that the caller did not ask for."""
+    if one_column:
+        jacobian = jacobian[:, 0]
+    return jacobian[0] if single else jacobian
