@@ -164,14 +164,17 @@ def kernels(dtype: Any) -> Any:
     return module
 
 
-def new_engine(program: Any, storage: np.ndarray) -> Any:
-    """An engine of the backend in use for `program` on its parameter `storage`."""
+def new_engine(program: Any, storage: np.ndarray, keep_all: bool = False) -> Any:
+    """An engine of the backend in use for `program` on its parameter `storage`.
+
+    With `keep_all` the gradient of every buffer can be read after `loss_and_gradients`.
+    """
     isa = instruction_set()
     if isa is None:
         from fastnn.reference.engine import Engine
 
-        return Engine(program, storage)
-    return load(isa, program.dtype).Engine(program, storage)
+        return Engine(program, storage, keep_all)
+    return load(isa, program.dtype).Engine(program, storage, keep_all)
 
 
 def new_frozen(program: Any, storage: np.ndarray) -> Any:

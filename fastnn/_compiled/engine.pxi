@@ -28,8 +28,8 @@ cdef class Engine(Reader):
     cdef sz n_rows            # of the last call that filled the training workspace
     cdef int busy             # a call is under way: its thread has let go of the GIL
 
-    def __init__(self, program, storage):
-        super().__init__(program, storage)
+    def __init__(self, program, storage, keep_all=False):
+        super().__init__(program, storage, keep_all)
         self.guard = Guard()
 
     cdef int team(self, double work) noexcept:
@@ -327,6 +327,17 @@ cdef class Engine(Reader):
         self._run(&run)
         return loss if run.steps_done else None
 
+    def update(self, double learning_rate, sz number):
+        """Step `number` of the optimizer, with the gradients in `gradients`."""
+        if not self.has_optimizer:
+            raise RuntimeError("set_optimizer has not been called")
+        self._enter()
+        try:
+            with nogil:
+                update_alone(&self.plan, self.recipe, learning_rate, number)
+        finally:
+            self.busy = 0
+
     cdef int _run(self, Run* run) except -1:
         """The steps of a run on the engine's batch, which describes all samples."""
         cdef double work = (3 * self.work_per_row * run.batch_size
@@ -372,8 +383,13 @@ cdef class Engine(Reader):
     def gradient(self, name):
         """Gradient of the cost with respect to the named buffer.
 
-        Only what a trainable parameter (or, after `backward`, an input) needs is computed; the
-        rest is zero.
+        Only what a trainable parameter (or, after `backward` or with `keep_all`, an input)
+        needs is computed; the rest is zero.
         """
         i = self.program.buffer_index(name)
         return self.gradient_arrays[i][: self.n_rows, : self.program.buffers[i].width]
+
+    def sample_losses(self):
+        """What each sample adds to each head's loss in the last `loss_and_gradients`."""
+        size = self.plan.n_heads * self.n_rows
+        return self.row_loss_array[:size].reshape(self.plan.n_heads, self.n_rows).copy()

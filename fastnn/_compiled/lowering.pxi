@@ -102,7 +102,7 @@ cdef class Lowered:
     cdef double work_per_row  # multiply-adds of a forward pass
     cdef public sz rows_at_once  # rows of a batch that a training step takes through together
 
-    def __init__(self, program, storage):
+    def __init__(self, program, storage, keep_all=False):
         self.program = program
         self.storage = storage
         self.gradients = _program.aligned_zeros(program.storage_size, program.dtype)
@@ -118,7 +118,7 @@ cdef class Lowered:
         self._read_parameters()
         self._read_operations()
         self._read_heads()
-        self._read_flow(FROM_LOSSES, [head.output for head in program.heads], False)
+        self._read_flow(FROM_LOSSES, [head.output for head in program.heads], keep_all)
         self._read_flow(FROM_OUTPUTS, program.outputs, True)
         self._make_tasks()
         self.rows_at_once = max(1, WORKSPACE_BYTES // self._bytes_per_row())

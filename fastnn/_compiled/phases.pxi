@@ -139,6 +139,13 @@ cdef void penalize_task(const Plan* plan, sz index, real* g, sz ldg) noexcept no
         for i in range(task.n_rows):
             plan.penalties[index] += sum_of_squares(task.n_columns, p + i * parameter.ld)
             add_scaled(task.n_columns, <real>plan.l2, p + i * parameter.ld, g + i * ldg)
+    measure_task(plan, index, g, ldg)
+
+
+cdef inline void measure_task(const Plan* plan, sz index, const real* g, sz ldg) noexcept nogil:
+    """Note the sum of squares of a tile's gradient, where clipping asks for it."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef sz i
     if plan.clip_norm > 0:
         plan.squares[index] = 0
         for i in range(task.n_rows):
@@ -167,6 +174,12 @@ cdef void penalize_stored_task(const Plan* plan, sz index) noexcept nogil:
     """`penalize_task` in the array of gradients."""
     penalize_task(plan, index, plan.gradients + task_offset(plan, index),
                   plan.parameters[plan.tasks[index].parameter].ld)
+
+
+cdef void measure_stored_task(const Plan* plan, sz index) noexcept nogil:
+    """`measure_task` in the array of gradients."""
+    measure_task(plan, index, plan.gradients + task_offset(plan, index),
+                 plan.parameters[plan.tasks[index].parameter].ld)
 
 
 cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, const real* slopes,

@@ -34,8 +34,8 @@ cdef class Reader(Lowered):
     cdef object row_loss_array
     cdef dict target_rooms
 
-    def __init__(self, program, storage):
-        super().__init__(program, storage)
+    def __init__(self, program, storage, keep_all=False):
+        super().__init__(program, storage, keep_all)
         self.block = rows_per_block(&self.plan)
         self.room = self.new_room()
         self.target_rooms = {}

@@ -158,6 +158,24 @@ cdef void update_stored(const Plan* plan, const Update* weights, const Update* v
         clipped_task(plan, weights, vectors, i, factor)
 
 
+cdef void update_alone(const Plan* plan, const Update* recipe, double learning_rate,
+                       sz step) noexcept nogil:
+    """The updates of a step whose gradient, penalty included, is in the array of gradients."""
+    cdef Update weights = recipe[0], vectors = recipe[1]
+    cdef unsigned mode = get_float_mode()
+    cdef real factor
+    cdef sz i
+    set_float_mode(mode | FLUSH_DENORMALS)
+    set_step(&weights, learning_rate, step)
+    set_step(&vectors, learning_rate, step)
+    for i in range(plan.n_tasks):
+        measure_stored_task(plan, i)
+    factor = clip_factor(plan)
+    for i in range(plan.n_tasks):
+        clipped_task(plan, &weights, &vectors, i, factor)
+    set_float_mode(mode)
+
+
 cdef inline void meet(int parts) noexcept nogil:
     """Wait until all threads of the team are here."""
     if parts > 1:
@@ -212,10 +230,20 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
 cdef void gradient_team(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
                         int parts) noexcept nogil:
     if parts == 1:
-        gradient_worker(plan, seeds, batch, row_losses, 0, 1)
+        gradient_member(plan, seeds, batch, row_losses, 0, 1)
         return
     with parallel(num_threads=parts):
-        gradient_worker(plan, seeds, batch, row_losses, threadid(), TEAM_SIZE())
+        gradient_member(plan, seeds, batch, row_losses, threadid(), TEAM_SIZE())
+
+
+cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
+                          int part, int parts) noexcept nogil:
+    """`gradient_worker`, which in training flushes subnormal numbers just as a step does."""
+    cdef unsigned mode = get_float_mode()
+    if plan.training and seeds == FROM_LOSSES:
+        set_float_mode(mode | FLUSH_DENORMALS)
+    gradient_worker(plan, seeds, batch, row_losses, part, parts)
+    set_float_mode(mode)
 
 
 cdef double penalty(const Plan* plan) noexcept nogil:

@@ -6,5 +6,13 @@ Works on programs and engines, and knows no networks; `fastnn.network` offers it
 from __future__ import annotations
 
 from fastnn.inspection._jacobian import Linearization
+from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace, TracedStep
 
-__all__ = ["Linearization"]
+__all__ = [
+    "CallTrace",
+    "HeadTrace",
+    "Linearization",
+    "ParameterTrace",
+    "Trace",
+    "TracedStep",
+]

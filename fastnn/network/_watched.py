@@ -7,17 +7,119 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import backend
-from fastnn._checks import check_integer
-from fastnn._data import Arrays, readable
-from fastnn.inspection import Linearization
+from fastnn import backend, training
+from fastnn._checks import check_flag, check_integer
+from fastnn._data import Arrays, Weights, readable
+from fastnn.inspection import HeadTrace, Linearization, Trace, TracedStep
+from fastnn.network._feed import Data
 from fastnn.network._trained import TrainedGraph
+from fastnn.training import TrainingError
 
 
 class WatchedGraph(TrainedGraph):
     """What a network shows of its inside."""
 
     _linearization: Linearization | None = None
+
+    # --------------------------------------------------------------- trace
+
+    def trace(
+        self,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
+        apply: bool = False,
+        check_finite: bool = True,
+    ) -> Trace:
+        """What the next `train_step` on these data computes: every intermediate, by layer.
+
+        The step is taken on copies of the parameters and of the optimizer's state, by an
+        engine of its own that keeps all its buffers: the numbers are, to the last bit,
+        those of `train_step`, and the network stays as it is.  Dropout has the masks of
+        that step.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            A batch, as in `fit`.
+        apply : bool, default False
+            Whether the network takes the step: then it is `train_step` with a trace.
+        check_finite : bool, default True
+            Look for nan, inf and targets out of range first.
+
+        Returns
+        -------
+        Trace
+            ``trace["dense_1"]`` has Z, A, dA, dZ, dW and db; ``trace.parameters``,
+            ``trace.loss`` and ``trace.losses`` the rest; ``print(trace)`` a table.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            If the data do not fit.
+        TrainingError
+            If `apply` is True and the cost is not finite; the step is not taken.
+
+        Notes
+        -----
+        All rows are kept at once.  Where `train_step` would take a batch in parts, because
+        its buffers pass 40 MiB, gradients of layers used more than once may differ in
+        the last bits.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn as fnn
+        >>> net = fnn.Sequential([fnn.Dense(2, 1, weight=[[1.0], [2.0]])])
+        >>> net.compile(loss="mean_squared_error", optimizer=fnn.GradientDescent(0.1))
+        >>> trace = net.trace([[1.0, 1.0]], [2.0])
+        >>> trace["dense_1"].Z, trace["dense_1"].dZ, trace.loss
+        (array([[3.]], dtype=float32), array([[2.]], dtype=float32), 1.0)
+        >>> trace.parameters["dense_1.weight"].after
+        array([[0.8],
+               [1.8]], dtype=float32)
+        """
+        apply = check_flag(apply, "apply")
+        with self._lock, backend.use(self._backend):
+            optimizer = self._compiled()
+            data = self._feed.data(X, y, sample_weight, check_finite)
+            number = self._state.step + 1
+            rate = training.learning_rate(optimizer, number)
+            step = TracedStep(self._graph, self.program, self._storage, self._slots, optimizer)
+            cost = step.run(self._readable(data.inputs), data.targets, number, rate)
+            trace = Trace(
+                step.calls, step.parameters(), self._traced_heads(step, data),
+                cost, number, rate, repr(optimizer),
+            )  # fmt: skip
+            if apply:
+                self._adopt(step, trace)
+            return trace
+
+    def _traced_heads(self, step: TracedStep, data: Data) -> dict[str, HeadTrace]:
+        heads, outputs = {}, step.outputs
+        for head, rows, (target, _) in zip(
+            self._feed.heads, step.sample_losses, data.targets, strict=True
+        ):
+            is_mean = head.loss.reduction == "mean"
+            output = np.ascontiguousarray(outputs[head.output])
+            heads[head.name] = HeadTrace(
+                head.name, head.loss.name, head.weight, float(rows.sum()),
+                rows * len(rows) if is_mean else rows, np.array(target),
+                head.loss.probabilities(output, self._kernels),
+            )  # fmt: skip
+        return heads
+
+    def _adopt(self, step: TracedStep, trace: Trace) -> None:
+        """Take a traced step; TrainingError if its cost is not finite."""
+        if not trace.is_finite:
+            raise TrainingError(
+                self._state.epoch + 1, 1, trace.step, trace.loss, trace.learning_rate
+            )
+        self._storage[...] = step.storage
+        for name, slot in step.slots.items():
+            self._slots[name][...] = slot
+        self._state.step += 1
 
     # ----------------------------------------------------------- Jacobians
 

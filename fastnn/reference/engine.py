@@ -33,6 +33,9 @@ class Engine:
     program : Program
     storage : (program.storage_size,) array of program.dtype
         Kept, not copied: callers may write into it between calls.
+    keep_all : bool, default False
+        Whether `loss_and_gradients` leaves the gradient of every buffer, also of those that
+        no trainable parameter needs.  This engine always does.
 
     Attributes
     ----------
@@ -49,7 +52,7 @@ class Engine:
     labels that are no classes do so in any case.
     """
 
-    def __init__(self, program: Any, storage: Array) -> None:
+    def __init__(self, program: Any, storage: Array, keep_all: bool = False) -> None:
         self.program = program
         self.storage = storage
         self.gradients = np.zeros_like(storage)
@@ -60,6 +63,7 @@ class Engine:
         self._training = False
         self._step = 0
         self._update: Callable[[int, float], None] | None = None
+        self._row_losses: list[Array] = []
         self.guard: Any = threading.RLock()
 
     # ------------------------------------------------------------ public calls
@@ -170,9 +174,12 @@ class Engine:
         self._forward(inputs, check)
         self._clear_gradients()
         losses = []
+        self._row_losses = []
         for head, target in zip(self.program.heads, self._targets(targets, check), strict=True):
             gradient = np.empty_like(self._value(head.output))
-            losses.append(self._loss(head, target, gradient))
+            rows = np.empty(len(gradient))
+            losses.append(self._loss(head, target, gradient, rows))
+            self._row_losses.append(_shares(losses[-1], head, target, rows))
             self._add(head.output, gradient * self.program.dtype.type(head.weight))
         self._backward()
         self._add_penalty_gradients()
@@ -217,6 +224,17 @@ class Engine:
             self._update(step, float(learning_rate))
         return len(learning_rates)
 
+    @_quiet
+    def update(self, learning_rate: float, number: int) -> None:
+        """Step `number` of the optimizer, with the gradients in `gradients`.
+
+        After `loss_and_gradients` in training it completes what `train` does in one step, to
+        the same bits.  Clipping by norm changes the gradients in place.
+        """
+        if self._update is None:
+            raise RuntimeError("set_optimizer has not been called")
+        self._update(number, learning_rate)
+
     def value(self, name: str) -> Array:
         """The named buffer as the last forward left it."""
         return self._value(self.program.buffer_index(name))
@@ -225,9 +243,16 @@ class Engine:
         """Gradient of the cost with respect to the named buffer.
 
         The compiled engine computes only what a trainable parameter (or, after
-        `backward`, an input) needs, and has zeros for the rest.
+        `backward` or with `keep_all`, an input) needs, and has zeros for the rest.
         """
         return self._gradient(self.program.buffer_index(name))
+
+    def sample_losses(self) -> Array:
+        """What each sample adds to each head's loss in the last `loss_and_gradients`.
+
+        (heads, rows) of float64; the sum of a row is the loss of that head.
+        """
+        return np.array(self._row_losses)
 
     # ---------------------------------------------------------------- arguments
 
@@ -293,7 +318,10 @@ class Engine:
             if dy is not None:
                 BACKWARD[operation.kind](self, operation, dy)
 
-    def _loss(self, head: Any, target: Target, gradient: Array | None) -> float:
+    def _loss(
+        self, head: Any, target: Target, gradient: Array | None, losses: Array | None = None
+    ) -> float:
+        """The loss of a head; the unweighted ones of its rows go to `losses`."""
         output = self._value(head.output)
         values, weights = target
         options = head.attributes
@@ -306,14 +334,14 @@ class Engine:
             if values.dtype == np.int64:
                 return kernels.cross_entropy_labels(
                     output, values, weights, class_weights, parameter,
-                    options.get("ignore_index"), reduction, None, gradient,
+                    options.get("ignore_index"), reduction, losses, gradient,
                 )  # fmt: skip
             return kernels.cross_entropy_rows(
-                output, values, weights, class_weights, parameter, reduction, None, gradient
+                output, values, weights, class_weights, parameter, reduction, losses, gradient
             )
         return kernels.elementwise_loss(
             head.loss, output, values, weights, class_weights, parameter,
-            options.get("ignore_value"), reduction, None, gradient,
+            options.get("ignore_value"), reduction, losses, gradient,
         )  # fmt: skip
 
     def _penalized(self) -> list[int]:
@@ -338,6 +366,19 @@ class Engine:
     def _add_parameter_gradient(self, i: int, gradient: Array) -> None:
         if self.program.parameters[i].trainable:
             self._weight_gradients[i] += gradient
+
+
+def _shares(loss: float, head: Any, target: Target, row_losses: Array) -> Array:
+    """What each row adds to the loss of a head, from the rows' losses before any weight."""
+    values, weights = target
+    class_weights = head.attributes.get("class_weights")
+    if weights is not None:
+        row_losses = np.where(weights == 0, 0, row_losses * weights)
+    if class_weights is not None and values.dtype == np.int64:
+        kept = values != head.attributes.get("ignore_index")
+        row_losses = row_losses * np.asarray(class_weights)[np.where(kept, values, 0)]
+    total = row_losses.sum()
+    return np.zeros_like(row_losses) if total == 0 else row_losses * (loss / total)
 
 
 def _are_fit(head: Any, rows: Array) -> bool:

@@ -1,0 +1,364 @@
+"""One training step with all its intermediates, as the engine leaves them in its buffers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn.graph import Graph
+from fastnn.inspection import _rendering
+from fastnn.layers import Layer, Tensor
+from fastnn.optimizers import Optimizer
+from fastnn.program import Parameter, Program, ProgramBuilder
+
+Array = np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class CallTrace:
+    """What a step computed at one call of a layer, or at an input of the network.
+
+    Arrays are read-only views of the engine's buffers, one row for each sample.
+
+    Attributes
+    ----------
+    name : str
+        Of the call: ``"dense_1"``, of a layer's second call ``"dense_1:2"``.
+    layer : str
+        What the layer is, such as ``"Dense(2, 2, activation='sigmoid')"``, or ``"Input"``.
+    inputs : tuple of str
+        Names of the calls it is applied to.
+    Z : (N, n) array or None
+        Pre-activation of a dense layer; other layers have none.
+    A : (N, n) array
+        Output: f(Z), or Z itself without an activation.
+    dZ, dA : (N, n) array
+        Gradients of the cost with respect to Z and A.  dA is the sensitivity of the units.
+    gradients : dict of array
+        This call's part of the gradient of each trainable parameter of the layer, by its
+        name in the layer: ``"weight"``, ``"bias"``.
+    """
+
+    name: str
+    layer: str
+    inputs: tuple[str, ...]
+    Z: Array | None
+    A: Array
+    dZ: Array | None
+    dA: Array
+    gradients: Mapping[str, Array]
+
+    @property
+    def dW(self) -> Array | None:
+        """Gradient of the weight by this call; None without one that is trained."""
+        return self.gradients.get("weight")
+
+    @property
+    def db(self) -> Array | None:
+        """Gradient of the bias by this call; None without one that is trained."""
+        return self.gradients.get("bias")
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterTrace:
+    """One parameter before and after the step.
+
+    Attributes
+    ----------
+    before, after : array
+        Its values.
+    gradient : array or None
+        Gradient of the cost, summed over all calls of the layer, L2 penalty included, before
+        any clipping; None for a frozen parameter.
+    """
+
+    before: Array
+    gradient: Array | None
+    after: Array
+
+    @property
+    def update(self) -> Array:
+        """What the optimizer added: after - before."""
+        return self.after - self.before
+
+
+@dataclass(frozen=True, eq=False)
+class HeadTrace:
+    """One loss of the step.
+
+    Attributes
+    ----------
+    name : str
+        Of the output.
+    kind : str
+        Name of the loss.
+    weight : float
+        Its factor in the cost.
+    loss : float
+        The loss of the batch, without that factor.
+    losses : (N,) float64 array
+        The loss of each sample, sample and class weights included.  `loss` is their mean, or
+        their sum where the loss's reduction is a sum.
+    targets : array
+    probabilities : array or None
+        Softmax or sigmoid of the output, where the loss is one of classification.
+    """
+
+    name: str
+    kind: str
+    weight: float
+    loss: float
+    losses: Array
+    targets: Array
+    probabilities: Array | None
+
+
+class Trace(Mapping[str, CallTrace]):
+    """Every intermediate of one training step, by the name of the layer; prints as a table.
+
+    `Network.trace` makes it.  It maps names of inputs and of layer calls to `CallTrace`.
+
+    Attributes
+    ----------
+    loss : float
+        The cost: all losses times their weights, and the L2 penalty.
+    parameters : dict of ParameterTrace
+        By name, such as ``"dense_1.weight"``.
+    heads : dict of HeadTrace
+        The losses by the name of their output.
+    step : int
+        Number of the optimizer's step, from 1.
+    learning_rate : float
+    optimizer : str
+    """
+
+    def __init__(
+        self,
+        calls: Mapping[str, CallTrace],
+        parameters: Mapping[str, ParameterTrace],
+        heads: Mapping[str, HeadTrace],
+        loss: float,
+        step: int,
+        learning_rate: float,
+        optimizer: str,
+    ) -> None:
+        self._calls = dict(calls)
+        self.parameters = dict(parameters)
+        self.heads = dict(heads)
+        self.loss = loss
+        self.step = step
+        self.learning_rate = learning_rate
+        self.optimizer = optimizer
+
+    def __getitem__(self, name: str) -> CallTrace:
+        try:
+            return self._calls[name]
+        except KeyError:
+            names = ", ".join(map(repr, self._calls))
+            raise KeyError(f"no call {name!r} in the trace; it has {names}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._calls)
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    @property
+    def losses(self) -> Any:
+        """The loss of each sample, (N,) float64; a dict by output where there are several losses.
+
+        The loss of the batch is their mean, or their sum where its reduction is a sum.
+        """
+        by_head = {name: head.losses for name, head in self.heads.items()}
+        return by_head if len(by_head) > 1 else next(iter(by_head.values()))
+
+    @property
+    def n_samples(self) -> int:
+        """Number of samples of the batch."""
+        return len(next(iter(self._calls.values())).A)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is; without that there is no update."""
+        return math.isfinite(self.loss)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as lists, numbers and text, fit for JSON."""
+        return _rendering.as_data(self)
+
+    def to_latex(self) -> str:
+        """LaTeX of the step, for documents that load amsmath and amssymb.
+
+        Small matrices are written out, large ones are given by shape and norm.
+        """
+        return _rendering.as_latex(self)
+
+    def __str__(self) -> str:
+        return _rendering.as_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Trace of step {self.step}, {self.n_samples} samples, loss {self.loss:.6g}>"
+
+
+class TracedStep:
+    """A training step on copies of a network's parameters and optimizer state.
+
+    Its engine keeps what the network's own has no use for, and computes the same bits.
+
+    Parameters
+    ----------
+    graph : Graph
+    program : Program
+        Of that graph, with heads.
+    storage, slots
+        Parameters and optimizer state; copied.
+    optimizer : Optimizer
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        program: Program,
+        storage: Array,
+        slots: Mapping[str, Array],
+        optimizer: Optimizer,
+    ) -> None:
+        self._graph, self._program, self._optimizer = graph, program, optimizer
+        self._before = storage.copy()
+        self.storage = _copy(program, storage)
+        self.slots = {name: _copy(program, slot) for name, slot in slots.items()}
+        self._engine = backend.new_engine(program, self.storage, keep_all=True)
+        self._engine.set_optimizer(optimizer.kind, optimizer.hyper, list(self.slots.values()))
+
+    def run(self, inputs: Sequence[Array], targets: Sequence[Any], step: int, rate: float) -> float:
+        """Take the step, but for an update where the cost, which is returned, is not finite."""
+        cost = float(self._engine.loss_and_gradients(inputs, targets, True, step))
+        self._gradients = self._engine.gradients.copy()  # before clipping scales them
+        self._calls = self._trace_calls(step)
+        if math.isfinite(cost):
+            self._engine.update(rate, step)
+        return cost
+
+    @property
+    def calls(self) -> dict[str, CallTrace]:
+        """What each input and each call of a layer computed."""
+        return self._calls
+
+    @property
+    def sample_losses(self) -> Array:
+        """(heads, N): what each sample adds to the loss of each head."""
+        return np.asarray(self._engine.sample_losses())
+
+    @property
+    def outputs(self) -> list[Array]:
+        """The network's outputs."""
+        return [self._value(self._program.buffers[i].name) for i in self._program.outputs]
+
+    def parameters(self) -> dict[str, ParameterTrace]:
+        """Each parameter before and after, by name."""
+        return {
+            p.name: ParameterTrace(
+                _shown(p.view(self._before)),
+                _shown(p.view(self._gradients)) if p.trainable else None,
+                _shown(p.view(self.storage)),
+            )
+            for p in self._program.parameters
+        }
+
+    # ---------------------------------------------------------------- internals
+
+    def _value(self, buffer: str) -> Array:
+        return _shown(self._engine.value(buffer))
+
+    def _gradient(self, buffer: str) -> Array:
+        return _shown(self._engine.gradient(buffer))
+
+    def _trace_calls(self, step: int) -> dict[str, CallTrace]:
+        names = self._graph.call_names()  # also the prefixes of the buffers' names
+        uses = [id(call.layer) for call in self._graph.calls]
+        traced = {}
+        for tensor in self._graph.inputs:
+            name = names[id(tensor)]
+            value, gradient = self._value(name), self._gradient(name)
+            traced[name] = CallTrace(name, "Input", (), None, value, None, gradient, {})
+        for call in self._graph.calls:
+            layer, name = call.layer, names[id(call)]
+            assert layer is not None
+            sources = tuple(names[id(tensor)] for tensor in call.inputs)
+            Z, A, dZ, dA = self._arrays(name)
+            gradients = {}
+            if layer.shapes and self._is_trained(layer):
+                if uses.count(id(layer)) == 1:
+                    gradients = self._layer_gradients(layer)
+                else:
+                    gradients = self._replayed(call, [traced[s].A for s in sources], dA, step)
+            traced[name] = CallTrace(name, repr(layer), sources, Z, A, dZ, dA, gradients)
+        return traced
+
+    def _arrays(self, call: str) -> tuple[Array | None, Array, Array | None, Array]:
+        """Z, A, dZ and dA of a call: A is the last buffer it makes, Z the one called so."""
+        own = [b.name for b in self._program.buffers if b.name.startswith(f"{call}.")]
+        A, dA = self._value(own[-1]), self._gradient(own[-1])
+        if f"{call}.Z" not in own:
+            return None, A, None, dA
+        if own == [f"{call}.Z"]:
+            return A, A, dA, dA
+        return self._value(f"{call}.Z"), A, self._gradient(f"{call}.Z"), dA
+
+    def _is_trained(self, layer: Layer) -> bool:
+        return any(p.trainable for p in self._parameters_of(layer).values())
+
+    def _layer_gradients(self, layer: Layer) -> dict[str, Array]:
+        return {
+            key: _shown(p.view(self._gradients)) for key, p in self._parameters_of(layer).items()
+        }
+
+    def _parameters_of(self, layer: Layer) -> dict[str, Parameter]:
+        """The layer's parameters in the program, by their names in the layer."""
+        by_name = {p.name: p for p in self._program.parameters}
+        return {key: by_name[f"{self._graph.names[id(layer)]}.{key}"] for key in layer.shapes}
+
+    def _replayed(
+        self, call: Tensor, values: Sequence[Array], gradient: Array, step: int
+    ) -> dict[str, Array]:
+        """One call's part of a shared layer's gradients: the engine has only their sum.
+
+        The backward pass of the layer alone, on the engine's own numbers.
+        """
+        layer = call.layer
+        assert layer is not None
+        builder = ProgramBuilder(self._program.dtype, self._program.seed)
+        inputs = [builder.input(f"input {i}", x.shape[1]) for i, x in enumerate(values)]
+        output = layer.emit(builder, "call", inputs, layer.declare(builder, "layer"))
+        program = builder.build([output])
+        storage = program.allocate()
+        engine = backend.new_engine(program, storage)
+        for p, original in zip(
+            program.parameters, self._parameters_of(layer).values(), strict=True
+        ):
+            p.view(storage)[...] = original.view(self._before)
+        engine.forward([np.ascontiguousarray(x) for x in values], training=True, step=step)
+        engine.backward([np.ascontiguousarray(gradient)], input_gradients=False)
+        return {
+            key: _shown(p.view(engine.gradients))
+            for key, p in zip(layer.shapes, program.parameters, strict=True)
+        }
+
+
+def _copy(program: Program, storage: Array) -> Array:
+    """A copy of a storage array that is aligned as engines want it."""
+    copy = program.allocate()
+    copy[...] = storage
+    return copy
+
+
+def _shown(array: Array) -> Array:
+    """A view that cannot be written through."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
