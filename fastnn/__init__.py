@@ -17,6 +17,7 @@ from fastnn.backend import (
     show_config,
 )
 from fastnn.callbacks import Callback, EarlyStopping, History
+from fastnn.inspection import GradientCheck, Trace, check_gradient
 from fastnn.layers import (
     ELU,
     GELU,
@@ -54,7 +55,7 @@ from fastnn.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from fastnn.network import Network, Predictor, Sequential, load
+from fastnn.network import Network, Predictor, Sequential, check_gradients, load
 from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSprop
 from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
@@ -84,6 +85,7 @@ __all__ = [
     "EarlyStopping",
     "Exponential",
     "FormatError",
+    "GradientCheck",
     "GradientDescent",
     "HardSwish",
     "History",
@@ -113,12 +115,15 @@ __all__ = [
     "Subtract",
     "Swish",
     "Tanh",
+    "Trace",
     "TrainingError",
     "WarmUp",
     "ZeroIndicator",
     "__version__",
     "activations",
     "backend",
+    "check_gradient",
+    "check_gradients",
     "functional",
     "get_num_threads",
     "load",

@@ -5,14 +5,30 @@ Works on programs and engines, and knows no networks; `fastnn.network` offers it
 
 from __future__ import annotations
 
+from fastnn.inspection._gradient_check import (
+    TOLERANCE,
+    ArrayCheck,
+    GradientCheck,
+    Kink,
+    check_gradient,
+    compare,
+)
 from fastnn.inspection._jacobian import Linearization
+from fastnn.inspection._shadow import Shadow
 from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace, TracedStep
 
 __all__ = [
+    "TOLERANCE",
+    "ArrayCheck",
     "CallTrace",
+    "GradientCheck",
     "HeadTrace",
+    "Kink",
     "Linearization",
     "ParameterTrace",
+    "Shadow",
     "Trace",
     "TracedStep",
+    "check_gradient",
+    "compare",
 ]

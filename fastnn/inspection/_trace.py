@@ -121,16 +121,18 @@ class HeadTrace:
 class Trace(Mapping[str, CallTrace]):
     """Every intermediate of one training step, by the name of the layer; prints as a table.
 
-    `Network.trace` makes it.  It maps names of inputs and of layer calls to `CallTrace`.
+    `Network.trace` makes it.  It is a mapping from the names of inputs and calls of layers
+    to what was computed there; everything else is an attribute.
 
-    Attributes
+    Parameters
     ----------
+    calls : mapping of str to CallTrace
+    parameters : mapping of str to ParameterTrace
+        By name, such as ``"dense_1.weight"``.
+    heads : mapping of str to HeadTrace
+        The losses by the name of their output.
     loss : float
         The cost: all losses times their weights, and the L2 penalty.
-    parameters : dict of ParameterTrace
-        By name, such as ``"dense_1.weight"``.
-    heads : dict of HeadTrace
-        The losses by the name of their output.
     step : int
         Number of the optimizer's step, from 1.
     learning_rate : float

@@ -1,0 +1,165 @@
+"""A program in float64, whose cost can be looked at with single parameters moved."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn.inspection._differences import Point
+from fastnn.program import Head, Operation, Program
+
+Array = np.ndarray
+
+_CORNERS = {
+    "relu": (0.0,),
+    "leaky_relu": (0.0,),
+    "elu": (0.0,),
+    "selu": (0.0,),
+    "hard_swish": (-3.0, 3.0),
+    "binary_step": (0.0,),
+}
+"""Where an activation passes from one formula to another."""
+
+
+class Shadow:
+    """A copy of a program and its parameters in float64.
+
+    Parameters
+    ----------
+    program : Program
+        With heads.
+    storage : (program.storage_size,) array
+        Its parameters.
+    step : int or None
+        Number of the optimizer's step whose dropout masks are used; None for no dropout.
+    """
+
+    def __init__(self, program: Program, storage: Array, step: int | None) -> None:
+        self.program = dataclasses.replace(program, dtype=np.dtype(np.float64))
+        self._storage = self.program.allocate()
+        self.program.unflatten(program.flatten(storage).astype(np.float64), self._storage)
+        self.engine = backend.new_engine(self.program, self._storage)
+        self._step = step
+        self._pieces = list(_pieces(self.program))
+
+    def set_data(self, inputs: Sequence[Array], targets: Sequence[Any]) -> None:
+        """Set what the cost is computed on."""
+        self._inputs, self._targets = inputs, targets
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Live views of the trainable parameters by name."""
+        return {p.name: p.view(self._storage) for p in self.program.parameters if p.trainable}
+
+    def gradients(self) -> dict[str, Array]:
+        """New arrays of gradients by name, for the trainable parameters."""
+        self._cost_and_gradients()
+        gradients = self.engine.gradients.copy()
+        return {p.name: p.view(gradients) for p in self.program.parameters if p.trainable}
+
+    @property
+    def piece_names(self) -> list[str]:
+        """What the pieces of a `Point` belong to: names of layer calls and outputs."""
+        return [name for name, _ in self._pieces]
+
+    def point(self) -> Point:
+        """The cost, and on which branch of every unit it was computed."""
+        if not self._pieces and self._step is None:
+            return Point(self.engine.evaluate(self._inputs, self._targets)[0])
+        cost = self._cost_and_gradients()
+        return Point(cost, [read(self.engine, self._targets) for _, read in self._pieces])
+
+    def moved(self, name: str, index: tuple[int, ...], step: float) -> Point:
+        """`point` with one parameter moved by `step`."""
+        view = self.parameters[name]
+        kept = view[index]
+        view[index] = kept + step
+        try:
+            return self.point()
+        finally:
+            view[index] = kept
+
+    def in_dtype(self, program: Program, storage: Array) -> dict[str, Array]:
+        """Gradients by name of another program of the same graph, on the same data."""
+        engine = backend.new_engine(program, storage)
+        inputs = [np.ascontiguousarray(x, program.dtype) for x in self._inputs]
+        targets = [
+            (target, None if weights is None else weights.astype(program.dtype))
+            for target, weights in self._targets
+        ]
+        engine.loss_and_gradients(inputs, targets, self._step is not None, self._step or 0)
+        return {p.name: p.view(engine.gradients) for p in program.parameters if p.trainable}
+
+    def _cost_and_gradients(self) -> float:
+        is_training = self._step is not None
+        return float(
+            self.engine.loss_and_gradients(
+                self._inputs, self._targets, is_training, self._step or 0
+            )
+        )
+
+
+Reader = Callable[[Any, Sequence[Any]], bytes]
+"""From an engine and targets to the branch that each unit took."""
+
+
+def _pieces(program: Program) -> Iterator[tuple[str, Reader]]:
+    """A name and a reader for everything in a program that is made of several formulas."""
+    names = [buffer.name for buffer in program.buffers]
+    for operation in program.operations:
+        name = names[operation.output].rpartition(".")[0]
+        inputs = [names[i] for i in operation.inputs]
+        if operation.kind == "absolute_difference":
+            yield name, _difference_sides(*inputs)
+        for corner in _corners(operation):
+            yield name, _sides(inputs[0], corner)
+    for position, head in enumerate(program.heads):
+        corners = _loss_corners(head)
+        if corners:
+            yield f"the loss {head.loss}", _residual_sides(names[head.output], position, corners)
+
+
+def _corners(operation: Operation) -> Sequence[float]:
+    if operation.kind != "activation":
+        return ()
+    function, alpha = operation.attributes["function"], operation.attributes.get("alpha", 1.0)
+    if function == "swish" and math.isinf(alpha):
+        return (0.0,)
+    if function == "leaky_relu" and alpha == 1:
+        return ()
+    return _CORNERS.get(function, ())
+
+
+def _loss_corners(head: Head) -> Sequence[float]:
+    """Residuals at which a loss passes from one formula to another."""
+    if head.loss == "mean_absolute_error":
+        return (0.0,)
+    return (-head.parameter, head.parameter) if head.loss == "huber" else ()
+
+
+def _sides(z: str, corner: float) -> Reader:
+    """On which side of a corner, or on it, each unit is."""
+    return lambda engine, targets: _signs(engine.value(z) - corner)
+
+
+def _difference_sides(a: str, b: str) -> Reader:
+    return lambda engine, targets: _signs(engine.value(a) - engine.value(b))
+
+
+def _signs(values: Array) -> bytes:
+    with np.errstate(invalid="ignore"):  # nan has no side, and its cost is not used
+        return np.sign(values).astype(np.int8).tobytes()
+
+
+def _residual_sides(output: str, position: int, corners: Sequence[float]) -> Reader:
+    def read(engine: Any, targets: Sequence[Any]) -> bytes:
+        prediction = engine.value(output)
+        target = np.asarray(targets[position][0], np.float64).reshape(prediction.shape)
+        return b"".join(_signs(prediction - target - corner) for corner in corners)
+
+    return read
