@@ -17,7 +17,13 @@ from fastnn.backend import (
     show_config,
 )
 from fastnn.callbacks import Callback, EarlyStopping, History
-from fastnn.inspection import GradientCheck, Trace, check_gradient
+from fastnn.inspection import (
+    GradientCheck,
+    LayerMonitor,
+    LayerStatistics,
+    Trace,
+    check_gradient,
+)
 from fastnn.layers import (
     ELU,
     GELU,
@@ -93,7 +99,9 @@ __all__ = [
     "Identity",
     "Input",
     "Layer",
+    "LayerMonitor",
     "LayerNorm",
+    "LayerStatistics",
     "LeakyReLU",
     "LogSoftmax",
     "MeanAbsoluteError",

@@ -37,10 +37,11 @@ References
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["ActivationInfo", "get", "names", "table"]
+__all__ = ["ActivationInfo", "flat_range", "get", "names", "table"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class ActivationInfo:
     symbol: str = "alpha"
     """What the formulas call the parameter."""
     aliases: tuple[str, ...] = ()
+    flat_below: float = -math.inf
+    flat_above: float = math.inf
+    """z <= flat_below and z >= flat_above count as saturated: there f' tends to 0, and |f'(z)| has
+    come down to 1/20 of its largest value.  For the default parameter; see `flat_range`."""
 
     def __str__(self) -> str:
         rows = [
@@ -116,6 +121,7 @@ _REGISTRY = {
             cost="arithmetic",
             source="McCulloch & Pitts (1943)",
             aliases=("heaviside", "threshold"),
+            flat_below=math.inf,
         ),
         ActivationInfo(
             name="sigmoid",
@@ -129,6 +135,8 @@ _REGISTRY = {
             cost="one exp",
             source="LeCun et al. (1998)",
             aliases=("logistic",),
+            flat_below=-4.3565,
+            flat_above=4.3565,
         ),
         ActivationInfo(
             name="tanh",
@@ -141,6 +149,8 @@ _REGISTRY = {
             monotonic=True,
             cost="one exp",
             source="LeCun et al. (1998)",
+            flat_below=-2.1783,
+            flat_above=2.1783,
         ),
         ActivationInfo(
             name="relu",
@@ -153,6 +163,7 @@ _REGISTRY = {
             monotonic=True,
             cost="arithmetic",
             source="Nair & Hinton (2010)",
+            flat_below=0.0,
         ),
         ActivationInfo(
             name="leaky_relu",
@@ -184,6 +195,7 @@ _REGISTRY = {
             default_alpha=1.0,
             symbol="beta",
             aliases=("silu",),
+            flat_below=-3.9299,
         ),
         ActivationInfo(
             name="hard_swish",
@@ -197,6 +209,7 @@ _REGISTRY = {
             cost="arithmetic",
             source="Howard et al. (2019)",
             aliases=("hardswish",),
+            flat_below=-3.0,
         ),
         ActivationInfo(
             name="elu",
@@ -211,6 +224,7 @@ _REGISTRY = {
             source="Clevert, Unterthiner & Hochreiter (2015)",
             parameter="minus the limit at -inf",
             default_alpha=1.0,
+            flat_below=-2.9957,
         ),
         ActivationInfo(
             name="selu",
@@ -223,6 +237,7 @@ _REGISTRY = {
             monotonic=True,
             cost="one exp",
             source="Klambauer et al. (2017)",
+            flat_below=-2.9957,
         ),
         ActivationInfo(
             name="softplus",
@@ -235,6 +250,7 @@ _REGISTRY = {
             monotonic=True,
             cost="exp and log",
             source="Dugas et al. (2000)",
+            flat_below=-2.9444,
         ),
         ActivationInfo(
             name="gelu",
@@ -247,6 +263,7 @@ _REGISTRY = {
             monotonic=False,
             cost="erf",
             source="Hendrycks & Gimpel (2016)",
+            flat_below=-2.2786,
         ),
         ActivationInfo(
             name="gelu_tanh",
@@ -259,6 +276,7 @@ _REGISTRY = {
             monotonic=False,
             cost="one exp",
             source="Hendrycks & Gimpel (2016)",
+            flat_below=-2.2857,
         ),
         ActivationInfo(
             name="mish",
@@ -271,6 +289,7 @@ _REGISTRY = {
             monotonic=False,
             cost="one exp",
             source="Misra (2019)",
+            flat_below=-3.9813,
         ),
         ActivationInfo(
             name="zero_indicator",
@@ -320,6 +339,40 @@ def get(name: str) -> ActivationInfo:
     if info is None:
         raise ValueError(f"unknown activation {name!r}; known are {', '.join(_REGISTRY)}")
     return info
+
+
+def flat_range(name: str, alpha: float | None = None) -> tuple[float, float]:
+    """Where an activation is saturated: at z <= the first number and z >= the second.
+
+    There f' tends to 0, and |f'(z)| has come down to 1/20 of its largest value.
+
+    Parameters
+    ----------
+    name : str
+        As in `get`.
+    alpha : float, optional
+        Parameter of the activation; its default if None.
+
+    Returns
+    -------
+    low, high : float
+        Infinite on a side where it does not saturate.
+    """
+    info = get(name)
+    if alpha is None or alpha == info.default_alpha:
+        return info.flat_below, info.flat_above
+    if info.name == "swish":  # f(z) = g(beta z) / beta
+        bounds = sorted([_over(info.flat_below, alpha), _over(info.flat_above, alpha)])
+        return bounds[0], bounds[1]
+    if info.name == "elu":  # f'(z) = |alpha| exp(z) below 0, 1 above
+        size = abs(alpha)
+        return (min(0.0, math.log(max(1.0, size) / 20 / size)) if size else 0.0), math.inf
+    return (0.0 if alpha == 0 else -math.inf), math.inf  # leaky ReLU with slope 0 is ReLU
+
+
+def _over(bound: float, beta: float) -> float:
+    """Return bound / beta; a function that is linear (beta 0) has no bound."""
+    return bound / beta if beta else math.copysign(math.inf, bound)
 
 
 def table() -> str:

@@ -14,18 +14,28 @@ import numpy as np
 
 from fastnn._data import real_array
 from fastnn._drawing import draw
+from fastnn.inspection import CallStatistics, LayerMonitor, LayerStatistics
+from fastnn.metrics import expected_calibration_error, reliability_curve
 from fastnn.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_matrix", "graph", "learning_curve"]
+__all__ = [
+    "confusion_matrix",
+    "graph",
+    "layer_statistics",
+    "learning_curve",
+    "reliability",
+]
 
 _LOG_RANGE = 10  # a loss that falls by more than this factor is drawn on a logarithmic axis
 _FEW_DECADES = 100  # below this ratio of its ends, it is labelled at 1, 2 and 5
 _MARKED_EPOCHS = 30  # up to this many epochs, every point gets a marker
 _COUNTED_CLASSES = 25  # up to this many classes, every cell shows its number
+_SMALLEST = 1e-12  # of what is drawn on a logarithmic axis, relative to the largest
+_BLUE, _ORANGE = "#0072B2", "#D55E00"  # of the Okabe-Ito palette, told apart by colour-blind eyes
 _SCORES = {"accuracy": "accuracy", "r2": "R²"}
 _DPI = 110
 FORMATS = ("png", "pdf", "svg", "jpg", "jpeg", "webp", "eps", "tif", "tiff")
@@ -138,6 +148,173 @@ def confusion_matrix(
     return _finished(ax, path)
 
 
+def reliability(
+    probabilities: Any,
+    labels: Any,
+    bins: int = 15,
+    path: str | os.PathLike[str] | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """A reliability diagram: how often predictions of a certain confidence came true.
+
+    Bars show the accuracy in each bin of confidence; of a calibrated classifier they end
+    at the diagonal.  What lacks (overconfident) or exceeds (underconfident) is hatched.
+
+    Parameters
+    ----------
+    probabilities, labels, bins
+        As in `fastnn.metrics.reliability_curve`.
+    path, ax
+        As in `learning_curve`.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If these are no probabilities and labels.
+    ImportError
+        If matplotlib is not installed.
+
+    References
+    ----------
+    DeGroot & Fienberg (1983), "The comparison and evaluation of forecasters"; Guo, Pleiss, Sun &
+    Weinberger (2017), "On calibration of modern neural networks", figure 1.
+    """
+    curve = reliability_curve(probabilities, labels, bins)
+    error = expected_calibration_error(probabilities, labels, bins)
+    if ax is None:
+        ax = _panels(1, 4.6, 4.4)[0]
+    seen = curve.count > 0
+    left, width = curve.edges[:-1][seen], np.diff(curve.edges)[seen]
+    accuracy, gap = curve.accuracy[seen], (curve.confidence - curve.accuracy)[seen]
+    options: dict[str, Any] = {"width": width, "align": "edge"}
+    ax.bar(left, accuracy, color="#56B4E9", edgecolor="white", label="accuracy", **options)
+    ax.bar(
+        left, gap, bottom=accuracy, color="none", edgecolor="#D55E00", hatch="///", linewidth=0.8,
+        label="gap to the confidence", **options,
+    )  # fmt: skip
+    ax.plot([0, 1], [0, 1], color="0.3", linestyle="--", linewidth=1, label="calibrated")
+    is_binary = np.ndim(probabilities) == 1 or np.shape(probabilities)[1] == 1
+    ax.set_xlabel("predicted probability of 1" if is_binary else "confidence")
+    ax.set_ylabel("share of 1" if is_binary else "accuracy")
+    ax.set_xlim(0, 1)
+    ax.set_ylim(0, 1)
+    ax.set_title(f"calibration error {error:.3f} ({curve.count.sum():,} samples)")
+    ax.legend(loc="upper left")
+    return _finished(ax, path)
+
+
+def layer_statistics(
+    statistics: LayerStatistics | LayerMonitor, path: str | os.PathLike[str] | None = None
+) -> Figure:
+    """What each layer passes on, forward and backward: where gradients vanish, units saturate.
+
+    Parameters
+    ----------
+    statistics : LayerStatistics or LayerMonitor
+        Of one step: bars for each call of a layer.  Recorded in training: a line for
+        each over the epochs.
+    path
+        As in `learning_curve`.
+
+    Returns
+    -------
+    Figure
+        Three panels: activations (their mean and standard deviation, or over the epochs
+        the standard deviation), sensitivities (root mean square of dA, logarithmic), and
+        the share of saturated units.
+
+    Raises
+    ------
+    TypeError
+        If `statistics` are something else.
+    ValueError
+        If nothing has been recorded.
+    ImportError
+        If matplotlib is not installed.
+    """
+    if isinstance(statistics, LayerStatistics):
+        axes = _panels(3, 1.6 + 0.45 * len(statistics), 4.2)
+        _draw_layers(axes, list(statistics.values()))
+    elif isinstance(statistics, LayerMonitor):
+        if not statistics.records:
+            raise ValueError("statistics have no records: pass the monitor to fit as a callback")
+        axes = _panels(3, 5.0, 4.2)
+        _draw_layers_over_epochs(axes, statistics)
+    else:
+        came = type(statistics).__name__
+        raise TypeError(f"statistics must be LayerStatistics or a LayerMonitor, got {came}")
+    return _finished(axes[0], path)
+
+
+def _draw_layers(axes: Sequence[Axes], calls: Sequence[CallStatistics]) -> None:
+    places = np.arange(len(calls))
+    values, slopes, shares = axes
+    values.errorbar(
+        places, [c.A.mean for c in calls], [c.A.std for c in calls], fmt="o", color=_BLUE, capsize=4
+    )
+    values.set_ylabel("activations: mean ± standard deviation")
+    slopes.bar(places, [c.dA.rms for c in calls], color=_BLUE)
+    _logarithmic_from(slopes, [c.dA.rms for c in calls])
+    slopes.set_ylabel("sensitivities: root mean square of dA")
+    kinds = {
+        "saturated": [c.saturated or 0.0 for c in calls],
+        "dead units": [(c.dead or 0) / c.n_units for c in calls],
+    }
+    for (label, heights), shift, color in zip(
+        kinds.items(), (-0.2, 0.2), (_BLUE, _ORANGE), strict=True
+    ):
+        shares.bar(places + shift, heights, 0.4, label=label, color=color)
+    shares.set_ylabel("share")
+    shares.set_ylim(0, 1)
+    shares.legend()
+    for ax in axes:
+        ax.set_xticks(places, [c.name for c in calls], rotation=60, ha="right")
+        ax.grid(axis="y", alpha=0.3)
+        ax.set_axisbelow(True)
+
+
+def _draw_layers_over_epochs(axes: Sequence[Axes], monitor: LayerMonitor) -> None:
+    from matplotlib import colormaps
+    from matplotlib.ticker import MaxNLocator
+
+    names = [name for name in monitor.records[0] if monitor.records[0][name].function is not None]
+    names = names or list(monitor.records[0])
+    marker = "." if len(monitor.epochs) <= _MARKED_EPOCHS else None
+    quantities = (
+        ("activations: standard deviation", lambda call: call.A.std),
+        ("sensitivities: root mean square of dA", lambda call: call.dA.rms),
+        ("share of saturated units", lambda call: call.saturated or 0.0),
+    )
+    for ax, (title, read) in zip(axes, quantities, strict=True):
+        curves = [[read(record[name]) for record in monitor.records] for name in names]
+        for i, (name, curve) in enumerate(zip(names, curves, strict=True)):
+            color = colormaps["viridis"](0.9 * i / max(1, len(names) - 1))
+            ax.plot(monitor.epochs, curve, label=name, color=color, marker=marker)
+        if "dA" in title:
+            _logarithmic_from(ax, np.ravel(curves))
+        ax.set_xlabel("epoch")
+        ax.set_ylabel(title)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.grid(alpha=0.3)
+    axes[2].set_ylim(-0.02, 1.02)
+    axes[2].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.02, 1.0))
+
+
+def _logarithmic_from(ax: Axes, values: Any) -> None:
+    """A logarithmic axis for numbers that may be 0: these lie below it."""
+    values = np.asarray(values, float)
+    positive = values[np.isfinite(values) & (values > 0)]
+    if not len(positive):
+        return
+    ax.set_yscale("log")
+    lowest = positive[positive > _SMALLEST * positive.max()].min()
+    ax.set_ylim(lowest / 3, positive.max() * 3)
+
+
 def graph(net: Network, path: str | os.PathLike[str] | None = None) -> Figure:
     """The graph of a network: a box for each input, call of a layer, and output.
 
@@ -212,8 +389,7 @@ def _draw(
     for label, values in curves.items():
         epochs = np.arange(1, len(values) + 1)
         marker = "." if len(values) <= _MARKED_EPOCHS else None
-        # Colours of the Okabe-Ito palette, which colour-blind eyes tell apart.
-        color = "#D55E00" if label == "validation" else "#0072B2"
+        color = _ORANGE if label == "validation" else _BLUE
         ax.plot(epochs, values, label=label, marker=marker, color=color)
     if best is not None:
         ax.axvline(best, label=f"best epoch ({best})", color="0.5", linestyle=":")

@@ -15,20 +15,34 @@ from fastnn.inspection._gradient_check import (
 )
 from fastnn.inspection._jacobian import Linearization
 from fastnn.inspection._shadow import Shadow
+from fastnn.inspection._statistics import (
+    CallStatistics,
+    LayerMonitor,
+    LayerStatistics,
+    Moments,
+    ParameterStatistics,
+    layer_statistics,
+)
 from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace, TracedStep
 
 __all__ = [
     "TOLERANCE",
     "ArrayCheck",
+    "CallStatistics",
     "CallTrace",
     "GradientCheck",
     "HeadTrace",
     "Kink",
+    "LayerMonitor",
+    "LayerStatistics",
     "Linearization",
+    "Moments",
+    "ParameterStatistics",
     "ParameterTrace",
     "Shadow",
     "Trace",
     "TracedStep",
     "check_gradient",
     "compare",
+    "layer_statistics",
 ]

@@ -10,7 +10,14 @@ import numpy as np
 from fastnn import backend, training
 from fastnn._checks import check_flag, check_integer
 from fastnn._data import Arrays, Weights, readable
-from fastnn.inspection import HeadTrace, Linearization, Trace, TracedStep
+from fastnn.inspection import (
+    HeadTrace,
+    LayerStatistics,
+    Linearization,
+    Trace,
+    TracedStep,
+    layer_statistics,
+)
 from fastnn.network._feed import Data
 from fastnn.network._trained import TrainedGraph
 from fastnn.training import TrainingError
@@ -95,6 +102,37 @@ class WatchedGraph(TrainedGraph):
             if apply:
                 self._adopt(step, trace)
             return trace
+
+    def layer_statistics(
+        self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
+    ) -> LayerStatistics:
+        """How large activations, sensitivities, gradients and updates are in each layer.
+
+        They are those of the `trace` of a step, which is not taken: where gradients vanish
+        or explode, where units are saturated or dead, and how far the optimizer moves.
+
+        Parameters
+        ----------
+        X, y, sample_weight, check_finite
+            As in `trace`.
+
+        Returns
+        -------
+        LayerStatistics
+            By calls of layers and by parameters; ``print(statistics)`` shows tables,
+            `fastnn.plot.layer_statistics` a picture, and a `LayerMonitor` records them
+            in training.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            If the data do not fit.
+        """
+        with self._lock:
+            trace = self.trace(X, y, sample_weight, check_finite=check_finite)
+            return layer_statistics(self._graph, trace, self._kernels)
 
     def _traced_heads(self, step: TracedStep, data: Data) -> dict[str, HeadTrace]:
         heads, outputs = {}, step.outputs
