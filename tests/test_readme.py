@@ -1,4 +1,4 @@
-"""Everything the README, the quick start and the page on graphs show is run and printed."""
+"""Everything the README and these pages show is run, and prints what they say it prints."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from typing import NamedTuple
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/quickstart.md", "docs/graphs.md")
+PAGES = (
+    "README.md",
+    "docs/graphs.md",
+    "docs/quickstart.md",
+    "docs/watching.md",
+)
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
 WITHOUT_A_TEST = ("pip ", "pytest", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
 """Beginnings of commands that install, test or measure: `.ci/run` runs those of the README."""
