@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,16 +28,16 @@ class Linearization:
     Parameters
     ----------
     program : Program
-        Dropout passes everything, as in prediction.
+        Run as it predicts: dropout passes everything.
     storage : (program.storage_size,) array
         The parameters; kept, not copied.
     """
 
     def __init__(self, program: Program, storage: Array) -> None:
-        self._program = without_dropout(program)
+        self._program = program
         self._storage = storage
         # Without trainable parameters a backward pass computes what buffers need and no sums.
-        still = _with_trainable(self._program, [False] * len(program.parameters))
+        still = _with_trainable(program, [False] * len(program.parameters))
         self._engine = backend.new_engine(still, storage)
         width = sum(buffer.width for buffer in program.buffers)
         self._rows = max(1, _BLOCK_NUMBERS // width)
@@ -109,7 +110,7 @@ class Linearization:
         n = len(inputs[0])
         for start in range(0, n, self._rows):
             rows = slice(start, min(start + self._rows, n))
-            self._engine.forward([x[rows] for x in inputs], training=True)
+            _forward(self._engine, [x[rows] for x in inputs])
             yield rows
 
     def _backward_passes(self, rows: slice, output: int, columns: Sequence[int]) -> Iterator[int]:
@@ -157,7 +158,7 @@ class Linearization:
         width = program.buffers[program.outputs[output]].width
         seeds: list[Array | None] = [None] * len(program.outputs)
         for i in range(len(inputs[0])):
-            engine.forward([x[i : i + 1] for x in inputs], training=True)
+            _forward(engine, [x[i : i + 1] for x in inputs])
             for j, column in enumerate(columns):
                 seeds[output] = np.eye(1, width, column, program.dtype)
                 engine.backward(seeds, input_gradients=False)
@@ -167,6 +168,11 @@ class Linearization:
                     if wanted:
                         gradient = parameter.view(engine.gradients).ravel()
                         result[i, j, start : start + parameter.size] = gradient
+
+
+def _forward(engine: Any, inputs: Sequence[Array]) -> None:
+    """A prediction that stays in the engine's buffers, as the cost of no losses at all."""
+    engine.loss_and_gradients(inputs, [])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,14 +234,3 @@ def _with_trainable(program: Program, flags: Sequence[bool]) -> Program:
         for parameter, flag in zip(program.parameters, flags, strict=True)
     )
     return dataclasses.replace(program, parameters=parameters, heads=(), l2=0.0)
-
-
-def without_dropout(program: Program) -> Program:
-    """The program as it predicts: dropout that drops nothing, so that buffers can be kept."""
-    operations = tuple(
-        dataclasses.replace(operation, attributes={**operation.attributes, "rate": 0.0})
-        if operation.kind == "dropout"
-        else operation
-        for operation in program.operations
-    )
-    return dataclasses.replace(program, operations=operations)

@@ -71,8 +71,8 @@ def _head_rows(head: HeadTrace) -> Iterator[tuple[str, ...]]:
 
 
 def _head_arrays(head: HeadTrace) -> list[tuple[str, Array]]:
-    arrays = [("y", head.targets), ("loss", head.losses)]
-    return arrays if head.probabilities is None else [("p", head.probabilities), *arrays]
+    arrays = [("p", head.probabilities), ("y", head.targets), ("loss", head.losses)]
+    return [(symbol, array) for symbol, array in arrays if array is not None]
 
 
 def _matrix_lines(array: Array) -> list[str]:

@@ -229,7 +229,7 @@ def layer_statistics(graph: Graph, trace: Trace, kernels: Any) -> LayerStatistic
         saturated, dead = None, None
         if function is not None:
             z = trace[call.inputs[0]].A if call.Z is None else call.Z
-            alpha = getattr(tensor.layer, "alpha", None)
+            alpha = _parameter(tensor.layer)
             saturated = _saturated(function, alpha, z)
             dead = _dead(function, alpha, z, kernels)
         A, dA = Moments.of(call.A), Moments.of(call.dA)
@@ -238,6 +238,12 @@ def layer_statistics(graph: Graph, trace: Trace, kernels: Any) -> LayerStatistic
         )
     parameters = {name: _norms(name, p) for name, p in trace.parameters.items()}
     return LayerStatistics(calls, parameters, trace.loss)
+
+
+def _parameter(layer: Any) -> float | None:
+    """The parameter of a layer's activation, as it is now where it is trained."""
+    alpha: float | None = getattr(layer, "beta", getattr(layer, "alpha", None))
+    return alpha
 
 
 def _saturated(function: str, alpha: float | None, z: Array) -> float:

@@ -41,7 +41,10 @@ class CallTrace:
         Gradients of the cost with respect to Z and A.  dA is the sensitivity of the units.
     gradients : dict of array
         This call's part of the gradient of each trainable parameter of the layer, by its
-        name in the layer: ``"weight"``, ``"bias"``.
+        name in the layer: ``"weight"``, ``"bias"``.  Of a layer that is called once it is the
+        gradient of the cost, L2 penalty included.  The engine adds up the parts of a
+        shared layer in one chain, call after call, so that their sum may differ from
+        the parameter's gradient in the last bits.
     """
 
     name: str
@@ -101,9 +104,10 @@ class HeadTrace:
         Its factor in the cost.
     loss : float
         The loss of the batch, without that factor.
-    losses : (N,) float64 array
+    losses : (N,) float64 array or None
         The loss of each sample, sample and class weights included.  `loss` is their mean, or
-        their sum where the loss's reduction is a sum.
+        their sum where the loss's reduction is a sum.  None for a loss that Python computes
+        for the whole batch.
     targets : array
     probabilities : array or None
         Softmax or sigmoid of the output, where the loss is one of classification.
@@ -113,7 +117,7 @@ class HeadTrace:
     kind: str
     weight: float
     loss: float
-    losses: Array
+    losses: Array | None
     targets: Array
     probabilities: Array | None
 
@@ -204,7 +208,7 @@ class Trace(Mapping[str, CallTrace]):
         return _rendering.as_text(self)
 
     def __repr__(self) -> str:
-        return f"<Trace of step {self.step}, {self.n_samples} samples, loss {self.loss:.6g}>"
+        return f"<Trace of step {self.step}: N = {self.n_samples}, loss {self.loss:.6g}>"
 
 
 class TracedStep:

@@ -20,6 +20,7 @@ from fastnn.inspection import (
 )
 from fastnn.network._feed import Data
 from fastnn.network._trained import TrainedGraph
+from fastnn.program import LOSSES
 from fastnn.training import TrainingError
 
 
@@ -139,12 +140,13 @@ class WatchedGraph(TrainedGraph):
         for head, rows, (target, _) in zip(
             self._feed.heads, step.sample_losses, data.targets, strict=True
         ):
-            is_mean = head.loss.reduction == "mean"
+            losses = None
+            if head.loss.name in LOSSES:  # the others give the engines one number for a batch
+                losses = rows * len(rows) if head.loss.reduction == "mean" else rows
             output = np.ascontiguousarray(outputs[head.output])
             heads[head.name] = HeadTrace(
-                head.name, head.loss.name, head.weight, float(rows.sum()),
-                rows * len(rows) if is_mean else rows, np.array(target),
-                head.loss.probabilities(output, self._kernels),
+                head.name, head.loss.name, head.weight, float(rows.sum()), losses,
+                np.array(target), head.loss.probabilities(output, self._kernels),
             )  # fmt: skip
         return heads
 

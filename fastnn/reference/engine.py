@@ -177,7 +177,7 @@ class Engine:
         self._row_losses = []
         for head, target in zip(self.program.heads, self._targets(targets, check), strict=True):
             gradient = np.empty_like(self._value(head.output))
-            rows = np.empty(len(gradient))
+            rows = np.ones(len(gradient))
             losses.append(self._loss(head, target, gradient, rows))
             self._row_losses.append(_shares(losses[-1], head, target, rows))
             self._add(head.output, gradient * self.program.dtype.type(head.weight))
