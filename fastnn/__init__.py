@@ -61,7 +61,7 @@ from fastnn.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from fastnn.network import Network, Predictor, Sequential, check_gradients, load
+from fastnn.network import MonteCarlo, Network, Predictor, Sequential, check_gradients, load
 from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSprop
 from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
@@ -108,6 +108,7 @@ __all__ = [
     "MeanSquaredError",
     "Mish",
     "Momentum",
+    "MonteCarlo",
     "Multiply",
     "Nesterov",
     "Network",

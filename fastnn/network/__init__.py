@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastnn.network._checked import check_gradients
+from fastnn.network._monte_carlo import MonteCarlo
 from fastnn.network._network import Network
 from fastnn.network._predictor import Predictor
 from fastnn.network._saved import load
@@ -11,4 +12,12 @@ from fastnn.network._sequential import Sequential
 CLASSES: dict[str, type[Network]] = {"Network": Network, "Sequential": Sequential}
 """The networks a file may hold, by class name."""
 
-__all__ = ["CLASSES", "Network", "Predictor", "Sequential", "check_gradients", "load"]
+__all__ = [
+    "CLASSES",
+    "MonteCarlo",
+    "Network",
+    "Predictor",
+    "Sequential",
+    "check_gradients",
+    "load",
+]

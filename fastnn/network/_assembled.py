@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import backend
-from fastnn._checks import check_integer
+from fastnn._checks import check_flag, check_integer
 from fastnn._data import Arrays, Views, converted, is_readable, readable, real_array
 from fastnn.callbacks import History
 from fastnn.graph import Graph, build_program
@@ -17,6 +17,7 @@ from fastnn.layers import Layer
 from fastnn.layers._tensor import check_dtype, check_name
 from fastnn.losses import Loss
 from fastnn.network._feed import Feed
+from fastnn.network._monte_carlo import MonteCarlo, Rule, Sampler
 from fastnn.network._predictor import Predictor
 from fastnn.network._summary import ends, table
 from fastnn.optimizers import Optimizer
@@ -85,7 +86,15 @@ class AssembledGraph:
 
     # ------------------------------------------------------------- predict
 
-    def predict(self, X: Arrays, batch_size: int | None = None, check_finite: bool = True) -> Any:
+    def predict(
+        self,
+        X: Arrays,
+        batch_size: int | None = None,
+        check_finite: bool = True,
+        mc_dropout: int | None = None,
+        seed: int | None = None,
+        return_samples: bool = False,
+    ) -> Any:
         """The outputs of the network: logits where a loss of classification is used.
 
         Parameters
@@ -97,18 +106,36 @@ class AssembledGraph:
             Rows computed at a time; by default as many as fit the cache.
         check_finite : bool, default True
             Refuse nan, inf and numbers beyond the network's dtype.
+        mc_dropout : int, optional
+            Monte-Carlo dropout: predict this often, at least twice, each time and
+            for each row with other masks of the dropout layers, and return mean
+            and spread.  Memory does not grow with it, except for the samples.
+        seed : int, optional
+            Of these masks, 0 unless given.  A row's masks depend on the seed, on
+            its place in X and on `mc_dropout` alone, and are none of training's.
+        return_samples : bool, default False
+            Return the samples of `mc_dropout` as well.
 
         Returns
         -------
         (N, n_out) array, or (n_out,) for a single sample
             For several outputs a list, or a dict if the outputs were named by one.
+            With `mc_dropout` a named tuple `MonteCarlo` of ``mean``, ``std`` and
+            ``samples``, each of them of that kind.
 
         Raises
         ------
         TypeError, ValueError
             If X does not hold real numbers, is empty, has the wrong width, or is
-            not finite.
+            not finite; if `mc_dropout` is asked of a network without dropout.
+
+        References
+        ----------
+        Gal & Ghahramani (2016), "Dropout as a Bayesian approximation: representing model
+        uncertainty in deep learning".
         """
+        if mc_dropout is not None or seed is not None or return_samples:
+            return self._sampled(X, batch_size, check_finite, mc_dropout, seed, return_samples)
         if batch_size is None and not self._named_outputs:
             output = self._engine.predict(X, check_finite)
             if output is not None:
@@ -117,6 +144,41 @@ class AssembledGraph:
             arrays, single = self._feed.rows(X)
             outputs = self._outputs(arrays, batch_size, check_finite)
         return self._arrange([output[0] for output in outputs] if single else outputs)
+
+    def _sampled(
+        self,
+        X: Arrays,
+        batch_size: int | None,
+        check: bool,
+        passes: int | None,
+        seed: int | None,
+        keep: bool,
+        rule: Rule = lambda i, output: output,
+    ) -> MonteCarlo:
+        """Mean and spread of what `rule` makes of the outputs, over sampled dropout masks."""
+        if passes is None:
+            raise ValueError("seed and return_samples belong to mc_dropout, which was not given")
+        if batch_size is not None:
+            raise ValueError(
+                "batch_size does not go with mc_dropout, which takes blocks of its own"
+            )
+        keep = check_flag(keep, "return_samples")
+        with self._lock, backend.use(self._backend):
+            arrays, single = self._feed.rows(X)
+            sampler = Sampler(self.program, self._storage, passes, 0 if seed is None else seed)
+            try:
+                found = sampler.run(arrays, rule, keep, check)
+            except ValueError:
+                if check:
+                    self._feed.check(arrays)  # names the number the engine stumbled over
+                raise
+        means, stds, samples = zip(*(f or (None, None, None) for f in found), strict=True)
+        if single:
+            means, stds = (tuple(v if v is None else v[0] for v in part) for part in (means, stds))
+            samples = tuple(v if v is None else v[:, 0] for v in samples)
+        return MonteCarlo(
+            self._arrange(means), self._arrange(stds), self._arrange(samples) if keep else None
+        )
 
     def predictor(self) -> Predictor:
         """A frozen copy of the network for predictions of low latency, from any thread."""

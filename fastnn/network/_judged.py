@@ -123,7 +123,13 @@ class JudgedGraph(AssembledGraph):
     # ------------------------------------------------ probabilities and classes
 
     def predict_proba(
-        self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
+        self,
+        X: Arrays,
+        batch_size: int | None = None,
+        check_finite: bool = True,
+        mc_dropout: int | None = None,
+        seed: int | None = None,
+        return_samples: bool = False,
     ) -> Any:
         """Probabilities: softmax of the outputs for cross-entropy, sigmoid for binary.
 
@@ -131,20 +137,31 @@ class JudgedGraph(AssembledGraph):
         ----------
         X, batch_size, check_finite
             As in `predict`.
+        mc_dropout, seed, return_samples
+            As in `predict`; what is averaged are the probabilities of each pass,
+            so that the mean is a distribution too, not the softmax of the mean output.
 
         Returns
         -------
         (N, n_out) array, or (n_out,) for a single sample
             For several outputs a list or dict, with None where a loss implies no
-            probabilities.
+            probabilities.  With `mc_dropout` a `MonteCarlo` of these.
 
         Raises
         ------
         RuntimeError
             If the network has not been compiled.
         ValueError
-            If no loss implies probabilities.
+            If no loss implies probabilities, or `mc_dropout` is asked of a network
+            without dropout.
         """
+        if mc_dropout is not None or seed is not None or return_samples:
+            self._check_classification()
+            losses = {head.output: head.loss for head in self._feed.heads}
+            return self._sampled(
+                X, batch_size, check_finite, mc_dropout, seed, return_samples,
+                lambda i, z: losses[i].probabilities(z, self._kernels) if i in losses else None,
+            )  # fmt: skip
         return self._transformed(
             X, batch_size, check_finite, lambda loss, z: loss.probabilities(z, self._kernels)
         )
@@ -176,12 +193,7 @@ class JudgedGraph(AssembledGraph):
 
     def _transformed(self, X: Arrays, batch_size: int | None, check: bool, rule: Any) -> Any:
         """Apply a rule of each output's loss, (loss, outputs) -> array or None, to a prediction."""
-        self._compiled()
-        if all(head.loss.activation is None for head in self._feed.heads):
-            raise ValueError(
-                "probabilities and classes need a classification loss, but the losses are "
-                + ", ".join(head.loss.name for head in self._feed.heads)
-            )
+        self._check_classification()
         with self._lock:
             arrays, single = self._feed.rows(X)
             outputs = self._outputs(arrays, batch_size, check)
@@ -190,6 +202,15 @@ class JudgedGraph(AssembledGraph):
             result = rule(head.loss, outputs[head.output])
             results[head.output] = result[0] if single and result is not None else result
         return self._arrange(results)
+
+    def _check_classification(self) -> None:
+        """Raise unless the network is compiled and a loss knows probabilities and classes."""
+        self._compiled()
+        if all(head.loss.activation is None for head in self._feed.heads):
+            raise ValueError(
+                "probabilities and classes need a classification loss, but the losses are "
+                + ", ".join(head.loss.name for head in self._feed.heads)
+            )
 
     # ------------------------------------------------------------ evaluate
 
