@@ -66,11 +66,13 @@ from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, 
 from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
 from fastnn.serialization import FormatError
+from fastnn.solvers import LBFGS, LevenbergMarquardt
 from fastnn.training import TrainingError
 
 __all__ = [
     "ELU",
     "GELU",
+    "LBFGS",
     "SELU",
     "AbsDifference",
     "Activation",
@@ -103,6 +105,7 @@ __all__ = [
     "LayerNorm",
     "LayerStatistics",
     "LeakyReLU",
+    "LevenbergMarquardt",
     "LogSoftmax",
     "MeanAbsoluteError",
     "MeanSquaredError",

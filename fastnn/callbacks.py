@@ -34,6 +34,8 @@ class History(Mapping[str, list[float]]):
         Whether a callback ended the last training.
     best_epoch : int or None
         Epoch, counted from 1, that `EarlyStopping` found best.
+    message : str
+        Why a solver (`LBFGS`, `LevenbergMarquardt`) ended the last training; else empty.
     """
 
     def __init__(self) -> None:
@@ -42,6 +44,7 @@ class History(Mapping[str, list[float]]):
         self.interrupted = False
         self.stopped_early = False
         self.best_epoch: int | None = None
+        self.message = ""
 
     @property
     def epochs(self) -> int:
@@ -91,6 +94,7 @@ class History(Mapping[str, list[float]]):
             "interrupted": self.interrupted,
             "stopped_early": self.stopped_early,
             "best_epoch": self.best_epoch,
+            "message": self.message,
         }
 
     @classmethod
@@ -109,6 +113,7 @@ class History(Mapping[str, list[float]]):
                 history._columns[str(name)] = [float(x) for x in column]
             history.interrupted = bool(data["interrupted"])
             history.stopped_early = bool(data["stopped_early"])
+            history.message = str(data.get("message", ""))  # files of older versions have none
             if data["best_epoch"] is not None:
                 history.best_epoch = check_integer(data["best_epoch"], "best_epoch", 1)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -142,6 +147,8 @@ class History(Mapping[str, list[float]]):
             parts.append("stopped early")
         if self.interrupted:
             parts.append("interrupted")
+        if self.message:
+            parts.append(self.message)
         return f"History({', '.join(parts)})"
 
     def __str__(self) -> str:

@@ -20,6 +20,7 @@ from fastnn.callbacks import EarlyStopping, History
 from fastnn.datasets import split_rows
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Sequential
+from fastnn.solvers import Solver
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -50,7 +51,7 @@ class _NetworkEstimator(BaseEstimator):
         optimizer: Any = "adam",
         learning_rate: Any = None,
         alpha: float = 1e-4,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         epochs: int = 100,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
@@ -88,6 +89,8 @@ class _NetworkEstimator(BaseEstimator):
         layers.append(Dense(n_in, n_out))
         optimizer = optimizers.get(self.optimizer)
         if self.learning_rate is not None:
+            if isinstance(optimizer, Solver):
+                raise ValueError(f"learning_rate does not go with {optimizer.name}, which has none")
             optimizer = replace(optimizer, learning_rate=self.learning_rate)
         network = Sequential(layers, dtype=dtype, seed=self._seed)
         network.compile(self._loss, optimizer, l2=check_number(self.alpha, "alpha", 0.0))
@@ -161,15 +164,17 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         Of the hidden layers; see `fastnn.Activation` for the names.
     dropout : float, default 0
         Rate of the dropout after each hidden layer.
-    optimizer : str or Optimizer, default "adam"
+    optimizer : str, Optimizer or Solver, default "adam"
+        "lbfgs" often serves small data best.
     learning_rate : float or Schedule, optional
-        By default the optimizer's own.
+        By default the optimizer's own.  A solver has none.
     alpha : float, default 0.0001
         alpha / 2 times the sum of the squared weights is added to the mean loss.
         (In scikit-learn's own networks this term is divided by the number of samples.)
-    batch_size : int, default 32
+    batch_size : int, optional
+        32 unless given.  A solver takes all samples at once and no batch_size.
     epochs : int, default 100
-        At most.
+        At most; iterations of a solver.
     early_stopping : bool, default False
         Hold out a part of the data, end the training once the loss there has stopped
         falling, and keep the parameters of the best epoch.

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import backend
+from fastnn import backend, solvers
 from fastnn._checks import check_integer, check_number
 from fastnn.schedules import (
     LearningRate,
@@ -27,6 +27,7 @@ from fastnn.schedules import (
     replace_fields,
     to_config,
 )
+from fastnn.solvers import Solver
 
 __all__ = [
     "Adam",
@@ -320,24 +321,25 @@ class AdamW(Adam):
         return super().hyper | {"weight_decay": self.weight_decay}
 
 
-_CLASSES: dict[str, type[Optimizer]] = {
-    cls.name: cls for cls in (GradientDescent, Momentum, Nesterov, RMSprop, Adam, AdamW)
+_CLASSES: dict[str, type[Optimizer | Solver]] = {
+    **{cls.name: cls for cls in (GradientDescent, Momentum, Nesterov, RMSprop, Adam, AdamW)},
+    **solvers.CLASSES,
 }
 _ALIASES = {"sgd": "gradient_descent"}
 
 
-def get(optimizer: str | dict[str, Any] | Optimizer) -> Optimizer:
-    """An optimizer from its name, its `config`, or itself.
+def get(optimizer: str | dict[str, Any] | Optimizer | Solver) -> Optimizer | Solver:
+    """An optimizer or solver from its name, its `config`, or itself.
 
     Parameters
     ----------
-    optimizer : str, dict or Optimizer
+    optimizer : str, dict, Optimizer or Solver
         A name ("gradient_descent" or "sgd", "momentum", "nesterov", "rmsprop", "adam",
-        "adamw") gives the optimizer with its default settings.
+        "adamw", "lbfgs", "levenberg_marquardt") gives it with its default settings.
 
     Returns
     -------
-    Optimizer
+    Optimizer or Solver
 
     Raises
     ------
@@ -346,11 +348,13 @@ def get(optimizer: str | dict[str, Any] | Optimizer) -> Optimizer:
     TypeError
         If it is none of these.
     """
-    if isinstance(optimizer, Optimizer):
+    if isinstance(optimizer, (Optimizer, Solver)):
         return optimizer
     if isinstance(optimizer, str):
         name = optimizer.strip().lower()
-        result: Optimizer = build("optimizer", _CLASSES, {"name": _ALIASES.get(name, name)})
+        result: Optimizer | Solver = build(
+            "optimizer", _CLASSES, {"name": _ALIASES.get(name, name)}
+        )
         return result
     if isinstance(optimizer, dict):
         config = dict(optimizer)
@@ -390,6 +394,8 @@ def minimize(
 
     Raises
     ------
+    TypeError
+        If the optimizer is a solver, which takes no single steps.
     ValueError
         If `x0` is not a finite non-empty vector, or a gradient has another shape.
     FloatingPointError
@@ -405,20 +411,25 @@ def minimize(
     >>> bool(abs(path[-1]).max() < 1e-2)
     True
     """
-    optimizer = get(optimizer)
+    chosen = get(optimizer)
+    if isinstance(chosen, Solver):
+        raise TypeError(
+            f"minimize takes single steps, but {chosen.name} is a solver: call "
+            "scipy.optimize itself on a function of your own"
+        )
     steps = check_integer(steps, "steps", 0)
     x = _start(x0)
     kernels = backend.kernels(x.dtype)
-    slots = [np.zeros_like(x) for _ in optimizer.slot_names]
-    learning_rates = rates(optimizer.learning_rate, np.arange(1, steps + 1))
+    slots = [np.zeros_like(x) for _ in chosen.slot_names]
+    learning_rates = rates(chosen.learning_rate, np.arange(1, steps + 1))
     trajectory = np.empty((steps + 1, x.size), x.dtype)
     trajectory[0] = x
     for step, learning_rate in enumerate(learning_rates, start=1):
         _, gradient = function_with_gradient(x.copy())
         g = _gradient(gradient, x, step)
-        if optimizer.clip_norm is not None:
-            kernels.clip_by_norm(g, optimizer.clip_norm)
-        _UPDATES[optimizer.kind](kernels, x, g, slots, step, float(learning_rate), optimizer.hyper)
+        if chosen.clip_norm is not None:
+            kernels.clip_by_norm(g, chosen.clip_norm)
+        _UPDATES[chosen.kind](kernels, x, g, slots, step, float(learning_rate), chosen.hyper)
         trajectory[step] = x
     return trajectory
 

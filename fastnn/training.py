@@ -40,12 +40,18 @@ class TrainingError(FloatingPointError):
         The loss of the batch.
     """
 
-    def __init__(self, epoch: int, batch: int, step: int, loss: float, learning_rate: float):
+    def __init__(
+        self, epoch: int, batch: int, step: int, loss: float, learning_rate: float | None
+    ) -> None:
+        advice = "look for nan, inf and very large values in the data"
+        if learning_rate is not None:
+            advice = (
+                f"lower the learning rate (it was {learning_rate:g}), "
+                f"clip the gradients (clip_norm=1), or {advice}"
+            )
         super().__init__(
             f"the loss became {loss} at epoch {epoch}, batch {batch} (optimizer step {step}); "
-            "the parameters are those before that step. Lower the learning rate (it was "
-            f"{learning_rate:g}), clip the gradients (clip_norm=1), or look for nan, inf "
-            "and very large values in the data"
+            f"the parameters are those before that step. {advice[0].upper()}{advice[1:]}"
         )
         self.epoch = epoch
         self.batch = batch
@@ -192,22 +198,36 @@ def fit(
         raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
     data = _Data(inputs, targets, engine.program.dtype, check_integer(batch_size, "batch_size", 1))
     watchers = as_callbacks(callbacks)
-    state.history.interrupted = state.history.stopped_early = False
     context = Context(state.history, network, snapshot, restore)
-    context.epoch, context.step = state.epoch, state.step
-    interrupts = _Interrupts()
+    interrupts = Interrupts()
     report = REPORTS[int(verbose)](state.epoch + epochs, epochs * data.n_batches)
     loop = _Loop(engine, optimizer, state, data, interrupts, report)
     permute = _permutation(data.n_rows, check_integer(seed, "seed", 0)) if shuffle else None
+    with under_way(state, context, watchers, interrupts, report):
+        for _ in range(epochs):
+            context.logs = loop.epoch(permute, validate)
+            if wants_stop(watchers, context, state):
+                break
+    return state.history.copy()
+
+
+@contextmanager
+def under_way(
+    state: TrainingState,
+    context: Context,
+    watchers: Sequence[Callback],
+    interrupts: Interrupts,
+    report: Silence,
+) -> Iterator[None]:
+    """A training, from the first call of its callbacks to the last; Ctrl-C ends it quietly."""
+    state.history.interrupted = state.history.stopped_early = False
+    state.history.message = ""
+    context.epoch, context.step = state.epoch, state.step
     try:
         with interrupts, report:
             for watcher in watchers:
                 watcher.on_train_begin(context)
-            for _ in range(epochs):
-                context.logs = loop.epoch(permute, validate)
-                context.epoch, context.step = state.epoch, state.step
-                if _wants_stop(watchers, context):
-                    break
+            yield
         context.status = "stopped" if context.stop_requested else "finished"
     except KeyboardInterrupt:
         context.status = "interrupted"
@@ -220,11 +240,11 @@ def fit(
         context.epoch, context.step = state.epoch, state.step
         for watcher in watchers:
             watcher.on_train_end(context)
-    return state.history.copy()
 
 
-def _wants_stop(watchers: Sequence[Callback], context: Context) -> bool:
+def wants_stop(watchers: Sequence[Callback], context: Context, state: TrainingState) -> bool:
     """Show the epoch to all callbacks; whether one of them asks to stop."""
+    context.epoch, context.step = state.epoch, state.step
     for watcher in watchers:
         if watcher.on_epoch_end(context):
             context.stop()
@@ -250,7 +270,7 @@ class _Loop:
         optimizer: Optimizer,
         state: TrainingState,
         data: _Data,
-        interrupts: _Interrupts,
+        interrupts: Interrupts,
         report: Silence,
     ) -> None:
         self._engine = engine
@@ -409,7 +429,7 @@ def _target_dtype(target: np.ndarray, dtype: np.dtype) -> np.dtype:
     return np.dtype(np.int64) if is_labels else dtype
 
 
-class _Interrupts:
+class Interrupts:
     """Holds Ctrl-C back while parameters and counters change together.
 
     Only in the main thread, and only where nobody else has taken SIGINT over.
@@ -420,7 +440,7 @@ class _Interrupts:
         self._pending = False
         self._installed = False
 
-    def __enter__(self) -> _Interrupts:
+    def __enter__(self) -> Interrupts:
         if (
             threading.current_thread() is threading.main_thread()
             and signal.getsignal(signal.SIGINT) is signal.default_int_handler

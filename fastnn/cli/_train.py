@@ -183,6 +183,7 @@ def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequenti
 
 def _optimizer(options: Options, n_rows: int) -> optimizers.Optimizer:
     optimizer = optimizers.get(options.optimizer)
+    assert isinstance(optimizer, optimizers.Optimizer)  # of the names that --optimizer offers
     if options.learning_rate is not None:
         optimizer = replace(optimizer, learning_rate=options.learning_rate)
     if options.schedule == "cosine":
@@ -254,7 +255,7 @@ def _circumstances(training: Training) -> Iterator[tuple[str, str]]:
 
 def _settings(training: Training) -> Iterator[str]:
     options, optimizer = training.options, training.network.optimizer
-    assert optimizer is not None
+    assert isinstance(optimizer, optimizers.Optimizer)
     rate: Any = optimizer.learning_rate
     yield optimizer.name
     cosine = isinstance(rate, Cosine)

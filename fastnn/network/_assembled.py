@@ -22,6 +22,7 @@ from fastnn.network._predictor import Predictor
 from fastnn.network._summary import ends, table
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
+from fastnn.solvers import Solver
 from fastnn.training import TrainingState
 
 _MAX_STEPS = 1 << 53
@@ -66,7 +67,7 @@ class AssembledGraph:
         self._backend = backend.name()
         self._kernels = backend.kernels(self._dtype)
         self._views = {p.name: p.view(self._storage) for p in program.parameters}
-        self._optimizer: Optimizer | None = None
+        self._optimizer: Optimizer | Solver | None = None
         self._slots: dict[str, np.ndarray] = {}
         self._state = TrainingState()
         self._is_fitting = False
@@ -349,8 +350,8 @@ class AssembledGraph:
         return {head.name: head.loss for head in self._feed.heads}
 
     @property
-    def optimizer(self) -> Optimizer | None:
-        """The optimizer; None before `compile`."""
+    def optimizer(self) -> Optimizer | Solver | None:
+        """The optimizer or solver; None before `compile`."""
         return self._optimizer
 
     @property

@@ -16,9 +16,11 @@ from fastnn.graph import untrainable
 from fastnn.losses import Loss
 from fastnn.network._assembled import AssembledGraph
 from fastnn.network._feed import Data, Feed
+from fastnn.network._full_batch import check_solver
 from fastnn.network._heads import LossOnOutput, make_heads
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
+from fastnn.solvers import Solver
 from fastnn.training import TrainingState
 
 
@@ -30,7 +32,7 @@ class JudgedGraph(AssembledGraph):
     def compile(
         self,
         loss: str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | None],
-        optimizer: str | Optimizer = "adam",
+        optimizer: str | Optimizer | Solver = "adam",
         *,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         l2: float = 0.0,
@@ -45,8 +47,9 @@ class JudgedGraph(AssembledGraph):
         loss : str, Loss, or for several outputs a list or dict of them
             Names: cross_entropy, binary_cross_entropy, mean_squared_error,
             mean_absolute_error, huber.  None gives an output no loss.
-        optimizer : str or Optimizer, default "adam"
-            Names: gradient_descent or sgd, momentum, nesterov, rmsprop, adam, adamw.
+        optimizer : str, Optimizer or Solver, default "adam"
+            Names: gradient_descent or sgd, momentum, nesterov, rmsprop, adam, adamw;
+            of solvers, which train on all samples at once: lbfgs, levenberg_marquardt.
         loss_weights : list or dict of float, optional
             Factor of each output's loss; 1 unless given.
         l2 : float, default 0
@@ -55,7 +58,8 @@ class JudgedGraph(AssembledGraph):
         Raises
         ------
         ValueError
-            If a loss is missing, unknown, or does not fit its output.
+            If a loss is missing, unknown, or does not fit its output or the solver;
+            if the network has dropout, and the optimizer is a solver.
         RuntimeError
             If a callback of `fit` calls it.
 
@@ -70,6 +74,8 @@ class JudgedGraph(AssembledGraph):
                 raise RuntimeError("compile cannot be called while fit runs")
             heads = make_heads(self.graph.outputs, self.output_names, loss, loss_weights)
             optimizer = optimizers.get(optimizer)
+            if isinstance(optimizer, Solver):
+                check_solver(optimizer, self.program, heads)
             l2 = check_number(l2, "l2", 0.0)
             self._warn_of_steps()
             trainable = [layer.trainable for layer in self._graph.layers for _ in layer.shapes]
@@ -78,7 +84,7 @@ class JudgedGraph(AssembledGraph):
     def _set_heads(
         self,
         heads: Sequence[LossOnOutput],
-        optimizer: Optimizer,
+        optimizer: Optimizer | Solver,
         l2: float,
         trainable: Sequence[bool],
     ) -> None:
@@ -86,7 +92,8 @@ class JudgedGraph(AssembledGraph):
         with backend.use(self._backend):
             engine = backend.new_engine(program, self._storage)
         slots = {name: program.allocate() for name in optimizer.slot_names}
-        engine.set_optimizer(optimizer.kind, optimizer.hyper, list(slots.values()))
+        if isinstance(optimizer, Optimizer):
+            engine.set_optimizer(optimizer.kind, optimizer.hyper, list(slots.values()))
         engine.guard = self._lock
         self._engine, self._slots, self._optimizer = engine, slots, optimizer
         self._feed = Feed(self._feed.inputs, heads, self._dtype, engine)
@@ -115,7 +122,7 @@ class JudgedGraph(AssembledGraph):
                 stacklevel=3,
             )
 
-    def _compiled(self) -> Optimizer:
+    def _compiled(self) -> Optimizer | Solver:
         if self._optimizer is None:
             raise RuntimeError("call compile(loss=..., optimizer=...) first")
         return self._optimizer

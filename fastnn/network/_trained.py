@@ -11,10 +11,13 @@ import numpy as np
 from fastnn import training
 from fastnn._checks import check_flag
 from fastnn._data import Arrays, Weights, is_readable, readable
+from fastnn._solving import solve
 from fastnn.callbacks import Callback, Callbacks, EarlyStopping, History, as_callbacks
 from fastnn.losses import ClassWeight
 from fastnn.network._feed import Data
+from fastnn.network._full_batch import FullBatch
 from fastnn.network._judged import JudgedGraph
+from fastnn.solvers import Solver
 from fastnn.training import TrainingError
 
 
@@ -28,8 +31,8 @@ class TrainedGraph(JudgedGraph):
         X: Arrays,
         y: Arrays,
         *,
-        epochs: int = 10,
-        batch_size: int = 32,
+        epochs: int | None = None,
+        batch_size: int | None = None,
         validation_data: Sequence[Any] | None = None,
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
@@ -51,9 +54,12 @@ class TrainedGraph(JudgedGraph):
             Labels (N,) or rows (N, n_out) for cross-entropy, 0 and 1 for binary
             cross-entropy, numbers for the others; (N,) will do where n_out is 1.
             For several losses a list of these, or a dict by output.
-        epochs : int, default 10
-            Epochs to train now.
-        batch_size : int, default 32
+        epochs : int, optional
+            Epochs to train now, 10 unless given.  For a solver (`LBFGS`,
+            `LevenbergMarquardt`), iterations, at most its `max_iterations`
+            unless given.
+        batch_size : int, optional
+            32 unless given.  A solver takes all samples at once and no batch_size.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch; the history calls its metrics ``val_...``.
         validation_split : float, optional
@@ -69,7 +75,8 @@ class TrainedGraph(JudgedGraph):
         sample_weight : (N,) array_like, optional
             Not negative.  For several losses also a list or dict by output.
         shuffle : bool, default True
-            Visit the rows in a new order each epoch.
+            Visit the rows in a new order each epoch.  A solver visits all at
+            once, so that this only says how validation_split draws.
         verbose : {0, 1, 2}, default 0
             Nothing, a progress bar, or a line for each epoch.
         check_finite : bool, default True
@@ -92,6 +99,10 @@ class TrainedGraph(JudgedGraph):
         Notes
         -----
         Ctrl-C ends training between two steps; the history says `interrupted`.
+
+        Iterations of a solver are reported as epochs: the history has the cost of all
+        samples at their end, and its `message` says why the solver ended.  A later
+        `fit` starts from the parameters, but learns curvature anew.
         """
         if validation_data is not None and validation_split is not None:
             raise ValueError("validation_data and validation_split cannot both be given")
@@ -107,11 +118,24 @@ class TrainedGraph(JudgedGraph):
                 validation = self._feed.validation(validation_data, check_finite)
             if class_weight is not None:
                 data = self._feed.weigh_classes(data, class_weight)
+            watchers = _all_callbacks(callbacks, early_stopping, validation is not None)
+            validate = None if validation is None else lambda: self._metrics(validation, None)
+            if isinstance(optimizer, Solver):
+                if batch_size is not None:
+                    raise ValueError(
+                        f"batch_size does not go with {optimizer.name}, which takes all samples "
+                        "at once"
+                    )
+                return solve(
+                    optimizer, FullBatch(self, data), self._state, iterations=epochs,
+                    validate=validate, callbacks=watchers, verbose=verbose,
+                    snapshot=self._storage.copy, restore=self._restore, network=self,
+                )  # fmt: skip
             return training.fit(
                 self._engine, optimizer, self._state, data.inputs, data.targets,
-                epochs=epochs, batch_size=batch_size, shuffle=shuffle, seed=self.seed,
-                validate=None if validation is None else lambda: self._metrics(validation, None),
-                callbacks=_all_callbacks(callbacks, early_stopping, validation is not None),
+                epochs=10 if epochs is None else epochs,
+                batch_size=32 if batch_size is None else batch_size,
+                shuffle=shuffle, seed=self.seed, validate=validate, callbacks=watchers,
                 verbose=verbose, snapshot=self._storage.copy, restore=self._restore, network=self,
             )  # fmt: skip
 
@@ -147,7 +171,7 @@ class TrainedGraph(JudgedGraph):
         Raises
         ------
         RuntimeError
-            If the network has not been compiled.
+            If the network has not been compiled, or with a solver, which takes no steps.
         TypeError, ValueError
             If the data do not fit.
         TrainingError
@@ -155,7 +179,10 @@ class TrainedGraph(JudgedGraph):
         """
         with self._lock:
             state = self._state
-            rate = training.learning_rate(self._compiled(), state.step + 1)
+            optimizer = self._compiled()
+            if isinstance(optimizer, Solver):
+                raise RuntimeError(f"{optimizer.name} takes no single steps: call fit")
+            rate = training.learning_rate(optimizer, state.step + 1)
             loss = None
             if sample_weight is None:
                 loss = self._engine.step(X, y, rate, state.step + 1, check_finite)

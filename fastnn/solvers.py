@@ -1,0 +1,147 @@
+"""Solvers: specifications of second-order methods that train on all samples at once.
+
+Where an `Optimizer` takes one step for each batch, a solver of SciPy drives the whole training:
+it asks for the cost of all samples, with its derivatives, wherever it wants to, and decides itself
+how far to go.  It needs no learning rate.  Like optimizers, solvers hold numbers and no state.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+from fastnn._checks import check_choice, check_integer, check_number
+from fastnn.schedules import replace_fields
+
+__all__ = ["LBFGS", "LevenbergMarquardt", "Solver"]
+
+
+@dataclass(frozen=True)
+class Solver:
+    """Base class of the solvers.
+
+    Parameters
+    ----------
+    max_iterations : int
+        Iterations of a `fit` that names no number of epochs.
+
+    Attributes
+    ----------
+    name : str
+        The name that stands for the class in `optimizers.get` and `config`.
+    """
+
+    name: ClassVar[str]
+    slot_names: ClassVar[tuple[str, ...]] = ()
+    """None: curvature is learnt anew in each `fit`."""
+
+    max_iterations: int = 200
+
+    def __post_init__(self) -> None:
+        replace_fields(self, max_iterations=check_integer(self.max_iterations, "max_iterations", 1))
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The solver as JSON-able data; ``optimizers.get(config)`` makes an equal one of it."""
+        return {"name": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
+
+
+@dataclass(frozen=True)
+class LBFGS(Solver):
+    """Limited-memory BFGS: quasi-Newton steps from the last few gradients.
+
+    For smooth costs and data that fit in memory.  Every iteration is a line search along
+    ``-H g``, where `H`, an approximation of the inverse Hessian, is never formed.
+
+    Parameters
+    ----------
+    max_iterations : int, default 200
+        Iterations of a `fit` that names no number of epochs.
+    memory : int, default 10
+        Pairs of steps and changes of the gradient that are remembered.
+    tolerance : float, default 1e-5
+        Converged where no element of the gradient is larger.
+    loss_tolerance : float, default 1e-9
+        Converged where an iteration lowers the cost by less than this share of it
+        (of 1, for costs below 1).
+    line_search_steps : int, default 20
+        Evaluations of one line search.
+
+    Notes
+    -----
+    The vector SciPy sees is float64; cost and gradient are computed in the network's dtype.
+    A float32 network stops where rounding hides further descent.
+
+    References
+    ----------
+    Byrd, Lu, Nocedal & Zhu (1995), "A limited memory algorithm for bound constrained
+    optimization"; Morales & Nocedal (2011), "Remark on algorithm 778: L-BFGS-B".
+    Run by ``scipy.optimize.minimize(method="L-BFGS-B")``.
+    """
+
+    name: ClassVar[str] = "lbfgs"
+
+    memory: int = 10
+    tolerance: float = 1e-5
+    loss_tolerance: float = 1e-9
+    line_search_steps: int = 20
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        replace_fields(
+            self,
+            memory=check_integer(self.memory, "memory", 1),
+            tolerance=check_number(self.tolerance, "tolerance", 0.0),
+            loss_tolerance=check_number(self.loss_tolerance, "loss_tolerance", 0.0),
+            line_search_steps=check_integer(self.line_search_steps, "line_search_steps", 1),
+        )
+
+
+@dataclass(frozen=True)
+class LevenbergMarquardt(Solver):
+    """Levenberg-Marquardt: damped Gauss-Newton steps for small regression networks.
+
+    The cost is a sum of squared residuals `r`, and each step solves
+    ``(J'J + mu D) p = -J'r`` with the Jacobian `J` of all residuals, and for `D` the largest
+    diagonal of ``J'J`` so far: what MATLAB calls trainlm, made independent of the scales of
+    the parameters.
+
+    Parameters
+    ----------
+    max_iterations : int, default 200
+        Iterations of a `fit` that names no number of epochs.
+    tolerance : float, default 1e-8
+        Converged where the relative change of the cost or of the parameters, or the
+        cosine between the residuals and the columns of `J`, is smaller.  Above
+        2.3e-16, the precision of float64.
+    method : {"lm", "trf"}, default "lm"
+        MINPACK's algorithm, which needs as many residuals as parameters, or SciPy's
+        trust-region one, which does not.
+    memory_limit : float, default 2**30
+        Bytes that `J` may take in float64; more is refused.
+
+    References
+    ----------
+    Moré (1978), "The Levenberg-Marquardt algorithm: implementation and theory"; Hagan & Menhaj
+    (1994), "Training feedforward networks with the Marquardt algorithm".
+    Run by ``scipy.optimize.least_squares``.
+    """
+
+    name: ClassVar[str] = "levenberg_marquardt"
+
+    tolerance: float = 1e-8
+    method: str = "lm"
+    memory_limit: float = float(2**30)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        replace_fields(
+            self,
+            tolerance=check_number(self.tolerance, "tolerance", above=2.3e-16),
+            method=check_choice(self.method, "method", ("lm", "trf")),
+            memory_limit=check_number(self.memory_limit, "memory_limit", above=0.0),
+        )
+
+
+CLASSES: dict[str, type[Solver]] = {cls.name: cls for cls in (LBFGS, LevenbergMarquardt)}
+"""By name."""
