@@ -17,6 +17,7 @@ from fastnn.backend import (
     show_config,
 )
 from fastnn.callbacks import Callback, EarlyStopping, History
+from fastnn.ensemble import Ensemble
 from fastnn.inspection import (
     GradientCheck,
     LayerMonitor,
@@ -61,7 +62,14 @@ from fastnn.losses import (
     MeanAbsoluteError,
     MeanSquaredError,
 )
-from fastnn.network import MonteCarlo, Network, Predictor, Sequential, check_gradients, load
+from fastnn.network import (
+    Network,
+    Prediction,
+    Predictor,
+    Sequential,
+    check_gradients,
+    load,
+)
 from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSprop
 from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
@@ -91,6 +99,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "EarlyStopping",
+    "Ensemble",
     "Exponential",
     "FormatError",
     "GradientCheck",
@@ -111,10 +120,10 @@ __all__ = [
     "MeanSquaredError",
     "Mish",
     "Momentum",
-    "MonteCarlo",
     "Multiply",
     "Nesterov",
     "Network",
+    "Prediction",
     "Predictor",
     "Program",
     "RMSprop",

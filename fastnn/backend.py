@@ -204,9 +204,26 @@ def set_num_threads(n: int) -> None:
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     _threads = min(int(n), _ANY_NUMBER)
+    _apply_limit()
+
+
+def _apply_limit() -> None:
     for (isa, _), module in _modules.items():
         if isa is not None:
-            module.set_max_threads(_threads)
+            module.set_max_threads(_threads or _ANY_NUMBER)
+
+
+@contextmanager
+def at_most_threads(n: int) -> Iterator[None]:
+    """`set_num_threads(n)` for all that is called during a ``with`` block, in any thread."""
+    global _threads
+    before = _threads
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        _threads = before
+        _apply_limit()
 
 
 def get_num_threads() -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastnn.network._checked import check_gradients
-from fastnn.network._monte_carlo import MonteCarlo
+from fastnn.network._monte_carlo import Prediction
 from fastnn.network._network import Network
 from fastnn.network._predictor import Predictor
 from fastnn.network._saved import load
@@ -14,8 +14,8 @@ CLASSES: dict[str, type[Network]] = {"Network": Network, "Sequential": Sequentia
 
 __all__ = [
     "CLASSES",
-    "MonteCarlo",
     "Network",
+    "Prediction",
     "Predictor",
     "Sequential",
     "check_gradients",

@@ -17,7 +17,7 @@ from fastnn.layers import Layer
 from fastnn.layers._tensor import check_dtype, check_name
 from fastnn.losses import Loss
 from fastnn.network._feed import Feed
-from fastnn.network._monte_carlo import MonteCarlo, Rule, Sampler
+from fastnn.network._monte_carlo import Prediction, Rule, Sampler
 from fastnn.network._predictor import Predictor
 from fastnn.network._summary import ends, table
 from fastnn.optimizers import Optimizer
@@ -121,7 +121,7 @@ class AssembledGraph:
         -------
         (N, n_out) array, or (n_out,) for a single sample
             For several outputs a list, or a dict if the outputs were named by one.
-            With `mc_dropout` a named tuple `MonteCarlo` of ``mean``, ``std`` and
+            With `mc_dropout` a named tuple `Prediction` of ``mean``, ``std`` and
             ``samples``, each of them of that kind.
 
         Raises
@@ -141,10 +141,16 @@ class AssembledGraph:
             output = self._engine.predict(X, check_finite)
             if output is not None:
                 return output
+        outputs, single = self._all_outputs(X, batch_size, check_finite)
+        return self._arrange([output[0] for output in outputs] if single else outputs)
+
+    def _all_outputs(
+        self, X: Arrays, batch_size: int | None, check: bool
+    ) -> tuple[list[np.ndarray], bool]:
+        """Every output as (N, width), and whether X was a single sample."""
         with self._lock:
             arrays, single = self._feed.rows(X)
-            outputs = self._outputs(arrays, batch_size, check_finite)
-        return self._arrange([output[0] for output in outputs] if single else outputs)
+            return self._outputs(arrays, batch_size, check), single
 
     def _sampled(
         self,
@@ -155,7 +161,7 @@ class AssembledGraph:
         seed: int | None,
         keep: bool,
         rule: Rule = lambda i, output: output,
-    ) -> MonteCarlo:
+    ) -> Prediction:
         """Mean and spread of what `rule` makes of the outputs, over sampled dropout masks."""
         if passes is None:
             raise ValueError("seed and return_samples belong to mc_dropout, which was not given")
@@ -177,7 +183,7 @@ class AssembledGraph:
         if single:
             means, stds = (tuple(v if v is None else v[0] for v in part) for part in (means, stds))
             samples = tuple(v if v is None else v[:, 0] for v in samples)
-        return MonteCarlo(
+        return Prediction(
             self._arrange(means), self._arrange(stds), self._arrange(samples) if keep else None
         )
 

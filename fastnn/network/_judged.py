@@ -152,7 +152,7 @@ class JudgedGraph(AssembledGraph):
         -------
         (N, n_out) array, or (n_out,) for a single sample
             For several outputs a list or dict, with None where a loss implies no
-            probabilities.  With `mc_dropout` a `MonteCarlo` of these.
+            probabilities.  With `mc_dropout` a `Prediction` of these.
 
         Raises
         ------
@@ -201,9 +201,7 @@ class JudgedGraph(AssembledGraph):
     def _transformed(self, X: Arrays, batch_size: int | None, check: bool, rule: Any) -> Any:
         """Apply a rule of each output's loss, (loss, outputs) -> array or None, to a prediction."""
         self._check_classification()
-        with self._lock:
-            arrays, single = self._feed.rows(X)
-            outputs = self._outputs(arrays, batch_size, check)
+        outputs, single = self._all_outputs(X, batch_size, check)
         results: list[Any] = [None] * len(outputs)
         for head in self._feed.heads:
             result = rule(head.loss, outputs[head.output])
@@ -278,7 +276,13 @@ class JudgedGraph(AssembledGraph):
     def _metrics(self, data: Data, batch_size: int | None) -> dict[str, float]:
         """Cost and scores for checked data, from one forward pass."""
         outputs = self._outputs(data.inputs, batch_size, False)
-        metrics = {"loss": self._penalty()}
+        return self._measured(outputs, data, self._penalty())
+
+    def _measured(
+        self, outputs: Sequence[np.ndarray], data: Data, penalty: float
+    ) -> dict[str, float]:
+        """Cost and scores of outputs for checked data."""
+        metrics = {"loss": penalty}
         for head, (target, weights) in zip(self._feed.heads, data.targets, strict=True):
             output = outputs[head.output]
             target = contiguous(target, np.int64 if target.ndim == 1 else self._dtype)

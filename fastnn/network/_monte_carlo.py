@@ -22,20 +22,20 @@ Which masks a row gets follows from these, so they are constants.
 """
 
 
-class MonteCarlo(NamedTuple):
-    """What `predict(X, mc_dropout=T)` found over T sampled masks.
+class Prediction(NamedTuple):
+    """Mean and spread of several predictions of the same rows.
 
-    Each field is an array, or for several outputs a list or dict of them, as
-    `predict` returns it.
+    What `Network.predict` with `mc_dropout` and `Ensemble.predict` return.  Each field is an
+    array, or for several outputs a list or dict of them, as `Network.predict` returns it.
 
     Attributes
     ----------
     mean : (N, n_out) array
-        Mean over the samples.
+        Mean over the T predictions: of sampled masks, or of the members of an ensemble.
     std : (N, n_out) array
         Their standard deviation, from the unbiased variance (divided by T - 1).
     samples : (T, N, n_out) array or None
-        The samples themselves, where they were asked for.
+        The predictions themselves, where they were asked for.
     """
 
     mean: Any
@@ -82,7 +82,7 @@ class Sampler:
 
     def run(
         self, arrays: Sequence[np.ndarray], rule: Rule, keep: bool, check: bool
-    ) -> list[MonteCarlo | None]:
+    ) -> list[Prediction | None]:
         """Mean and spread for each output; None where the rule gives nothing to average.
 
         Parameters
@@ -176,7 +176,7 @@ class _Moments:
         if self._keep:
             block[4].append(np.moveaxis(values, 1, 0))
 
-    def result(self, dtype: np.dtype) -> MonteCarlo | None:
+    def result(self, dtype: np.dtype) -> Prediction | None:
         """The moments of all rows, in the network's dtype."""
         if not self._blocks:
             return None
@@ -185,6 +185,6 @@ class _Moments:
             std = np.concatenate([np.sqrt(block[3] / (block[1] - 1)) for block in self._blocks])
             mean, std = mean.astype(dtype), std.astype(dtype)
         if not self._keep:
-            return MonteCarlo(mean, std)
+            return Prediction(mean, std)
         samples = [np.concatenate(block[4]) for block in self._blocks]
-        return MonteCarlo(mean, std, np.concatenate(samples, axis=1))
+        return Prediction(mean, std, np.concatenate(samples, axis=1))

@@ -85,13 +85,35 @@ def rebuild(described: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> N
         described["dtype"], described["seed"], described["name"], parameters,
     )  # fmt: skip
     if described["optimizer"] is not None:
+        _restore_losses(network, described)
         _restore_training(network, described, values)
     return network
 
 
-def _restore_training(
-    network: Network, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
-) -> None:
+def reseeded(network: Network, seed: int) -> Network:
+    """An untrained network like this compiled one, whose initial values are of another seed.
+
+    What is frozen keeps its values; what a layer draws from a seed of its own stays the same.
+    """
+    from fastnn.network import CLASSES
+
+    described = structure(network, as_data=False)
+    with backend.use(network.backend):
+        cls = CLASSES[described["class"]]
+        copy: Network = cls.__new__(cls)
+        copy._assemble(
+            from_structure(described["graph"]), described["output_names"],
+            described["dtype"], seed, described["name"],
+        )  # fmt: skip
+        _restore_losses(copy, described)
+    for parameter in network.program.parameters:
+        if not parameter.trainable:
+            copy.parameters[parameter.name] = network.parameters[parameter.name]
+    return copy
+
+
+def _restore_losses(network: Network, described: Mapping[str, Any]) -> None:
+    """Losses, optimizer and what is trainable, as `compile` left them."""
     heads: list[LossOnOutput] = []
     for entry in described["losses"]:
         i = check_index(entry["output"], len(network.graph.outputs))
@@ -107,6 +129,12 @@ def _restore_training(
     if not all(isinstance(flag, bool) for flag in trainable):
         raise TypeError(f"trainable must hold bools, got {trainable!r}")
     network._set_heads(heads, optimizers.get(described["optimizer"]), l2, trainable)
+
+
+def _restore_training(
+    network: Network, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
+) -> None:
+    """The state of the optimizer, the counters and the history."""
     for slot, storage in network._slots.items():
         for parameter in network.program.parameters:
             value = values[f"{_SLOT}{slot}.{parameter.name}"]

@@ -1,0 +1,128 @@
+"""The training of several networks, one after another or in threads."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn._checks import check_integer
+from fastnn.callbacks import History
+from fastnn.network import Network
+from fastnn.network._feed import Data
+
+
+@dataclass(frozen=True)
+class Member:
+    """A network with the rows it is trained on, or all rows for None, and options of `fit`."""
+
+    network: Network
+    data: Data
+    rows: np.ndarray | None
+    options: dict[str, Any]
+
+    def train(self, given_up: Callable[[], bool]) -> History:
+        """Train until the end, or after an epoch for which `given_up` holds."""
+        data = self.data if self.rows is None else self.data.rows(self.rows)
+        targets = [target for target, _ in data.targets]
+        weights: Any = [weight for _, weight in data.targets]
+        if all(weight is None for weight in weights):
+            weights = None
+        elif len(weights) == 1:
+            weights = weights[0]
+        return self.network.fit(
+            data.inputs[0] if len(data.inputs) == 1 else data.inputs,
+            targets[0] if len(targets) == 1 else targets,
+            sample_weight=weights, callbacks=lambda context: given_up(), **self.options,
+        )  # fmt: skip
+
+
+def train_members(members: Sequence[Member], verbose: int, n_jobs: int) -> list[History]:
+    """Train all; the first error, or Ctrl-C, ends the training of the others and is raised."""
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
+    jobs = _cores() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
+    with _report(verbose, len(members)) as report:
+        if min(jobs, len(members)) > 1:
+            return _in_threads(members, min(jobs, len(members)), report)
+        histories = []
+        for member in members:
+            start = time.perf_counter()
+            histories.append(member.train(lambda: False))
+            if histories[-1].interrupted:
+                raise KeyboardInterrupt
+            report(histories[-1], time.perf_counter() - start)
+        return histories
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _in_threads(
+    members: Sequence[Member], jobs: int, report: Callable[[History, float], None]
+) -> list[History]:
+    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+
+    given_up = threading.Event()
+    lock = threading.Lock()
+
+    def train(member: Member) -> History:
+        start = time.perf_counter()
+        if given_up.is_set():
+            return member.network.history
+        history = member.train(given_up.is_set)
+        with lock:
+            report(history, time.perf_counter() - start)
+        return history
+
+    share = max(1, backend.get_num_threads() // jobs)
+    with backend.at_most_threads(share), ThreadPoolExecutor(jobs, "fastnn-member") as pool:
+        futures = [pool.submit(train, member) for member in members]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            if not all(future.done() and not future.exception() for future in futures):
+                given_up.set()  # leaving the block waits for the threads
+    return [future.result() for future in futures]
+
+
+@contextmanager
+def _report(verbose: int, n: int) -> Iterator[Callable[[History, float], None]]:
+    """What tells of members that are done: (history, seconds) -> None."""
+    if verbose == 0:
+        yield lambda history, seconds: None
+    elif verbose == 2:
+        done = 0
+
+        def line(history: History, seconds: float) -> None:
+            nonlocal done
+            done += 1
+            print(f"member {done}/{n}  {history!r}  {seconds:.2f} s", flush=True)
+
+        yield line
+    else:
+        try:
+            from tqdm.auto import tqdm
+        except ImportError as error:
+            raise ImportError(
+                "verbose=1 draws its bar with tqdm: pip install tqdm, or use verbose=2"
+            ) from error
+        with tqdm(total=n, unit="member", file=sys.stderr) as bar:
+
+            def advance(history: History, seconds: float) -> None:
+                if "loss" in history:
+                    bar.set_postfix(loss=f"{history['loss'][-1]:.4g}", refresh=False)
+                bar.update(1)
+
+            yield advance
