@@ -90,3 +90,18 @@ class Latency(OnBackend):
 
     def time_predictor_out(self, *parameters):
         self.predictor(self.x, self.out)
+
+
+class MonteCarloDropout(OnBackend):
+    """A hundred passes of `predict` under sampled dropout masks."""
+
+    param_names = ("backend", "rows")
+    params = (BACKENDS, (1, 1000))
+
+    def prepare(self, rows):
+        layers = [fnn.Dense(4, 64, activation="relu"), fnn.Dropout(0.5), fnn.Dense(64, 2)]
+        self.net = fnn.Sequential(layers, seed=0)
+        self.x = normal(rows, 4)
+
+    def time_predict(self, *parameters):
+        self.net.predict(self.x, mc_dropout=100)

@@ -13,7 +13,7 @@ from fastnn import backend
 
 sys.path.append(str(Path(__file__).parents[1]))  # last: fastnn is the one that is installed
 
-from benchmarks import clock, compare, contenders, peers, report, roofline
+from benchmarks import clock, compare, contenders, peers, report, roofline, solvers
 from benchmarks.contenders import Setting
 from benchmarks.works import Work, difference, works
 
@@ -147,3 +147,19 @@ def test_a_case_that_is_not_faster_is_listed(capsys, monkeypatch):
     monkeypatch.setattr(compare, "_round", lambda *case: [2.0, 1.0])
     assert compare.main(["--only", r"AdamUpdate|Update.time_update\(adam, 1, float32"]) == 1
     assert "  0.50  Update" in capsys.readouterr().out
+
+
+def test_solvers_reach_losses_in_their_order():
+    optimizer, options = solvers.METHODS["LBFGS"]
+    times = solvers.measure(optimizer, options, seeds=1, seconds=0.05)
+    assert np.all(np.diff(times[np.isfinite(times)]) >= 0)
+
+
+def test_scikit_learns_network_starts_where_ours_does():
+    pytest.importorskip("sklearn")
+    X, y = solvers.task()
+    net = solvers.network("lbfgs")
+    model = solvers.regressor(net, X, y)
+    layers = (model.coefs_, model.intercepts_)
+    theirs = [part.ravel() for pair in zip(*layers, strict=True) for part in pair]
+    assert np.array_equal(np.concatenate(theirs), net.get_flat())

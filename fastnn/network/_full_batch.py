@@ -60,12 +60,13 @@ class FullBatch:
         self._program: Program = network.program
         self._inputs = [readable(x, network.dtype) for x in data.inputs]
         self._targets = data.targets
-        self._base = network.get_flat().astype(np.float64)
         flags = [np.full(p.size, p.trainable) for p in self._program.parameters]
         self._trainable = np.concatenate([np.zeros(0, bool), *flags])
         solver = network.optimizer
         if not self._trainable.any():
             raise ValueError(f"{solver.name} has nothing to train: every parameter is frozen")
+        places = self._program.flatten(np.arange(self._program.storage_size))
+        self._places = places[self._trainable]  # of the vector in the padded storage
         if isinstance(solver, LevenbergMarquardt):
             self._prepare_residuals(solver)
 
@@ -73,22 +74,19 @@ class FullBatch:
 
     def start(self) -> np.ndarray:
         """The parameters as they are."""
-        return self._base[self._trainable]
+        return self._network._storage[self._places].astype(np.float64)
 
     def accept(self, x: np.ndarray) -> None:
         """Set the parameters, rounded to the network's dtype."""
-        flat = self._base.copy()
-        flat[self._trainable] = x
         with np.errstate(over="ignore"):
-            self._program.unflatten(flat.astype(self._program.dtype), self._network._storage)
+            self._network._storage[self._places] = x
 
     def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """The cost, L2 penalty included, and its gradient, as the engine computes them."""
         self.accept(x)
         engine = self._network._engine
         cost = engine.loss_and_gradients(self._inputs, self._targets)
-        gradient = self._program.flatten(engine.gradients)[self._trainable]
-        return float(cost), gradient.astype(np.float64)
+        return float(cost), engine.gradients[self._places].astype(np.float64)
 
     # ------------------------------------------------------------- residuals
 
