@@ -28,7 +28,7 @@ class ReliabilityCurve(NamedTuple):
         Mean probability that was predicted; nan in an empty bin.
     accuracy : (bins,) array
         Share of samples for which it came true; nan in an empty bin.
-    count : (bins,) array of int
+    counts : (bins,) array of int
         Samples.
     edges : (bins + 1,) array
         Where the bins end: bin i has the probabilities in (edges[i], edges[i + 1]],
@@ -37,7 +37,7 @@ class ReliabilityCurve(NamedTuple):
 
     confidence: np.ndarray
     accuracy: np.ndarray
-    count: np.ndarray
+    counts: np.ndarray
     edges: np.ndarray
 
 
@@ -74,24 +74,24 @@ def reliability_curve(probabilities: Any, labels: Any, bins: int = 15) -> Reliab
     --------
     >>> from fastnn.metrics import reliability_curve
     >>> curve = reliability_curve([0.9, 0.8, 0.2, 0.1], [1, 0, 0, 0], bins=2)
-    >>> curve.confidence.round(3).tolist(), curve.accuracy.tolist(), curve.count.tolist()
+    >>> curve.confidence.round(3).tolist(), curve.accuracy.tolist(), curve.counts.tolist()
     ([0.15, 0.85], [0.0, 0.5], [2, 2])
     """
     bins = check_integer(bins, "bins", 1)
     confidence, right = _events(probabilities, labels)
     edges = np.linspace(0.0, 1.0, bins + 1)
     places = np.searchsorted(edges[1:-1], confidence)
-    count = np.bincount(places, minlength=bins)
+    counts = np.bincount(places, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(places, confidence, bins) / count
-        accuracy = np.bincount(places, right, bins) / count
-    return ReliabilityCurve(mean, accuracy, count, edges)
+        mean = np.bincount(places, confidence, bins) / counts
+        accuracy = np.bincount(places, right, bins) / counts
+    return ReliabilityCurve(mean, accuracy, counts, edges)
 
 
 def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) -> float:
     """The mean distance between confidence and accuracy over the bins, weighted by samples.
 
-    ``sum_b count_b / N |accuracy_b - confidence_b|``: 0 for a classifier that is right in 70
+    ``sum_b n_b / N |accuracy_b - confidence_b|``: 0 for a classifier that is right in 70
     of 100 cases in which it says 70 %.
 
     Parameters
@@ -110,8 +110,8 @@ def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) 
     binning"; Guo, Pleiss, Sun & Weinberger (2017), eq. 3.
     """
     curve = reliability_curve(probabilities, labels, bins)
-    gaps = np.abs(curve.accuracy - curve.confidence)[curve.count > 0]
-    return float(np.average(gaps, weights=curve.count[curve.count > 0]))
+    gaps = np.abs(curve.accuracy - curve.confidence)[curve.counts > 0]
+    return float(np.average(gaps, weights=curve.counts[curve.counts > 0]))
 
 
 def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -187,7 +187,7 @@ def reliability(
     error = expected_calibration_error(probabilities, labels, bins)
     if ax is None:
         ax = _panels(1, 4.6, 4.4)[0]
-    seen = curve.count > 0
+    seen = curve.counts > 0
     left, width = curve.edges[:-1][seen], np.diff(curve.edges)[seen]
     accuracy, gap = curve.accuracy[seen], (curve.confidence - curve.accuracy)[seen]
     options: dict[str, Any] = {"width": width, "align": "edge"}
@@ -202,7 +202,7 @@ def reliability(
     ax.set_ylabel("share of 1" if is_binary else "accuracy")
     ax.set_xlim(0, 1)
     ax.set_ylim(0, 1)
-    ax.set_title(f"calibration error {error:.3f} ({curve.count.sum():,} samples)")
+    ax.set_title(f"calibration error {error:.3f} ({curve.counts.sum():,} samples)")
     ax.legend(loc="upper left")
     return _finished(ax, path)
 

@@ -34,7 +34,7 @@ def test_a_case_by_hand():
     p = [[0.9, 0.1], [0.7, 0.3], [0.4, 0.6], [0.35, 0.65]]
     # Bin (0.5, 0.75]: confidences 0.7, 0.6, 0.65, of which two are right; (0.75, 1]: 0.9, wrong.
     curve = reliability_curve(p, [1, 0, 1, 0], bins=4)
-    assert curve.count.tolist() == [0, 0, 3, 1]
+    assert curve.counts.tolist() == [0, 0, 3, 1]
     assert curve.confidence[2:] == pytest.approx([0.65, 0.9])
     assert curve.accuracy[2:] == pytest.approx([2 / 3, 0.0])
     assert np.isnan(curve.accuracy[:2]).all()
@@ -50,7 +50,7 @@ def test_binary_curve_is_scikit_learns(bins, seed):
     p, labels = rng.random(200).round(2), rng.integers(0, 2, 200)
     share, mean = calibration.calibration_curve(labels, p, n_bins=bins)
     curve = reliability_curve(p, labels, bins)
-    seen = curve.count > 0
+    seen = curve.counts > 0
     assert curve.accuracy[seen] == pytest.approx(share)
     assert curve.confidence[seen] == pytest.approx(mean)
 
@@ -109,9 +109,9 @@ def test_diagram_has_a_bar_for_each_bin_in_use(tmp_path):
     axes = figure.axes[0]
     curve = reliability_curve(p, labels, 10)
     heights = [bar.get_height() for bar in axes.containers[0]]
-    assert heights == pytest.approx(curve.accuracy[curve.count > 0])
+    assert heights == pytest.approx(curve.accuracy[curve.counts > 0])
     tops = [bar.get_y() + bar.get_height() for bar in axes.containers[1]]
-    assert tops == pytest.approx(curve.confidence[curve.count > 0])
+    assert tops == pytest.approx(curve.confidence[curve.counts > 0])
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("confidence", "accuracy")
     assert f"{expected_calibration_error(p, labels, 10):.3f}" in axes.get_title()
     assert (tmp_path / "reliability.png").stat().st_size > 1000

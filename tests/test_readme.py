@@ -15,11 +15,12 @@ ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
     "docs/graphs.md",
+    "docs/optimizers.md",
     "docs/quickstart.md",
     "docs/watching.md",
 )
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
-WITHOUT_A_TEST = ("pip ", "pytest", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
+WITHOUT_A_TEST = ("pip ", "pytest", "python -m", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
 """Beginnings of commands that install, test or measure: `.ci/run` runs those of the README."""
 
 

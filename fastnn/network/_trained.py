@@ -101,8 +101,9 @@ class TrainedGraph(JudgedGraph):
         Ctrl-C ends training between two steps; the history says `interrupted`.
 
         Iterations of a solver are reported as epochs: the history has the cost of all
-        samples at their end, and its `message` says why the solver ended.  A later
-        `fit` starts from the parameters, but learns curvature anew.
+        samples at their end, and its `message` says why the solver ended.  Callbacks
+        watch and stop it; what they write into the parameters, it overwrites.  A
+        later `fit` starts from the parameters, but learns curvature anew.
         """
         if validation_data is not None and validation_split is not None:
             raise ValueError("validation_data and validation_split cannot both be given")
