@@ -34,6 +34,8 @@ class Solver:
     name: ClassVar[str]
     slot_names: ClassVar[tuple[str, ...]] = ()
     """None: curvature is learnt anew in each `fit`."""
+    learning_rate: ClassVar[None] = None
+    """None: a solver finds its steps itself."""
 
     max_iterations: int = 200
 
@@ -70,7 +72,8 @@ class LBFGS(Solver):
     Notes
     -----
     The vector SciPy sees is float64; cost and gradient are computed in the network's dtype.
-    A float32 network stops where rounding hides further descent.
+    A float32 network stops where rounding hides further descent.  All samples are evaluated at
+    once, so that every intermediate of all of them is in memory.
 
     References
     ----------

@@ -18,6 +18,7 @@ from fastnn._progress import REPORTS, Silence
 from fastnn.callbacks import Callback, Context, History, as_callbacks
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import rates
+from fastnn.solvers import Solver
 
 __all__ = ["History", "TrainingError", "TrainingState", "fit", "learning_rate"]
 
@@ -114,10 +115,18 @@ class TrainingState:
             raise ValueError(f"not a training state: {error!r}") from error
 
 
-def learning_rate(optimizer: Optimizer, step: int) -> float:
-    """The learning rate an optimizer uses at a step, counted from 1."""
+def learning_rate(optimizer: Optimizer | Solver, step: int) -> float:
+    """The learning rate an optimizer uses at a step, counted from 1.
+
+    Raises
+    ------
+    RuntimeError
+        If it is a solver, which takes no steps.
+    """
     if type(optimizer.learning_rate) is float:  # the quick way, for single steps
         return optimizer.learning_rate
+    if isinstance(optimizer, Solver):
+        raise RuntimeError(f"{optimizer.name} takes no single steps: call fit")
     return float(rates(optimizer.learning_rate, check_integer(step, "step", 1)))
 
 

@@ -62,7 +62,7 @@ def test_column_is_a_binary_classifier():
 
 
 def test_zero_and_one_are_in_the_first_and_the_last_bin():
-    assert reliability_curve([0.0, 1.0, 0.5], [0, 1, 1], bins=2).count.tolist() == [2, 1]
+    assert reliability_curve([0.0, 1.0, 0.5], [0, 1, 1], bins=2).counts.tolist() == [2, 1]
 
 
 def test_single_precision_sums_are_probabilities():

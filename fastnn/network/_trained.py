@@ -180,10 +180,7 @@ class TrainedGraph(JudgedGraph):
         """
         with self._lock:
             state = self._state
-            optimizer = self._compiled()
-            if isinstance(optimizer, Solver):
-                raise RuntimeError(f"{optimizer.name} takes no single steps: call fit")
-            rate = training.learning_rate(optimizer, state.step + 1)
+            rate = training.learning_rate(self._compiled(), state.step + 1)
             loss = None
             if sample_weight is None:
                 loss = self._engine.step(X, y, rate, state.step + 1, check_finite)
