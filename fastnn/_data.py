@@ -135,6 +135,13 @@ def readable(array: np.ndarray, dtype: Any) -> np.ndarray:
     return array if is_readable(array) else contiguous(array, dtype)
 
 
+def read_only(array: np.ndarray) -> np.ndarray:
+    """A view that cannot be written to: what user code is given of the engines' own arrays."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
 def check_finite(
     array: np.ndarray,
     name: str,

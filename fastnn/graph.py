@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fastnn.layers import CLASSES, Activation, Dense, Input, Layer, Tensor
+from fastnn.layers import CLASSES, Activation, CustomLayer, Dense, Input, Layer, Tensor
 from fastnn.program import Program, ProgramBuilder
+from fastnn.serialization import FormatError
 
 _MAX_LOADED_WIDTH = 1 << 24
 
@@ -207,26 +209,27 @@ def last_function(layer: Layer | None) -> str | None:
     return layer.activation if isinstance(layer, Dense) else None
 
 
-def to_structure(graph: Graph) -> dict[str, Any]:
-    """The graph as data fit for JSON; tensors are numbered, inputs first.
+def to_structure(graph: Graph, as_data: bool = True) -> dict[str, Any]:
+    """The graph as data; tensors are numbered, inputs first.
+
+    Parameters
+    ----------
+    graph : Graph
+    as_data : bool, default True
+        Fit for JSON.  False leaves the classes of custom layers objects, for pickling.
 
     Raises
     ------
     ValueError
-        If a layer is of a class that `from_structure` does not know.
+        If a layer is of a class that `from_structure` does not know, or is a custom one
+        made from arguments that JSON cannot hold.
     """
-    for layer in graph.layers:
-        if CLASSES.get(type(layer).__name__) is not type(layer):
-            raise ValueError(
-                f"layer {graph.names[id(layer)]!r} is a {type(layer).__name__}, "
-                "which is not among fastnn's own layers: it cannot be saved"
-            )
     numbers = {id(t): i for i, t in enumerate((*graph.inputs, *graph.calls))}
     places = {id(layer): i for i, layer in enumerate(graph.layers)}
     return {
         "inputs": [{"name": graph.names[id(t)], "width": t.width} for t in graph.inputs],
         "layers": [
-            {"class": type(layer).__name__, "config": layer.config} for layer in graph.layers
+            _layer_structure(layer, graph.names[id(layer)], as_data) for layer in graph.layers
         ],
         "calls": [
             {"layer": places[id(c.layer)], "inputs": [numbers[id(t)] for t in c.inputs]}
@@ -236,8 +239,34 @@ def to_structure(graph: Graph) -> dict[str, Any]:
     }
 
 
-def from_structure(structure: Mapping[str, Any]) -> Graph:
+def _layer_structure(layer: Layer, name: str, as_data: bool) -> dict[str, Any]:
+    cls = type(layer)
+    if isinstance(layer, CustomLayer):
+        if not as_data:
+            return {"class": cls, "config": layer.config}
+        try:
+            json.dumps(layer.options, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"layer {name!r} was made from arguments that a file cannot hold: {error}"
+            ) from None
+        return {"class": cls.__name__, "config": layer.config, "custom": True}
+    if CLASSES.get(cls.__name__) is not cls:
+        raise ValueError(
+            f"layer {name!r} is a {cls.__name__}, which is not among fastnn's own layers "
+            "and no CustomLayer: it cannot be saved"
+        )
+    return {"class": cls.__name__, "config": layer.config}
+
+
+def from_structure(structure: Mapping[str, Any], custom: Mapping[str, Any] | None = None) -> Graph:
     """The graph `to_structure` described, of new layers.
+
+    Parameters
+    ----------
+    structure : mapping
+    custom : mapping of str to class, optional
+        Custom layers by the names of their classes.
 
     Raises
     ------
@@ -246,7 +275,9 @@ def from_structure(structure: Mapping[str, Any]) -> Graph:
     """
     inputs = [Input(_width(entry["width"]), entry["name"]) for entry in structure["inputs"]]
     tensors: list[Tensor] = list(inputs)
-    layers = [CLASSES[entry["class"]](**entry["config"]) for entry in structure["layers"]]
+    layers = [
+        _class_of(entry, custom or {}).from_config(entry["config"]) for entry in structure["layers"]
+    ]
     for call in structure["calls"]:
         layer = layers[check_index(call["layer"], len(layers))]
         sources = [tensors[_check_source(i, len(tensors), layer)] for i in call["inputs"]]
@@ -254,6 +285,21 @@ def from_structure(structure: Mapping[str, Any]) -> Graph:
         _width(tensors[-1].width)
     outputs = [tensors[check_index(i, len(tensors))] for i in structure["outputs"]]
     return trace(inputs, outputs)
+
+
+def _class_of(entry: Mapping[str, Any], custom: Mapping[str, Any]) -> type[Layer]:
+    """The class of a layer: one of fastnn's own, or a custom one that the caller knows."""
+    cls = entry["class"]
+    if isinstance(cls, type) and issubclass(cls, CustomLayer):  # of a pickle
+        return cls
+    if not entry.get("custom"):
+        return CLASSES[cls]
+    found = custom.get(cls)
+    if not (isinstance(found, type) and issubclass(found, CustomLayer)):
+        raise FormatError(
+            f"the network has the custom layer {cls}: give its class, load(path, custom=[{cls}])"
+        )
+    return found
 
 
 def _width(value: Any) -> Any:

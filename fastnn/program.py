@@ -44,7 +44,7 @@ ACTIVATIONS = (
 
 ROW_FUNCTIONS = ("softmax", "log_softmax")
 MERGES = ("add", "subtract", "multiply", "average", "absolute_difference", "concatenate")
-KINDS = ("dense", "activation", *ROW_FUNCTIONS, "dropout", *MERGES, "layer_norm")
+KINDS = ("dense", "activation", *ROW_FUNCTIONS, "dropout", *MERGES, "layer_norm", "python")
 LOSSES = (
     "cross_entropy",
     "binary_cross_entropy",
@@ -52,6 +52,10 @@ LOSSES = (
     "mean_absolute_error",
     "huber",
 )
+"""The losses that the engines compute themselves."""
+
+CUSTOM_LOSS = "custom"
+"""The loss of a head that calls Python; its attribute `loss` is the `CustomLoss`."""
 
 
 def padded(width: int) -> int:
@@ -339,6 +343,8 @@ class ProgramBuilder:
         attributes: Mapping[str, Any],
     ) -> int:
         widths = [self.buffers[i].width for i in inputs]
+        if kind == "python":  # of a custom layer, which knows its width and checks its inputs
+            return int(attributes["width"])
         if kind == "dense":
             shapes = [self.parameters[i].shape for i in parameters]
             weight = shapes[0]

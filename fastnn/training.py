@@ -318,7 +318,7 @@ class _Loop:
 
     def _pass(self, order: np.ndarray | None) -> np.ndarray:
         """All batches of an epoch; returns their losses."""
-        losses = np.empty(self._data.n_batches)
+        losses = np.full(self._data.n_batches, np.nan)
         done = 0
         while done < len(losses):
             n = min(self._batches_per_call, self._data.max_batches, len(losses) - done)
@@ -335,10 +335,14 @@ class _Loop:
         start = time.perf_counter()
         inputs, targets, rows = self._data.batches(order, done, n)
         with self._interrupts.held():
-            taken = self._engine.train(
-                inputs, targets, rows, self._data.batch_size, learning_rates,
-                state.step + 1, losses[done : done + n],
-            )  # fmt: skip
+            try:
+                taken = self._engine.train(
+                    inputs, targets, rows, self._data.batch_size, learning_rates,
+                    state.step + 1, losses[done : done + n],
+                )  # fmt: skip
+            except BaseException:  # of a custom loss or layer: the steps before it were taken
+                state.step += int(np.isfinite(losses[done : done + n]).sum())
+                raise
             state.step += taken
         if taken < n:
             raise TrainingError(

@@ -120,7 +120,7 @@ def test_class_weights_are_one_number_per_class(weights):
         (lambda: BinaryCrossEntropy(class_weight=[1, 2, 3]), ValueError, "3 weights, expected 2"),
         (lambda: Huber(0.0), ValueError, "delta"),
         (lambda: MeanSquaredError(ignore_value=math.inf), ValueError, "ignore_value"),
-        (lambda: losses.get(3), TypeError, "loss must be a name or a Loss, got int"),
+        (lambda: losses.get(3), TypeError, "loss must be a name, a Loss or a function, got int"),
     ],
 )
 def test_wrong_options_are_refused(make, error, message):

@@ -16,6 +16,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
     lowering.pxi       reads a Program into those structures
     arguments.pxi      the arrays callers give, as the engine reads them
     reader.pxi         the arguments of a call
+    spans.pxi          passes cut at calls of Python: custom losses and layers
     guard.pxi          the lock of a network
     engine.pxi         the Engine class
     predictor.pxi      predictions of a frozen program, from several threads at once
@@ -105,6 +106,7 @@ include "teams.pxi"
 include "lowering.pxi"
 include "arguments.pxi"
 include "reader.pxi"
+include "spans.pxi"
 include "guard.pxi"
 include "engine.pxi"
 include "predictor.pxi"

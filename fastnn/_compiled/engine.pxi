@@ -18,26 +18,18 @@ cdef sz BRIEF_ROWS = 1024
 cdef double LIVELY_WORK = 5e9  # multiply-adds after which Ctrl-C is looked for: a tenth of a second
 
 
-cdef class Engine(Reader):
+cdef class Engine(Caller):
     """Executes one program on one storage of parameters; see `fastnn.reference.engine`."""
 
     cdef public Guard guard
     cdef Update recipe[2]     # for penalized parameters (weights), and for the others
     cdef bint has_optimizer
     cdef list slots
-    cdef sz n_rows            # of the last call that filled the training workspace
     cdef int busy             # a call is under way: its thread has let go of the GIL
 
     def __init__(self, program, storage, keep_all=False):
         super().__init__(program, storage, keep_all)
         self.guard = Guard()
-
-    cdef int team(self, double work) noexcept:
-        """Threads for `work` multiply-adds: one for every 4 million, a share of about 20 us."""
-        cdef int limit = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
-        if limit <= 1 or IN_PARALLEL():
-            return 1
-        return <int>min(<double>limit, 1 + work / 4e6)
 
     cdef int _enter(self) except -1:
         """Refuse a second thread: buffers and parameters belong to the call under way."""
@@ -118,7 +110,7 @@ cdef class Engine(Reader):
     cdef int _forward_kept(self) except -1:
         """All rows at once into the training workspace, for `backward` and `value`."""
         cdef Stream stream
-        cdef int threads = self.team(self.work_per_row * self.batch.n_rows)
+        cdef int threads = team_for(self.work_per_row * self.batch.n_rows)
         self.set_capacity(self.batch.n_rows)
         self.n_rows = self.batch.n_rows
         self.plan.keep = True
@@ -127,6 +119,11 @@ cdef class Engine(Reader):
         stream.row_losses = NULL
         stream.work = &self.plan.work
         stream.first, stream.last, stream.block = 0, self.batch.n_rows, 0
+        if self.python_operations:
+            self._forward_calling(&self.plan.work, self.value_arrays, &self.batch,
+                                  self.plan.training, threads)
+            copy_outputs(&self.plan, &self.plan.work, 0, self.n_rows, self.room.outputs, 0)
+            return 0
         with nogil:
             stream_team(&self.plan, &stream, threads)
         return 0
@@ -135,9 +132,12 @@ cdef class Engine(Reader):
         """Rows in blocks through all operations, to the outputs of the room or to their losses."""
         cdef Stream stream
         cdef double work = self.work_per_row * batch.n_rows
-        cdef int threads = self.team(work)
+        cdef int threads = team_for(work)
         cdef sz rows = max(self.block, <sz>(LIVELY_WORK / (1 + self.work_per_row)))
-        self.furnish(room, threads)
+        if self.python_operations:
+            self._stream_calling(room, batch)
+            return 0
+        self.furnish(room, threads * self.block)
         stream.batch = batch[0]
         stream.outputs = room.outputs if row_losses == NULL else NULL
         stream.row_losses = row_losses
@@ -176,7 +176,10 @@ cdef class Engine(Reader):
             prepare_targets(&self.plan, &self.batch, 0, 1)
             set_norms(&self.plan, &self.batch)
         self._check_found(0)
-        self._stream(self.room, &self.batch, self.row_losses)
+        if self.calls:
+            self._losses_calling(self.room)
+        else:
+            self._stream(self.room, &self.batch, self.row_losses)
         losses = [ordered_sum(self.row_losses + h * n_rows, n_rows)
                   for h in range(self.plan.n_heads)]
         return (batch_cost(&self.plan, self.row_losses, n_rows, n_rows) + penalty(&self.plan),
@@ -195,7 +198,7 @@ cdef class Engine(Reader):
     cdef _loss_and_gradients(self, bint training, step):
         cdef double cost
         cdef sz n_rows = self.batch.n_rows
-        cdef int threads = self.team(3 * self.work_per_row * n_rows)
+        cdef int threads = team_for(3 * self.work_per_row * n_rows)
         self._set_row_losses(n_rows)
         self._set_target_rooms(n_rows)
         self.set_capacity(n_rows)
@@ -203,6 +206,8 @@ cdef class Engine(Reader):
         self.plan.training = training
         self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
         self.plan.keep = True
+        if self.calls:
+            return self._gradients_calling(threads)
         with nogil:
             prepare_targets(&self.plan, &self.batch, 0, 1)
             set_norms(&self.plan, &self.batch)
@@ -221,7 +226,7 @@ cdef class Engine(Reader):
             self.busy = 0
 
     cdef _backward(self, output_gradients, bint input_gradients):
-        cdef int i, threads = self.team(2 * self.work_per_row * self.n_rows)
+        cdef int i, threads = team_for(2 * self.work_per_row * self.n_rows)
         if self.n_rows == 0:
             raise RuntimeError("backward comes after forward(training=True)")
         if len(output_gradients) != self.plan.n_outputs:
@@ -232,8 +237,12 @@ cdef class Engine(Reader):
             self._seed(i, output_gradients[i], self.plan.outputs[i] in seen)
             seen.add(self.plan.outputs[i])
         self.batch.n_rows = self.n_rows
-        with nogil:
-            gradient_team(&self.plan, FROM_OUTPUTS, &self.batch, NULL, threads)
+        if self.python_operations:
+            self._backward_calling(FROM_OUTPUTS, &self.batch, threads)
+            self._sum_gradients(FROM_OUTPUTS, &self.batch, threads)
+        else:
+            with nogil:
+                gradient_team(&self.plan, FROM_OUTPUTS, &self.batch, NULL, threads)
         if not input_gradients:
             return []
         return [self.gradient(self.program.buffers[i].name).copy() for i in self.program.inputs]
@@ -267,6 +276,7 @@ cdef class Engine(Reader):
         cdef Run run
         cdef const int64_t[::1] indices
         run.n_samples = self.batch.n_rows
+        self.order = order
         if order is not None:
             indices = order
             check_order(indices, self.batch.n_rows)
@@ -294,7 +304,7 @@ cdef class Engine(Reader):
         None where they must be prepared first, or where no step was taken: bad values, or a loss
         that is not finite.
         """
-        if self.plan.n_inputs != 1 or self.plan.n_heads != 1:
+        if self.plan.n_inputs != 1 or self.plan.n_heads != 1 or self.calls:
             return None
         if not cnp.PyArray_CheckExact(X) or not cnp.PyArray_CheckExact(y):
             return None
@@ -342,9 +352,13 @@ cdef class Engine(Reader):
         """The steps of a run on the engine's batch, which describes all samples."""
         cdef double work = (3 * self.work_per_row * run.batch_size
                             + UPDATE_WORK * <double>self.program.storage_size)
-        cdef int threads = self.team(work)
+        cdef int threads = team_for(work)
         if not self.has_optimizer:
             raise RuntimeError("set_optimizer has not been called")
+        run.steps_done = 0
+        if self.calls:
+            self._run_calling(run, self.recipe, threads)
+            return 0
         self._set_row_losses(run.batch_size)
         self._set_target_rooms(run.batch_size)
         run.rows_at_once = min(run.batch_size, self.rows_at_once)
@@ -353,7 +367,6 @@ cdef class Engine(Reader):
         run.batch = self.batch
         run.norms_read_targets = norms_read_targets(&self.plan, &self.batch)
         run.row_losses = self.row_losses
-        run.steps_done = 0
         self.plan.training = True
         self.plan.keep = False
         if work * run.n_steps < BRIEF_WORK and run.batch_size < BRIEF_ROWS:

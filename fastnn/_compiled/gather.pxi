@@ -234,12 +234,22 @@ cdef bint row_is_fit(const HeadSpec* head, sz n, const real* y) noexcept nogil:
     cdef sz j
     for j in range(n):
         strays += not (low <= y[j] <= high)
-    if strays == 0 or not head.ignores or head.loss == 0:
+    if strays == 0 or not head.ignores:
         return strays == 0
+    if head.loss == 0:
+        return head.ignores_nan and has_nan(n, y)
     for j in range(n):
         if not (low <= y[j] <= high) and not is_ignored(head.ignore_value, y[j]):
             return False
     return True
+
+
+cdef bint has_nan(sz n, const real* y) noexcept nogil:
+    cdef sz j
+    for j in range(n):
+        if y[j] != y[j]:
+            return True
+    return False
 
 
 cdef inline bint is_ignored(real ignore_value, real y) noexcept nogil:

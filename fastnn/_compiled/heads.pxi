@@ -60,13 +60,15 @@ cdef double row_weight(const HeadSpec* head, const Target* target, sz s, sz widt
     """The weight of target s in the normaliser, all its outputs together."""
     cdef double weight = target.weights[s] if target.weights != NULL else 1
     cdef int64_t label
+    cdef bint missing
     if target.labels != NULL:
         label = target.labels[s]
         if head.ignores and label == head.ignore_index:
             return 0
         return weight * head.class_weights[label] if head.class_weights != NULL else weight
     if head.loss == 0:
-        return weight
+        missing = head.ignores_nan and has_nan(width, target.rows + s * width)
+        return 0 if missing else weight
     return weight * target_weight(head, width, target.rows + s * width)
 
 
@@ -84,6 +86,8 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
     cdef int h
     for h in range(plan.n_heads):
         head = &plan.heads[h]
+        if head.is_custom:
+            continue
         target = &batch.targets[h]
         width = work.values[head.output].width
         norm = batch.norms[h]
@@ -144,6 +148,8 @@ cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s,
             share = 0
         elif head.class_weights != NULL:
             share *= head.class_weights[label]
+    elif head.ignores_nan and has_nan(width, target.rows + s * width):
+        share = 0
     factor = <real>(share * head.weight)
     if factor == 0 and gradient != NULL:
         if not head.accumulate:

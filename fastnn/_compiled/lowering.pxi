@@ -80,8 +80,15 @@ def tile_rows(rows):
     return -(-rows // parts // 6) * 6
 
 
+def is_custom(head):
+    """Whether a head's loss is a Python function."""
+    return head.loss == _program.CUSTOM_LOSS
+
+
 def parameter_roles(operation):
     """Indices of the weight (or scale) and of the bias (or shift) of an operation, or -1."""
+    if operation.kind == "python":
+        return -1, -1
     left = list(operation.parameters)
     has_first = operation.attributes["scale"] if operation.kind == "layer_norm" else bool(left)
     first = left.pop(0) if has_first else -1
@@ -99,6 +106,7 @@ cdef class Lowered:
     cdef list value_arrays    # the training workspace, one array per buffer
     cdef list gradient_arrays
     cdef list slope_arrays
+    cdef dict returned        # by operation: the parameters' gradients that Python returned
     cdef double work_per_row  # multiply-adds of a forward pass
     cdef public sz rows_at_once  # rows of a batch that a training step takes through together
 
@@ -115,6 +123,7 @@ cdef class Lowered:
         self.plan.storage = &parameters[0] if storage.size else NULL
         self.plan.gradients = &gradients[0] if storage.size else NULL
         self.plan.l2 = program.l2
+        self.returned = {}
         self._read_parameters()
         self._read_operations()
         self._read_heads()
@@ -212,13 +221,21 @@ cdef class Lowered:
         self.plan.n_heads = len(specs)
         self.plan.heads = <HeadSpec*>self.take(len(specs) * sizeof(HeadSpec))
         seen = set()
-        for i, spec in enumerate(specs):
+        # Custom losses are called when the others are done: theirs is added to what is there.
+        for i, spec in sorted(enumerate(specs), key=lambda entry: is_custom(entry[1])):
             head = &self.plan.heads[i]
             options = spec.attributes
             head.output = spec.output
+            head.weight = <double>spec.weight
+            head.accumulate = spec.output in seen
+            seen.add(spec.output)
+            head.is_custom = is_custom(spec)
+            if head.is_custom:
+                head.loss = -1
+                head.reduction = SUM
+                continue
             head.loss = _program.LOSSES.index(spec.loss)
             head.reduction = ("mean", "sum", "half_sum").index(options.get("reduction", "mean"))
-            head.weight = <double>spec.weight
             head.parameter = <double>spec.parameter
             if options.get("class_weights") is not None:
                 class_weights = _np.array(options["class_weights"], self.program.dtype)
@@ -235,9 +252,8 @@ cdef class Lowered:
                     head.ignore_index = ignored
                 else:
                     head.ignore_value = <double>ignored
+            head.ignores_nan = options.get("ignore_nan", False)
             self._set_bounds(head)
-            head.accumulate = spec.output in seen
-            seen.add(spec.output)
 
     cdef int _set_bounds(self, HeadSpec* head) except -1:
         """What targets in rows may be: shares, yes or no, or any finite number."""
@@ -271,17 +287,31 @@ cdef class Lowered:
                 for position, p in enumerate(operation.parameters):
                     slopes = i if has_beta or (scaled and position == 0) else -1
                     dz = -1 if has_beta else operation.output
-                    uses[p].append((operation.inputs[0], dz, slopes))
+                    given = position if operation.kind == "python" else -1
+                    uses[p].append((operation.inputs[0], dz, slopes, i, given))
         for i, terms in enumerate(uses):
             terms.reverse()  # the order in which a backward pass meets them
             parameter = &self.plan.parameters[i]
             parameter.n_contributions[kind] = len(terms)
             parameter.contributions[kind] = <Contribution*>self.take(
                 len(terms) * sizeof(Contribution))
-            for j, (x, dz, slopes) in enumerate(terms):
+            for j, (x, dz, slopes, index, given) in enumerate(terms):
                 parameter.contributions[kind][j].x = x
                 parameter.contributions[kind][j].dz = dz
                 parameter.contributions[kind][j].slopes = slopes
+                if given >= 0:
+                    parameter.contributions[kind][j].given = self._returned_gradient(index, given)
+
+    cdef const real* _returned_gradient(self, index, position) except NULL:
+        """Where Python's gradient of an operation's parameter goes, laid out like the storage."""
+        operation = self.program.operations[index]
+        cdef real[::1] block
+        if index not in self.returned:
+            self.returned[index] = [_program.aligned_zeros(self.program.parameters[p].stored,
+                                                           REAL_DTYPE)
+                                    for p in operation.parameters]
+        block = self.returned[index][position]
+        return &block[0]
 
     def _make_tasks(self):
         cdef Param* parameter

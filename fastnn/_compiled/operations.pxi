@@ -6,8 +6,14 @@
 
 cdef void forward_rows(const Plan* plan, const Workspace* work, sz first, sz last) noexcept nogil:
     """Every operation in order, for some rows."""
+    forward_some(plan, 0, plan.n_ops, work, first, last)
+
+
+cdef inline void forward_some(const Plan* plan, int begin, int end, const Workspace* work,
+                              sz first, sz last) noexcept nogil:
+    """Operations begin to end."""
     cdef int i
-    for i in range(plan.n_ops):
+    for i in range(begin, end):
         if not plan.ops[i].is_fused:
             forward_op(plan, &plan.ops[i], i, work, first, last)
 
@@ -15,8 +21,14 @@ cdef void forward_rows(const Plan* plan, const Workspace* work, sz first, sz las
 cdef void backward_rows(const Plan* plan, Seeds seeds, const Workspace* work,
                         sz first, sz last) noexcept nogil:
     """The derivative of every operation in reverse order, for some rows."""
+    backward_some(plan, 0, plan.n_ops, seeds, work, first, last)
+
+
+cdef inline void backward_some(const Plan* plan, int begin, int end, Seeds seeds,
+                               const Workspace* work, sz first, sz last) noexcept nogil:
+    """Those of operations begin to end."""
     cdef int i
-    for i in range(plan.n_ops - 1, -1, -1):
+    for i in range(end - 1, begin - 1, -1):
         if plan.ops[i].flow[<int>seeds].active and not plan.ops[i].is_below:
             backward_op(plan, &plan.ops[i], i, &plan.ops[i].flow[<int>seeds], work, first, last)
 

@@ -107,6 +107,9 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     cdef Matrix* dz
     cdef Matrix* slopes
     cdef sz row = 0
+    if use.given != NULL:
+        take_given(task, plan.parameters[task.parameter].ld, use.given, accumulate, g, ldg)
+        return
     if use.dz < 0:
         slopes = &plan.work.slopes[use.slopes]
         column_sums(task.n_columns, n_rows, row_terms(slopes, 0), slopes.ld, NULL, 0, accumulate,
@@ -126,6 +129,14 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
                     slopes.ld, accumulate, g)
     else:
         column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, NULL, 0, accumulate, g)
+
+
+cdef void take_given(const Task* task, sz ld, const real* given, bint accumulate, real* g,
+                     sz ldg) noexcept nogil:
+    """g (+)= the tile of a task in a gradient that Python returned."""
+    cdef sz i
+    for i in range(task.n_rows):
+        scale_into(task.n_columns, given + (task.k + i) * ld + task.n, 1, g + i * ldg, accumulate)
 
 
 cdef void penalize_task(const Plan* plan, sz index, real* g, sz ldg) noexcept nogil:
@@ -254,6 +265,8 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     if not parameter.is_matrix or plan.l2 != 0 or parameter.n_contributions[0] != 1:
         return False
     use = &parameter.contributions[0][0]
+    if use.given != NULL:
+        return False
     dz = &plan.work.gradients[use.dz]
     outer.x = plan.work.values[use.x].data + task.k
     outer.ldx = plan.work.values[use.x].ld

@@ -33,19 +33,24 @@ cdef class Reader(Lowered):
     cdef sz row_loss_capacity
     cdef object row_loss_array
     cdef dict target_rooms
+    cdef dict custom_targets  # by head: what a custom loss is given, (values, weights)
 
     def __init__(self, program, storage, keep_all=False):
         super().__init__(program, storage, keep_all)
         self.block = rows_per_block(&self.plan)
         self.room = self.new_room()
         self.target_rooms = {}
+        self.custom_targets = {}
         self.batch.inputs = self.room.inputs
         self.batch.targets = <Target*>self.take(self.plan.n_heads * sizeof(Target))
         self.batch.norms = <double*>self.take(
             MAX_THREADS * self.plan.n_heads * sizeof(double))
         self.batch.bad = &self.bad
         for h in range(self.plan.n_heads):
-            self.batch.targets[h].width = self.plan.work.values[self.plan.heads[h].output].width
+            # Python picks the targets of its losses itself: there is nothing to gather.
+            self.batch.targets[h].width = (
+                0 if self.plan.heads[h].is_custom
+                else self.plan.work.values[self.plan.heads[h].output].width)
 
     # ---------------------------------------------------------------- room
 
@@ -61,16 +66,15 @@ cdef class Reader(Lowered):
         room.outputs = <real**>(room.inputs + n_inputs)
         return room
 
-    cdef int furnish(self, Room room, int threads) except -1:
-        """A block of rows for each thread."""
-        cdef sz block = self.block
-        if room.work.capacity >= threads * block:
+    cdef int furnish(self, Room room, sz n_rows) except -1:
+        """Room for so many rows."""
+        if room.work.capacity >= n_rows:
             return 0
-        arrays = self._arrays([b.width for b in self.program.buffers], threads * block)
+        arrays = self._arrays([b.width for b in self.program.buffers], n_rows)
         for i, buffer in enumerate(self.program.buffers):
             self.point(&room.work.values[i], arrays[i], buffer.width)
         room.arrays = arrays
-        room.work.capacity = threads * block
+        room.work.capacity = n_rows
         return 0
 
     cdef int _set_row_losses(self, sz n_rows) except -1:
@@ -148,6 +152,11 @@ cdef class Reader(Lowered):
         for i in range(self.plan.n_heads):
             target = &self.batch.targets[i]
             values, weights = targets[i]
+            if self.plan.heads[i].is_custom:
+                self.custom_targets[i] = self.program.heads[i].attributes["loss"].read(
+                    values, weights, n_rows, self._output_width(i), REAL_DTYPE,
+                    self.batch.check)
+                continue
             has_labels = self.plan.heads[i].loss == 0 and _np.ndim(values) == 1
             read_source(values, n_rows, 1 if has_labels else target.width, "targets", i,
                         &target.source)
@@ -159,6 +168,9 @@ cdef class Reader(Lowered):
                     weights, REAL_TYPE, 1, n_rows, -1, "weights", i)
             self._settle(target, has_labels)
         return 0
+
+    cdef sz _output_width(self, int head) noexcept:
+        return self.plan.work.values[self.plan.heads[head].output].width
 
     cdef void _settle(self, Target* target, bint has_labels) noexcept:
         """Labels are gathered; rows are read in place where they can be."""

@@ -14,6 +14,7 @@ cdef enum Kind:
     ABSOLUTE_DIFFERENCE
     CONCATENATE
     LAYER_NORM
+    PYTHON             # run between passes, never by forward_op or backward_op
 
 cdef enum Seeds:
     # Where a backward pass starts: at the losses, or at gradients of the outputs.
@@ -84,6 +85,7 @@ cdef struct Contribution:
     int x
     int dz             # -1 for a beta
     int slopes         # index of that operation, or -1
+    const real* given  # else NULL: the whole gradient as Python returned it, laid out like storage
 
 
 cdef struct Param:
@@ -138,6 +140,7 @@ cdef struct Source:
 
 cdef struct HeadSpec:
     int output
+    bint is_custom     # computed by Python; the rest means nothing then, but output and weight
     int loss           # index in fastnn.program.LOSSES
     int reduction
     real weight
@@ -146,6 +149,7 @@ cdef struct HeadSpec:
     bint ignores
     int64_t ignore_index
     real ignore_value
+    bint ignores_nan   # cross-entropy: rows of targets with a nan are missing
     real lowest        # bounds of the targets, where these are rows
     real highest
     bint accumulate    # the buffer's gradient was written by an earlier head

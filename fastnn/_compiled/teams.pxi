@@ -68,6 +68,14 @@ def end_idle_threads():
         END_IDLE_THREADS()
 
 
+cdef int team_for(double work) noexcept:
+    """Threads for `work` multiply-adds: one for every 4 million, a share of about 20 us."""
+    cdef int limit = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
+    if limit <= 1 or IN_PARALLEL():
+        return 1
+    return <int>min(<double>limit, 1 + work / 4e6)
+
+
 cdef struct Run:
     # Many steps in one call: what the threads share.
     sz first_step

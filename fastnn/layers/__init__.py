@@ -26,6 +26,7 @@ from fastnn.layers._activations import (
     ZeroIndicator,
 )
 from fastnn.layers._base import Layer
+from fastnn.layers._custom import CustomLayer
 from fastnn.layers._dense import Dense
 from fastnn.layers._dropout import Dropout
 from fastnn.layers._layer_norm import LayerNorm
@@ -61,6 +62,7 @@ __all__ = [
     "Average",
     "BinaryStep",
     "Concatenate",
+    "CustomLayer",
     "Dense",
     "Dropout",
     "HardSwish",

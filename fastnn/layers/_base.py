@@ -396,6 +396,11 @@ class Layer:
             common["trainable"] = self.trainable
         return {**self.options, **common}
 
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layer:
+        """The layer that `config` describes."""
+        return cls(**config)
+
     @property
     def _arguments(self) -> dict[str, Any]:
         """`config` with the given initial values, which it only names, while they are needed."""
@@ -444,7 +449,7 @@ def _restore(
     values: Mapping[str, np.ndarray] | None,
 ) -> Layer:
     """A layer outside any network from its config and, where it had some, its values."""
-    layer = cls(**config)
+    layer = cls.from_config(config)
     layer._dtype = dtype
     if values:
         layer._fill(values, dtype or np.dtype(np.float32))

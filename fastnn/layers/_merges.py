@@ -13,6 +13,32 @@ from fastnn.layers._tensor import Tensor
 from fastnn.program import ProgramBuilder
 
 
+def call_on_list(layer: Layer, x: Any, training: bool) -> Any:
+    """Apply a layer of several inputs to a list of tensors, or to a list of arrays.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If x is no list, mixes tensors and arrays, or the layer does not take them.
+    """
+    name = type(layer).__name__
+    if not isinstance(x, (list, tuple)):
+        raise TypeError(f"{name} takes a list of inputs, got {type(x).__name__}")
+    symbolic = [isinstance(part, Tensor) for part in x]
+    if x and all(symbolic):
+        return layer.connect(x)
+    if any(symbolic):
+        others = {type(part).__name__ for part in x if not isinstance(part, Tensor)}
+        raise TypeError(
+            f"layer {layer.label} takes tensors or arrays, "
+            f"got tensors and {', '.join(sorted(others))} in one list"
+        )
+    layer.check_count(len(x))
+    for part in x:
+        layer._refuse_symbols(part)
+    return layer._compute(x, [f"x[{i}]" for i in range(len(x))], training)
+
+
 class Merge(Layer):
     """Base of the layers that take a list of inputs.
 
@@ -47,21 +73,7 @@ class Merge(Layer):
             If x is no list of at least two inputs (exactly two for differences)
             that fit together, or mixes tensors and arrays.
         """
-        if not isinstance(x, (list, tuple)):
-            raise TypeError(f"{type(self).__name__} takes a list of inputs, got {type(x).__name__}")
-        symbolic = [isinstance(part, Tensor) for part in x]
-        if x and all(symbolic):
-            return self.connect(x)
-        if any(symbolic):
-            others = {type(part).__name__ for part in x if not isinstance(part, Tensor)}
-            raise TypeError(
-                f"layer {self.label} takes tensors or arrays, "
-                f"got tensors and {', '.join(sorted(others))} in one list"
-            )
-        self.check_count(len(x))
-        for part in x:
-            self._refuse_symbols(part)
-        return self._compute(x, [f"x[{i}]" for i in range(len(x))], training)
+        return call_on_list(self, x, training)
 
     def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
         """Gradients for the last call on arrays: one for each input.

@@ -11,11 +11,12 @@ are logits, so the network ends in a plain `Dense` layer.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn.losses._base import ClassWeight, Loss, expand_class_weight
 from fastnn.losses._cross_entropy import CrossEntropy
+from fastnn.losses._custom import CustomLoss
 from fastnn.losses._elementwise import (
     BinaryCrossEntropy,
     Huber,
@@ -27,6 +28,7 @@ __all__ = [
     "BinaryCrossEntropy",
     "ClassWeight",
     "CrossEntropy",
+    "CustomLoss",
     "Huber",
     "Loss",
     "MeanAbsoluteError",
@@ -41,14 +43,14 @@ _CLASSES: dict[str, type[Loss]] = {
 }
 
 
-def get(loss: str | Loss | Mapping[str, Any]) -> Loss:
-    """The loss meant by a name, a `Loss` or its `config`.
+def get(loss: str | Loss | Callable[..., Any] | Mapping[str, Any]) -> Loss:
+    """The loss meant by a name, a `Loss`, a function or a loss's `config`.
 
     Parameters
     ----------
-    loss : str, Loss or mapping
+    loss : str, Loss, callable or mapping
         Names: cross_entropy, binary_cross_entropy, mean_squared_error,
-        mean_absolute_error, huber.
+        mean_absolute_error, huber.  A function becomes a `CustomLoss`.
 
     Returns
     -------
@@ -63,9 +65,11 @@ def get(loss: str | Loss | Mapping[str, Any]) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
+    if callable(loss) and not isinstance(loss, type):
+        return CustomLoss(loss)
     options: Any = {"name": loss} if isinstance(loss, str) else loss
     if not isinstance(options, Mapping):
-        raise TypeError(f"loss must be a name or a Loss, got {type(loss).__name__}")
+        raise TypeError(f"loss must be a name, a Loss or a function, got {type(loss).__name__}")
     options = dict(options)
     name = options.pop("name", None)
     if name not in _CLASSES:

@@ -63,6 +63,16 @@ class Loss:
         """The head that puts this loss, times `weight`, on buffer `output`."""
         return Head(output, self.name, weight, self.attributes(width))
 
+    def accepting_nan(self) -> Loss:
+        """The same loss for targets of which nan ones are missing: they count for nothing.
+
+        Raises
+        ------
+        ValueError
+            If it marks missing targets in another way.
+        """
+        raise NotImplementedError
+
     def target(
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
     ) -> np.ndarray:

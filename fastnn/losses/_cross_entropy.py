@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks import check_integer, check_number
+from fastnn._checks import check_flag, check_integer, check_number
 from fastnn._data import check_finite, check_range, contiguous, readable, real_array
 from fastnn.losses._base import (
     ClassWeight,
@@ -17,6 +17,10 @@ from fastnn.losses._base import (
     in_use,
     weighted_mean,
 )
+
+
+_MISSING = -(2**63)
+"""The label that stands for nan: no class, and a whole number in every floating type."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,9 @@ class CrossEntropy(Loss):
     class_weight : mapping of class to weight, or K weights, optional
     ignore_index : int, optional
         Rows with this label count for nothing.
+    ignore_nan : bool, default False
+        Whether nan means missing: labels that are nan, in a floating type, and target
+        rows with a nan count for nothing.
     reduction : {"mean", "sum", "half_sum"}
         The mean divides by the sum of sample weight times class weight for
         labels, by the sum of sample weights for rows.
@@ -49,6 +56,7 @@ class CrossEntropy(Loss):
     label_smoothing: float = 0.0
     class_weight: ClassWeight = None
     ignore_index: int | None = None
+    ignore_nan: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -56,6 +64,7 @@ class CrossEntropy(Loss):
         object.__setattr__(self, "class_weight", frozen_class_weight(self.class_weight))
         if self.ignore_index is not None:
             check_integer(self.ignore_index, "ignore_index")
+        check_flag(self.ignore_nan, "ignore_nan")
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
@@ -67,9 +76,19 @@ class CrossEntropy(Loss):
         return in_use(
             reduction=self.reduction,
             label_smoothing=float(self.label_smoothing) or None,
-            ignore_index=self.ignore_index,
+            ignore_index=self._ignored,
+            ignore_nan=self.ignore_nan or None,
             class_weights=expand_class_weight(self.class_weight, width),
         )
+
+    @property
+    def _ignored(self) -> int | None:
+        """The label that counts for nothing; nan becomes it, too."""
+        return _MISSING if self.ignore_nan and self.ignore_index is None else self.ignore_index
+
+    def accepting_nan(self) -> CrossEntropy:
+        """The same loss with `ignore_nan`."""
+        return replace(self, ignore_nan=True)
 
     def target(
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
@@ -88,18 +107,22 @@ class CrossEntropy(Loss):
                 f"{name} has shape {y.shape}, expected labels (N,) or rows (N, {width})"
             )
         if check:
-            check_finite(y, name, "rows of targets must be finite", dtype)
-            check_range(y, y < 0, name, "target >= 0")
+            seen = np.where(np.isnan(y), 0, y) if self.ignore_nan else y
+            hint = "rows of targets must be finite (ignore_nan=True ignores rows with nan)"
+            check_finite(seen, name, hint, dtype)
+            check_range(y, seen < 0, name, "target >= 0")
         return readable(y, dtype)
 
     def _labels(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
         if y.dtype.kind == "f":
-            check_finite(y, name, "labels must be integers")
+            if self.ignore_nan:
+                y = np.where(np.isnan(y), self._ignored, y)
+            check_finite(y, name, "labels must be integers (ignore_nan=True ignores nan)")
             check_range(y, y != np.floor(y), name, f"integer labels or rows (N, {width})")
         labels = readable(y, np.int64) if y.dtype.kind in "biu" else contiguous(y, np.int64)
         outside = (labels < 0) | (labels >= width)
-        if self.ignore_index is not None:
-            outside &= labels != self.ignore_index
+        if self._ignored is not None:
+            outside &= labels != self._ignored
         check_range(y, outside, name, f"0 <= label < {width}")
         return labels
 
@@ -112,8 +135,10 @@ class CrossEntropy(Loss):
         if target.ndim == 1:
             return kernels.cross_entropy_labels(
                 output, target, weights, class_weights, float(self.label_smoothing),
-                self.ignore_index, self.reduction, None, None,
+                self._ignored, self.reduction, None, None,
             )  # fmt: skip
+        if self.ignore_nan:
+            weights = observed_weights(target, weights)
         return kernels.cross_entropy_rows(
             output, target, weights, class_weights, float(self.label_smoothing),
             self.reduction, None, None,
@@ -125,8 +150,10 @@ class CrossEntropy(Loss):
         """Share of rows whose largest logit is the target's class; ignored rows left out."""
         truth = target if target.ndim == 1 else target.argmax(axis=1)
         counted = np.ones(len(truth)) if weights is None else weights.astype(np.float64)
-        if self.ignore_index is not None and target.ndim == 1:
-            counted = np.where(target == self.ignore_index, 0.0, counted)
+        if self._ignored is not None and target.ndim == 1:
+            counted = np.where(target == self._ignored, 0.0, counted)
+        elif self.ignore_nan and target.ndim == 2:
+            counted = observed_weights(target, counted)
         return weighted_mean(output.argmax(axis=1) == truth, counted)
 
     def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
@@ -145,6 +172,15 @@ class CrossEntropy(Loss):
         """Weight of each sample; for target rows, the mean weight by the row's shares."""
         u = np.asarray(expand_class_weight(class_weight, width))
         if target.ndim == 1:
-            return u[np.where(target == self.ignore_index, 0, target)]
+            return u[np.where(target == self._ignored, 0, target)]
+        if self.ignore_nan:
+            target = np.where(np.isnan(target), 0, target)
         total = target.sum(axis=1, dtype=np.float64)
         return np.divide(target @ u, total, out=np.zeros(len(target)), where=total > 0)
+
+
+def observed_weights(target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """The weights of target rows (N, K), 0 for a row with a nan."""
+    if weights is None:
+        weights = np.ones(len(target), target.dtype)
+    return np.where(np.isnan(target).any(axis=1), weights.dtype.type(0), weights)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -40,6 +40,15 @@ class _Elementwise(Loss):
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
         return in_use(reduction=self.reduction, ignore_value=self.ignore_value)
+
+    def accepting_nan(self) -> _Elementwise:
+        """The same loss with ``ignore_value=nan``."""
+        if self.ignore_value is not None and not _is_nan(self.ignore_value):
+            raise ValueError(
+                f"{self.name} ignores targets equal to {self.ignore_value:g}: it cannot take "
+                "nan for missing as well"
+            )
+        return replace(self, ignore_value=math.nan)
 
     def _parameter(self) -> float:
         """The number `elementwise_loss` kernels take besides the arrays."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastnn import losses
-from fastnn._checks import check_number
+from fastnn._checks import check_choice, check_number
 from fastnn.graph import last_function
 from fastnn.layers import Tensor
 from fastnn.losses import Loss
@@ -38,7 +38,11 @@ class LossOnOutput:
 
 
 def make_heads(
-    outputs: Sequence[Tensor], names: Sequence[str], loss: Any, loss_weights: Any
+    outputs: Sequence[Tensor],
+    names: Sequence[str],
+    loss: Any,
+    loss_weights: Any,
+    missing: str | None = None,
 ) -> list[LossOnOutput]:
     """What `compile` was given, as one head for each output that has a loss.
 
@@ -49,6 +53,9 @@ def make_heads(
     """
     _check_all_have_losses(loss, names)
     given = [None if one is None else losses.get(one) for one in split(loss, names, "loss")]
+    if missing is not None:
+        check_choice(missing, "missing", ("nan",))
+        given = [None if one is None else one.accepting_nan() for one in given]
     if isinstance(loss_weights, Mapping):
         for name, one in zip(names, given, strict=True):
             if one is None and name in loss_weights:

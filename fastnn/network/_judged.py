@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,9 @@ from fastnn.solvers import Solver
 from fastnn.training import TrainingState
 
 
+AnyLoss = str | Loss | Callable[..., Any]
+
+
 class JudgedGraph(AssembledGraph):
     """What a network is once `compile` has chosen a loss: its outputs have a cost and a score."""
 
@@ -31,11 +34,12 @@ class JudgedGraph(AssembledGraph):
 
     def compile(
         self,
-        loss: str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | None],
+        loss: AnyLoss | Sequence[AnyLoss | None] | Mapping[str, AnyLoss | None],
         optimizer: str | Optimizer | Solver = "adam",
         *,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         l2: float = 0.0,
+        missing: str | None = None,
     ) -> None:
         """Choose what training minimises, and how.
 
@@ -44,9 +48,10 @@ class JudgedGraph(AssembledGraph):
 
         Parameters
         ----------
-        loss : str, Loss, or for several outputs a list or dict of them
+        loss : str, Loss, function, or for several outputs a list or dict of them
             Names: cross_entropy, binary_cross_entropy, mean_squared_error,
-            mean_absolute_error, huber.  None gives an output no loss.
+            mean_absolute_error, huber.  A function makes a `CustomLoss`.  None gives
+            an output no loss.
         optimizer : str, Optimizer or Solver, default "adam"
             Names: gradient_descent or sgd, momentum, nesterov, rmsprop, adam, adamw;
             of solvers, which train on all samples at once: lbfgs, levenberg_marquardt.
@@ -54,6 +59,11 @@ class JudgedGraph(AssembledGraph):
             Factor of each output's loss; 1 unless given.
         l2 : float, default 0
             Adds l2 / 2 times the sum of the squared trainable weights (not biases) to the cost.
+        missing : {None, "nan"}, default None
+            "nan": targets that are nan are missing, of every loss.  They count for nothing, and
+            means are over what is left: an output with nothing observed in a batch adds 0 to
+            the cost and to the gradients.  The losses' own options (ignore_value, ignore_index,
+            ignore_nan) say so for one output.
 
         Raises
         ------
@@ -72,7 +82,7 @@ class JudgedGraph(AssembledGraph):
         with self._lock:
             if self._is_fitting:
                 raise RuntimeError("compile cannot be called while fit runs")
-            heads = make_heads(self.graph.outputs, self.output_names, loss, loss_weights)
+            heads = make_heads(self.graph.outputs, self.output_names, loss, loss_weights, missing)
             optimizer = optimizers.get(optimizer)
             if isinstance(optimizer, Solver):
                 check_solver(optimizer, self.program, heads)
@@ -271,7 +281,10 @@ class JudgedGraph(AssembledGraph):
         self._compiled()
         if len(self._feed.heads) > 1:
             raise ValueError("score needs a network with one loss; use evaluate")
-        return self.evaluate(X, y, sample_weight)[self._feed.heads[0].loss.metric]
+        loss = self._feed.heads[0].loss
+        if not loss.metric:
+            raise ValueError(f"loss {loss.name} has no score: give CustomLoss an activation")
+        return self.evaluate(X, y, sample_weight)[loss.metric]
 
     def _metrics(self, data: Data, batch_size: int | None) -> dict[str, float]:
         """Cost and scores for checked data, from one forward pass."""
@@ -287,13 +300,14 @@ class JudgedGraph(AssembledGraph):
             output = outputs[head.output]
             target = contiguous(target, np.int64 if target.ndim == 1 else self._dtype)
             value = head.loss.value(output, target, weights, self._kernels)
-            score = head.loss.score(output, target, weights)
             metrics["loss"] += head.weight * value
-            if len(self._feed.heads) == 1:
-                metrics[head.loss.metric] = score
-            else:
-                metrics[f"{head.name}_loss"] = value
-                metrics[f"{head.name}_{head.loss.metric}"] = score
+            prefix = ""
+            if len(self._feed.heads) > 1:
+                prefix = f"{head.name}_"
+                metrics[f"{prefix}loss"] = value
+            if head.loss.metric:
+                score = head.loss.score(output, target, weights)
+                metrics[f"{prefix}{head.loss.metric}"] = score
         return metrics
 
     def _penalty(self) -> float:

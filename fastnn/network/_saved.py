@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from fastnn import backend, losses, optimizers, serialization
 from fastnn._checks import check_number
 from fastnn.graph import check_index, from_structure, to_structure
+from fastnn.losses import CustomLoss, Loss
 from fastnn.network._assembled import training_state
 from fastnn.network._heads import LossOnOutput
+from fastnn.program import CUSTOM_LOSS
 from fastnn.serialization import FormatError
 
 if TYPE_CHECKING:
@@ -29,7 +31,8 @@ def structure(network: Network, as_data: bool = True) -> dict[str, Any]:
     ----------
     network : Network
     as_data : bool, default True
-        Fit for JSON.  False leaves the optimizer an object, for pickling.
+        Fit for JSON.  False leaves the optimizer, the losses and the classes of custom layers
+        objects, for pickling.
 
     Raises
     ------
@@ -44,10 +47,14 @@ def structure(network: Network, as_data: bool = True) -> dict[str, Any]:
         "name": network.name,
         "dtype": network.dtype.name,
         "seed": network.seed,
-        "graph": to_structure(network.graph),
+        "graph": to_structure(network.graph, as_data),
         "output_names": network.output_names if network._named_outputs else None,
         "losses": [
-            {"output": head.output, "loss": head.loss.config, "weight": head.weight}
+            {
+                "output": head.output,
+                "loss": head.loss.config if as_data else head.loss,
+                "weight": head.weight,
+            }
             for head in network._feed.heads
         ],
         "optimizer": optimizer.config if as_data and optimizer is not None else optimizer,
@@ -67,8 +74,12 @@ def arrays(network: Network) -> dict[str, np.ndarray]:
     return {name: np.array(view) for name, view in {**network.parameters, **slots}.items()}
 
 
-def rebuild(described: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> Network:
-    """The network that `structure` and `arrays` describe.
+def rebuild(
+    described: Mapping[str, Any],
+    values: Mapping[str, np.ndarray],
+    custom: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network that `structure` and `arrays` describe; `custom` as `by_name` returns it.
 
     Raises
     ------
@@ -81,11 +92,11 @@ def rebuild(described: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> N
     network: Network = cls.__new__(cls)
     parameters = {name: value for name, value in values.items() if not name.startswith(_SLOT)}
     network._assemble(
-        from_structure(described["graph"]), described["output_names"],
+        from_structure(described["graph"], custom), described["output_names"],
         described["dtype"], described["seed"], described["name"], parameters,
     )  # fmt: skip
     if described["optimizer"] is not None:
-        _restore_losses(network, described)
+        _restore_losses(network, described, custom or {})
         _restore_training(network, described, values)
     return network
 
@@ -105,14 +116,16 @@ def reseeded(network: Network, seed: int) -> Network:
             from_structure(described["graph"]), described["output_names"],
             described["dtype"], seed, described["name"],
         )  # fmt: skip
-        _restore_losses(copy, described)
+        _restore_losses(copy, described, {})
     for parameter in network.program.parameters:
         if not parameter.trainable:
             copy.parameters[parameter.name] = network.parameters[parameter.name]
     return copy
 
 
-def _restore_losses(network: Network, described: Mapping[str, Any]) -> None:
+def _restore_losses(
+    network: Network, described: Mapping[str, Any], custom: Mapping[str, Any]
+) -> None:
     """Losses, optimizer and what is trainable, as `compile` left them."""
     heads: list[LossOnOutput] = []
     for entry in described["losses"]:
@@ -121,7 +134,7 @@ def _restore_losses(network: Network, described: Mapping[str, Any]) -> None:
             raise ValueError("the losses are not in the order of the outputs")
         width = network.graph.outputs[i].width
         weight = check_number(entry["weight"], "weight", 0.0)
-        loss = losses.get(entry["loss"])
+        loss = _loss(entry["loss"], custom)
         heads.append(LossOnOutput(network.output_names[i], i, width, loss, weight))
     l2 = check_number(described["l2"], "l2", 0.0)
     # Not the layers' own flags: these may have changed since the last `compile`.
@@ -144,6 +157,45 @@ def _restore_training(
     network._state = training_state(described["training"])
 
 
+def _loss(described: Any, custom: Mapping[str, Any]) -> Loss:
+    """A loss from its config; the function of a custom one is the caller's to give."""
+    if isinstance(described, Loss) or described["name"] != CUSTOM_LOSS:
+        return losses.get(described)
+    name = described["function"]
+    if name not in custom:
+        raise FormatError(
+            f"the network has the custom loss {name!r}: "
+            "give its function, load(path, custom=[function])"
+        )
+    found = custom[name]
+    if isinstance(found, CustomLoss):
+        return found
+    options = {key: value for key, value in described.items() if key != "function"}
+    return CustomLoss(found, **{**options, "name": name})
+
+
+def by_name(custom: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
+    """Custom layers and losses by the names that files know them by.
+
+    Raises
+    ------
+    TypeError
+        If there is anything else among them.
+    """
+    if isinstance(custom, Mapping):
+        return dict(custom)
+    found = {}
+    for item in custom:
+        name = item.name if isinstance(item, CustomLoss) else getattr(item, "__name__", None)
+        if name is None or not callable(item) and not isinstance(item, CustomLoss):
+            raise TypeError(
+                "custom must hold classes of layers, functions and CustomLoss objects, "
+                f"got {item!r}"
+            )
+        found[name] = item
+    return found
+
+
 def rebuild_on(
     backend_name: str, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
 ) -> Network:
@@ -154,7 +206,7 @@ def rebuild_on(
         return rebuild(described, values)
 
 
-def load(path: str | os.PathLike[str]) -> Network:
+def load(path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()) -> Network:
     """Read a network that `Network.save` wrote.
 
     Training goes on from there as if it had not been interrupted.  Reading a
@@ -163,6 +215,9 @@ def load(path: str | os.PathLike[str]) -> Network:
     Parameters
     ----------
     path : str or path-like
+    custom : sequence of classes, functions and CustomLoss objects, or mapping by name
+        The `CustomLayer` classes and the functions of the custom losses that the network has:
+        a file holds their names and options, never code.
 
     Returns
     -------
@@ -172,13 +227,17 @@ def load(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     FormatError
-        If the file is no fastnn network, is damaged, or was written by a newer version.
+        If the file is no fastnn network, is damaged, or was written by a newer version, or
+        `custom` lacks something that the network has.
     OSError
         If the file cannot be read.
     """
+    known = by_name(custom)
     described, values = serialization.load(path)
     try:
-        return rebuild(described, values)
+        return rebuild(described, values, known)
+    except FormatError:
+        raise
     except (
         ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
         TypeError, ValueError,

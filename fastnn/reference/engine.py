@@ -6,11 +6,13 @@ It specifies what the compiled engine computes; operations.py holds the operatio
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
+from fastnn.program import CUSTOM_LOSS
 from fastnn.reference import kernels
 from fastnn.reference.operations import BACKWARD, FORWARD
 from fastnn.reference.updates import UPDATES
@@ -64,6 +66,7 @@ class Engine:
         self._step = 0
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
+        self._in_call = self._call_failed = False
         self.guard: Any = threading.RLock()
 
     # ------------------------------------------------------------ public calls
@@ -201,6 +204,8 @@ class Engine:
 
         Stops before the update of the first step whose loss is not finite, or, with nan
         for its loss, whose data are refused; ValueError if that is the first step of all.
+        An exception of a custom loss or layer passes on: the steps before it are done, and
+        theirs are the losses that have been written.
         """
         if self._update is None:
             raise RuntimeError("set_optimizer has not been called")
@@ -216,7 +221,7 @@ class Engine:
                     [x[rows] for x in inputs], batch_targets, True, step, check
                 )
             except ValueError:
-                if i == 0:
+                if i == 0 or self._call_failed:
                     raise
                 losses[i] = np.nan
             if not np.isfinite(losses[i]):
@@ -258,11 +263,23 @@ class Engine:
 
     def _check_inputs(self, inputs: Sequence[Array]) -> int:
         """The number of rows; ValueError unless the inputs are as many as wide as they must be."""
+        if self._in_call:
+            raise RuntimeError("a custom loss or layer called the network that is calling it")
         expected = [(len(inputs[0]), self._width(i)) for i in self.program.inputs]
         shapes = [x.shape for x in inputs]
         if shapes != expected or not len(inputs[0]):
             raise ValueError(f"inputs have shapes {shapes}, expected {expected} with rows")
         return len(inputs[0])
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """While user code runs, it must not use the buffers of the call under way."""
+        self._in_call = self._call_failed = True
+        try:
+            yield
+            self._call_failed = False
+        finally:
+            self._in_call = False
 
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
         """Labels as int64, rows as (N, width) of the program's dtype."""
@@ -271,6 +288,11 @@ class Engine:
         for head, (values, weights) in zip(self.program.heads, targets, strict=True):
             if len(values) != n_rows:
                 raise ValueError(f"targets have {len(values)} rows, expected {n_rows}")
+            if head.loss == CUSTOM_LOSS:
+                width, dtype = self._width(head.output), self.program.dtype
+                loss = head.attributes["loss"]
+                prepared.append(loss.read(values, weights, n_rows, width, dtype, check))
+                continue
             if head.loss == "cross_entropy" and values.ndim == 1:
                 if values.dtype.kind not in "iub":
                     raise TypeError(f"labels must be integers, got {values.dtype}")
@@ -325,6 +347,12 @@ class Engine:
         output = self._value(head.output)
         values, weights = target
         options = head.attributes
+        if head.loss == CUSTOM_LOSS:
+            with self._calling():
+                value, slope = options["loss"].value_and_gradient(output, values, weights)
+            if gradient is not None:
+                gradient[...] = slope
+            return float(value)
         reduction = options.get("reduction", "mean")
         class_weights = options.get("class_weights")
         if class_weights is not None:
@@ -336,6 +364,9 @@ class Engine:
                     output, values, weights, class_weights, parameter,
                     options.get("ignore_index"), reduction, losses, gradient,
                 )  # fmt: skip
+            if options.get("ignore_nan"):
+                missing = np.isnan(values).any(axis=1)
+                weights = np.where(missing, 0, np.ones(len(values)) if weights is None else weights)
             return kernels.cross_entropy_rows(
                 output, values, weights, class_weights, parameter, reduction, losses, gradient
             )
@@ -387,6 +418,8 @@ def _are_fit(head: Any, rows: Array) -> bool:
     low = 0 if head.loss in ("cross_entropy", "binary_cross_entropy") else -largest
     high = 1 if head.loss == "binary_cross_entropy" else largest
     fit = (low <= rows) & (rows <= high)
+    if head.attributes.get("ignore_nan"):
+        fit |= np.isnan(rows).any(axis=1, keepdims=True)
     ignored = head.attributes.get("ignore_value")
     if ignored is not None:
         fit |= np.isnan(rows) if np.isnan(ignored) else rows == rows.dtype.type(ignored)

@@ -210,6 +210,31 @@ def _scale_and_shift(operation: Any) -> tuple[int | None, int | None]:
     return scale, next(left) if operation.attributes["shift"] else None
 
 
+def _python(engine: Engine, operation: Any, arguments: list[Array]) -> Array:
+    """What the layer's own function returns."""
+    width = engine._width(operation.output)
+    weights = [engine._weights[i] for i in operation.parameters]
+    with engine._calling():
+        y = operation.attributes["layer"].run_forward(
+            arguments, weights, engine._training, (len(arguments[0]), width)
+        )
+    return np.array(y, engine.program.dtype, order="C")
+
+
+def _python_backward(engine: Engine, operation: Any, dy: Array) -> None:
+    """The gradients that the layer's own function returns."""
+    inputs = [engine._value(i) for i in operation.inputs]
+    weights = [engine._weights[i] for i in operation.parameters]
+    with engine._calling():
+        dx, gradients = operation.attributes["layer"].run_backward(
+            dy, inputs, engine._value(operation.output), weights
+        )
+    for i, gradient in zip(operation.inputs, dx, strict=True):
+        engine._add(i, np.array(gradient, engine.program.dtype, order="C"))
+    for i, gradient in zip(operation.parameters, gradients, strict=True):
+        engine._add_parameter_gradient(i, gradient)
+
+
 FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
     "dense": _dense,
     "activation": _activation,
@@ -223,6 +248,7 @@ FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
     "absolute_difference": _absolute_difference,
     "concatenate": _concatenate,
     "layer_norm": _layer_norm,
+    "python": _python,
 }
 BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
     "dense": _dense_backward,
@@ -237,4 +263,5 @@ BACKWARD: dict[str, Callable[[Engine, Any, Array], None]] = {
     "absolute_difference": _absolute_difference_backward,
     "concatenate": _concatenate_backward,
     "layer_norm": _layer_norm_backward,
+    "python": _python_backward,
 }
