@@ -213,7 +213,7 @@ cdef class Caller(Reader):
     # --------------------------------------------------------------- steps
 
     cdef _gradients_calling(self, int threads):
-        """The cost of the call's batch, for which `loss_and_gradients` has made everything ready."""
+        """The cost of the call's batch; `loss_and_gradients` has made everything ready for it."""
         cdef double cost = self._cost_calling(&self.batch, self.batch.n_rows, slice(None), threads)
         self._check_found(0)
         self._backward_calling(FROM_LOSSES, &self.batch, threads)

@@ -85,7 +85,7 @@ cdef struct Contribution:
     int x
     int dz             # -1 for a beta
     int slopes         # index of that operation, or -1
-    const real* given  # else NULL: the whole gradient as Python returned it, laid out like storage
+    const real* given  # of a custom layer: the gradient that Python returned, as in storage
 
 
 cdef struct Param:

@@ -276,6 +276,12 @@ class CustomLayer(Layer):
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Call `backward_pass` and check what it returns.
 
+        Parameters
+        ----------
+        dy, y : (N, width) arrays
+        inputs : sequence of (N, width) arrays
+        parameters : sequence of arrays, in the order of `shapes`
+
         Returns
         -------
         list of array

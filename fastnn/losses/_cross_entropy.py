@@ -18,9 +18,8 @@ from fastnn.losses._base import (
     weighted_mean,
 )
 
-
 _MISSING = -(2**63)
-"""The label that stands for nan: no class, and a whole number in every floating type."""
+"""The label that stands for nan: no class, and nothing that anybody means by a label."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +114,8 @@ class CrossEntropy(Loss):
 
     def _labels(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
         if y.dtype.kind == "f":
-            if self.ignore_nan:
-                y = np.where(np.isnan(y), self._ignored, y)
+            if self.ignore_nan and np.isnan(y).any():
+                return self._labels_with_nan(y, width, name)
             check_finite(y, name, "labels must be integers (ignore_nan=True ignores nan)")
             check_range(y, y != np.floor(y), name, f"integer labels or rows (N, {width})")
         labels = readable(y, np.int64) if y.dtype.kind in "biu" else contiguous(y, np.int64)
@@ -125,6 +124,12 @@ class CrossEntropy(Loss):
             outside &= labels != self._ignored
         check_range(y, outside, name, f"0 <= label < {width}")
         return labels
+
+    def _labels_with_nan(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
+        """Labels of which nan ones become the label that is ignored."""
+        missing = np.isnan(y)
+        labels = self._labels(np.where(missing, y.dtype.type(0), y), width, name)
+        return np.where(missing, np.int64(self._ignored or 0), labels)
 
     def value(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any

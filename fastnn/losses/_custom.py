@@ -198,15 +198,28 @@ class CustomLoss(Loss):
         self, target: np.ndarray, class_weight: ClassWeight, width: int
     ) -> np.ndarray:
         """Weight of each sample by the class of its target, by the activation."""
-        judge = self._judge or super()
-        return judge.sample_weights(target, class_weight, width)
+        if self._judge is None:
+            return super().sample_weights(target, class_weight, width)
+        return self._judge.sample_weights(target, class_weight, width)
 
     # -------------------------------------------------------- for engines
 
     def read(
         self, target: Any, weights: Any, n_rows: int, width: int, dtype: np.dtype, check: bool
     ) -> tuple[np.ndarray, np.ndarray | None]:
-        """Targets and weights of `n_rows` samples as `value_and_gradient` takes them.
+        """Targets and weights of a call as `value_and_gradient` takes them.
+
+        Parameters
+        ----------
+        target, weights : array, and array or None
+        n_rows : int
+            How many both must be.
+        width : int
+            Of the output.
+        dtype : dtype
+            Of the network.
+        check : bool
+            Whether to look for nan and inf.
 
         Raises
         ------

@@ -23,7 +23,6 @@ from fastnn.program import Program
 from fastnn.solvers import Solver
 from fastnn.training import TrainingState
 
-
 AnyLoss = str | Loss | Callable[..., Any]
 
 

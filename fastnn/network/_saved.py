@@ -187,7 +187,7 @@ def by_name(custom: Sequence[Any] | Mapping[str, Any]) -> dict[str, Any]:
     found = {}
     for item in custom:
         name = item.name if isinstance(item, CustomLoss) else getattr(item, "__name__", None)
-        if name is None or not callable(item) and not isinstance(item, CustomLoss):
+        if name is None or not (callable(item) or isinstance(item, CustomLoss)):
             raise TypeError(
                 "custom must hold classes of layers, functions and CustomLoss objects, "
                 f"got {item!r}"
