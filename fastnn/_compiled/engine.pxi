@@ -304,7 +304,7 @@ cdef class Engine(Caller):
         None where they must be prepared first, or where no step was taken: bad values, or a loss
         that is not finite.
         """
-        if self.plan.n_inputs != 1 or self.plan.n_heads != 1 or self.calls:
+        if self.plan.n_inputs != 1 or self.plan.n_heads != 1:
             return None
         if not cnp.PyArray_CheckExact(X) or not cnp.PyArray_CheckExact(y):
             return None
@@ -320,15 +320,24 @@ cdef class Engine(Caller):
         cdef Target* target = self.batch.targets
         cdef Source* x = self.room.inputs
         cdef bint has_labels = self.plan.heads[0].loss == 0 and cnp.PyArray_NDIM(y) == 1
+        self.order = None
         if (cnp.PyArray_NDIM(X) != 2
-                or not describe(X, self.plan.work.values[self.plan.inputs[0]].width, x)
-                or not describe(y, 1 if has_labels else target.width, &target.source)
+                or not describe(X, self.plan.work.values[self.plan.inputs[0]].width, x)):
+            return None
+        if self.python_heads:
+            self._begin_batch(x.n_rows, check)
+            try:
+                self._read_targets([(y, None)])
+            except (TypeError, ValueError):
+                return None
+        elif (not describe(y, 1 if has_labels else target.width, &target.source)
                 or target.source.n_rows != x.n_rows
                 or (has_labels and target.source.type <= LAST_FLOAT)):
             return None
-        target.given_weights = NULL
-        self._settle(target, has_labels)
-        self._begin_batch(x.n_rows, check)
+        else:
+            target.given_weights = NULL
+            self._settle(target, has_labels)
+            self._begin_batch(x.n_rows, check)
         run.n_samples = run.batch_size = x.n_rows
         run.n_steps = 1
         run.first_step = number
