@@ -78,8 +78,10 @@ def _check_layers(chain: list[Any]) -> None:
 
 
 def _input_width(chain: list[Layer]) -> int:
-    """Width of the input: that of the first dense layer, since the others keep widths."""
+    """Width of the input: that of the first dense layer, if those before it keep widths."""
     for layer in chain:
         if isinstance(layer, Dense):
             return layer.n_in
+        if isinstance(layer, CustomLayer) and type(layer).output_width != Layer.output_width:
+            break
     raise ValueError("no layer says how wide the input is; put an Input(width) first")
