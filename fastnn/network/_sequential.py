@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from fastnn.layers import Dense, Input, Layer, Merge, Tensor
+from fastnn.layers import CustomLayer, Dense, Input, Layer, Merge, Tensor
 from fastnn.network._network import Network
 
 
