@@ -14,6 +14,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGES = (
     "README.md",
+    "docs/extending.md",
     "docs/graphs.md",
     "docs/optimizers.md",
     "docs/quickstart.md",
