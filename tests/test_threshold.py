@@ -108,6 +108,23 @@ def test_gradients_through_steps_are_zero_and_one_warning_names_the_layers(backe
     assert not any(gradient.any() for gradient in gradients.values())
 
 
+@EACH
+def test_away_from_the_jumps_central_differences_are_zero_too(backend, build):
+    net = build(4)
+    net.parameters["verdict.bias"] = [0.5]  # half way between two counts of objections
+    net.compile("mean_squared_error")
+    X = [[1.0, 2.5, 4.0, 8.0], [3.0, 1.5, 1.0, 7.0]]  # far enough apart that no unit changes
+    y = [0.3, 0.3]
+    flat, h = net.get_flat(), 1e-3
+    cost = net.evaluate(X, y)["loss"]
+    for i in range(net.n_parameters):
+        for step in (h, -h):
+            moved = flat.copy()
+            moved[i] += step
+            net.set_flat(moved)
+            assert net.evaluate(X, y)["loss"] == cost
+
+
 def test_two_steps_side_by_side_are_named_in_one_warning():
     x = fnn.Input(2)
     branches = [fnn.Dense(2, 2, step, name=step) for step in ("binary_step", "zero_indicator")]
