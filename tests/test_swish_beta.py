@@ -7,10 +7,12 @@ import pickle
 import numpy as np
 import pytest
 from networks import gradient_error
+from programs import data_for, initial_storage, set_optimizer, single_operation
 from scipy.special import expit
 
 import fastnn as fnn
 import fastnn.functional as F
+from fastnn import backend as backends
 
 
 @pytest.fixture
@@ -62,6 +64,23 @@ def test_rows_wider_than_a_chunk_are_summed_whole(backend, rng):
     swish.backward(np.ones_like(z))
     s = expit(z)
     np.testing.assert_allclose(swish.gradients["beta"], [np.sum(z**2 * s * (1 - s))], rtol=1e-13)
+
+
+@pytest.mark.parametrize("rows_at_once", [1, 7, 49])
+def test_a_batch_taken_in_parts_has_the_same_bits(dtype, rows_at_once):
+    if "compiled" not in backends.available():
+        pytest.skip("a promise of the compiled engine")
+    program = single_operation("trained_swish", dtype)
+    inputs, targets = data_for(program, 50)
+    storages = []
+    for rows in (rows_at_once, 50):
+        with backends.use("compiled"):
+            engine = backends.new_engine(program, initial_storage(program))
+        set_optimizer(engine, "adam")
+        engine.rows_at_once = rows
+        engine.train(inputs, targets, None, 50, np.full(1, 1e-2), 1, np.zeros(1))
+        storages.append(engine.storage)
+    np.testing.assert_array_equal(*storages)
 
 
 def test_huge_arguments_have_gradient_zero(backend, dtype):
