@@ -97,10 +97,11 @@ def _boxes(net: Network) -> list[_Box]:
 
 
 def _shared_colours(graph: Graph) -> dict[int, str]:
-    """A colour for each layer that is called more than once, by its id."""
+    """A colour for each layer with parameters that is called more than once, by its id."""
     counts: dict[int, int] = {}
     for call in graph.calls:
-        counts[id(call.layer)] = counts.get(id(call.layer), 0) + 1
+        if call.layer is not None and call.layer.shapes:
+            counts[id(call.layer)] = counts.get(id(call.layer), 0) + 1
     shared = [layer for layer, count in counts.items() if count > 1]
     return {layer: _SHARED[i % len(_SHARED)] for i, layer in enumerate(shared)}
 
@@ -123,10 +124,10 @@ def _described(call: Tensor, names: dict[int, str]) -> str:
 
 def _counted(layer: Layer, graph: Graph, again: bool) -> str:
     """The parameters of a layer in words."""
-    if again:
-        return f"shared with {graph.names[id(layer)]}"
     if not layer.n_parameters:
         return ""
+    if again:
+        return f"shared with {graph.names[id(layer)]}"
     count = f"{layer.n_parameters:,} parameter{'s' if layer.n_parameters > 1 else ''}"
     return count if layer.trainable else f"{count}, frozen"
 

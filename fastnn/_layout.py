@@ -80,25 +80,16 @@ class _Rows:
         best = [list(row) for row in self.rows]
         fewest = self.crossings()
         for _ in range(_SWEEPS):
+            place = self._places()
             for rows, neighbours in ((self.rows[1:], self.above), (self.rows[-2::-1], self.below)):
                 for row in rows:
-                    self._sort(row, neighbours)
+                    _sort(row, neighbours, place)
                 found = self.crossings()
                 if found < fewest:
                     best, fewest = [list(row) for row in self.rows], found
             if fewest == 0:
                 break
         self.rows = best
-
-    def _sort(self, row: list[int], neighbours: list[list[int]]) -> None:
-        place = self._places()
-        means = {
-            node: sum(place[i] for i in neighbours[node]) / len(neighbours[node])
-            if neighbours[node]
-            else place[node]
-            for node in row
-        }
-        row.sort(key=means.__getitem__)
 
     def _places(self) -> dict[int, int]:
         return {node: i for row in self.rows for i, node in enumerate(row)}
@@ -203,8 +194,22 @@ def _rows(n: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     has_source = {target for _, target in edges}
     for source, target in sorted(edges, key=lambda edge: edge[1]):
         row[target] = max(row[target], row[source] + 1)
-    for node in range(n):
-        targets = [row[target] for source, target in edges if source == node]
-        if node not in has_source and targets:
-            row[node] = min(targets) - 1
-    return row
+    first_use: dict[int, int] = {}
+    for source, target in edges:
+        first_use[source] = min(first_use.get(source, row[target]), row[target])
+    return [
+        first_use[node] - 1 if node in first_use and node not in has_source else row[node]
+        for node in range(n)
+    ]
+
+
+def _sort(row: list[int], neighbours: list[list[int]], place: dict[int, int]) -> None:
+    """Order a row by the mean place of each node's neighbours, and note the new places."""
+    means = {
+        node: sum(place[i] for i in neighbours[node]) / len(neighbours[node])
+        if neighbours[node]
+        else place[node]
+        for node in row
+    }
+    row.sort(key=means.__getitem__)
+    place.update((node, i) for i, node in enumerate(row))

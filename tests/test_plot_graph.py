@@ -183,6 +183,14 @@ def test_shared_layers_have_one_colour_and_others_none():
     assert len(arrows) == 6
 
 
+def test_a_layer_without_parameters_shares_nothing():
+    x = fnn.Input(3)
+    relu = fnn.ReLU()
+    net = fnn.Network(x, relu(fnn.Dense(3, 3)(relu(x))))
+    assert not [text for text in texts(plot.graph(net)) if "shared" in text]
+    assert "shared" not in net.summary()
+
+
 def test_frozen_layers_have_a_dashed_border():
     boxes, _ = boxes_and_arrows(plot.graph(siamese()))
     assert [box.get_linestyle() for box in boxes].count("--") == 1

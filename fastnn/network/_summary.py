@@ -21,7 +21,7 @@ def table(graph: Graph) -> list[str]:
         assert layer is not None
         inputs = ", ".join(names[id(tensor)] for tensor in call.inputs)
         count = ""
-        if id(layer) in seen:
+        if id(layer) in seen and layer.shapes:
             count = f"shared with {graph.names[id(layer)]}"
         elif layer.n_parameters:
             count = f"{layer.n_parameters:,}" + ("" if layer.trainable else " frozen")
