@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import fastnn as fnn
 from fastnn.inspection import _jacobian
@@ -148,6 +150,31 @@ def test_a_single_sample_has_no_axis_of_samples(backend, rng):
     net = fnn.Sequential([fnn.Dense(3, 2, activation="tanh")], dtype="float64")
     x = rng.normal(size=3)
     np.testing.assert_array_equal(net.input_gradients(x), net.input_gradients(x[None])[0])
+
+
+@given(
+    n=st.integers(1, 7),
+    width=st.integers(1, 20),
+    n_out=st.integers(1, 18),
+    layout=st.sampled_from(["C", "F", "strided", "reversed", "list", "integers", "float16"]),
+)
+@settings(max_examples=40, deadline=None)
+def test_any_layout_and_type_of_samples_gives_the_same(n, width, n_out, layout):
+    net = fnn.Sequential([fnn.Dense(width, n_out, "tanh"), fnn.LayerNorm(n_out)], dtype="float64")
+    whole = np.random.default_rng(n).integers(-4, 5, (n, width)).astype(float)
+    X = {
+        "C": whole,
+        "F": np.asfortranarray(whole),
+        "strided": np.repeat(np.repeat(whole, 2, axis=0), 3, axis=1)[::2, ::3],
+        "reversed": np.ascontiguousarray(whole[::-1])[::-1],
+        "list": whole.tolist(),
+        "integers": whole.astype(np.int16),
+        "float16": whole.astype(np.float16),
+    }[layout]
+    jacobian = net.input_gradients(X)
+    assert jacobian.shape == (n, n_out, width)
+    np.testing.assert_array_equal(jacobian, net.input_gradients(whole))
+    np.testing.assert_array_equal(net.parameter_jacobian(X), net.parameter_jacobian(whole))
 
 
 def test_column_takes_one_column(backend, rng):

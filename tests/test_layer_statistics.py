@@ -206,6 +206,14 @@ def test_records_go_on_until_epochs_start_again(backend):
     assert monitor.epochs == [2]
 
 
+def test_monitor_refuses_unfit_samples_before_the_first_epoch(backend):
+    net = fnn.Sequential([fnn.Dense(1, 1)])
+    net.compile("mean_squared_error")
+    with pytest.raises(ValueError, match=r"X has shape \(8, 2\), expected \(N, 1\)"):
+        net.fit(X, Y, callbacks=fnn.LayerMonitor(np.ones((8, 2)), Y))
+    assert net.history.epochs == 0
+
+
 def test_monitor_takes_whole_epochs():
     with pytest.raises(ValueError, match="every must be an integer >= 1, got 0"):
         fnn.LayerMonitor([[1.0]], [1.0], every=0)

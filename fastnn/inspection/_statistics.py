@@ -194,9 +194,10 @@ class LayerMonitor(Callback):
         self.records: list[LayerStatistics] = []
 
     def on_train_begin(self, context: Context) -> None:
-        """Forget the records of another training."""
+        """Forget the records of another training; refuse samples that do not fit."""
         if self.epochs and self.epochs[-1] > context.history.epochs:
             self.epochs, self.records = [], []
+        context.network.layer_statistics(self.X, self.y)  # raises now if the samples do not fit
 
     def on_epoch_end(self, context: Context) -> None:
         """Record, where it is time to."""

@@ -403,6 +403,8 @@ def _shares(loss: float, head: Any, target: Target, row_losses: Array) -> Array:
     """What each row adds to the loss of a head, from the rows' losses before any weight."""
     values, weights = target
     class_weights = head.attributes.get("class_weights")
+    if np.isfinite(loss):  # then rows that are not finite are those without influence
+        row_losses = np.where(np.isfinite(row_losses), row_losses, 0)
     if weights is not None:
         row_losses = np.where(weights == 0, 0, row_losses * weights)
     if class_weights is not None and values.dtype == np.int64:
