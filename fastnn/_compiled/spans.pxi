@@ -93,8 +93,8 @@ cdef class Caller(Reader):
     cdef bint flushes              # a training call is under way
     cdef object order              # of the samples of the training call under way, or None
 
-    def __init__(self, program, storage):
-        super().__init__(program, storage)
+    def __init__(self, program, storage, keep_all=False):
+        super().__init__(program, storage, keep_all)
         self.python_operations = [i for i, operation in enumerate(program.operations)
                                   if operation.kind == "python"]
         self.python_heads = [i for i, head in enumerate(program.heads) if is_custom(head)]
@@ -214,10 +214,14 @@ cdef class Caller(Reader):
 
     cdef _gradients_calling(self, int threads):
         """The cost of the call's batch; `loss_and_gradients` has made everything ready for it."""
-        cdef double cost = self._cost_calling(&self.batch, self.batch.n_rows, slice(None), threads)
-        self._check_found(0)
-        self._backward_calling(FROM_LOSSES, &self.batch, threads)
-        self._sum_gradients(FROM_LOSSES, &self.batch, threads)
+        self.flushes = self.plan.training
+        try:
+            cost = self._cost_calling(&self.batch, self.batch.n_rows, slice(None), threads)
+            self._check_found(0)
+            self._backward_calling(FROM_LOSSES, &self.batch, threads)
+            self._sum_gradients(FROM_LOSSES, &self.batch, threads)
+        finally:
+            self.flushes = False
         return cost + 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties, self.plan.n_tasks)
 
     cdef int _sum_gradients(self, Seeds seeds, const Batch* batch, int threads) except -1:
