@@ -5,8 +5,12 @@
 >>> net.compile(loss="cross_entropy", optimizer=fnn.Adam(learning_rate=1e-3))
 
 ``fastnn.functional`` has the stateless operations, ``fastnn.activations`` the facts
-about each activation; ``fastnn.show_config()`` tells which backend is in use.
+about each activation; ``fastnn.show_config()`` tells which backend is in use;
+``fastnn.stats`` fits and tests linear regressions.
 """
+
+import importlib
+from typing import Any
 
 from fastnn import activations, backend, functional
 from fastnn._version import __version__
@@ -155,3 +159,14 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`fastnn.stats` is loaded when it is first used: it brings SciPy in."""
+    if name == "stats":
+        return importlib.import_module("fastnn.stats")
+    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "stats"})

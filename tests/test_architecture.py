@@ -35,6 +35,7 @@ ROWS = [
         "_members",
     },
     {"network"},
+    {"stats"},
     {"inspection"},
     {"callbacks", "graph", "serialization", "training", "_progress", "_solving"},
     {"layers", "losses", "optimizers", "solvers", "schedules", "initializers"},

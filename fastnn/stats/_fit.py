@@ -1,0 +1,201 @@
+"""A least-squares problem read block by block, factorised and solved."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from fastnn.stats._blocks import BlockGram, BlockQR, Factor
+from fastnn.stats._design import Design
+from fastnn.stats._inputs import Data, refuse_not_finite
+from fastnn.stats._labels import Labels
+from fastnn.stats._solvers import Dependency, RankDeficiencyWarning, Solution, solve
+
+_CONSTANT_LEFT = 1e-20  # of the squared length of the ones: less is a constant in X's span
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A solved problem and all that statistics are computed from; arrays have m responses.
+
+    Attributes
+    ----------
+    design : Design or None
+        None where rows were streamed.
+    response, residuals : (n, m) array or None
+    weights : (n,) array or None
+    log_weights : float
+        Sum of the logarithms of the weights.
+    residual_squares, total_squares : (m,) array
+        Weighted sums of squares; the total is about the mean where there is a constant.
+    constant : (p,) array or None
+        Coefficients that make the constant 1 of the columns.
+    n : int
+    solution : Solution
+    method : str
+    ridge : float
+    labels : Labels
+    """
+
+    design: Design | None
+    response: np.ndarray | None
+    residuals: np.ndarray | None
+    weights: np.ndarray | None
+    log_weights: float
+    residual_squares: np.ndarray
+    total_squares: np.ndarray
+    constant: np.ndarray | None
+    n: int
+    solution: Solution
+    method: str
+    ridge: float
+    labels: Labels
+
+    def select(self, response: int) -> Fit:
+        """The fit of one response alone; arrays are views."""
+        one = slice(response, response + 1)
+        solution = replace(self.solution, coefficients=self.solution.coefficients[:, one])
+        return replace(
+            self,
+            response=None if self.response is None else self.response[:, one],
+            residuals=None if self.residuals is None else self.residuals[:, one],
+            residual_squares=self.residual_squares[one],
+            total_squares=self.total_squares[one],
+            solution=solution,
+            labels=self.labels.select(response),
+        )
+
+
+class Accumulator:
+    """The factor of weighted rows [design, responses, 1] and how many there were."""
+
+    def __init__(self, p: int, m: int, intercept: bool, method: str) -> None:
+        self.n = 0
+        self.log_weights = 0.0
+        self._p, self._m, self._intercept = p, m, intercept
+        self._blocks = (BlockGram if method == "cholesky" else BlockQR)(p, m + 1)
+
+    def add(self, design: np.ndarray, response: np.ndarray, weights: np.ndarray | None) -> None:
+        """Take in some rows, none of which is changed."""
+        p, m = self._p, self._m
+        rows = np.empty((len(design), p + m + 1), order="F")
+        rows[:, :p] = design
+        rows[:, p : p + m] = response
+        rows[:, p + m] = 1.0
+        if weights is not None:
+            rows *= np.sqrt(weights)[:, None]
+            self.log_weights += float(np.log(weights).sum())
+        self.n += len(rows)
+        self._blocks.add(rows)
+
+    def factor(self) -> Factor:
+        """Of the responses, and last of a constant response 1."""
+        return self._blocks.factor()
+
+
+def fit_data(data: Data, method: str, ridge: float) -> Fit:
+    """Fit all responses by weighted least squares; residuals by a second pass."""
+    labels, m = data.labels, data.response.shape[1]
+    accumulator = Accumulator(data.design.shape[1], m, data.design.intercept, method)
+    for place, block in data.design.blocks():
+        weights = None if data.weights is None else data.weights[place]
+        accumulator.add(block, data.response[place], weights)
+    factor = accumulator.factor()
+    if not all(np.isfinite(part).all() for part in (factor.R, factor.Z, factor.rest)):
+        refuse_not_finite(data)
+    fit = solved(accumulator, factor, method, ridge, data.design.intercept, labels)
+    residuals = data.response - data.design.times(fit.solution.coefficients)
+    return replace(
+        fit,
+        design=data.design,
+        response=data.response,
+        residuals=residuals,
+        weights=data.weights,
+    )
+
+
+def solved(
+    accumulator: Accumulator,
+    factor: Factor,
+    method: str,
+    ridge: float,
+    intercept: bool,
+    labels: Labels,
+) -> Fit:
+    """The fit that a factor determines; warns where the rank is deficient."""
+    p, n = len(factor.R), accumulator.n
+    _check_rows(n, p, method, ridge)
+    constant = _constant(factor, n, intercept)
+    own = Factor(factor.R, factor.Z[:, :-1], factor.rest[:-1])
+    penalty = None
+    if ridge:
+        penalty = np.full(p, ridge)
+        penalty[:intercept] = 0.0
+    solution = solve(own, n, method, penalty)
+    if solution.dependencies:
+        _warn(solution, labels)
+    left = own.Z - own.R @ solution.coefficients
+    explained = own.Z
+    if constant is not None:
+        # The part of the responses along the constant, which is what the mean explains.
+        direction = factor.Z[:, -1] / np.linalg.norm(factor.Z[:, -1])
+        explained = own.Z - np.outer(direction, direction @ own.Z)
+    return Fit(
+        design=None,
+        response=None,
+        residuals=None,
+        weights=None,
+        log_weights=accumulator.log_weights,
+        residual_squares=own.rest + np.einsum("ij,ij->j", left, left),
+        total_squares=own.rest + np.einsum("ij,ij->j", explained, explained),
+        constant=constant,
+        n=n,
+        solution=solution,
+        method=method,
+        ridge=ridge,
+        labels=labels,
+    )
+
+
+def _check_rows(n: int, p: int, method: str, ridge: float) -> None:
+    if n < p and method != "svd" and not ridge:
+        raise ValueError(
+            f"X must have at least as many rows as coefficients, got {n} rows and {p} "
+            "coefficients; use method='svd' for the solution of least norm, or ridge"
+        )
+
+
+def _constant(factor: Factor, n: int, intercept: bool) -> np.ndarray | None:
+    """The coefficients that make a constant of the columns; None if nothing does."""
+    p = len(factor.R)
+    if intercept:
+        return np.eye(p)[0]
+    ones = factor.Z[:, -1:]
+    if factor.rest[-1] > _CONSTANT_LEFT * (factor.rest[-1] + float(np.sum(ones**2))):
+        return None
+    return solve(Factor(factor.R, ones, factor.rest[-1:]), n, "qr", None).coefficients[:, 0]
+
+
+def _warn(solution: Solution, labels: Labels) -> None:
+    what = (
+        "the coefficients are those of least norm"
+        if not solution.left_out
+        else "their coefficients are nan, as if they were left out"
+    )
+    lines = "; ".join(described(d, labels) for d in solution.dependencies)
+    warnings.warn(
+        f"X has rank {solution.rank} of {len(labels.columns)}: {lines}; {what}",
+        RankDeficiencyWarning,
+        stacklevel=5,
+    )
+
+
+def described(dependency: Dependency, labels: Labels) -> str:
+    """A dependency as an equation: ``x3 = 2*x1 - 1*intercept``."""
+    text = f"{labels.columns[dependency.column]} ="
+    for k, share in dependency.combination.items():
+        sign = "-" if share < 0 else "+" if not text.endswith("=") else ""
+        text += f" {sign}{' ' if sign == '+' else ''}{abs(share):.6g}*{labels.columns[k]}"
+    return text if dependency.combination else text + " 0"

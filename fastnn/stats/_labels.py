@@ -1,0 +1,87 @@
+"""Names of columns, responses and rows, and results that carry them where the data did."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What rows and columns are called.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Of the design matrix, the intercept included.
+    responses : tuple of str
+    single : bool
+        Whether the response was a vector: results then lose their axis of responses.
+    rows : pandas.Index or None
+        Of the table the data came from; None where they came from arrays.
+    pandas : bool
+        Whether results are pandas objects.
+    """
+
+    columns: tuple[str, ...]
+    responses: tuple[str, ...]
+    single: bool
+    rows: Any = None
+    pandas: bool = False
+
+    def select(self, response: int) -> Labels:
+        """The labels of one response alone."""
+        return replace(self, responses=(self.responses[response],), single=True)
+
+    def scalar(self, values: np.ndarray) -> Any:
+        """(m,) values of responses as a float, an array or a Series."""
+        if self.single:
+            return float(values[0])
+        return self._frame(values, self.responses)
+
+    def by_column(self, values: np.ndarray) -> Any:
+        """(p, m) values of coefficients, (p,) for one response."""
+        return self._table(values, self.columns)
+
+    def by_row(self, values: np.ndarray) -> Any:
+        """(n, m) values of observations, (n,) for one response."""
+        return self._table(values, self.rows)
+
+    def of_rows(self, values: np.ndarray) -> Any:
+        """(n,) values that all responses share."""
+        return self._frame(values, self.rows)
+
+    def square(self, matrices: np.ndarray) -> Any:
+        """(m, p, p) matrices, (p, p) for one response; tables only where there is one."""
+        if not self.single:
+            return matrices
+        return self._frame(matrices[0], self.columns, self.columns)
+
+    def _table(self, values: np.ndarray, rows: Any) -> Any:
+        if self.single:
+            return self._frame(values[:, 0], rows, name=self.responses[0])
+        return self._frame(values, rows, self.responses)
+
+    def _frame(
+        self,
+        values: np.ndarray,
+        rows: Any,
+        columns: Sequence[str] | None = None,
+        name: str | None = None,
+    ) -> Any:
+        return framed(values, rows, columns, name) if self.pandas else values
+
+
+def framed(
+    values: np.ndarray, rows: Any, columns: Sequence[str] | None = None, name: str | None = None
+) -> Any:
+    """A Series, or a DataFrame where there are columns."""
+    import pandas
+
+    index = list(rows) if isinstance(rows, tuple) else rows
+    if values.ndim == 1:
+        return pandas.Series(values, index=index, name=name)
+    return pandas.DataFrame(values, index=index, columns=None if columns is None else list(columns))
