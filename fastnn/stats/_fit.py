@@ -11,8 +11,10 @@ from fastnn.stats._blocks import BlockGram, BlockQR, Factor
 from fastnn.stats._design import Design
 from fastnn.stats._inputs import Data, refuse_not_finite
 from fastnn.stats._labels import Labels
+from fastnn.stats._refine import refined
 from fastnn.stats._solvers import Dependency, RankDeficiencyWarning, Solution, solve
 
+_REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
 _CONSTANT_LEFT = 1e-20  # of the squared length of the ones: less is a constant in X's span
 
 
@@ -30,6 +32,8 @@ class Fit:
         Sum of the logarithms of the weights.
     residual_squares, total_squares : (m,) array
         Weighted sums of squares; the total is about the mean where there is a constant.
+    intercept : bool
+        Whether a column of ones was added, the first.
     constant : (p,) array or None
         Coefficients that make the constant 1 of the columns.
     n : int
@@ -46,6 +50,7 @@ class Fit:
     log_weights: float
     residual_squares: np.ndarray
     total_squares: np.ndarray
+    intercept: bool
     constant: np.ndarray | None
     n: int
     solution: Solution
@@ -71,14 +76,19 @@ class Fit:
 class Accumulator:
     """The factor of weighted rows [design, responses, 1] and how many there were."""
 
-    def __init__(self, p: int, m: int, intercept: bool, method: str) -> None:
+    def __init__(self, p: int, m: int, method: str) -> None:
         self.n = 0
         self.log_weights = 0.0
-        self._p, self._m, self._intercept = p, m, intercept
+        self._p, self._m = p, m
         self._blocks = (BlockGram if method == "cholesky" else BlockQR)(p, m + 1)
 
-    def add(self, design: np.ndarray, response: np.ndarray, weights: np.ndarray | None) -> None:
-        """Take in some rows, none of which is changed."""
+    def add_data(self, data: Data) -> None:
+        """Take in all rows of some data, in blocks that fit in a cache."""
+        for place, block in data.design.blocks():
+            weights = None if data.weights is None else data.weights[place]
+            self._add(block, data.response[place], weights)
+
+    def _add(self, design: np.ndarray, response: np.ndarray, weights: np.ndarray | None) -> None:
         p, m = self._p, self._m
         rows = np.empty((len(design), p + m + 1), order="F")
         rows[:, :p] = design
@@ -95,18 +105,29 @@ class Accumulator:
         return self._blocks.factor()
 
 
-def fit_data(data: Data, method: str, ridge: float) -> Fit:
-    """Fit all responses by weighted least squares; residuals by a second pass."""
-    labels, m = data.labels, data.response.shape[1]
-    accumulator = Accumulator(data.design.shape[1], m, data.design.intercept, method)
-    for place, block in data.design.blocks():
-        weights = None if data.weights is None else data.weights[place]
-        accumulator.add(block, data.response[place], weights)
-    factor = accumulator.factor()
-    if not all(np.isfinite(part).all() for part in (factor.R, factor.Z, factor.rest)):
+def factor_is_finite(factor: Factor) -> bool:
+    """Whether no nan or infinity has come in."""
+    return all(np.isfinite(part).all() for part in (factor.R, factor.Z, factor.rest))
+
+
+def fit_data(data: Data, method: str, ridge: float, refine: bool | None) -> Fit:
+    """Fit all responses by weighted least squares; residuals by a second pass.
+
+    `refine` None stands for where it costs little.
+    """
+    n, p = data.design.shape
+    m = data.response.shape[1]
+    accumulator = Accumulator(p, m, method)
+    accumulator.add_data(data)
+    if not factor_is_finite(accumulator.factor()):
         refuse_not_finite(data)
-    fit = solved(accumulator, factor, method, ridge, data.design.intercept, labels)
-    residuals = data.response - data.design.times(fit.solution.coefficients)
+    fit = solved(accumulator, method, ridge, data.design.intercept, data.labels)
+    if refine is None:
+        refine = method != "cholesky" and not ridge and n * (p + m) ** 2 <= _REFINED_WORK
+    if refine:
+        fit = _refined(fit, data)
+    residuals = data.design.times(fit.solution.coefficients)
+    np.subtract(data.response, residuals, out=residuals)
     return replace(
         fit,
         design=data.design,
@@ -116,15 +137,21 @@ def fit_data(data: Data, method: str, ridge: float) -> Fit:
     )
 
 
+def _refined(fit: Fit, data: Data) -> Fit:
+    """The fit in nearly full precision; the same where least norm has decided among many."""
+    if fit.solution.rank < len(fit.labels.columns) and not fit.solution.left_out:
+        return fit
+    solution = refined(fit.solution, data.design, data.response, data.weights)
+    if solution.residual_squares is None:
+        return fit
+    return replace(fit, solution=solution, residual_squares=solution.residual_squares)
+
+
 def solved(
-    accumulator: Accumulator,
-    factor: Factor,
-    method: str,
-    ridge: float,
-    intercept: bool,
-    labels: Labels,
+    accumulator: Accumulator, method: str, ridge: float, intercept: bool, labels: Labels
 ) -> Fit:
     """The fit that a factor determines; warns where the rank is deficient."""
+    factor = accumulator.factor()
     p, n = len(factor.R), accumulator.n
     _check_rows(n, p, method, ridge)
     constant = _constant(factor, n, intercept)
@@ -150,6 +177,7 @@ def solved(
         log_weights=accumulator.log_weights,
         residual_squares=own.rest + np.einsum("ij,ij->j", left, left),
         total_squares=own.rest + np.einsum("ij,ij->j", explained, explained),
+        intercept=intercept,
         constant=constant,
         n=n,
         solution=solution,

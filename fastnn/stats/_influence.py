@@ -24,18 +24,50 @@ class Influence(Estimates):
     A base of `RegressionResult`, whose docstring describes every attribute.
     """
 
+    def _refuse_streamed(self) -> None:
+        if self._fit.design is None:
+            raise AttributeError(
+                "the rows were streamed and are not kept, so there is nothing to say of each; "
+                "linear_regression keeps them"
+            )
+
     @property
     def _design(self) -> Design:
-        if self._fit.design is None:
-            raise AttributeError("the rows were streamed and are not kept; there is no array of n")
+        self._refuse_streamed()
+        assert self._fit.design is not None
         return self._fit.design
 
     @property
     def _rows_residuals(self) -> np.ndarray:
         """(n, m) residuals."""
-        if self._fit.residuals is None:
-            raise AttributeError("the rows were streamed and are not kept; there is no array of n")
+        self._refuse_streamed()
+        assert self._fit.residuals is not None
         return self._fit.residuals
+
+    @property
+    def _response(self) -> np.ndarray:
+        """(n, m) responses."""
+        self._refuse_streamed()
+        assert self._fit.response is not None
+        return self._fit.response
+
+    @property
+    def _root_weights(self) -> np.ndarray:
+        """(n,) square roots of the weights, 1 where there are none."""
+        if self._fit.weights is None:
+            return np.ones(self.n_observations)
+        return np.sqrt(self._fit.weights)
+
+    @property
+    def _weighted_residuals(self) -> np.ndarray:
+        """(n, m) residuals times the roots of the weights: of equal variance."""
+        if self._fit.weights is None:
+            return self._rows_residuals
+        return self._rows_residuals * self._root_weights[:, None]
+
+    @property
+    def is_weighted(self) -> bool:
+        return self._fit.weights is not None or self._fit.log_weights != 0.0
 
     @property
     def design(self) -> np.ndarray | None:
@@ -48,12 +80,6 @@ class Influence(Estimates):
     @cached_property
     def response(self) -> Any:
         return self._labels.by_row(self._response)
-
-    @property
-    def _response(self) -> np.ndarray:
-        if self._fit.response is None:
-            raise AttributeError("the rows were streamed and are not kept; there is no array of n")
-        return self._fit.response
 
     @cached_property
     def residuals(self) -> Any:
@@ -88,9 +114,7 @@ class Influence(Estimates):
         left = 1.0 - self._leverage
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.sqrt(np.where(left > _CERTAIN, left, np.nan))
-            if self._fit.weights is not None:
-                scale = scale / np.sqrt(self._fit.weights)
-            return self._rows_residuals / scale[:, None] / np.sqrt(self._residual_variances)
+            return self._weighted_residuals / scale[:, None] / np.sqrt(self._residual_variances)
 
     @cached_property
     def standardized_residuals(self) -> Any:

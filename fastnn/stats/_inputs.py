@@ -57,14 +57,15 @@ def read_data(
         columns=tuple([INTERCEPT, *columns] if add_intercept else columns),
         responses=tuple(responses),
         single=np.ndim(y) == 1,
-        rows=getattr(X, "index", None) if is_table(X) else None,
+        rows=X.index if _is_pandas(X) else None,
+        named=is_table(X),
         pandas=_is_pandas(X),
     )
     _refuse_repeated(labels.columns)
     if not labels.columns:
         raise ValueError("X must have at least one column where there is no intercept, got none")
     if copy is None:
-        copy = not isinstance(matrix, np.memmap)
+        copy = not isinstance(X, np.memmap)
     return Data(
         Design(matrix, add_intercept, copy),
         response.astype(np.float64),
@@ -181,6 +182,16 @@ def refuse_not_finite(data: Data) -> None:
         f"{len(data.response)} rows, first in row {rows[0]}: {', '.join(named[:_NAMED])}{more}; "
         "drop or fill them first"
     )
+
+
+def refuse_bad_values(matrix: np.ndarray, name: str) -> None:
+    """Raise ValueError with the count of nan and infinite values."""
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        raise ValueError(
+            f"{name} must be finite, got {bad.sum()} nan or infinite values in "
+            f"{bad.any(axis=1).sum()} of {len(matrix)} rows"
+        )
 
 
 def _not_finite(data: Data) -> tuple[dict[str, int], np.ndarray]:

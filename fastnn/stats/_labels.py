@@ -22,6 +22,8 @@ class Labels:
         Whether the response was a vector: results then lose their axis of responses.
     rows : pandas.Index or None
         Of the table the data came from; None where they came from arrays.
+    named : bool
+        Whether the names of columns came with the data.
     pandas : bool
         Whether results are pandas objects.
     """
@@ -30,11 +32,16 @@ class Labels:
     responses: tuple[str, ...]
     single: bool
     rows: Any = None
+    named: bool = False
     pandas: bool = False
 
     def select(self, response: int) -> Labels:
         """The labels of one response alone."""
         return replace(self, responses=(self.responses[response],), single=True)
+
+    def without_rows(self) -> Labels:
+        """The same without names of rows."""
+        return replace(self, rows=None)
 
     def scalar(self, values: np.ndarray) -> Any:
         """(m,) values of responses as a float, an array or a Series."""

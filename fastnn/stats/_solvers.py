@@ -66,8 +66,8 @@ class Solution:
     condition, scaled_condition : float
         Ratio of the extreme singular values of the design, and of the design with columns of
         unit length, which does not depend on units.
-    rest : (m,) array, optional
-        Residual sums of squares, where they are known better than from the factor.
+    residual_squares : (m,) array, optional
+        Sums of squared residuals, where they are known better than from the factor.
     """
 
     coefficients: np.ndarray
@@ -79,7 +79,7 @@ class Solution:
     effective_parameters: float
     condition: float
     scaled_condition: float
-    rest: np.ndarray | None = None
+    residual_squares: np.ndarray | None = None
 
 
 def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> Solution:

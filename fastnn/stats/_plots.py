@@ -1,0 +1,160 @@
+"""The four plots of residuals, drawn with matplotlib.
+
+Figures are made without pyplot: nothing depends on a display or changes global state.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fastnn.stats._result import RegressionResult
+
+_DPI = 110
+_DRAWN = 5000  # points of a panel, at most; the extreme ones are always among them
+_NAMED = 3  # extreme points of each panel
+_SPAN = 2 / 3  # share of the points that a smooth line looks at
+_POINTS, _LINE, _GUIDE = "#0072B2", "#D55E00", "0.55"  # Okabe & Ito, for colour-blind eyes
+
+
+def residual_plots(result: RegressionResult, path: str | os.PathLike[str] | None) -> Figure:
+    """What `RegressionResult.plot` returns."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError('plots need matplotlib: pip install "fastnn[plot]"') from error
+    fitted = result._fitted[:, 0]
+    standardized = result._standardized[:, 0]
+    residuals = result._weighted_residuals[:, 0]
+    defined = np.flatnonzero(np.isfinite(standardized))  # not where leverage is 1
+    names = None if result._labels.rows is None else np.asarray(result._labels.rows)
+    figure = Figure(figsize=(10, 8.5), layout="constrained")
+    (fit, normal), (scale, influence) = figure.subplots(2, 2)
+    extreme = defined[np.argsort(-np.abs(standardized[defined]))]
+    shown = _thinned(defined, extreme)
+    _residuals_and_fitted(fit, fitted, residuals, shown, extreme, names)
+    _normal_quantiles(normal, standardized, defined, extreme, names)
+    _scale_and_location(scale, fitted, standardized, shown, extreme, names)
+    _residuals_and_leverage(influence, result, defined, names)
+    figure.suptitle(f"Residuals of {result.response_names[0]}")
+    if path is not None:
+        figure.savefig(path, dpi=_DPI)
+    return figure
+
+
+def _residuals_and_fitted(ax, fitted, residuals, shown, extreme, names) -> None:  # type: ignore
+    _scatter(ax, fitted[shown], residuals[shown])
+    ax.axhline(0, color=_GUIDE, linestyle=":")
+    _smooth(ax, fitted[shown], residuals[shown])
+    _name(ax, fitted, residuals, extreme, names)
+    _titles(ax, "Residuals and fitted values", "fitted value", "residual")
+
+
+def _normal_quantiles(ax, standardized, defined, extreme, names) -> None:  # type: ignore
+    order = defined[np.argsort(standardized[defined])]
+    n = len(order)
+    offset = 0.375 if n <= 10 else 0.5  # Blom's plotting positions for short samples, as R has
+    theory = np.full(len(standardized), np.nan)
+    theory[order] = special.ndtri((np.arange(1, n + 1) - offset) / (n + 1 - 2 * offset))
+    shown = _thinned(order, extreme)
+    _scatter(ax, theory[shown], standardized[shown])
+    # Through the quartiles, so that outliers do not bend the line they are judged by.
+    low, high = np.quantile(standardized[defined], [0.25, 0.75])
+    slope = (high - low) / (2 * special.ndtri(0.75))
+    ax.axline((0, (low + high) / 2), slope=slope, color=_GUIDE, linestyle="--")
+    _name(ax, theory, standardized, extreme, names)
+    _titles(ax, "Normal quantiles", "quantile of a normal law", "standardised residual")
+
+
+def _scale_and_location(ax, fitted, standardized, shown, extreme, names) -> None:  # type: ignore
+    spread = np.sqrt(np.abs(standardized))
+    _scatter(ax, fitted[shown], spread[shown])
+    _smooth(ax, fitted[shown], spread[shown])
+    _name(ax, fitted, spread, extreme, names)
+    ax.set_ylim(bottom=0)
+    _titles(ax, "Scale and location", "fitted value", "√ |standardised residual|")
+
+
+def _residuals_and_leverage(
+    ax: Axes, result: RegressionResult, defined: np.ndarray, names: np.ndarray | None
+) -> None:
+    leverage, standardized = result._leverage, result._standardized[:, 0]
+    extreme = defined[np.argsort(-result._cook[defined, 0])]
+    shown = _thinned(defined, extreme)
+    _scatter(ax, leverage[shown], standardized[shown])
+    ax.axhline(0, color=_GUIDE, linestyle=":")
+    _smooth(ax, leverage[shown], standardized[shown])
+    _name(ax, leverage, standardized, extreme, names)
+    right = 1.08 * float(leverage[defined].max(initial=0.0)) or 1.0
+    low, high = ax.get_ylim()
+    ax.set_xlim(0, right)
+    h = np.linspace(right / 400, min(right, 1 - 1e-9), 400)
+    for distance, style in ((0.5, "--"), (1.0, "-")):
+        contour = np.sqrt(distance * result.effective_parameters * (1 - h) / h)
+        for sign in (1, -1):
+            ax.plot(h, sign * contour, color=_GUIDE, linestyle=style, linewidth=1,
+                    label=f"Cook's distance {distance:g}" if sign == 1 else None)  # fmt: skip
+    ax.set_ylim(low, high)
+    ax.legend(fontsize="small")
+    _titles(ax, "Residuals and leverage", "leverage", "standardised residual")
+
+
+def _thinned(places: np.ndarray, extreme: np.ndarray) -> np.ndarray:
+    """At most some thousand of the places, evenly taken, and the extreme ones."""
+    if len(places) <= _DRAWN:
+        return places
+    step = -(-len(places) // _DRAWN)
+    return np.union1d(places[::step], extreme[: _DRAWN // 20])
+
+
+def _scatter(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    alpha = float(np.clip(60 / np.sqrt(max(len(x), 1)) / 4, 0.25, 0.85))
+    ax.scatter(x, y, s=14, color=_POINTS, alpha=alpha, linewidths=0)
+
+
+def _name(
+    ax: Axes, x: np.ndarray, y: np.ndarray, extreme: np.ndarray, names: np.ndarray | None
+) -> None:
+    """Write the names of the extreme points beside them; rows count from 0."""
+    middle = np.nanmean(x)
+    for i in extreme[:_NAMED]:
+        right = x[i] > middle
+        ax.annotate(str(i if names is None else names[i]), (x[i], y[i]), fontsize="small",
+                    xytext=(-5 if right else 5, 0), textcoords="offset points",
+                    ha="right" if right else "left", va="center")  # fmt: skip
+
+
+def _titles(ax: Axes, title: str, x: str, y: str) -> None:
+    ax.set_title(title)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(alpha=0.25)
+
+
+def _smooth(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """A line through the middle of the points, where there are enough of them."""
+    if len(np.unique(x)) >= 5:
+        ax.plot(*smoothed(x, y), color=_LINE, linewidth=1.5)
+
+
+def smoothed(x: np.ndarray, y: np.ndarray, n_points: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Local linear regression with tricube weights (Cleveland 1979, without robustness)."""
+    at = np.unique(np.quantile(x, np.linspace(0, 1, n_points)))
+    k = max(3, int(np.ceil(_SPAN * len(x))))
+    values = np.empty_like(at)
+    for i, centre in enumerate(at):
+        d = x - centre
+        width = np.partition(np.abs(d), k - 1)[k - 1]
+        w = np.clip(1 - (np.abs(d) / (width * 1.0001 or 1.0)) ** 3, 0, None) ** 3
+        total, mean = w.sum(), np.sum(w * d) / w.sum()
+        spread = np.sum(w * (d - mean) ** 2)
+        slope = np.sum(w * (d - mean) * y) / spread if spread > 0 else 0.0
+        values[i] = np.sum(w * y) / total - slope * mean
+    return at, values
