@@ -13,6 +13,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
     heads.pxi          losses of a batch and their gradients
     phases.pxi         the two phases of a training step
     teams.pxi          what each thread does: training, gradients, prediction in blocks
+    statistics.pxi     the Durbin-Watson statistic and its law, behind fastnn.stats
     lowering.pxi       reads a Program into those structures
     arguments.pxi      the arrays callers give, as the engine reads them
     reader.pxi         the arguments of a call
@@ -24,7 +25,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
 
 cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
-from libc.math cimport isfinite, sqrt
+from libc.math cimport fabs, isfinite, sqrt
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
@@ -103,6 +104,7 @@ include "operations.pxi"
 include "heads.pxi"
 include "phases.pxi"
 include "teams.pxi"
+include "statistics.pxi"
 include "lowering.pxi"
 include "arguments.pxi"
 include "reader.pxi"

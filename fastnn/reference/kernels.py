@@ -23,6 +23,7 @@ from fastnn.reference.normalizers import (
     softmax_backward,
 )
 from fastnn.reference.random import dropout
+from fastnn.reference.statistics import difference_resolvent, squared_differences
 
 __all__ = [
     "activation",
@@ -33,6 +34,7 @@ __all__ = [
     "cross_entropy_rows",
     "dense_backward",
     "dense_forward",
+    "difference_resolvent",
     "dropout",
     "elementwise_loss",
     "exp",
@@ -48,6 +50,7 @@ __all__ = [
     "rmsprop",
     "softmax",
     "softmax_backward",
+    "squared_differences",
 ]
 
 
