@@ -1,0 +1,134 @@
+"""The eigenvalues behind the Durbin-Watson statistic, known by their determinants.
+
+The difference matrix A of lag 1 is the Laplacian of a path of n vertices: its eigenvalues are
+2 - 2 cos(pi i / n), i = 0, ..., n - 1.  At lag L it is L such paths, interleaved.  With
+Q an orthonormal basis of the regressors' space and T = I - 2 s (A - d I), the determinant of T
+compressed to the complement of that space is
+
+    det(T) det(Q' T^-1 Q).
+
+The first factor has a closed form, the second is of the size of Q's columns; so the law of
+a million residuals is known at a point s without eigenvalues and without an n x n matrix.
+
+Branches: with z = 1 / (2 s), T = 2 s ((d + z) I - A), and the pivots of (d + z) I - A and of
+-Q' ((d + z) I - A)^-1 Q lie in the same half plane as z.  Each pivot of T and of Q' T^-1 Q thus
+turns by less than pi from the positive axis: sums of principal logarithms are continuous
+wherever s leaves the real line, and are 0 at s = 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn import backend
+
+
+def path_eigenvalues(n: int, indices: np.ndarray) -> np.ndarray:
+    """2 - 2 cos(pi i / n), without cancellation for small i."""
+    return 4 * np.sin(np.pi / 2 * indices / n) ** 2
+
+
+def log1p(w: np.ndarray) -> np.ndarray:
+    """Principal log(1 + w) of complex numbers, accurate for small ones."""
+    a, b = w.real, w.imag
+    return 0.5 * np.log1p(np.maximum(a * (2 + a) + b * b, -1.0)) + 1j * np.arctan2(b, 1 + a)
+
+
+def path_log_det(n: int, s: np.ndarray, d: float) -> np.ndarray:
+    """The sum of log(1 - 2 s (lambda_i - d)) over the eigenvalues of a path but the first, 0.
+
+    T is tridiagonal; away from its ends its pivots approach rho, the larger root of
+    rho^2 - (1 + 2 s (d - 2)) rho + (2 s)^2 = 0, and with kappa = 2 s / rho
+
+        det(T) = (1 + 2 s d) rho^(n - 1) (1 - kappa^(2 n)) / (1 - kappa^2).
+    """
+    g = 2 * s
+    u, v = np.sqrt(1 + g * d), np.sqrt(1 + g * (d - 4))
+    # rho = ((u + v) / 2)^2; its logarithm is small for small s, and multiplied by n.
+    log_rho = 2 * log1p(0.5 * (g * d / (1 + u) + g * (d - 4) / (1 + v)))
+    kappa_squared = ((u - v) / (u + v)) ** 2
+    with np.errstate(under="ignore"):
+        power = kappa_squared**n
+    return (n - 1) * log_rho + log1p(-power) - log1p(-kappa_squared)
+
+
+class PathLaw:
+    """The eigenvalues of a path from number `first` to number `last`, both included."""
+
+    def __init__(self, n: int, first: int, last: int) -> None:
+        removed = np.concatenate([np.arange(1, first), np.arange(last + 1, n)])
+        self._n, self._has_zero = n, first == 0
+        self._removed = path_eigenvalues(n, removed)
+        self._kept = None
+        if len(removed) > last - first:
+            self._kept = path_eigenvalues(n, np.arange(first, last + 1))
+        self.size = last - first + 1
+        self.trace = 2.0 * (n - 1) - float(self._removed.sum())
+        self.square = 6.0 * n - 8 - float(np.square(self._removed).sum())
+        self.low, self.high = path_eigenvalues(n, np.array([first, last])).tolist()
+
+    def log_det(self, s: np.ndarray, d: float) -> np.ndarray:
+        """Sum of the principal logarithms of 1 - 2 s (nu_i - d)."""
+        if self._kept is not None:
+            return _sum_of_logs(s, self._kept - d)
+        result = path_log_det(self._n, s, d) - _sum_of_logs(s, self._removed - d)
+        return result + log1p(2 * s * d) if self._has_zero else result
+
+
+def _sum_of_logs(s: np.ndarray, differences: np.ndarray) -> np.ndarray:
+    return log1p(-2 * np.multiply.outer(s, differences)).sum(axis=-1)
+
+
+class ResidualLaw:
+    """The eigenvalues for residuals from the regression on the columns of `basis`.
+
+    Parameters
+    ----------
+    basis : (n, k) array of float64, C-contiguous
+        Orthonormal columns, at least one.
+    lag : int
+        Below n.
+    """
+
+    def __init__(self, basis: np.ndarray, lag: int) -> None:
+        n, k = basis.shape
+        self._basis, self._lag = basis, lag
+        self._paths = [(n // lag + 1, n % lag), (n // lag, lag - n % lag)]  # length, number
+        sums = np.empty((2, 1, k))
+        backend.kernels(np.float64).squared_differences(basis[np.newaxis], lag, sums)
+        self.size = n - k
+        self.trace = 2.0 * (n - lag) - float(sums[0].sum())
+        full = sum(count * (6.0 * length - 8) for length, count in self._paths if length > 1)
+        self.square = full * self.size / n
+        longest = max(length for length, count in self._paths if count)
+        self.low, self.high = path_eigenvalues(longest, np.array([0, longest - 1])).tolist()
+
+    def log_det(self, s: np.ndarray, d: float) -> np.ndarray:
+        """Sum of the principal logarithms of 1 - 2 s (nu_i - d)."""
+        result = self._lag * log1p(2 * s * d)
+        for length, count in self._paths:
+            if count and length > 1:
+                result = result + count * path_log_det(length, s, d)
+        return result + _log_det_by_pivots(self._gram(s, d))
+
+    def _gram(self, s: np.ndarray, d: float) -> np.ndarray:
+        """Q' T^-1 Q for each s."""
+        k = self._basis.shape[1]
+        z = 1 / (2 * s)
+        pairs = np.stack([d + z.real, z.imag], axis=1)
+        out = np.empty((len(s), k, k, 2))
+        backend.kernels(np.float64).difference_resolvent(self._basis, self._lag, pairs, out)
+        return z[:, np.newaxis, np.newaxis] * out.view(np.complex128)[..., 0]
+
+
+def _log_det_by_pivots(matrices: np.ndarray) -> np.ndarray:
+    """Sum of the logarithms of the pivots of symmetric matrices, which are overwritten."""
+    total = np.zeros(len(matrices), np.complex128)
+    for j in range(matrices.shape[1]):
+        pivot = matrices[:, j, j]
+        total += np.log(pivot)
+        row = matrices[:, j, j + 1 :]
+        matrices[:, j + 1 :, j + 1 :] -= (
+            row[:, :, np.newaxis] * (row / pivot[:, np.newaxis])[:, np.newaxis, :]
+        )
+    return total
