@@ -7,7 +7,7 @@
 
 cdef enum:
     STATISTIC_LANES = 16     # partial sums, in one order whatever the instruction set
-    STATISTIC_CHUNK = 4096   # elements before these are added up
+    STATISTIC_CHUNK = 2048   # elements before these are added up
     RESOLVENT_ROWS = 16      # rows that wait for their turn in the sum of products
 
 
@@ -60,36 +60,45 @@ cdef inline double chunk_of_squares(sz n, const real* x, const real* before,
     return total
 
 
-cdef double sum_of_chunks(sz n, const real* x, const real* before, sz step) noexcept nogil:
-    """`chunk_of_squares` of any number of elements; a constant step of 1 makes vectors."""
-    cdef Neumaier s = Neumaier(0, 0)
-    cdef sz i = 0, m
-    while i < n:
-        m = min(n - i, <sz>STATISTIC_CHUNK)
-        if before == NULL:
-            add_term(&s, chunk_of_squares(m, x + i * step, NULL, 1) if step == 1
-                     else chunk_of_squares(m, x + i * step, NULL, step))
-        elif step == 1:
-            add_term(&s, chunk_of_squares(m, x + i, before + i, 1))
-        else:
-            add_term(&s, chunk_of_squares(m, x + i * step, before + i * step, step))
-        i += m
-    return compensated(&s)
+cdef inline double chunk(sz n, const real* x, const real* before, sz step) noexcept nogil:
+    """`chunk_of_squares`, in vectors where elements are contiguous."""
+    if before == NULL:
+        if step == 1:
+            return chunk_of_squares(n, x, NULL, 1)
+        return chunk_of_squares(n, x, NULL, step)
+    if step == 1:
+        return chunk_of_squares(n, x, before, 1)
+    return chunk_of_squares(n, x, before, step)
 
 
 def squared_differences(const real[:, :, :] x, Py_ssize_t lag, double[:, :, ::1] out):
     """out[0] = sum over j of (x[:, j] - x[:, j - lag])^2 and out[1] = sum of x[:, j]^2.
 
-    x may have any strides; the sums are of float64 in either dtype.
+    x has shape (outer, n, inner) and any strides; the sums are of float64 in either dtype.
     """
-    cdef sz i, j, n = x.shape[1], step = x.strides[1] // <sz>sizeof(real)
+    cdef sz i, j, start, stop, first, n = x.shape[1], inner = x.shape[2]
+    cdef sz step = x.strides[1] // <sz>sizeof(real)
     cdef const real* column
+    cdef double[:, :, ::1] sums = _np.empty((2, inner, 2))
+    cdef Neumaier* differences = <Neumaier*>&sums[0, 0, 0]
+    cdef Neumaier* squares = <Neumaier*>&sums[1, 0, 0]
     with nogil:
         for i in range(x.shape[0]):
-            for j in range(x.shape[2]):
-                column = &x[i, 0, j]
-                out[0, i, j] = sum_of_chunks(n - lag, column + lag * step, column, step)
-                out[1, i, j] = sum_of_chunks(n, column, NULL, step)
+            memset(&sums[0, 0, 0], 0, 4 * inner * sizeof(double))
+            start = 0
+            while start < n:  # all columns of some rows, which share cache lines
+                stop = min(start + STATISTIC_CHUNK, n)
+                first = max(start, lag)
+                for j in range(inner):
+                    column = &x[i, 0, j]
+                    add_term(&squares[j], chunk(stop - start, column + start * step, NULL, step))
+                    if first < stop:
+                        add_term(&differences[j], chunk(stop - first, column + first * step,
+                                                        column + (first - lag) * step, step))
+                start = stop
+            for j in range(inner):
+                out[0, i, j] = compensated(&differences[j])
+                out[1, i, j] = compensated(&squares[j])
 
 
 # -------------------------------------------------------------------------- resolvent

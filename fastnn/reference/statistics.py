@@ -30,7 +30,7 @@ def difference_resolvent(
     """
     from scipy.linalg import solve_banded
 
-    n, k = columns.shape
+    n = len(columns)
     order = np.argsort(np.arange(n) % lag, kind="stable")
     joined = (order[1:] == order[:-1] + lag).astype(np.float64)  # both of the same chain?
     q = columns[order].astype(np.complex128)

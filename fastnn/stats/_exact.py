@@ -92,15 +92,14 @@ def tail(law: Law, d: float) -> Tail:
     ArithmeticError
         If the two rules do not come to agree.
     """
-    is_lower = law.trace > law.size * d
+    is_lower = bool(law.trace > law.size * d)
     if not law.low < d < law.high:
-        return Tail(d <= law.low, 0.0, 0.0)
+        return Tail(is_lower, 0.0, 0.0)
     contour = _find_contour(law, d, -1.0 if is_lower else 1.0)
     if contour is None:
         return Tail(is_lower, 0.0, 0.0)
     probability, error = _integrate(law, d, contour)
-    probability = min(probability, 1.0)
-    return Tail(is_lower, probability, min(error, 1.0))
+    return Tail(is_lower, min(probability, 1.0), min(error, 1.0))
 
 
 class _Contour(NamedTuple):
@@ -151,10 +150,8 @@ def _first_guess(law: Law, d: float) -> float:
     return (mean + math.sqrt(mean * mean + 4 * variance)) / (2 * variance)
 
 
-def _on_real_line(
-    law: Law, d: float, side: float, t: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """phi at each t, and whether no singularity lies between 0 and t.
+def _on_real_line(law: Law, d: float, side: float, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Values of phi at t, and whether no singularity lies between 0 and t.
 
     Each eigenvalue whose factor has become negative adds pi to the angle of the determinant.
     """
@@ -186,7 +183,7 @@ class _Sum:
         self.first: float | None = None
 
     def terms(self, h: float, start: int, stride: int) -> np.ndarray:
-        """f at j h for j = start, start + stride, ... until the terms are negligible."""
+        """Values at j h for j = start, start + stride, ... until the terms are negligible."""
         values: list[np.ndarray] = []
         j, largest = start, self.first or 0.0
         while True:
@@ -219,8 +216,8 @@ def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
     even, odd = terms[::2].copy(), terms[1::2]
     even[0] /= 2
     factor = math.exp(total.log_scale)
-    at_nodes = _less_pole(2 * h * even.sum(), factor, contour, 2 * h, 1)
-    between = _less_pole(2 * h * odd.sum(), factor, contour, 2 * h, -1)
+    at_nodes = _less_pole(2 * h * float(even.sum()), factor, contour, 2 * h, 1)
+    between = _less_pole(2 * h * float(odd.sum()), factor, contour, 2 * h, -1)
     absolute = 2 * h * float(np.abs(even).sum() + np.abs(odd).sum())
     for _ in range(_MAX_HALVINGS):
         mean = 0.5 * (at_nodes + between)
@@ -230,20 +227,17 @@ def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
         h /= 2
         odd = total.terms(h, 1, 2)
         at_nodes = mean
-        between = _less_pole(2 * h * odd.sum(), factor, contour, 2 * h, -1)
+        between = _less_pole(2 * h * float(odd.sum()), factor, contour, 2 * h, -1)
     else:
         raise ArithmeticError(
             f"the integral at d = {d!r} did not converge: rules differ by {difference:.1e}"
         )
     end = 10 * float(np.abs(odd[-2:]).max()) * factor
-    return mean, (
-        difference * math.sqrt(difference / mean) if mean > 0 else 0.0
-    ) + end + absolute * factor * _rounding(law, d, contour)
+    of_rules = difference * math.sqrt(difference / mean) if mean > 0 else 0.0
+    return mean, of_rules + end + absolute * factor * _rounding(law, d, contour)
 
 
-def _less_pole(
-    rule: float, factor: float, contour: _Contour, h: float, sign: int
-) -> float:
+def _less_pole(rule: float, factor: float, contour: _Contour, h: float, sign: int) -> float:
     """A rule of step h, at whole (sign 1) or half multiples of h, without the pole's error.
 
     The residue at s = 0 is that of 1 / s, and by Poisson's summation formula the rule is off

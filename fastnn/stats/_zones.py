@@ -1,0 +1,127 @@
+"""Pictures of the Durbin-Watson bounds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._checks import check_flag, check_integer
+from fastnn.stats._bounds import durbin_watson_bounds
+
+_ZONES = (
+    ("#c4513d", "positive autocorrelation"),
+    ("#e8c468", "inconclusive"),
+    ("#7fb069", "no evidence"),
+    ("#e8c468", "inconclusive"),
+    ("#c4513d", "negative autocorrelation"),
+)
+
+
+def plot_bounds(
+    n: int | Sequence[int],
+    k: int,
+    alpha: float = 0.05,
+    *,
+    statistic: float | None = None,
+    intercept: bool = True,
+    ax: Any = None,
+) -> Any:
+    """Draw the zones of the Durbin-Watson bounds test: verdicts by d, from 0 to 4.
+
+    Parameters
+    ----------
+    n : int or sequence of int
+        Observations: of one number a bar of zones, of several the zones as n grows.
+    k : int
+        Regressors beside the intercept.
+    alpha : float
+        Level of each one-sided test.
+    statistic : float, optional
+        A statistic to mark.
+    intercept : bool
+        Whether a constant is among the regressors.  Only with one are the zones symmetric, so
+        without one only the side of positive autocorrelation is drawn.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes by default.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib: ``pip install "fastnn[plot]"``.
+
+    Examples
+    --------
+    >>> ax = plot_bounds(10, 1, statistic=0.94097)
+    >>> ax = plot_bounds(range(10, 101), 2)
+    """
+    check_flag(intercept, "intercept")
+    if isinstance(n, (int, np.integer)):
+        sizes = [check_integer(n, "n")]
+    else:
+        sizes = [check_integer(size, "n") for size in n]
+    if not sizes:
+        raise ValueError("n must have at least one number, got none")
+    edges = np.array([_edges(size, k, alpha, intercept) for size in sizes])
+    if ax is None:
+        ax = _new_axes(wide=len(sizes) == 1)
+    if len(sizes) == 1:
+        _draw_bar(ax, edges[0], sizes[0], k, alpha)
+    else:
+        _draw_band(ax, np.array(sizes), edges, k, alpha)
+    if statistic is not None:
+        mark = ax.axvline if len(sizes) == 1 else ax.axhline
+        mark(statistic, color="black", linewidth=1.5)
+    return ax
+
+
+def _edges(n: int, k: int, alpha: float, intercept: bool) -> list[float]:
+    """Where the zones end, from 0 to 4."""
+    lower, upper = durbin_watson_bounds(n, k, alpha, intercept)
+    if not intercept:
+        return [0.0, lower, upper, 4.0]
+    return [0.0, lower, upper, 4 - upper, 4 - lower, 4.0]
+
+
+def _new_axes(wide: bool) -> Any:
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            'plot_bounds needs matplotlib; install it with pip install "fastnn[plot]"'
+        ) from error
+    return pyplot.subplots(figsize=(8, 1.6) if wide else (6, 4.5), layout="constrained")[1]
+
+
+def _draw_bar(ax: Any, edges: np.ndarray, n: int, k: int, alpha: float) -> None:
+    for (color, label), left, right in zip(_ZONES, edges[:-1], edges[1:], strict=False):
+        ax.barh(0, right - left, left=left, height=1, color=color)
+        ax.text((left + right) / 2, 0, label.replace(" ", "\n"), ha="center", va="center", size=8)
+    ax.set(xlim=(0, 4), ylim=(-0.5, 0.5), yticks=[], xlabel="d", title=_title(k, alpha, n))
+    ax.set_xticks(edges, [f"{edge:.3g}" for edge in edges])
+
+
+def _draw_band(ax: Any, sizes: np.ndarray, edges: np.ndarray, k: int, alpha: float) -> None:
+    for i, (color, label) in enumerate(_ZONES[: edges.shape[1] - 1]):
+        ax.fill_between(
+            sizes,
+            edges[:, i],
+            edges[:, i + 1],
+            color=color,
+            label=label if i != 3 else None,
+        )
+    ax.set(
+        xlim=(sizes.min(), sizes.max()), ylim=(0, 4), xlabel="n", ylabel="d", title=_title(k, alpha)
+    )
+    ax.legend(loc="upper right", fontsize=8)
+
+
+def _title(k: int, alpha: float, n: int | None = None) -> str:
+    regressors = f"{k} regressor{'' if k == 1 else 's'}"
+    size = "" if n is None else f"n = {n}, "
+    return f"Durbin-Watson bounds: {size}{regressors}, level {alpha:g}"
