@@ -201,8 +201,7 @@ class RegressionResult(Influence):
     def durbin_watson(self, alternative: str = "two-sided") -> Any:
         """The Durbin-Watson test of the residuals in the order of the rows, with exact p-value.
 
-        Rows of a weighted regression are multiplied by the roots of their weights first, which
-        makes their errors alike.
+        `durbin_watson_test` has more to choose from: the order, the lag.
 
         Parameters
         ----------
@@ -212,18 +211,16 @@ class RegressionResult(Influence):
         Returns
         -------
         DurbinWatsonResult
-            See `durbin_watson_test`.
+
+        Raises
+        ------
+        ValueError
+            Where the law of the statistic is not known: streamed rows, a ridge penalty, several
+            responses, a lagged response among the regressors, residuals of zeros.
         """
         from fastnn.stats._durbin_watson import durbin_watson_test
 
-        self._refuse_streamed()
-        if not self.is_weighted:
-            return durbin_watson_test(self, alternative=alternative)
-        roots = self._root_weights[:, None]
-        design, response = self.design * roots, self._response * roots
-        return durbin_watson_test(
-            design, response[:, 0], alternative=alternative, add_intercept=False
-        )
+        return durbin_watson_test(self, alternative=alternative)
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """The four residual plots, in one figure.

@@ -132,11 +132,18 @@ def normality(e: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def _durbin_watson(result: RegressionResult) -> str:
+    """The statistic, and its p-value where its law is known."""
+    from fastnn.stats._durbin_watson import durbin_watson
+
     try:
         test = result.durbin_watson()
-    except ValueError:  # no residuals to speak of, or no degrees of freedom: it says so itself
+        return f"{test.statistic:.3f}, p = {p_text(test.pvalue)}"
+    except ValueError:
+        pass
+    try:
+        return f"{durbin_watson(result._weighted_residuals[:, 0]):.3f}, no p-value"
+    except ValueError:
         return "undefined"
-    return f"{test.statistic:.3f}, p = {p_text(test.pvalue)}"
 
 
 def _notes(result: RegressionResult) -> list[str]:
@@ -162,7 +169,7 @@ def _notes(result: RegressionResult) -> list[str]:
 
 def p_text(p: float) -> str:
     """A p-value with three decimals, or as a power of ten where they would be zeros."""
-    return f"{p:.3f}" if not p < 0.0005 else f"{p:.2g}"
+    return f"{p:.3f}" if not p < 0.0005 else f"{p:.3g}"
 
 
 def _number(value: float) -> str:
