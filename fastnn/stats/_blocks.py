@@ -73,6 +73,11 @@ class BlockQR:
             whole[: len(top)] = top
         return Factor(whole[:, :p], whole[:, p:], self._rest.copy())
 
+    def is_finite(self) -> bool:
+        """Whether no nan or infinity has come in."""
+        parts = (part for level in self._levels for part in level)
+        return bool(np.isfinite(self._rest).all()) and all(np.isfinite(p).all() for p in parts)
+
     def _push(self, part: np.ndarray, level: int) -> None:
         if level == len(self._levels):
             self._levels.append([])
@@ -115,6 +120,10 @@ class BlockGram:
         """Take in a (rows, p + q) array."""
         self._gram += block.T @ block
 
+    def is_finite(self) -> bool:
+        """Whether no nan or infinity has come in."""
+        return bool(np.isfinite(self._gram).all())
+
     def factor(self) -> Factor:
         """The factor of all rows so far.
 
@@ -127,7 +136,7 @@ class BlockGram:
         diagonal = np.sqrt(np.diag(self._gram)[:p])
         scale = np.where(diagonal > 0, diagonal, 1.0)
         R, info = lapack.dpotrf(self._gram[:p, :p] / scale / scale[:, None])
-        if info and np.isfinite(self._gram).all():
+        if info:
             raise ValueError(
                 "method='cholesky' would be wrong: X'X is singular to working precision, so "
                 "columns of X are dependent or nearly so; method='qr' tells which"

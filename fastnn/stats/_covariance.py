@@ -126,7 +126,7 @@ def _add_products(
         return before
     joined = np.vstack([before, scores])
     first = len(before)
-    for lag, weight in enumerate(weights[1:], 1):
+    for lag, weight in enumerate(weights[1 : len(joined)], 1):
         start = max(first, lag)  # of the later row of each pair: new, and with a partner
         products = joined[start:].T @ joined[start - lag : len(joined) - lag]
         meat += weight * (products + products.T)

@@ -169,8 +169,8 @@ class Estimates:
 
     @property
     def _r_squared(self) -> np.ndarray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return 1.0 - self._fit.residual_squares / self._fit.total_squares
+        total = np.where(self._fit.total_squares > 0, self._fit.total_squares, np.nan)
+        return 1.0 - self._fit.residual_squares / total
 
     @cached_property
     def r_squared(self) -> Any:
@@ -178,9 +178,9 @@ class Estimates:
 
     @cached_property
     def adjusted_r_squared(self) -> Any:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = (self.n_observations - self.has_intercept) / np.float64(self.df_residual)
-            return self._labels.scalar(1.0 - ratio * (1.0 - self._r_squared))
+        df = self.df_residual if self.df_residual > 0 else np.nan
+        ratio = (self.n_observations - self.has_intercept) / df
+        return self._labels.scalar(1.0 - ratio * (1.0 - self._r_squared))
 
     @cached_property
     def _f(self) -> np.ndarray:
@@ -238,10 +238,7 @@ def check_level(level: Any) -> float:
 
 def t_pvalue(t: np.ndarray, df: float) -> np.ndarray:
     """Two-sided p-values of Student's t, accurate in the far tails."""
-    if df <= 0:
-        return np.full_like(t, np.nan)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.asarray(special.betainc(df / 2, 0.5, df / (df + t * t)))
+    return f_pvalue(t * t, 1, df)
 
 
 def t_quantile(level: float, df: float) -> float:
@@ -250,9 +247,15 @@ def t_quantile(level: float, df: float) -> float:
 
 
 def f_pvalue(f: np.ndarray, df_model: float, df_residual: float) -> np.ndarray:
-    """Upper tail of the F distribution."""
+    """Upper tail of the F distribution, by the incomplete beta function.
+
+    Of the two shares that add up to 1 the smaller is the one that rounding leaves whole.
+    """
     if df_model <= 0 or df_residual <= 0:
         return np.full_like(f, np.nan)
-    with np.errstate(invalid="ignore"):
-        share = df_residual / (df_residual + df_model * f)
-    return np.asarray(special.betainc(df_residual / 2, df_model / 2, share))
+    a, b = df_model / 2, df_residual / 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        odds = f * (df_model / df_residual)
+        near = special.betaincc(a, b, odds / (1 + odds))
+        far = special.betainc(b, a, 1 / (1 + odds))
+    return np.where(odds < 1, near, far)

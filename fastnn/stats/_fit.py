@@ -15,7 +15,7 @@ from fastnn.stats._refine import refined
 from fastnn.stats._solvers import Dependency, RankDeficiencyWarning, Solution, solve
 
 _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
-_CONSTANT_LEFT = 1e-20  # of the squared length of the ones: less is a constant in X's span
+_CONSTANT_LEFT = 1e-24  # of a squared length: less is rounding, so what it is of is constant
 
 
 @dataclass(frozen=True)
@@ -100,14 +100,13 @@ class Accumulator:
         self.n += len(rows)
         self._blocks.add(rows)
 
+    def is_finite(self) -> bool:
+        """Whether no nan or infinity has come in."""
+        return self._blocks.is_finite()
+
     def factor(self) -> Factor:
         """Of the responses, and last of a constant response 1."""
         return self._blocks.factor()
-
-
-def factor_is_finite(factor: Factor) -> bool:
-    """Whether no nan or infinity has come in."""
-    return all(np.isfinite(part).all() for part in (factor.R, factor.Z, factor.rest))
 
 
 def fit_data(data: Data, method: str, ridge: float, refine: bool | None) -> Fit:
@@ -119,7 +118,7 @@ def fit_data(data: Data, method: str, ridge: float, refine: bool | None) -> Fit:
     m = data.response.shape[1]
     accumulator = Accumulator(p, m, method)
     accumulator.add_data(data)
-    if not factor_is_finite(accumulator.factor()):
+    if not accumulator.is_finite():
         refuse_not_finite(data)
     fit = solved(accumulator, method, ridge, data.design.intercept, data.labels)
     if refine is None:
@@ -150,7 +149,7 @@ def _refined(fit: Fit, data: Data) -> Fit:
 def solved(
     accumulator: Accumulator, method: str, ridge: float, intercept: bool, labels: Labels
 ) -> Fit:
-    """The fit that a factor determines; warns where the rank is deficient."""
+    """The fit that a factor determines."""
     factor = accumulator.factor()
     p, n = len(factor.R), accumulator.n
     _check_rows(n, p, method, ridge)
@@ -161,8 +160,6 @@ def solved(
         penalty = np.full(p, ridge)
         penalty[:intercept] = 0.0
     solution = solve(own, n, method, penalty)
-    if solution.dependencies:
-        _warn(solution, labels)
     left = own.Z - own.R @ solution.coefficients
     explained = own.Z
     if constant is not None:
@@ -176,7 +173,7 @@ def solved(
         weights=None,
         log_weights=accumulator.log_weights,
         residual_squares=own.rest + np.einsum("ij,ij->j", left, left),
-        total_squares=own.rest + np.einsum("ij,ij->j", explained, explained),
+        total_squares=_total(own, explained),
         intercept=intercept,
         constant=constant,
         n=n,
@@ -185,6 +182,13 @@ def solved(
         ridge=ridge,
         labels=labels,
     )
+
+
+def _total(own: Factor, explained: np.ndarray) -> np.ndarray:
+    """Total sums of squares; 0 for a response that does not vary but by rounding."""
+    total: np.ndarray = own.rest + np.einsum("ij,ij->j", explained, explained)
+    about_zero = own.rest + np.einsum("ij,ij->j", own.Z, own.Z)
+    return np.where(total > _CONSTANT_LEFT * about_zero, total, 0.0)
 
 
 def _check_rows(n: int, p: int, method: str, ridge: float) -> None:
@@ -206,24 +210,30 @@ def _constant(factor: Factor, n: int, intercept: bool) -> np.ndarray | None:
     return solve(Factor(factor.R, ones, factor.rest[-1:]), n, "qr", None).coefficients[:, 0]
 
 
-def _warn(solution: Solution, labels: Labels) -> None:
+def warn_if_deficient(fit: Fit) -> None:
+    """Name the dependent columns in a warning, at the line that called the caller."""
+    solution = fit.solution
+    if not solution.dependencies:
+        return
     what = (
         "the coefficients are those of least norm"
         if not solution.left_out
         else "their coefficients are nan, as if they were left out"
     )
-    lines = "; ".join(described(d, labels) for d in solution.dependencies)
+    lines = "; ".join(described(d, fit.labels) for d in solution.dependencies)
     warnings.warn(
-        f"X has rank {solution.rank} of {len(labels.columns)}: {lines}; {what}",
+        f"X has rank {solution.rank} of {len(fit.labels.columns)}: {lines}; {what}",
         RankDeficiencyWarning,
-        stacklevel=5,
+        stacklevel=3,
     )
 
 
 def described(dependency: Dependency, labels: Labels) -> str:
-    """A dependency as an equation: ``x3 = 2*x1 - 1*intercept``."""
-    text = f"{labels.columns[dependency.column]} ="
+    """A dependency as an equation: ``x3 = 2*x1 - intercept``."""
+    terms = ""
     for k, share in dependency.combination.items():
-        sign = "-" if share < 0 else "+" if not text.endswith("=") else ""
-        text += f" {sign}{' ' if sign == '+' else ''}{abs(share):.6g}*{labels.columns[k]}"
-    return text if dependency.combination else text + " 0"
+        size = f"{abs(share):.6g}"
+        term = labels.columns[k] if size == "1" else f"{size}*{labels.columns[k]}"
+        sign = ("-" if share < 0 else "") if not terms else (" - " if share < 0 else " + ")
+        terms += sign + term
+    return f"{labels.columns[dependency.column]} = {terms or 0}"

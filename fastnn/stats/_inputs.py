@@ -114,7 +114,8 @@ def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
 def _column(series: Any, name: str) -> np.ndarray:
     """A column of a table; a missing value of a nullable type becomes nan."""
     values = series.to_numpy()
-    if values.dtype == object and str(getattr(series, "dtype", "")).lower() != "object":
+    # Nullable columns of numbers have a kind too; text, which might be read as numbers, is "O".
+    if values.dtype == object and getattr(series.dtype, "kind", "O") in "biuf":
         with contextlib.suppress(TypeError, ValueError):  # the check below says what it is
             values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if values.dtype.kind not in "biuf":

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastnn._checks import check_choice, check_flag, check_number
 from fastnn.stats._covariance import CovarianceType
-from fastnn.stats._fit import fit_data
+from fastnn.stats._fit import fit_data, warn_if_deficient
 from fastnn.stats._inputs import read_data
 from fastnn.stats._result import RegressionResult
 from fastnn.stats._solvers import METHODS
@@ -82,7 +82,8 @@ def linear_regression(
     ValueError
         If shapes do not fit; if X or y has nan or infinite values, which are counted; if rows
         are fewer than coefficients (allowed with "svd" or a ridge penalty); if weights are
-        not positive; if names repeat or are not k; or if "cholesky" would be wrong.
+        not positive; if names repeat or are not k; or if "cholesky" would be wrong, or is asked
+        for with a ridge penalty.
     TypeError
         If what is given does not hold real numbers.
 
@@ -122,6 +123,7 @@ def linear_regression(
     cov = CovarianceType.checked(cov_type, lags, kernel)
     method = check_choice(method, "method", METHODS)
     ridge = check_number(ridge, "ridge", low=0.0)
+    refuse_ridge_by_cholesky(ridge, method)
     if refine is not None and check_flag(refine, "refine") and ridge:
         raise ValueError(f"refine must not be True with a ridge penalty, got ridge={ridge:g}")
     data = read_data(
@@ -132,4 +134,12 @@ def linear_regression(
         add_intercept=check_flag(add_intercept, "add_intercept"),
         copy=None if copy is None else check_flag(copy, "copy"),
     )
-    return RegressionResult(fit_data(data, method, ridge, refine), cov)
+    fit = fit_data(data, method, ridge, refine)
+    warn_if_deficient(fit)
+    return RegressionResult(fit, cov)
+
+
+def refuse_ridge_by_cholesky(ridge: float, method: str) -> None:
+    """The rows of a penalty go into a QR factorisation or an SVD."""
+    if ridge and method == "cholesky":
+        raise ValueError("ridge needs method='qr' or 'svd', got method='cholesky'")

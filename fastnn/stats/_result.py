@@ -65,7 +65,7 @@ class RegressionResult(Influence):
     n_observations, n_parameters, rank : int
         Rows, columns of the design, and how many of these are independent.
     dependencies : tuple of str
-        Each dependent column as an equation, ``"x3 = 2*x1 - 1*intercept"``.
+        Each dependent column as an equation, ``"x3 = 2*x1 - intercept"``.
     effective_parameters : float
         Trace of the hat matrix: the rank, or less under a ridge penalty.
     df_model, df_residual : int, or float under a ridge penalty

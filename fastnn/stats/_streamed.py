@@ -7,8 +7,9 @@ from typing import Any
 
 from fastnn._checks import check_choice, check_flag, check_number
 from fastnn.stats._covariance import CovarianceType
-from fastnn.stats._fit import Accumulator, factor_is_finite, solved
+from fastnn.stats._fit import Accumulator, solved, warn_if_deficient
 from fastnn.stats._inputs import Data, read_data, refuse_not_finite
+from fastnn.stats._regression import refuse_ridge_by_cholesky
 from fastnn.stats._result import RegressionResult
 from fastnn.stats._solvers import METHODS
 
@@ -52,6 +53,7 @@ def linear_regression_blocks(
     """
     method = check_choice(method, "method", METHODS)
     ridge = check_number(ridge, "ridge", low=0.0)
+    refuse_ridge_by_cholesky(ridge, method)
     add_intercept = check_flag(add_intercept, "add_intercept")
     first: Data | None = None
     accumulator: Accumulator | None = None
@@ -63,13 +65,14 @@ def linear_regression_blocks(
                 first, accumulator = data, Accumulator(p, m, method)
             _check_alike(first, data)
             accumulator.add_data(data)
-            if not factor_is_finite(accumulator.factor()):
+            if not accumulator.is_finite():
                 refuse_not_finite(data)
         except (TypeError, ValueError) as error:
             raise type(error)(f"block {i}: {error}") from error
     if first is None or accumulator is None:
         raise ValueError("blocks must have at least one block, got none")
     fit = solved(accumulator, method, ridge, add_intercept, first.labels.without_rows())
+    warn_if_deficient(fit)
     return RegressionResult(fit, CovarianceType("classical", None, "bartlett"))
 
 
