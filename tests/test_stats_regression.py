@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pytest
@@ -251,10 +253,7 @@ def test_streamed_blocks_give_what_all_rows_give(method, weighted):
     X, y, weights = simulated(n=n)
     whole = linear_regression(X, y, weights=weights if weighted else None, method=method)
     ends = [0, 1, 3, 1000, 1001, 2 * block_rows(5), n]
-    blocks = (
-        (X[a:b], y[a:b], weights[a:b] if weighted else None)
-        for a, b in zip(ends[:-1], ends[1:], strict=True)
-    )
+    blocks = ((X[a:b], y[a:b], weights[a:b] if weighted else None) for a, b in pairwise(ends))
     streamed = linear_regression_blocks(blocks, method=method)
     for name in ("coefficients", "standard_errors", "pvalues", "r_squared", "fvalue",
                  "log_likelihood", "residual_sum_of_squares", "n_observations"):  # fmt: skip
