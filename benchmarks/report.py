@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.contenders import CONTENDERS, Setting
 from benchmarks.roofline import Peaks
-from benchmarks.works import Work, works
+from benchmarks.works import REGRESSIONS, Work, works
 
 _OURS = "fastnn"
 _COLUMNS = (*(name for name in CONTENDERS if name != _OURS), "1 thread")
@@ -21,6 +21,7 @@ _GROUPS = {
     "An epoch of fit": ("fit",),
     "Losses and sums": ("cross_entropy", "logsumexp"),
     "Functions of each element": ("function", "derivative"),
+    "Linear regression": REGRESSIONS,
 }
 
 

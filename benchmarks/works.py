@@ -11,6 +11,8 @@ import numpy as np
 
 ELEMENTWISE_SIZES = (1_000, 100_000, 1_000_000)
 ROW_SHAPES = ((128, 10), (4096, 10), (1024, 1000), (64, 50_000))
+REGRESSION_SHAPES = ((1000, 5), (10_000, 10), (100_000, 10), (1_000_000, 20))
+REGRESSIONS = ("least_squares", "linear_regression")
 SMOOTH = ("sigmoid", "tanh", "swish")
 PIECEWISE = ("relu", "leaky_relu", "hard_swish")
 SLOPE = 0.01  # of leaky_relu
@@ -36,7 +38,8 @@ class Work:
     ----------
     kind : str
         The method of a contender that does it: step, predict, predictor, fit, cross_entropy,
-        logsumexp, function or derivative.
+        logsumexp, function, derivative, least_squares (coefficients) or linear_regression
+        (coefficients and their standard errors).
     dtype : str
     widths : tuple of int
         Of the network's layers; else the shape of the array.
@@ -75,6 +78,9 @@ class Work:
         if self.kind in ("function", "derivative"):
             suffix = " derivative" if self.kind == "derivative" else ""
             return f"{self.activation}{suffix}, {self.widths[0]:,} elements"
+        if self.kind == "linear_regression":
+            rows, columns = self.widths
+            return f"{self.kind} with standard errors, {rows:,} x {columns}"
         name = "cross_entropy with gradient" if self.kind == "cross_entropy" else self.kind
         return f"{name}, {self.widths[0]:,} x {self.widths[1]:,}"
 
@@ -96,8 +102,12 @@ class Work:
     def flops(self) -> float:
         """Additions and multiplications of the matrix products; 0 for work that is none.
 
-        A step has three products for each layer, less the gradient of the input.
+        A step has three products for each layer, less the gradient of the input.  A regression
+        has those of Householder's QR factorisation of [1 X y].
         """
+        if self.kind in REGRESSIONS:
+            n, k = self.widths
+            return 2.0 * n * (k + 2) ** 2
         if self.kind not in ("step", "predict", "predictor", "fit"):
             return 0.0
         layers = [2.0 * n_in * n_out for n_in, n_out in pairwise(self.widths)]
@@ -113,7 +123,7 @@ class Work:
         size = float(np.prod(self.widths)) * np.dtype(self.dtype).itemsize
         if self.kind in ("function", "derivative", "cross_entropy"):
             return 2 * size
-        return size if self.kind == "logsumexp" else 0.0
+        return size if self.kind in ("logsumexp", *REGRESSIONS) else 0.0
 
 
 def works(dtype: str, only: str = "", quick: bool = False) -> Iterator[Work]:
@@ -146,6 +156,8 @@ def works(dtype: str, only: str = "", quick: bool = False) -> Iterator[Work]:
         for kind in ("function", "derivative"):
             rows += [Work(kind, dtype, (n,), activation=function) for n in ELEMENTWISE_SIZES]
     rows += [Work("function", dtype, (n,), activation="exp") for n in ELEMENTWISE_SIZES]
+    if dtype == "float64":  # everybody computes regressions in it
+        rows += [Work(kind, dtype, shape) for kind in REGRESSIONS for shape in REGRESSION_SHAPES]
     return (w for w in rows if re.search(only, w.name) and (w.is_short or not quick))
 
 
@@ -191,6 +203,13 @@ def labels(work: Work) -> np.ndarray:
     return np.random.default_rng(11).integers(0, work.widths[1], work.widths[0])
 
 
+def regression(work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """X without a column of ones, and y."""
+    rng = np.random.default_rng(12)
+    x = rng.standard_normal(work.widths) + 1.0
+    return x, x @ rng.standard_normal(work.widths[1]) + rng.standard_normal(work.widths[0]) - 2.0
+
+
 def tolerance(work: Work) -> float:
     """Largest relative difference in norm between results that agree.
 
@@ -198,6 +217,8 @@ def tolerance(work: Work) -> float:
     gradient is rounding error alone moves as far as any other: updates are compared less
     strictly than outputs.
     """
+    if work.kind in REGRESSIONS:
+        return 1e-11  # 1,000,000 rows, in any order of summation
     if work.kind in ("step", "fit"):
         return 1e-2 if work.dtype == "float32" else 1e-6
     return 2e-6 if work.dtype == "float32" else 1e-13

@@ -15,6 +15,7 @@ import pytest
 
 import fastnn
 import fastnn.functional
+import fastnn.stats
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = Path(importlib.util.find_spec("fastnn").origin).parent
@@ -213,7 +214,7 @@ def test_package_reads_no_format_that_runs_code():
 
 def public():
     """Public functions, classes and methods by dotted name, with the arguments to describe."""
-    for module in (fastnn, fastnn.functional):
+    for module in (fastnn, fastnn.functional, fastnn.stats):
         for name in module.__all__:
             item = getattr(module, name)
             if inspect.isclass(item):
@@ -263,4 +264,5 @@ def test_docstring_describes_every_parameter(name):
 def test_api_page_has_every_public_name():
     page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
     on_page = set(re.findall(r"^\.\. auto\w+:: (?:fastnn\.)?(\w+)$", page, re.MULTILINE))
-    assert {name for name in fastnn.__all__ if not name.startswith("_")} <= on_page
+    names = [*fastnn.__all__, *fastnn.stats.__all__]
+    assert {name for name in names if not name.startswith("_")} <= on_page

@@ -16,6 +16,7 @@ CONTENDERS = {
     "torch internals": ("torch", "_torch_internals"),
     "onnxruntime": ("onnxruntime", "_onnxruntime"),
     "scikit-learn": ("sklearn", "_sklearn"),
+    "statsmodels": ("statsmodels", "_statsmodels"),
     "numpy": ("numpy", "_numpy"),
     "scipy": ("scipy", "_scipy"),
 }

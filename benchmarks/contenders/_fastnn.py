@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from benchmarks.works import SLOPE, Work, array, batch, labels, samples, weights
+from benchmarks.works import SLOPE, Work, array, batch, labels, regression, samples, weights
 
 from ._base import Contender, Job, Setting
 
@@ -71,6 +71,20 @@ class FastNN(Contender):
 
     def derivative(self, work: Work):
         return self._elementwise(work, work.activation + "_derivative")
+
+    def least_squares(self, work: Work):
+        """Standard errors are computed as well: there is no way without them."""
+        (x, y), fit = regression(work), self.fnn.stats.linear_regression
+        return [Job("linear_regression", lambda: fit(x, y).coefficients)]
+
+    def linear_regression(self, work: Work):
+        (x, y), fit = regression(work), self.fnn.stats.linear_regression
+
+        def both():
+            result = fit(x, y)
+            return result.coefficients, result.standard_errors
+
+        return [Job("linear_regression", both)]
 
     def _elementwise(self, work: Work, name: str):
         f, x = getattr(self.fnn.functional, name), array(work)

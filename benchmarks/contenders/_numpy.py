@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.works import SLOPE, Work, array, labels
+from benchmarks.works import SLOPE, Work, array, labels, regression
 
 from ._base import Contender, Job, Setting
 
@@ -51,6 +51,21 @@ class NumPy(Contender):
 
         return [Job("in place", in_place)]
 
+    def least_squares(self, work: Work):
+        x, y = regression(work)
+        return [Job("lstsq", lambda: np.linalg.lstsq(_with_ones(x), y)[0])]
+
+    def linear_regression(self, work: Work):
+        x, y = regression(work)
+
+        def by_qr():
+            Q, R = np.linalg.qr(_with_ones(x))
+            b = np.linalg.solve(R, Q.T @ y)
+            variance = np.sum((y - _with_ones(x) @ b) ** 2) / (len(y) - len(b))
+            return b, np.sqrt(variance * np.sum(np.linalg.inv(R) ** 2, axis=1))
+
+        return [Job("qr", by_qr)]
+
     def function(self, work: Work):
         x = array(work)
         return _jobs(x, _EXPRESSIONS.get(work.activation), _IN_PLACE.get(work.activation))
@@ -58,6 +73,10 @@ class NumPy(Contender):
     def derivative(self, work: Work):
         x = array(work)
         return _jobs(x, _DERIVATIVES.get(work.activation), _DERIVATIVES_IN_PLACE[work.activation])
+
+
+def _with_ones(x):
+    return np.column_stack([np.ones(len(x)), x])
 
 
 def _jobs(x, expression, in_place):

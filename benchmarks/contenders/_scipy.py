@@ -1,10 +1,10 @@
-"""SciPy: the special functions that it has."""
+"""SciPy: the special functions that it has, and least squares."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.works import Work, array, labels
+from benchmarks.works import Work, array, labels, regression
 
 from ._base import Contender, Job, Setting
 
@@ -33,6 +33,16 @@ class SciPy(Contender):
             return loss, gradient
 
         return [Job("softmax", softmax)]
+
+    def least_squares(self, work: Work):
+        from scipy.linalg import lstsq
+
+        x, y = regression(work)
+
+        def fit():
+            return lstsq(np.column_stack([np.ones(len(x)), x]), y, check_finite=False)[0]
+
+        return [Job("lstsq", fit)]
 
     def function(self, work: Work):
         if work.activation != "sigmoid":

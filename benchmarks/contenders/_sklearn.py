@@ -1,10 +1,13 @@
-"""scikit-learn's MLPClassifier: one epoch of `partial_fit`, which skips no work that `fit` does."""
+"""scikit-learn: MLPClassifier, LinearRegression.
+
+One epoch of `partial_fit` skips no work that `fit` does.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.works import Work, samples, weights
+from benchmarks.works import Work, regression, samples, weights
 
 from ._base import Contender, Job, Setting, flat
 
@@ -39,6 +42,17 @@ class ScikitLearn(Contender):
             return flat(list(zip(model.coefs_, model.intercepts_, strict=True)))
 
         return [Job("partial_fit", lambda: model.partial_fit(x, y), parameters)]
+
+    def least_squares(self, work: Work):
+        from sklearn.linear_model import LinearRegression
+
+        x, y = regression(work)
+
+        def fit():
+            model = LinearRegression().fit(x, y)
+            return np.concatenate([[model.intercept_], model.coef_])
+
+        return [Job("LinearRegression", fit)]
 
 
 contender = ScikitLearn

@@ -1,0 +1,35 @@
+"""statsmodels: ordinary least squares, by its pseudo-inverse and by QR."""
+
+from __future__ import annotations
+
+from benchmarks.works import Work, regression
+
+from ._base import Contender, Job, Setting
+
+
+class Statsmodels(Contender):
+    def __init__(self, setting: Setting) -> None:
+        import statsmodels
+        import statsmodels.api
+
+        self.api = statsmodels.api
+        self.version = statsmodels.__version__
+
+    def least_squares(self, work: Work):
+        return self._jobs(work, lambda result: result.params)
+
+    def linear_regression(self, work: Work):
+        return self._jobs(work, lambda result: (result.params, result.bse))
+
+    def _jobs(self, work: Work, outcome):
+        """The column of ones is made outside the clock."""
+        x, y = regression(work)
+        x = self.api.add_constant(x)
+
+        def fit(method):
+            return outcome(self.api.OLS(y, x).fit(method=method))
+
+        return [Job("pinv", lambda: fit("pinv")), Job("qr", lambda: fit("qr"))]
+
+
+contender = Statsmodels
