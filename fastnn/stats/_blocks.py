@@ -67,7 +67,9 @@ class BlockQR:
         p = self._p
         whole = np.zeros((p, p + self._q))
         stacked = [part for level in self._levels for part in level]
-        if stacked:
+        if len(stacked) == 1:
+            whole[: len(stacked[0])] = stacked[0]
+        elif stacked:
             top = self._reduce(np.asfortranarray(np.vstack(stacked)))
             self._levels = [[top]]
             whole[: len(top)] = top

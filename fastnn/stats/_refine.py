@@ -29,6 +29,7 @@ _BITS = 20  # of a slice
 _ROWS = 2048  # of products summed at once: 2^(11 + 2) of 2 * 20 bits fit in the 53 of a double
 _SLICES = 4  # the last takes what is left and need not be exact
 _CORRECTIONS = 8
+_LEAST_EXPONENT = -1000  # smaller numbers keep fewer digits
 _RIGHT = 1e-17  # relative corrections below this do not change the rounded result
 _SPLITTER = 2.0**27 + 1.0
 
@@ -51,6 +52,11 @@ class Double2:
         """The first rows of some columns."""
         return Double2(self.high[:rows, first:end], self.low[:rows, first:end])
 
+    def of(self, places: list[int]) -> Double2:
+        """Rows and columns of these places."""
+        square = np.ix_(places, places)
+        return Double2(self.high[square], self.low[square])
+
     def scaled(self, exponents: np.ndarray) -> Double2:
         """Times two to the exponents."""
         return Double2(np.ldexp(self.high, exponents), np.ldexp(self.low, exponents))
@@ -69,35 +75,55 @@ def product(A: np.ndarray, B: np.ndarray) -> Double2:
     """A B in twice the working precision, relative to the greatest terms of each element."""
     result = Double2(np.zeros((A.shape[0], B.shape[1])))
     for start in range(0, A.shape[1], _ROWS):
-        _add_product(result, A[:, start : start + _ROWS], B[start : start + _ROWS])
+        part = slice(start, start + _ROWS)
+        _add_product(result, _sliced(A[:, part]), _sliced(B[part].T))
     return result
 
 
-def _add_product(result: Double2, A: np.ndarray, B: np.ndarray) -> None:
-    """Add A B, whose inner dimension is at most `_ROWS`."""
-    rows, left = _sliced(A, axis=1)
-    columns, right = _sliced(B, axis=0)
-    products = left.reshape(-1, A.shape[1]) @ right.transpose(1, 0, 2).reshape(B.shape[0], -1)
-    products = products.reshape(_SLICES, A.shape[0], _SLICES, B.shape[1])
+def gram(design: Design, response: np.ndarray, weights: np.ndarray | None) -> Double2:
+    """[X y]'[X y] in twice the working precision, weighted."""
+    p = design.shape[1]
+    total = Double2(np.zeros((p + response.shape[1],) * 2))
+    for place, block in design.blocks():
+        columns = np.vstack([block.T, response[place].T])
+        if weights is not None:
+            columns *= np.sqrt(weights[place])
+        for start in range(0, columns.shape[1], _ROWS):
+            sliced = _sliced(columns[:, start : start + _ROWS])
+            _add_product(total, sliced, sliced)
+    return total
+
+
+def _add_product(
+    result: Double2, left: tuple[np.ndarray, np.ndarray], right: tuple[np.ndarray, np.ndarray]
+) -> None:
+    """Add A B', both sliced by rows of at most `_ROWS` elements."""
+    (rows, A), (columns, B) = left, right
+    products = A.reshape(-1, A.shape[2]) @ B.reshape(-1, B.shape[2]).T
+    products = products.reshape(_SLICES, A.shape[1], _SLICES, B.shape[1])
     exponents = rows[:, None] + columns
     for order in range(2 * _SLICES - 2):  # of the last, 2^-140, nothing would be left
-        pairs = range(max(0, order - _SLICES + 1), min(order, _SLICES - 1) + 1)
-        alike = sum(products[i, :, order - i] for i in pairs)
+        first = max(0, order - _SLICES + 1)
+        alike = products[first, :, order - first]
+        for i in range(first + 1, min(order, _SLICES - 1) + 1):
+            alike = alike + products[i, :, order - i]
         result.add(np.ldexp(alike, exponents - _BITS * (order + 2)))
 
 
-def _sliced(A: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Exponents e of the greatest element along an axis, and slices of A.
+def _sliced(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exponents e of the greatest element of each row, and slices of A.
 
     A = 2^e (S0 2^-20 + S1 2^-40 + S2 2^-60 + S3 2^-80): the S are integers of at most 20 bits,
     but for the last.
     """
-    _, exponents = np.frexp(np.abs(A).max(axis=axis))
-    left = np.ldexp(A, _BITS - np.expand_dims(exponents, axis))
+    _, exponents = np.frexp(np.abs(A).max(axis=1))
+    exponents = np.maximum(exponents, _LEAST_EXPONENT)
     slices = np.empty((_SLICES, *A.shape))
+    left = np.multiply(A, np.ldexp(1.0, _BITS - exponents)[:, None])
     for i in range(_SLICES - 1):
         np.rint(left, out=slices[i])
-        left = np.ldexp(left - slices[i], _BITS)
+        left -= slices[i]
+        left *= 2.0**_BITS
     slices[-1] = left
     return exponents, slices
 
@@ -107,30 +133,30 @@ def refined(
 ) -> Solution:
     """The solution with coefficients, covariance and residual sums of squares corrected.
 
-    Corrections that do not shrink are not made: the factor was then too far from the truth.
+    Corrections that do not shrink are not made: the factor was then too far from the truth, or
+    numbers are so large that their squares overflow.
     """
-    kept = np.setdiff1d(np.arange(design.shape[1]), solution.left_out)
-    root, p = solution.root[kept], len(kept)
-    gram = Double2(np.zeros((p + response.shape[1],) * 2))
-    for place, block in design.blocks():
-        rows = np.hstack([block[:, kept], response[place]])
-        if weights is not None:
-            rows *= np.sqrt(weights[place])[:, None]
-        for start in range(0, len(rows), _ROWS):
-            part = rows[start : start + _ROWS]
-            _add_product(gram, part.T, part)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _refined(solution, gram(design, response, weights), design.shape[1])
+
+
+def _refined(solution: Solution, products: Double2, n_columns: int) -> Solution:
+    kept = np.delete(np.arange(n_columns), solution.left_out)
+    p, m = len(kept), len(products.high) - n_columns
+    if p < n_columns:
+        products = products.of([*kept, *range(n_columns, n_columns + m)])
     # Columns of about unit length, by powers of two: small and large ones get equal precision.
-    _, exponents = np.frexp(np.sqrt(np.diag(gram.high)))
-    gram = gram.scaled(-exponents[:, None] - exponents)
+    _, exponents = np.frexp(np.sqrt(np.diag(products.high)))
+    products = products.scaled(-exponents[:, None] - exponents)
     scale = np.ldexp(1.0, exponents)[:, None]
-    root, before = scale[:p] * root, scale[:p] / scale[p:].T * solution.coefficients[kept]
-    G, sides = gram.part(p, 0, p), gram.part(p, p, None)
-    unknowns = Double2(np.hstack([before, root @ root.T]))
-    if not _corrected(G, sides.beside(np.eye(p)), root, unknowns):
+    root = scale[:p] * solution.root[kept]
+    before = scale[:p] / scale[p:].T * solution.coefficients[kept]
+    unknowns = np.hstack([before, root @ root.T])
+    found = _corrected(products.part(p, 0, p), products.part(p, p, None), root, unknowns)
+    if found is None:
         return solution
-    m, x = response.shape[1], unknowns.rounded()
-    left = _residual(G, sides, Double2(x[:, :m]))
-    squares = np.array([_squares(gram, x[:, j], left[:, j], p + j) for j in range(m)])
+    x, left = found
+    squares = np.array([_squares(products, x[:, j], left[:, j], p + j) for j in range(m)])
     coefficients, covariance = solution.coefficients.copy(), solution.covariance.copy()
     coefficients[kept] = x[:, :m] / scale[:p] * scale[p:].T
     covariance[np.ix_(kept, kept)] = (x[:, m:] + x[:, m:].T) / 2 / scale[:p] / scale[:p].T
@@ -142,20 +168,32 @@ def refined(
     )
 
 
-def _corrected(G: Double2, sides: Double2, root: np.ndarray, x: Double2) -> bool:
-    """Solve G x = sides by corrections root root' (sides - G x); False if they do not shrink."""
+def _corrected(
+    G: Double2, sides: Double2, root: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Solve G x = [sides, I] by corrections root root' ([sides, I] - G x).
+
+    Returns x, rounded, and what is then left of the sides; None if corrections do not shrink.
+    """
+    sides = sides.beside(np.eye(len(root)))
     scale = np.linalg.norm(root, axis=1)[:, None]  # of coefficients, as their errors are
-    before = 1.0
+    before, x = 1.0, Double2(start)
     for _ in range(_CORRECTIONS):
-        correction = root @ (root.T @ _residual(G, sides, x))
+        left = _residual(G, sides, x)
+        correction = root @ (root.T @ left)
         size = float(np.max(np.abs(correction / scale) / _size(x.high / scale), initial=0.0))
         if not size < before / 2:
-            return before < _RIGHT
+            return None
+        old = Double2(x.high, x.low)
         x.add(correction)
         if size * (size / before) < _RIGHT:  # the size the next one would have
-            return True
+            rounded = x.rounded()
+            if before < 1.0:  # ill-conditioned: it took several
+                return rounded, _residual(G, sides, Double2(rounded))
+            # The step is so small that its image needs no more than working precision.
+            return rounded, left - G.high @ ((rounded - old.high) - old.low)
         before = size
-    return before < _RIGHT
+    return None
 
 
 def _size(x: np.ndarray) -> np.ndarray:
@@ -172,11 +210,12 @@ def _residual(G: Double2, sides: Double2, x: Double2) -> np.ndarray:
     return difference.rounded() - G.high @ x.low - G.low @ x.high
 
 
-def _squares(gram: Double2, b: np.ndarray, left: np.ndarray, j: int) -> float:
+def _squares(products: Double2, b: np.ndarray, left: np.ndarray, j: int) -> float:
     """|y - X b|^2 = y'y - b'X'y - b'(X'y - X'X b), of which the last part is small."""
     p = len(b)
-    high, low = _two_product(b, gram.high[:p, j])
-    terms = [gram.high[j, j], gram.low[j, j], *-high, *-low, *-(b * gram.low[:p, j]), *-(b * left)]
+    high, low = _two_product(b, products.high[:p, j])
+    terms = [products.high[j, j], products.low[j, j], *-high, *-low]
+    terms += [*-(b * products.low[:p, j]), *-(b * left)]
     return max(math.fsum(terms), 0.0)
 
 

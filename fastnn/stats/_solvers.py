@@ -11,9 +11,10 @@ Björck (1996), Numerical Methods for Least Squares Problems.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import lapack, solve_triangular
 
 from fastnn.stats._blocks import Factor
 
@@ -63,9 +64,8 @@ class Solution:
         Empty at full rank.
     effective_parameters : float
         Trace of the hat matrix; the rank where there is no penalty.
-    condition, scaled_condition : float
-        Ratio of the extreme singular values of the design, and of the design with columns of
-        unit length, which does not depend on units.
+    R : (p, p) array
+        Of the design.
     residual_squares : (m,) array, optional
         Sums of squared residuals, where they are known better than from the factor.
     """
@@ -77,9 +77,18 @@ class Solution:
     left_out: tuple[int, ...]
     dependencies: tuple[Dependency, ...]
     effective_parameters: float
-    condition: float
-    scaled_condition: float
+    R: np.ndarray
     residual_squares: np.ndarray | None = None
+
+    @cached_property
+    def condition(self) -> float:
+        """Ratio of the extreme singular values of the design."""
+        return _condition(self.R)
+
+    @cached_property
+    def scaled_condition(self) -> float:
+        """The same of columns of unit length, which does not depend on units."""
+        return _condition(self.R / column_scale(self.R))
 
 
 def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> Solution:
@@ -104,29 +113,29 @@ def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> So
     if penalty is not None:
         return _solve_penalised(R, Z, penalty, n, method)
     scale = column_scale(R)
-    scaled = R / scale
-    singular = np.linalg.svd(scaled, compute_uv=False)
-    rank, pivots = _pivoted(scaled, n)
-    kept, dependencies = _dependencies(scaled, scale, rank, pivots)
+    pivoted = _Pivoted.of(R / scale, n)
+    kept, dependencies = _dependencies(R / scale, scale, pivoted)
+    left_out = tuple(d.column for d in dependencies)
     if method == "cholesky":
-        _refuse_ill_conditioned(singular, rank)
-    if method == "svd":
-        coefficients, root = _minimum_norm(R, Z, scale, rank)
-        left_out: tuple[int, ...] = ()
+        _refuse_ill_conditioned(_condition(R / scale))
+        root = solve_triangular(R / scale, np.eye(len(R))) / scale[:, None]
+        coefficients = root @ Z
+    elif method == "svd":
+        coefficients, root = _minimum_norm(R, Z, scale, pivoted.rank)
+        left_out = ()
     else:
-        inverse = _triangular_inverse if method == "cholesky" else _qr_inverse
-        coefficients, root = inverse(R, Z, scale, kept)
-        left_out = tuple(d.column for d in dependencies)
+        if dependencies:
+            pivoted = _Pivoted.of(R[:, kept] / scale[kept], n)
+        coefficients, root = _basic(pivoted, Z, scale, kept)
     return Solution(
         coefficients=coefficients,
         root=root,
         covariance=root @ root.T,
-        rank=rank,
+        rank=pivoted.rank,
         left_out=left_out,
         dependencies=dependencies,
-        effective_parameters=float(rank),
-        condition=_ratio(np.linalg.svd(R, compute_uv=False)),
-        scaled_condition=_ratio(singular),
+        effective_parameters=float(pivoted.rank),
+        R=R,
     )
 
 
@@ -141,32 +150,46 @@ def tolerance(n: int, p: int) -> float:
     return 10 * _EPS * max(p, np.sqrt(n))
 
 
-def _ratio(singular: np.ndarray) -> float:
+def _condition(R: np.ndarray) -> float:
+    singular = np.linalg.svd(R, compute_uv=False)
     if not len(singular):
         return 1.0
     return float(singular[0] / singular[-1]) if singular[-1] > 0 else np.inf
 
 
-def _pivoted(scaled: np.ndarray, n: int) -> tuple[int, np.ndarray]:
-    """The rank, and the columns in the order that QR with column pivoting takes them."""
-    triangle, pivots = qr(scaled, mode="r", pivoting=True)
-    diagonal = np.abs(np.diag(triangle))
-    return int(np.sum(diagonal > tolerance(n, len(scaled)))), pivots
+@dataclass(frozen=True)
+class _Pivoted:
+    """QR with column pivoting by LAPACK, as dgeqp3 gives it, and the rank that it shows."""
+
+    packed: np.ndarray
+    tau: np.ndarray
+    pivots: np.ndarray
+    rank: int
+
+    @classmethod
+    def of(cls, scaled: np.ndarray, n: int) -> _Pivoted:
+        """Of columns of unit length, from a design of n rows."""
+        if not scaled.size:
+            return cls(scaled, np.zeros(0), np.zeros(0, int), 0)
+        packed, pivots, tau, _, _ = lapack.dgeqp3(scaled)
+        least = tolerance(n, scaled.shape[1])
+        rank = int(np.count_nonzero(np.abs(np.diag(packed)) > least))
+        return cls(packed, tau, pivots - 1, rank)
 
 
 def _dependencies(
-    scaled: np.ndarray, scale: np.ndarray, rank: int, pivots: np.ndarray
+    scaled: np.ndarray, scale: np.ndarray, pivoted: _Pivoted
 ) -> tuple[np.ndarray, tuple[Dependency, ...]]:
     """The columns to keep, in order, and what the others are made of.
 
     Of dependent columns the leftmost are kept, so that it is the later column that is named.
     """
-    p = scaled.shape[1]
+    p, rank = scaled.shape[1], pivoted.rank
     if rank == p:
         return np.arange(p), ()
     kept = _leftmost(scaled, rank)
     if len(kept) != rank:
-        kept = np.sort(pivots[:rank])
+        kept = np.sort(pivoted.pivots[:rank])
     others = np.setdiff1d(np.arange(p), kept)
     within = np.linalg.lstsq(scaled[:, kept], scaled[:, others], rcond=None)[0]
     dependencies = []
@@ -196,30 +219,24 @@ def _leftmost(scaled: np.ndarray, rank: int) -> np.ndarray:
     return np.array(kept, dtype=int)
 
 
-def _qr_inverse(
-    R: np.ndarray, Z: np.ndarray, scale: np.ndarray, kept: np.ndarray
+def _basic(
+    pivoted: _Pivoted, Z: np.ndarray, scale: np.ndarray, kept: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients and root by QR with column pivoting of the columns that are kept."""
-    Q, triangle, pivots = qr(R[:, kept] / scale[kept], mode="economic", pivoting=True)
-    columns = kept[pivots]
-    root = np.zeros((R.shape[1], len(kept)))
-    root[columns] = solve_triangular(triangle, np.eye(len(kept))) / scale[columns, None]
-    coefficients = np.zeros((R.shape[1], Z.shape[1]))
-    coefficients[columns] = solve_triangular(triangle, Q.T @ Z) / scale[columns, None]
+    """Coefficients and root on the columns that are kept, which are independent."""
+    p, rank = len(scale), len(kept)
+    root, coefficients = np.zeros((p, rank)), np.zeros((p, Z.shape[1]))
+    if rank:
+        columns = kept[pivoted.pivots]
+        inverse, _ = lapack.dtrtri(pivoted.packed[:rank])
+        root[columns] = np.triu(inverse) / scale[columns, None]
+        work = 64 * max(Z.shape[1], 1)
+        rotated, _, _ = lapack.dormqr("L", "T", pivoted.packed, pivoted.tau, Z, work)
+        coefficients = root @ rotated[:rank]
     return coefficients, root
 
 
-def _triangular_inverse(
-    R: np.ndarray, Z: np.ndarray, scale: np.ndarray, kept: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients and root from the Cholesky factor R of the normal equations."""
-    root = solve_triangular(R / scale, np.eye(len(R))) / scale[:, None]
-    return root @ Z, root
-
-
-def _refuse_ill_conditioned(singular: np.ndarray, rank: int) -> None:
-    condition = _ratio(singular)
-    if rank < len(singular) or condition**2 * _EPS > _LARGEST_GRAM_ERROR:
+def _refuse_ill_conditioned(condition: float) -> None:
+    if condition**2 * _EPS > _LARGEST_GRAM_ERROR:
         digits = max(0, int(-np.log10(min(1.0, condition**2 * _EPS))))
         raise ValueError(
             f"method='cholesky' would be wrong: the condition number of X with columns of unit "
@@ -257,11 +274,9 @@ def _solve_penalised(
     plain = solve(Factor(triangle, Q[:p].T @ Z, np.zeros(Z.shape[1])), n + p, method, None)
     spread = R @ plain.root
     trace = float(np.sum(spread**2))
-    own = solve(Factor(R, Z, np.zeros(Z.shape[1])), n, "qr", None)
     return replace(
         plain,
         covariance=plain.root @ (spread.T @ spread) @ plain.root.T,
         effective_parameters=trace,
-        condition=own.condition,
-        scaled_condition=own.scaled_condition,
+        R=R,
     )

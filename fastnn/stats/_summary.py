@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 _LEAST_WIDTH = 80
 _ILL_CONDITIONED = 1e8  # columns of unit length: beyond, half the digits are at stake
+_ROUNDING = 1e-14  # of the total sum of squares
 _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"}
 
 
@@ -135,15 +137,12 @@ def _durbin_watson(result: RegressionResult) -> str:
     """The statistic, and its p-value where its law is known."""
     from fastnn.stats._durbin_watson import durbin_watson
 
-    try:
+    with contextlib.suppress(ValueError):
         test = result.durbin_watson()
         return f"{test.statistic:.3f}, p = {p_text(test.pvalue)}"
-    except ValueError:
-        pass
-    try:
-        return f"{durbin_watson(result._weighted_residuals[:, 0]):.3f}, no p-value"
-    except ValueError:
-        return "undefined"
+    if not 1 - result.r_squared > _ROUNDING:
+        return "undefined"  # residuals are rounding errors
+    return f"{durbin_watson(result._weighted_residuals[:, 0]):.3f}, no p-value"
 
 
 def _notes(result: RegressionResult) -> list[str]:
