@@ -85,6 +85,8 @@ def _scale_and_location(ax, fitted, standardized, shown, extreme, names) -> None
 def _residuals_and_leverage(
     ax: Axes, result: RegressionResult, defined: np.ndarray, names: np.ndarray | None
 ) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     leverage, standardized = result._leverage, result._standardized[:, 0]
     extreme = defined[np.argsort(-result._cook[defined, 0])]
     shown = _thinned(defined, extreme)
@@ -102,7 +104,10 @@ def _residuals_and_leverage(
             ax.plot(h, sign * contour, color=_GUIDE, linestyle=style, linewidth=1,
                     label=f"Cook's distance {distance:g}" if sign == 1 else None)  # fmt: skip
     ax.set_ylim(low, high)
-    ax.legend(fontsize="small")
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    # At the right end contours are nearest to the points.
+    if np.sqrt(0.5 * result.effective_parameters * (1 - h[-1]) / h[-1]) < max(high, -low):
+        ax.legend(fontsize="small")
     _titles(ax, "Residuals and leverage", "leverage", "standardised residual")
 
 
