@@ -18,6 +18,7 @@ PAGES = (
     "docs/graphs.md",
     "docs/optimizers.md",
     "docs/quickstart.md",
+    "docs/statistics.md",
     "docs/watching.md",
 )
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
