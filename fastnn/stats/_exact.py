@@ -115,14 +115,12 @@ class _Contour(NamedTuple):
 def _find_contour(law: Law, d: float, side: float) -> _Contour | None:
     """Through the saddle point, in steps of the logarithm of t = |s|; None without a tail.
 
-    phi(t) = log(det(s)^(-1/2) / t) is convex between 0 and the nearest singularity.
+    phi(t) = log(det(s)^(-1/2) / t) is convex between 0 and the nearest singularity, and falls
+    for ever where there is none.
     """
-    grid = _first_guess(law, d) * 2.0 ** np.arange(-3, _BATCH - 4)
-    beyond = 1e16 / max(law.high - d, d - law.low)
-    phi, valid = _on_real_line(law, d, side, np.append(grid, beyond))
-    if valid[-1]:
-        return None  # no eigenvalue on this side of d
-    phi, valid = phi[:-1], valid[:-1]
+    grid = _first_guess(law, d) * 2.0 ** np.arange(-3, _BATCH - 3)
+    farthest = 1e16 / max(law.high - d, d - law.low)
+    phi, valid = _on_real_line(law, d, side, grid)
     reach = 0.0
     for _ in range(_MAX_ROUNDS):
         if valid.any():
@@ -132,6 +130,8 @@ def _find_contour(law: Law, d: float, side: float) -> _Contour | None:
         if not valid[best] or best == 0:
             grid = grid[0] * 2.0 ** np.arange(1 - _BATCH, 2)
         elif best == last:
+            if grid[last] > farthest:
+                return None  # no eigenvalue is on this side of d, up to rounding
             grid = grid[last] * 2.0 ** np.arange(-1, _BATCH)
         else:
             inside = slice(best - 1, best + 2)

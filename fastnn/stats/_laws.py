@@ -31,7 +31,9 @@ def path_eigenvalues(n: int, indices: np.ndarray) -> np.ndarray:
 def log1p(w: np.ndarray) -> np.ndarray:
     """Principal log(1 + w) of complex numbers, accurate for small ones."""
     a, b = w.real, w.imag
-    return 0.5 * np.log1p(np.maximum(a * (2 + a) + b * b, -1.0)) + 1j * np.arctan2(b, 1 + a)
+    with np.errstate(divide="ignore"):
+        real = 0.5 * np.log1p(np.maximum(a * (2 + a) + b * b, -1.0))
+    return real + 1j * np.arctan2(b, 1 + a)
 
 
 def path_log_det(n: int, s: np.ndarray, d: float) -> np.ndarray:
