@@ -7,6 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from quadratic_forms import (
+    difference_matrix,
+    imhof,
+    imhof_in_many_digits,
+    residual_eigenvalues,
+)
 
 import fastnn
 from fastnn import _compiled
@@ -14,13 +20,6 @@ from fastnn import backend as backends
 from fastnn.stats._exact import tail
 from fastnn.stats._laws import PathLaw, ResidualLaw, path_eigenvalues
 from fastnn.stats._tested import orthonormal_basis
-
-from quadratic_forms import (
-    difference_matrix,
-    imhof,
-    imhof_in_many_digits,
-    residual_eigenvalues,
-)
 
 SHIFTS = np.array([3 + 2j, 0.5 - 1j, -40 + 3j, 2 + 0.1j, 1000 + 1e3j, 5j, 7, 1 - 1j, 9 + 1e-3j])
 
@@ -89,7 +88,9 @@ def test_resolvent_of_a_shift_alone_is_that_in_company():
         kernels = backends.kernels(np.float64)
         together = resolvent(kernels, Q, 2)
         for i in range(len(SHIFTS)):
-            np.testing.assert_array_equal(resolvent(kernels, Q, 2, SHIFTS[i : i + 1])[0], together[i])
+            np.testing.assert_array_equal(
+                resolvent(kernels, Q, 2, SHIFTS[i : i + 1])[0], together[i]
+            )
 
 
 # -------------------------------------------------------------------------- log det
@@ -171,9 +172,7 @@ def cosine_modes(n, numbers):
 )
 def test_tiny_probability_keeps_ten_digits(backend, n, modes, d):
     with mpmath.workdps(60):
-        eigenvalues = [
-            2 - 2 * mpmath.cos(mpmath.pi * i / n) for i in range(n) if i not in modes
-        ]
+        eigenvalues = [2 - 2 * mpmath.cos(mpmath.pi * i / n) for i in range(n) if i not in modes]
         below = imhof_in_many_digits(eigenvalues, d)
         expected = min(below, 1 - below)
     found = tail(law_of(cosine_modes(n, modes)), d)
