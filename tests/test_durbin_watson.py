@@ -249,6 +249,13 @@ def test_reference_and_compiled_agree():
     assert results[0] == pytest.approx(results[1], rel=1e-12)
 
 
+def test_statistic_at_the_end_of_its_support(backend):
+    """Residuals -1, 0, 1 have d = 1, the least there is: p = 0, or a rounding error from it."""
+    result = durbin_watson_test(np.ones((3, 1)), [0.0, 1.0, 2.0], alternative="positive")
+    assert result.statistic == pytest.approx(1.0)
+    assert result.pvalue <= result.error < 1e-5
+
+
 # --------------------------------------------------------------------------------- order
 
 
@@ -326,7 +333,7 @@ def test_lagged_response_is_refused(backend, lag):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.ones((3, 5)), np.arange(3.0), "at least two rows more than independent columns"),
+        (np.vander(range(4), 6), np.arange(4.0), "at least two rows more than independent col"),
         (np.arange(3.0), np.array([1.0, 0, 2]), "got 3 rows and rank 2"),
         (X10, 2 * X10 + 1, "residuals are zero to rounding: the fit is perfect"),
         (X10, np.full(10, 7.0), "residuals are zero to rounding"),

@@ -37,6 +37,7 @@ _TILT = 1e-8  # relative distance from the real line at which its values are tak
 _BATCH = 8  # points evaluated together while searching: the lanes of a vector
 _NODES = 24
 _AGREEMENT = 1e-8  # relative difference of the two rules whose mean is the result
+_EDGE = 1e-12  # of the support: nearer to its end, d is taken for the end itself
 _NEGLIGIBLE = 1e-19  # terms of the sum, relative to the largest
 _MAX_ROUNDS = 400
 _MAX_HALVINGS = 6
@@ -95,11 +96,16 @@ def tail(law: Law, d: float) -> Tail:
     is_lower = bool(law.trace > law.size * d)
     if not law.low < d < law.high:
         return Tail(is_lower, 0.0, 0.0)
-    contour = _find_contour(law, d, -1.0 if is_lower else 1.0)
-    if contour is None:
-        return Tail(is_lower, 0.0, 0.0)
-    probability, error = _integrate(law, d, contour)
-    return Tail(is_lower, min(probability, 1.0), min(error, 1.0))
+    side = -1.0 if is_lower else 1.0
+    contour = _find_contour(law, d, side)
+    if contour is not None:
+        probability, error = _integrate(law, d, contour)
+        return Tail(is_lower, min(probability, 1.0), min(error, 1.0))
+    # d is at or beyond the end of the support, and which of the two is up to rounding: what
+    # the tail holds a little further in bounds the error.
+    inside = d - side * _EDGE * (law.high - law.low)
+    contour = _find_contour(law, inside, side)
+    return Tail(is_lower, 0.0, 0.0 if contour is None else sum(_integrate(law, inside, contour)))
 
 
 class _Contour(NamedTuple):
@@ -119,7 +125,8 @@ def _find_contour(law: Law, d: float, side: float) -> _Contour | None:
     for ever where there is none.
     """
     grid = _first_guess(law, d) * 2.0 ** np.arange(-3, _BATCH - 3)
-    farthest = 1e16 / max(law.high - d, d - law.low)
+    width = max(law.high - d, d - law.low)
+    nearest, farthest = 1 / (64 * (law.size + 2) * width), 10 / (_EDGE * width)
     phi, valid = _on_real_line(law, d, side, grid)
     reach = 0.0
     for _ in range(_MAX_ROUNDS):
@@ -128,10 +135,12 @@ def _find_contour(law: Law, d: float, side: float) -> _Contour | None:
         best = int(np.argmin(np.where(valid, phi, np.inf)))
         last = len(grid) - 1
         if not valid[best] or best == 0:
+            if grid[0] < nearest:  # phi falls up to 1 / ((m + 2) width) at least
+                break
             grid = grid[0] * 2.0 ** np.arange(1 - _BATCH, 2)
         elif best == last:
             if grid[last] > farthest:
-                return None  # no eigenvalue is on this side of d, up to rounding
+                return None  # no eigenvalue is on this side of d
             grid = grid[last] * 2.0 ** np.arange(-1, _BATCH)
         else:
             inside = slice(best - 1, best + 2)
@@ -219,10 +228,11 @@ def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
     at_nodes = _less_pole(2 * h * float(even.sum()), factor, contour, 2 * h, 1)
     between = _less_pole(2 * h * float(odd.sum()), factor, contour, 2 * h, -1)
     absolute = 2 * h * float(np.abs(even).sum() + np.abs(odd).sum())
+    rounding = factor * absolute * _rounding(law, d, contour)
     for _ in range(_MAX_HALVINGS):
         mean = 0.5 * (at_nodes + between)
         difference = abs(at_nodes - between)
-        if difference <= _AGREEMENT * mean:
+        if difference <= max(_AGREEMENT * mean, rounding):
             break
         h /= 2
         odd = total.terms(h, 1, 2)
@@ -234,7 +244,7 @@ def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
         )
     end = 10 * float(np.abs(odd[-2:]).max()) * factor
     of_rules = difference * math.sqrt(difference / mean) if mean > 0 else 0.0
-    return mean, of_rules + end + absolute * factor * _rounding(law, d, contour)
+    return mean, of_rules + end + rounding
 
 
 def _less_pole(rule: float, factor: float, contour: _Contour, h: float, sign: int) -> float:

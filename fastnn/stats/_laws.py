@@ -22,6 +22,8 @@ import numpy as np
 
 from fastnn import backend
 
+_ROUNDING = 1e-17
+
 
 def path_eigenvalues(n: int, indices: np.ndarray) -> np.ndarray:
     """2 - 2 cos(pi i / n), without cancellation for small i."""
@@ -29,10 +31,12 @@ def path_eigenvalues(n: int, indices: np.ndarray) -> np.ndarray:
 
 
 def log1p(w: np.ndarray) -> np.ndarray:
-    """Principal log(1 + w) of complex numbers, accurate for small ones."""
+    """Principal log(1 + w) of complex numbers, accurate for small ones and next to -1."""
     a, b = w.real, w.imag
-    with np.errstate(divide="ignore"):
-        real = 0.5 * np.log1p(np.maximum(a * (2 + a) + b * b, -1.0))
+    square = a * (2 + a) + b * b  # |1 + w|^2 - 1
+    # At -1 itself, 1 + w is what rounding leaves of it at most.
+    near = np.log(np.maximum(np.hypot(1 + a, b), _ROUNDING))
+    real = np.where(square < -0.5, near, 0.5 * np.log1p(np.maximum(square, -0.5)))
     return real + 1j * np.arctan2(b, 1 + a)
 
 
