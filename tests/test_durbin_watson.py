@@ -256,6 +256,24 @@ def test_statistic_at_the_end_of_its_support(backend):
     assert result.pvalue <= result.error < 1e-5
 
 
+def test_nearly_singular_elimination_gives_way_to_eigenvalues(backend):
+    """Dummies for all observations but eight, and a statistic next to the end of its support."""
+    rng = np.random.default_rng(0)
+    checked = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        X = np.eye(38)[:, rng.permutation(38)[:30]]
+        eigenvalues = residual_eigenvalues(X, 2)
+        if eigenvalues[0] < 1.5 and eigenvalues[1] > 1.9 and eigenvalues[1] < 2.1:
+            d = 2 - 3e-8
+            result = durbin_watson_pvalue(
+                d, X, lag=2, add_intercept=False, alternative="negative"
+            )
+            assert result.pvalue == pytest.approx(1 - imhof(eigenvalues, d), abs=1e-9)
+            checked += 1
+    assert checked
+
+
 # --------------------------------------------------------------------------------- order
 
 

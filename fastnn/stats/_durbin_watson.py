@@ -11,11 +11,12 @@ import numpy as np
 from fastnn import backend
 from fastnn._checks import check_choice, check_flag, check_integer, check_number
 from fastnn._data import check_finite, real_array
-from fastnn.stats._exact import tail
-from fastnn.stats._laws import ResidualLaw
+from fastnn.stats._exact import Tail, tail
+from fastnn.stats._laws import EigenvalueLaw, ResidualLaw
 from fastnn.stats._tested import has_constant, is_result, of_arrays, of_design, of_result
 
 ALTERNATIVES = ("two-sided", "positive", "negative")
+_MOST_EIGENVALUES = 2000
 _SMALLEST_SUM = 1e-280  # of squares: below it they may have lost digits to underflow
 
 
@@ -223,6 +224,9 @@ def durbin_watson_test(
     ValueError
         Where residuals are zero, X has too few rows, values are not finite, or a column is the
         lagged response: `durbin_h` is for that case.
+    ArithmeticError
+        Where the integral does not converge to its bound; none is known with more than 2000
+        observations, below which eigenvalues are taken instead.
 
     Warns
     -----
@@ -304,7 +308,7 @@ def _judge(
 ) -> DurbinWatsonResult:
     n, rank = basis.shape
     check_integer(lag, "lag", 1, n - 1)
-    found = tail(ResidualLaw(basis, lag), statistic)
+    found = _exact_tail(basis, lag, statistic)
     pvalue, error = {
         "two-sided": (min(1.0, 2 * min(found.below, found.above)), 2 * found.error),
         "positive": (found.below, found.error),
@@ -322,3 +326,16 @@ def _judge(
         p_positive=found.below,
         p_negative=found.above,
     )
+
+
+def _exact_tail(basis: np.ndarray, lag: int, statistic: float) -> Tail:
+    """The tail at the statistic, by eigenvalues where elimination loses too many digits.
+
+    Both ways are exact and come with the same bound of the error.
+    """
+    try:
+        return tail(ResidualLaw(basis, lag), statistic)
+    except ArithmeticError:
+        if len(basis) > _MOST_EIGENVALUES:
+            raise
+        return tail(EigenvalueLaw(basis, lag), statistic)
