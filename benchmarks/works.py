@@ -12,6 +12,7 @@ import numpy as np
 ELEMENTWISE_SIZES = (1_000, 100_000, 1_000_000)
 ROW_SHAPES = ((128, 10), (4096, 10), (1024, 1000), (64, 50_000))
 REGRESSION_SHAPES = ((1000, 5), (10_000, 10), (100_000, 10), (1_000_000, 20))
+RESIDUAL_SHAPES = ((1000, 1), (1_000_000, 1), (100_000, 10))
 REGRESSIONS = ("least_squares", "linear_regression")
 SMOOTH = ("sigmoid", "tanh", "swish")
 PIECEWISE = ("relu", "leaky_relu", "hard_swish")
@@ -38,8 +39,8 @@ class Work:
     ----------
     kind : str
         The method of a contender that does it: step, predict, predictor, fit, cross_entropy,
-        logsumexp, function, derivative, least_squares (coefficients) or linear_regression
-        (coefficients and their standard errors).
+        logsumexp, function, derivative, least_squares (coefficients), linear_regression
+        (coefficients and their standard errors) or durbin_watson (the statistic).
     dtype : str
     widths : tuple of int
         Of the network's layers; else the shape of the array.
@@ -123,7 +124,7 @@ class Work:
         size = float(np.prod(self.widths)) * np.dtype(self.dtype).itemsize
         if self.kind in ("function", "derivative", "cross_entropy"):
             return 2 * size
-        return size if self.kind in ("logsumexp", *REGRESSIONS) else 0.0
+        return size if self.kind in ("logsumexp", "durbin_watson", *REGRESSIONS) else 0.0
 
 
 def works(dtype: str, only: str = "", quick: bool = False) -> Iterator[Work]:
@@ -158,6 +159,7 @@ def works(dtype: str, only: str = "", quick: bool = False) -> Iterator[Work]:
     rows += [Work("function", dtype, (n,), activation="exp") for n in ELEMENTWISE_SIZES]
     if dtype == "float64":  # everybody computes regressions in it
         rows += [Work(kind, dtype, shape) for kind in REGRESSIONS for shape in REGRESSION_SHAPES]
+        rows += [Work("durbin_watson", dtype, shape) for shape in RESIDUAL_SHAPES]
     return (w for w in rows if re.search(only, w.name) and (w.is_short or not quick))
 
 

@@ -17,6 +17,7 @@ from fastnn.reference import kernels as reference
 VARIANTS = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
 FUSED = [isa for isa in VARIANTS if isa in ("v3", "v4")]
 WIDTHS = (1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 64, 65, 1000, 1024, 1025, 3000, 9001)
+VARIED_SHIFTS = 21  # two vectors of float32 and some
 N_ROWS = 19  # 16 that short rows may share a pass, and some beside
 
 variant = pytest.mark.parametrize(
@@ -152,8 +153,22 @@ def dropout(kernels, rng, width, dtype):
     return results
 
 
+def durbin_watson(kernels, rng, width, dtype):
+    x = rng.standard_normal((2, width + 3, 3)).astype(dtype)
+    columns = rng.standard_normal((N_ROWS, min(width, 9))).astype(dtype)
+    shifts = (rng.standard_normal((VARIED_SHIFTS, 2)) + 2).astype(dtype)
+    results = []
+    for lag in (1, 3):
+        results.append(np.empty((2, 2, 3)))
+        kernels.squared_differences(x, lag, results[-1])
+        results.append(np.empty((len(shifts), *2 * columns.shape[1:], 2), dtype))
+        kernels.difference_resolvent(columns, lag, shifts, results[-1])
+    return results
+
+
 CASES = (
-    normalizers, layer_norm, cross_entropy, elementwise_losses, updates, elementary, dense, dropout
+    normalizers, layer_norm, cross_entropy, elementwise_losses, updates, elementary, dense, dropout,
+    durbin_watson,
 )  # fmt: skip
 
 

@@ -86,6 +86,10 @@ class FastNN(Contender):
 
         return [Job("linear_regression", both)]
 
+    def durbin_watson(self, work: Work):
+        e, statistic = array(work), self.fnn.stats.durbin_watson
+        return [Job("durbin_watson", lambda: statistic(e))]
+
     def _elementwise(self, work: Work, name: str):
         f, x = getattr(self.fnn.functional, name), array(work)
         out = np.empty_like(x)

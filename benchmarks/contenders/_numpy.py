@@ -51,6 +51,14 @@ class NumPy(Contender):
 
         return [Job("in place", in_place)]
 
+    def durbin_watson(self, work: Work):
+        e = array(work)
+
+        def expression():
+            return np.sum(np.diff(e, axis=0) ** 2, axis=0) / np.sum(e**2, axis=0)
+
+        return [Job("expression", expression)]
+
     def least_squares(self, work: Work):
         x, y = regression(work)
         return [Job("lstsq", lambda: np.linalg.lstsq(_with_ones(x), y)[0])]

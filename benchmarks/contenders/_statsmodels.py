@@ -1,8 +1,8 @@
-"""statsmodels: ordinary least squares, by its pseudo-inverse and by QR."""
+"""statsmodels: ordinary least squares, by its pseudo-inverse and by QR, and Durbin-Watson."""
 
 from __future__ import annotations
 
-from benchmarks.works import Work, regression
+from benchmarks.works import Work, array, regression
 
 from ._base import Contender, Job, Setting
 
@@ -20,6 +20,13 @@ class Statsmodels(Contender):
 
     def linear_regression(self, work: Work):
         return self._jobs(work, lambda result: (result.params, result.bse))
+
+    def durbin_watson(self, work: Work):
+        """The statistic alone; it has no p-value."""
+        from statsmodels.stats.stattools import durbin_watson
+
+        e = array(work)
+        return [Job("durbin_watson", lambda: durbin_watson(e))]
 
     def _jobs(self, work: Work, outcome):
         """The column of ones is made outside the clock."""

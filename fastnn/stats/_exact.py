@@ -36,7 +36,7 @@ _EPSILON = float(np.finfo(np.float64).eps)
 _TILT = 1e-8  # relative distance from the real line at which its values are taken
 _BATCH = 8  # points evaluated together while searching: the lanes of a vector
 _NODES = 24
-_AGREEMENT = 1e-8  # relative difference of the two rules whose mean is the result
+_AGREEMENT = 1e-10  # relative difference of the two rules whose mean is the result
 _EDGE = 1e-12  # of the support: nearer to its end, d is taken for the end itself
 _NEGLIGIBLE = 1e-19  # terms of the sum, relative to the largest
 _MAX_ROUNDS = 400
@@ -83,9 +83,9 @@ def tail(law: Law, d: float) -> Tail:
     Returns
     -------
     Tail
-        With a bound of its absolute error: the difference of two trapezoidal rules tells the
-        error of their mean, and to it come the end of the integral and rounding, that of d and
-        of the regressors' space included.  The probability is exactly 0 where d is at or beyond
+        With a bound of its absolute error: the difference of two trapezoidal rules, of whose
+        mean the error is about the square of that, and which shows the noise of rounding; the
+        end of the integral; and the rounding of d and of the regressors' space.  The probability is exactly 0 where d is at or beyond
         the end of the support.
 
     Raises
@@ -219,7 +219,7 @@ class _Sum:
 
 def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
     """The probability and a bound of its error."""
-    h = min(0.45 * contour.spread / contour.scale, 0.2)  # of the two rules together
+    h = min(0.36 * contour.spread / contour.scale, 0.15)  # of the two rules together
     total = _Sum(law, d, contour)
     terms = total.terms(h, 0, 1)
     even, odd = terms[::2].copy(), terms[1::2]
@@ -243,8 +243,7 @@ def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
             f"the integral at d = {d!r} did not converge: rules differ by {difference:.1e}"
         )
     end = 10 * float(np.abs(odd[-2:]).max()) * factor
-    of_rules = difference * math.sqrt(difference / mean) if mean > 0 else 0.0
-    return mean, of_rules + end + rounding
+    return mean, difference + end + rounding
 
 
 def _less_pole(rule: float, factor: float, contour: _Contour, h: float, sign: int) -> float:
