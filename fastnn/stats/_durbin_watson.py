@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -172,9 +173,14 @@ class DurbinWatsonResult:
         return (
             f"Durbin-Watson test of {sign[self.alternative]}autocorrelation{order}\n"
             f"  d = {self.statistic:.5f}   (0 positive, 2 none, 4 negative)\n"
-            f"  p = {self.pvalue:.6g}   ({self.alternative}, exact, error below {self.error:.0e})\n"
+            f"  p = {self.pvalue:.6g}   ({self.alternative}, exact, error below {_ceiling(self.error)})\n"
             f"  {self.n} observations, {regressors} {intercept}"
         )
+
+
+def _ceiling(error: float) -> str:
+    """The power of ten above an error."""
+    return f"1e{math.ceil(math.log10(max(error, 1e-300))):d}"
 
 
 def durbin_watson_test(

@@ -11,11 +11,11 @@ from fastnn._checks import check_flag, check_integer
 from fastnn.stats._bounds import durbin_watson_bounds
 
 _ZONES = (
-    ("#c4513d", "positive autocorrelation"),
-    ("#e8c468", "inconclusive"),
-    ("#7fb069", "no evidence"),
-    ("#e8c468", "inconclusive"),
-    ("#c4513d", "negative autocorrelation"),
+    ("#d1495b", "positive autocorrelation"),
+    ("#edc363", "inconclusive"),
+    ("#8fb996", "no evidence"),
+    ("#edc363", "inconclusive"),
+    ("#4d7ea8", "negative autocorrelation"),
 )
 
 
