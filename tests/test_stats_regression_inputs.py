@@ -295,6 +295,20 @@ def test_bad_type_is_refused(what):
         linear_regression(**arguments)
 
 
+@pytest.mark.parametrize("size", [1e-90, 1e90])
+def test_columns_whose_squares_are_lost_are_refused(size):
+    with pytest.raises(ValueError, match=r"columns must have lengths between .* for x1; choose"):
+        linear_regression(X * size, Y)
+    with pytest.raises(ValueError, match=r"for y; choose other units|too large to compute with"):
+        linear_regression(X, Y * size)
+
+
+@pytest.mark.parametrize("size", [1e-60, 1e60])
+def test_units_do_not_matter(size):
+    found = linear_regression(X * size, Y / size)
+    np.testing.assert_allclose(found.pvalues, linear_regression(X, Y).pvalues, rtol=1e-12)
+
+
 @pytest.mark.parametrize("method", ["qr", "svd", "cholesky"])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_values_that_are_not_finite_are_counted_by_column(method, bad):

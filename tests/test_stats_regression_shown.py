@@ -11,7 +11,7 @@ import pytest
 from nist import REFERENCES
 from regressions import simulated
 
-from fastnn.stats import linear_regression, linear_regression_blocks
+from fastnn.stats import _summary, linear_regression, linear_regression_blocks
 from fastnn.stats._plots import smoothed
 from fastnn.stats._summary import normality, p_text
 
@@ -69,6 +69,19 @@ def test_a_perfect_fit_has_a_summary():
     text = str(linear_regression(np.arange(10.0), np.arange(10.0)))
     assert "Durbin-Watson:" in text
     assert "undefined" in text
+
+
+@pytest.mark.parametrize("value", [0.0, 5.0])
+def test_a_response_that_does_not_vary_explains_nothing(value):
+    result = linear_regression(X, np.full(len(X), value))
+    assert np.isnan([result.r_squared, result.adjusted_r_squared, result.fvalue]).all()
+    assert "undefined" in str(result)
+
+
+def test_of_much_data_the_summary_has_the_statistic_alone(monkeypatch):
+    monkeypatch.setattr(_summary, "_SECONDS_OF_WORK", 0)
+    line = next(line for line in str(linear_regression(X, Y)).splitlines() if "Durbin" in line)
+    assert " p " not in line.partition("Durbin")[2]
 
 
 def test_each_response_has_its_table():

@@ -121,15 +121,14 @@ def _add_products(
 
     `before` are the last rows of the blocks before.
     """
-    meat += weights[0] * scores.T @ scores
-    if len(weights) == 1:
-        return before
     joined = np.vstack([before, scores])
-    first = len(before)
-    for lag, weight in enumerate(weights[1 : len(joined)], 1):
-        start = max(first, lag)  # of the later row of each pair: new, and with a partner
-        products = joined[start:].T @ joined[start - lag : len(joined) - lag]
-        meat += weight * (products + products.T)
+    first, n = len(before), len(scores)
+    smooth = (weights[0] / 2) * scores
+    for lag, weight in enumerate(weights[1:], 1):
+        partners = joined[max(first - lag, 0) : max(first + n - lag, 0)]
+        smooth[n - len(partners) :] += weight * partners
+    products = scores.T @ smooth
+    meat += products + products.T
     return joined[max(0, len(joined) - (len(weights) - 1)) :]
 
 

@@ -71,5 +71,7 @@ class Design:
     def _rows(self, start: int, stop: int) -> np.ndarray:
         rows = np.empty((stop - start, self.shape[1]))
         rows[:, : self.intercept] = 1.0
-        rows[:, self.intercept :] = self._source[start:stop]
+        # By blocks, so that columns of a table that lie apart are turned in the cache.
+        for first, last in spans(stop - start, self.shape[1]):
+            rows[first:last, self.intercept :] = self._source[start + first : start + last]
         return rows

@@ -187,7 +187,8 @@ class Estimates:
         if self.df_model <= 0 or self.df_residual <= 0 or self.ridge:
             return np.full_like(self._fit.residual_squares, np.nan)
         if self._cov.kind == "classical":
-            explained = self._fit.total_squares - self._fit.residual_squares
+            total = np.where(self._fit.total_squares > 0, self._fit.total_squares, np.nan)
+            explained = np.maximum(total - self._fit.residual_squares, 0.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 return explained / self.df_model / self._residual_variances
         return self._wald() / self.df_model

@@ -15,6 +15,7 @@ from fastnn.stats._refine import refined
 from fastnn.stats._solvers import Dependency, RankDeficiencyWarning, Solution, solve
 
 _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
+_LARGEST = 1e70  # length of a column: the fourth power of ratios is a float64
 _CONSTANT_LEFT = 1e-24  # of a squared length: less is rounding, so what it is of is constant
 
 
@@ -153,6 +154,7 @@ def solved(
     factor = accumulator.factor()
     p, n = len(factor.R), accumulator.n
     _check_rows(n, p, method, ridge)
+    _check_sizes(factor, labels)
     constant = _constant(factor, n, intercept)
     own = Factor(factor.R, factor.Z[:, :-1], factor.rest[:-1])
     penalty = None
@@ -197,6 +199,19 @@ def _check_rows(n: int, p: int, method: str, ridge: float) -> None:
             f"X must have at least as many rows as coefficients, got {n} rows and {p} "
             "coefficients; use method='svd' for the solution of least norm, or ridge"
         )
+
+
+def _check_sizes(factor: Factor, labels: Labels) -> None:
+    """Refuse columns whose squares, or those of their coefficients, overflow or vanish."""
+    names = [*labels.columns, *labels.responses]
+    columns = [*factor.R.T, *factor.Z.T[:-1]]
+    for name, column in zip(names, columns, strict=True):
+        size = np.abs(column).max(initial=0.0)
+        if size and not 1 / _LARGEST < size < _LARGEST:
+            raise ValueError(
+                f"columns must have lengths between {1 / _LARGEST:.0e} and {_LARGEST:.0e}, whose "
+                f"squares are computed with, got about {size:.0e} for {name}; choose other units"
+            )
 
 
 def _constant(factor: Factor, n: int, intercept: bool) -> np.ndarray | None:

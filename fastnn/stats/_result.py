@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.stats._covariance import CovarianceType
@@ -99,7 +100,9 @@ class RegressionResult(Influence):
     def summary(self, level: float = 0.95) -> str:
         """The result as text: coefficients, quality of the fit, residuals.
 
-        With several responses one table follows the other.
+        With several responses one table follows the other.  Where the exact p-value of the
+        Durbin-Watson statistic takes many seconds (a million rows by 10 columns), the statistic
+        stands alone, and `durbin_watson` gives the rest.
 
         Parameters
         ----------
@@ -220,7 +223,13 @@ class RegressionResult(Influence):
         """
         from fastnn.stats._durbin_watson import durbin_watson_test
 
-        return durbin_watson_test(self, alternative=alternative)
+        if alternative not in self._tested:
+            self._tested[alternative] = durbin_watson_test(self, alternative=alternative)
+        return self._tested[alternative]
+
+    @cached_property
+    def _tested(self) -> dict[str, Any]:
+        return {}
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
         """The four residual plots, in one figure.

@@ -141,7 +141,7 @@ def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> So
 
 def column_scale(R: np.ndarray) -> np.ndarray:
     """Lengths of the columns, 1 for those of zeros."""
-    scale = np.linalg.norm(R, axis=0)
+    scale: np.ndarray = np.sqrt(np.einsum("ij,ij->j", R, R))
     return np.where(scale > 0, scale, 1.0)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 _LEAST_WIDTH = 80
 _ILL_CONDITIONED = 1e8  # columns of unit length: beyond, half the digits are at stake
+_SECONDS_OF_WORK = 1e8  # n p^2 up to which an exact p-value takes a few seconds
 _ROUNDING = 1e-14  # of the total sum of squares
 _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"}
 
@@ -22,8 +22,9 @@ _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"
 def summary(result: RegressionResult, level: float) -> str:
     """The tables of one response or of several, one below the other."""
     check_level(level)
-    responses = range(len(result.response_names))
-    return "\n\n".join(_one(result.for_response(j), level) for j in responses)
+    if result._labels.single:
+        return _one(result, level)
+    return "\n\n".join(_one(result.for_response(name), level) for name in result.response_names)
 
 
 def _one(result: RegressionResult, level: float) -> str:
@@ -137,12 +138,15 @@ def _durbin_watson(result: RegressionResult) -> str:
     """The statistic, and its p-value where its law is known."""
     from fastnn.stats._durbin_watson import durbin_watson
 
-    with contextlib.suppress(ValueError):
-        test = result.durbin_watson()
-        return f"{test.statistic:.3f}, p = {p_text(test.pvalue)}"
     if not 1 - result.r_squared > _ROUNDING:
         return "undefined"  # residuals are rounding errors
-    return f"{durbin_watson(result._weighted_residuals[:, 0]):.3f}, no p-value"
+    statistic = durbin_watson(result._weighted_residuals[:, 0])
+    if result.n_observations * result.n_parameters**2 > _SECONDS_OF_WORK:
+        return f"{statistic:.3f}"
+    try:
+        return f"{statistic:.3f}, p = {p_text(result.durbin_watson().pvalue)}"
+    except ValueError:
+        return f"{statistic:.3f}, no p-value"
 
 
 def _notes(result: RegressionResult) -> list[str]:
