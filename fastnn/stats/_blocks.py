@@ -18,6 +18,9 @@ from scipy.linalg import lapack
 
 from fastnn.stats._design import block_rows
 
+COLUMNS = 64
+"""Columns that LAPACK gets room to take at once; SciPy gives it room for 3 unless it is told."""
+
 
 @dataclass(frozen=True)
 class Factor:
@@ -95,9 +98,9 @@ class BlockQR:
         k = min(len(block), p)
         A, B = block[:, :p], block[:, p:]
         if p:
-            A, tau, _, info = lapack.dgeqrf(A, overwrite_a=1)
+            A, tau, _, info = lapack.dgeqrf(A, COLUMNS * p, overwrite_a=1)
             _check(info, "dgeqrf")
-            B, _, info = lapack.dormqr("L", "T", A[:, :k], tau, B, 64 * self._q, overwrite_c=1)
+            B, _, info = lapack.dormqr("L", "T", A[:, :k], tau, B, COLUMNS * self._q, overwrite_c=1)
             _check(info, "dormqr")
         self._rest += np.einsum("ij,ij->j", B[k:], B[k:])
         return np.hstack([np.triu(A[:k]), B[:k]])

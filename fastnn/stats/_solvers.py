@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from fastnn.stats._blocks import Factor
+from fastnn.stats._blocks import COLUMNS, Factor
 
 METHODS = ("qr", "svd", "cholesky")
 _EPS = float(np.finfo(np.float64).eps)
@@ -171,7 +171,7 @@ class _Pivoted:
         """Of columns of unit length, from a design of n rows."""
         if not scaled.size:
             return cls(scaled, np.zeros(0), np.zeros(0, int), 0)
-        packed, pivots, tau, _, _ = lapack.dgeqp3(scaled)
+        packed, pivots, tau, _, _ = lapack.dgeqp3(scaled, COLUMNS * (scaled.shape[1] + 1))
         least = tolerance(n, scaled.shape[1])
         rank = int(np.count_nonzero(np.abs(np.diag(packed)) > least))
         return cls(packed, tau, pivots - 1, rank)
@@ -229,7 +229,7 @@ def _basic(
         columns = kept[pivoted.pivots]
         inverse, _ = lapack.dtrtri(pivoted.packed[:rank])
         root[columns] = np.triu(inverse) / scale[columns, None]
-        work = 64 * max(Z.shape[1], 1)
+        work = COLUMNS * max(Z.shape[1], 1)
         rotated, _, _ = lapack.dormqr("L", "T", pivoted.packed, pivoted.tau, Z, work)
         coefficients = root @ rotated[:rank]
     return coefficients, root
