@@ -46,6 +46,14 @@ def test_a_step_has_three_products_less_the_gradient_of_the_input():
     assert work.flops == 2 * first + 3 * second
 
 
+def test_regressions_are_compared_in_float64_alone():
+    assert [w.kind for w in works("float64", " 1,000 x 5")] == [
+        "least_squares",
+        "linear_regression",
+    ]
+    assert not list(works("float32", " 1,000 x 5"))
+
+
 def test_difference_is_relative_in_norm():
     assert difference([np.array([3.0, 4.5])], [np.array([3.0, 4.0])]) == pytest.approx(0.1)
 
@@ -68,7 +76,7 @@ def test_single_calls_are_timed_one_by_one():
 
 @needs_compiled
 def test_the_libraries_agree(near, capfd, dtype):
-    only = "^fit.*digits|4,096 x 10| 1,000 elements"
+    only = "^fit.*digits|4,096 x 10| 1,000 elements|1,000 x 5"
     assert peers.main(["--quick", "--only", only, "--dtype", dtype]) == 0
     output = capfd.readouterr().out
     assert all(f"{name} " in output for name in NEAR)
