@@ -18,6 +18,7 @@ PAGES = (
     "docs/graphs.md",
     "docs/optimizers.md",
     "docs/quickstart.md",
+    "docs/residuals.md",
     "docs/statistics.md",
     "docs/watching.md",
 )

@@ -28,6 +28,7 @@ def test_report_compares_network_and_least_squares(net, data):
     e = y - net.predict(X)[:, 0].astype(float)
     assert report.network.rmse == pytest.approx(np.sqrt(np.mean(e**2)), rel=1e-12)
     assert report.network.r2 == pytest.approx(1 - np.mean(e**2) / np.var(y), rel=1e-10)
+    assert report.network.mean == pytest.approx(e.mean(), rel=1e-9)
     assert report.network.mae == pytest.approx(np.abs(e).mean(), rel=1e-12)
     b = np.linalg.lstsq(np.column_stack([np.ones(300), X]), y, rcond=None)[0]
     residuals = y - b[0] - X @ b[1:]

@@ -31,9 +31,9 @@ class FitReport:
     ----------
     predictions, residuals : (n,) arrays
         ``residuals = y - predictions``.
-    rmse, mae, r2 : float
-        Root of the mean squared residual, mean absolute residual, share of the variance
-        about the mean of y that is explained.
+    rmse, mae, mean, r2 : float
+        Root of the mean squared residual, mean absolute residual, mean residual, share of
+        the variance about the mean of y that is explained.
     durbin_watson : float
         The statistic.
     tests : dict of str to TestResult
@@ -46,6 +46,7 @@ class FitReport:
     residuals: np.ndarray
     rmse: float
     mae: float
+    mean: float
     r2: float
     durbin_watson: float
     tests: dict[str, Any]
@@ -77,10 +78,11 @@ class ResidualReport:
     def __str__(self) -> str:
         reports = self.network, self.baseline
         lines = [f"{len(self.network.residuals)} samples", ""]
-        lines.append(f"{'':<24}{'network':>14}{'least squares':>16}")
+        lines.append(f"{'residuals':<24}{'network':>14}{'least squares':>16}")
         for label, key in (
             ("root mean square", "rmse"),
             ("mean absolute", "mae"),
+            ("mean", "mean"),
             ("R^2", "r2"),
             ("Durbin-Watson d", "durbin_watson"),
         ):
@@ -222,6 +224,7 @@ def _fit_report(
     tests["Jarque-Bera"] = jarque_bera(residuals)
     return FitReport(
         predictions, residuals, (squares / len(y)) ** 0.5, float(np.abs(residuals).mean()),
+        float(residuals.mean()),
         1 - squares / spread if spread else float("nan"), float(durbin_watson(residuals)), tests,
     )  # fmt: skip
 
