@@ -172,6 +172,47 @@ def test_training_goes_on_as_if_nothing_had_been_predicted(backend):
     assert np.array_equal(nets[0].get_flat(), nets[1].get_flat())
 
 
+# -------------------------------------------------- what no mask changes, computed once
+
+
+def branched(dtype="float64"):
+    """Dropout on one of two branches, a shortcut past it, and a head that no mask reaches."""
+    x = fnn.Input(4)
+    trunk = fnn.Dense(4, 8, activation="tanh")(fnn.Dropout(0.0)(x))
+    noisy = fnn.Dense(8, 8, activation="relu")(fnn.Dropout(0.4)(trunk))
+    merged = fnn.Concatenate()([noisy, trunk, x])
+    outputs = {"noisy": fnn.Dense(20, 2)(merged), "sure": fnn.Dense(8, 3)(trunk)}
+    return fnn.Network(x, outputs, dtype=dtype, seed=1)
+
+
+def test_samples_are_those_of_the_whole_program(backend, dtype):
+    net, X = branched(dtype), np.random.default_rng(0).normal(size=(30, 4))
+    found = net.predict(X, mc_dropout=7, seed=5, return_samples=True)
+    engine = backends.new_engine(with_sampled_masks(net.program, 5), net._storage)
+    whole = engine.forward([np.repeat(X, 7, axis=0)], training=True, step=0)
+    for name, output in zip(("noisy", "sure"), whole, strict=True):
+        expected = output.reshape(30, 7, -1).swapaxes(0, 1)
+        assert np.array_equal(found.samples[name], expected)
+
+
+def test_head_that_no_mask_reaches_has_no_spread(backend):
+    net, X = branched(), np.random.default_rng(0).normal(size=(5, 4))
+    found = net.predict(X, mc_dropout=8)
+    assert np.array_equal(found.mean["sure"], net.predict(X)["sure"])
+    assert not found.std["sure"].any()
+    assert found.std["noisy"].all()
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_layers_before_dropout_run_in_the_first_program(rate):
+    layers = [fnn.Dense(4, 8), fnn.Dropout(rate), fnn.Dense(8, 8), fnn.Dropout(0.5)]
+    net = fnn.Sequential([*layers, fnn.Dense(8, 1)])
+    first, second = _monte_carlo.split_at_dropout(net.program)
+    assert len(first.operations) == (1 if rate else 3)
+    assert first.operations + second.operations == net.program.operations
+    assert first.outputs == second.inputs
+
+
 # ----------------------------------------------------------------- mean and spread
 
 
@@ -275,6 +316,11 @@ def test_number_that_is_not_finite_is_named(backend):
     with pytest.raises(ValueError, match=r"X\[250, 2\] is nan"):
         deep().predict(X, mc_dropout=100)
     assert deep().predict(X, mc_dropout=100, check_finite=False).mean.shape == (300, 3)
+
+
+def test_number_that_is_not_finite_is_named_where_dropout_comes_first(backend):
+    with pytest.raises(ValueError, match=r"X\[1, 2\] is 1e\+39"):
+        only_dropout(3, "float32").predict([[1, 2, 3], [4, 5, 1e39]], mc_dropout=2)
 
 
 def test_probabilities_need_a_classification_loss():

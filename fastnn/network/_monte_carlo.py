@@ -74,7 +74,9 @@ class Sampler:
         self.passes = check_integer(passes, "mc_dropout", 2)
         masked = with_sampled_masks(program, check_integer(seed, "seed", 0))
         self._program = masked
-        self._engine = backend.new_engine(masked, storage)
+        self._fixed, self._random = split_at_dropout(masked)
+        self._fixed_engine = backend.new_engine(self._fixed, storage)
+        self._random_engine = backend.new_engine(self._random, storage)
         width = sum(buffer.width for buffer in program.buffers)
         call_rows = min(max(_CALL_NUMBERS // width, 1), _CALL_ROWS)
         self._rows = max(call_rows // self.passes, 1)
@@ -95,15 +97,35 @@ class Sampler:
             Raise ValueError where an input is not finite.
         """
         found = [_Moments(keep) for _ in self._program.outputs]
+        known: dict[int, np.ndarray] = {}
         for step, (rows, group) in enumerate(self._calls(len(arrays[0]))):
-            block = [readable(array[rows], self._program.dtype) for array in arrays]
-            n = len(block[0])
-            repeated = [np.repeat(array, group, axis=0) for array in block]
-            outputs = self._engine.forward(repeated, training=True, step=step, check=check)
+            if not found[0].has(rows):
+                known = self._computed_once(arrays, rows, check)
+            outputs = self._passes(known, group, step)
             for i, output in enumerate(outputs):
                 values = rule(i, output)
-                found[i].add(None if values is None else values.reshape(n, group, -1), rows)
+                shape = (len(output) // group, group, -1)
+                found[i].add(rows, None if values is None else values.reshape(shape))
         return [moments.result(self._program.dtype) for moments in found]
+
+    def _computed_once(
+        self, arrays: Sequence[np.ndarray], rows: slice, check: bool
+    ) -> dict[int, np.ndarray]:
+        """What no mask changes, by buffer: the inputs, and what follows from them alone."""
+        block = [readable(array[rows], self._program.dtype) for array in arrays]
+        outputs = self._fixed_engine.forward(block, check=check)
+        known = dict(zip(self._program.inputs, block, strict=True))
+        return known | dict(zip(self._fixed.outputs, outputs, strict=True))
+
+    def _passes(self, known: dict[int, np.ndarray], group: int, step: int) -> list[np.ndarray]:
+        """Outputs of `group` passes of each row, side by side, under the masks of a step."""
+        inputs = [np.repeat(known[i], group, axis=0) for i in self._random.inputs]
+        outputs = self._random_engine.forward(inputs, training=True, step=step)
+        drawn = dict(zip(self._random.outputs, outputs, strict=True))
+        return [
+            drawn[i] if i in drawn else np.repeat(known[i], group, axis=0)
+            for i in self._program.outputs
+        ]
 
     def _calls(self, n: int) -> Iterator[tuple[slice, int]]:
         """The rows and the number of passes of each call; passes of one row stay together."""
@@ -134,6 +156,35 @@ def with_sampled_masks(program: Program, seed: int) -> Program:
     return dataclasses.replace(program, operations=operations, heads=(), l2=0.0)
 
 
+def split_at_dropout(program: Program) -> tuple[Program, Program]:
+    """What comes before all dropout, and what depends on it, as programs on one storage.
+
+    The inputs of the second are inputs of the program and outputs of the first.
+    """
+    fixed, before, after = set(program.inputs), [], []
+    for o in program.operations:
+        drops = o.kind == "dropout" and o.attributes["rate"] > 0
+        if drops or not fixed.issuperset(o.inputs):
+            after.append(o)
+        else:
+            before.append(o)
+            fixed.add(o.output)
+    read = {i for o in after for i in o.inputs} & fixed
+    made = {o.output for o in before}
+    first = dataclasses.replace(
+        program,
+        operations=tuple(before),
+        outputs=tuple(sorted(made & (read | set(program.outputs)))),
+    )
+    second = dataclasses.replace(
+        program,
+        operations=tuple(after),
+        inputs=tuple(sorted(read)),
+        outputs=tuple(i for i in dict.fromkeys(program.outputs) if i not in fixed),
+    )
+    return first, second
+
+
 def _with_key(operation: Operation, seed: int, taken: set[int]) -> Operation:
     """The dropout with a key drawn from its own and the seed that is not `taken`, and takes it."""
     own = operation.attributes["key"]
@@ -145,46 +196,68 @@ def _with_key(operation: Operation, seed: int, taken: set[int]) -> Operation:
     return dataclasses.replace(operation, attributes={**operation.attributes, "key": key})
 
 
-class _Moments:
-    """Mean and sum of squared deviations in float64, of samples that come in groups.
+@dataclasses.dataclass
+class _Block:
+    """Samples of some rows so far: how many, their mean and sum of squared deviations."""
 
-    Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance", eq. 2.1:
-    Welford's update for a group in place of a number.
-    """
+    rows: slice
+    mean: np.ndarray
+    squares: np.ndarray
+    count: int = 0
+    samples: list[np.ndarray] = dataclasses.field(default_factory=list)
+
+    def add(self, values: np.ndarray) -> None:
+        """Take (n, group, width) samples more.
+
+        Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance", eq. 2.1:
+        Welford's update for a group in place of a number.
+        """
+        count = values.shape[1]
+        total = self.count + count
+        first = values[:, :1].astype(np.float64)
+        centred = values - first  # samples that are all alike must have no spread at all
+        mean = centred.mean(axis=1)
+        self.squares += np.square(centred - mean[:, None]).sum(axis=1)
+        shift = mean + first[:, 0] - self.mean
+        self.squares += np.square(shift) * (self.count * count / total)
+        self.mean += shift * (count / total)
+        self.count = total
+
+
+class _Moments:
+    """Mean and spread of one output, in float64, from samples that come block by block."""
 
     def __init__(self, keep: bool) -> None:
-        self._blocks: list[list[Any]] = []  # of rows: start, count, mean, squares, samples
+        self._blocks: list[_Block] = []
         self._keep = keep
+        self._rows: slice | None = None
 
-    def add(self, values: np.ndarray | None, rows: slice) -> None:
-        """Take (n, group, width) samples of these rows."""
+    def has(self, rows: slice) -> bool:
+        """Whether samples of these rows have come."""
+        return self._rows == rows
+
+    def add(self, rows: slice, values: np.ndarray | None) -> None:
+        """Take (n, group, width) samples of these rows, which follow those before."""
+        self._rows = rows
         if values is None:
             return
-        count = values.shape[1]
+        if not self._blocks or self._blocks[-1].rows != rows:
+            zeros = np.zeros((len(values), values.shape[2]))
+            self._blocks.append(_Block(rows, zeros, zeros.copy()))
         with np.errstate(all="ignore"):  # overflow is a result like any other
-            mean = values.mean(axis=1, dtype=np.float64)
-            squares = np.square(values - mean[:, None]).sum(axis=1)
-        if not self._blocks or self._blocks[-1][0] != rows.start:
-            self._blocks.append([rows.start, 0, np.zeros_like(mean), np.zeros_like(mean), []])
-        block = self._blocks[-1]
-        total = block[1] + count
-        with np.errstate(all="ignore"):
-            shift = mean - block[2]
-            block[3] += squares + np.square(shift) * (block[1] * count / total)
-            block[2] += shift * (count / total)
-        block[1] = total
+            self._blocks[-1].add(values)
         if self._keep:
-            block[4].append(np.moveaxis(values, 1, 0))
+            self._blocks[-1].samples.append(np.moveaxis(values, 1, 0))
 
     def result(self, dtype: np.dtype) -> Prediction | None:
         """The moments of all rows, in the network's dtype."""
         if not self._blocks:
             return None
         with np.errstate(all="ignore"):
-            mean = np.concatenate([block[2] for block in self._blocks])
-            std = np.concatenate([np.sqrt(block[3] / (block[1] - 1)) for block in self._blocks])
-            mean, std = mean.astype(dtype), std.astype(dtype)
+            mean = np.concatenate([b.mean for b in self._blocks]).astype(dtype)
+            variances = [b.squares / (b.count - 1) for b in self._blocks]
+            std = np.sqrt(np.concatenate(variances)).astype(dtype)
         if not self._keep:
             return Prediction(mean, std)
-        samples = [np.concatenate(block[4]) for block in self._blocks]
+        samples = [np.concatenate(b.samples) for b in self._blocks]
         return Prediction(mean, std, np.concatenate(samples, axis=1))
