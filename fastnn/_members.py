@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +15,11 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._checks import check_integer
+from fastnn._solving import one_blas_thread
 from fastnn.callbacks import History
 from fastnn.network import Network
 from fastnn.network._feed import Data
+from fastnn.solvers import Solver
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,12 @@ def _in_threads(
         return history
 
     share = max(1, backend.get_num_threads() // jobs)
-    with backend.at_most_threads(share), ThreadPoolExecutor(jobs, "fastnn-member") as pool:
+    solved = any(isinstance(member.network.optimizer, Solver) for member in members)
+    with (
+        backend.at_most_threads(share),
+        one_blas_thread() if solved else nullcontext(),
+        ThreadPoolExecutor(jobs, "fastnn-member") as pool,
+    ):
         futures = [pool.submit(train, member) for member in members]
         try:
             wait(futures, return_when=FIRST_EXCEPTION)

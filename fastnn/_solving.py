@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
@@ -191,7 +192,7 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
         "gtol": solver.tolerance,
         "ftol": solver.loss_tolerance,
     }
-    with np.errstate(all="ignore"), _one_blas_thread():  # a trial step may overflow
+    with np.errstate(all="ignore"), one_blas_thread():  # a trial step may overflow
         run.begin()
         result = minimize(
             cost, run.start, jac=True, method="L-BFGS-B", callback=iterated, options=options
@@ -199,12 +200,16 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
     return _readable(result.message)
 
 
-def _one_blas_thread() -> AbstractContextManager[Any]:
+def one_blas_thread() -> AbstractContextManager[Any]:
     """BLAS on one thread, where threadpoolctl is there to see to it.
 
     SciPy multiplies matrices of a few rows; OpenBLAS gives even these to several threads, whose
-    waiting takes a hundred times as long wherever another process uses the cores.
+    waiting takes a hundred times as long wherever another process uses the cores.  The limit is
+    one of the process, so that only the main thread sets it: blocks that overlap in several
+    threads could not put it back.
     """
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()
     try:
         from threadpoolctl import threadpool_limits
     except ImportError:

@@ -385,7 +385,7 @@ def test_file_of_one_network_is_no_ensemble(tmp_path):
     with pytest.raises(fnn.FormatError, match=r"holds a Sequential: use fastnn\.load"):
         Ensemble.load(tmp_path / "net.fastnn")
     Ensemble(classifier(), 2).save(tmp_path / "e.fastnn")
-    with pytest.raises(fnn.FormatError, match="does not describe a network"):
+    with pytest.raises(fnn.FormatError, match=r"an ensemble: fastnn\.Ensemble\.load"):
         fnn.load(tmp_path / "e.fastnn")
 
 

@@ -243,6 +243,30 @@ def test_bits_do_not_depend_on_threads(dtype):
     assert np.array_equal(*found)
 
 
+def threads_of_blas():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    info = threadpoolctl.threadpool_info()
+    return {lib["filepath"]: lib["num_threads"] for lib in info if lib["user_api"] == "blas"}
+
+
+def test_blas_keeps_to_one_thread_meanwhile_and_gets_its_own_back():
+    X, y = wave()
+    curve().fit(X, y, epochs=1)  # loads what SciPy brings
+    before, inside = threads_of_blas(), []
+    curve().fit(X, y, epochs=1, callbacks=lambda context: inside.append(threads_of_blas()))
+    assert set(inside[0].values()) <= {1}
+    assert threads_of_blas() == before
+
+
+def test_trainings_in_threads_leave_blas_its_threads():
+    X, y = wave()
+    ensemble = fnn.Ensemble(curve(), 4)
+    ensemble.fit(X, y, epochs=1)
+    before = threads_of_blas()
+    ensemble.fit(X, y, epochs=20, n_jobs=3)
+    assert threads_of_blas() == before
+
+
 def test_file_keeps_the_solver(tmp_path):
     X, y = wave()
     net = curve(optimizer=LBFGS(50, memory=7))

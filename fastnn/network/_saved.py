@@ -234,6 +234,8 @@ def load(path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any]
     """
     known = by_name(custom)
     described, values = serialization.load(path)
+    if described.get("class") == "Ensemble":
+        raise FormatError(f"{os.fspath(path)} holds an ensemble: fastnn.Ensemble.load reads it")
     try:
         return rebuild(described, values, known)
     except FormatError:
