@@ -368,7 +368,9 @@ def test_config_makes_an_equal_solver(name):
 
 
 def test_estimator_trains_by_lbfgs():
-    estimators = pytest.importorskip("fastnn.estimators")
+    pytest.importorskip("sklearn")
+    from fastnn import estimators
+
     X, y = flowers(np.random.default_rng(0))
     model = estimators.NetworkClassifier((8,), optimizer="lbfgs", random_state=0)
     assert model.fit(X, y).score(X, y) > 0.95
