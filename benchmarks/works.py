@@ -220,7 +220,7 @@ def tolerance(work: Work) -> float:
     strictly than outputs.
     """
     if work.kind in REGRESSIONS:
-        return 1e-11  # 1,000,000 rows, in any order of summation
+        return 1e-12  # 1,000,000 rows, in any order of summation
     if work.kind in ("step", "fit"):
         return 1e-2 if work.dtype == "float32" else 1e-6
     return 2e-6 if work.dtype == "float32" else 1e-13

@@ -268,6 +268,25 @@ def test_residuals_are_orthogonal_to_the_design_of_many_rows():
     assert np.abs(cosine).max() < 1e-11 * np.linalg.norm(y)
 
 
+@pytest.mark.parametrize("distance", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_nearly_dependent_columns_cost_no_digits_where_refined(distance, seed):
+    X, y, _ = simulated(n=12, k=3, seed=seed)
+    X[:, 2] = X[:, 0] + distance * X[:, 2]
+    result = linear_regression(X * [1.0, 1e8, 1e-8], y)
+    with mpmath.workdps(80):
+        A, b = mpmath.matrix(result.design.tolist()), mpmath.matrix(y.tolist())
+        inverse = (A.T * A) ** -1
+        coefficients = inverse * (A.T * b)
+        left = b - A * coefficients
+        s2 = (left.T * left)[0] / (12 - 4)
+        expected = [float(value) for value in coefficients]
+        errors = [float(mpmath.sqrt(inverse[j, j] * s2)) for j in range(4)]
+    rtol = 1e-14 + 2.0**-104 * result.scaled_condition_number**2
+    np.testing.assert_allclose(result.coefficients, expected, rtol=rtol)
+    np.testing.assert_allclose(result.standard_errors, errors, rtol=rtol)
+
+
 def test_a_perfect_fit_has_no_error():
     x = np.arange(10.0)
     result = linear_regression(x, 2 * x + 1)

@@ -29,8 +29,9 @@ _BITS = 20  # of a slice
 _ROWS = 2048  # of products summed at once: 2^(11 + 2) of 2 * 20 bits fit in the 53 of a double
 _SLICES = 4  # the last takes what is left and need not be exact
 _CORRECTIONS = 8
+_OF_USE = 1e-2  # corrections that have shrunk by this much have improved the solution
 _LEAST_EXPONENT = -1000  # smaller numbers keep fewer digits
-_RIGHT = 1e-17  # relative corrections below this do not change the rounded result
+_RIGHT = 1e-24  # of the largest coefficient in standard errors: small ones are right too
 _SPLITTER = 2.0**27 + 1.0
 
 
@@ -177,23 +178,25 @@ def _corrected(
     """
     sides = sides.beside(np.eye(len(root)))
     scale = np.linalg.norm(root, axis=1)[:, None]  # of coefficients, as their errors are
-    before, x = 1.0, Double2(start)
+    x, sizes = Double2(start), [1.0]
     for _ in range(_CORRECTIONS):
         left = _residual(G, sides, x)
         correction = root @ (root.T @ left)
-        size = float(np.max(np.abs(correction / scale) / _size(x.high / scale), initial=0.0))
-        if not size < before / 2:
-            return None
+        sizes.append(float(np.max(np.abs(correction / scale) / _size(x.high / scale), initial=0.0)))
+        if not sizes[-1] < sizes[-2] / 2:
+            # As small as they get; of use if that is smaller than what was wrong at first.
+            if not sizes[-2] < _OF_USE * sizes[1]:
+                return None
+            break
         old = Double2(x.high, x.low)
         x.add(correction)
-        if size * (size / before) < _RIGHT:  # the size the next one would have
-            rounded = x.rounded()
-            if before < 1.0:  # ill-conditioned: it took several
-                return rounded, _residual(G, sides, Double2(rounded))
-            # The step is so small that its image needs no more than working precision.
-            return rounded, left - G.high @ ((rounded - old.high) - old.low)
-        before = size
-    return None
+        if sizes[-1] ** 2 / sizes[-2] < _RIGHT:  # the size the next one would have
+            break
+    rounded = x.rounded()
+    if len(sizes) > 2:
+        return rounded, _residual(G, sides, Double2(rounded))
+    # One step so small that its image needs no more than working precision.
+    return rounded, left - G.high @ ((rounded - old.high) - old.low)
 
 
 def _size(x: np.ndarray) -> np.ndarray:
