@@ -34,8 +34,9 @@ cdef class Engine(Caller):
     cdef int _enter(self) except -1:
         """Refuse a second thread: buffers and parameters belong to the call under way."""
         if exchange(&self.busy, 1):
-            raise RuntimeError("another thread is using this layer or network; give each thread "
-                               "its own copy")
+            raise RuntimeError("another thread is using this layer or network (or a custom loss or "
+                               "layer calls the network it is part of); give each thread its own "
+                               "copy")
         return 0
 
     # --------------------------------------------------------------- calls

@@ -10,6 +10,7 @@ cdef sz CALLED_ROWS = 4096  # of a prediction that a custom layer is called on t
 
 
 cdef enum Stage:
+    # Those up to BACKWARD are shared out by rows, the others by tasks.
     FORWARD
     LOSSES
     BACKWARD
@@ -36,18 +37,27 @@ cdef struct Span:
 
 
 cdef void span_worker(const Plan* plan, const Span* span, int part, int parts) noexcept nogil:
-    """This thread's share of a span: rows, or tasks of phase 2."""
-    cdef sz row = span.n_rows * part // parts, last = span.n_rows * (part + 1) // parts
+    """This thread's share of a span: rows, block by block, or tasks of phase 2."""
+    cdef sz row = span.n_rows * part // parts, last = span.n_rows * (part + 1) // parts, stop
+    cdef sz block = rows_per_block(plan)
+    if span.stage > BACKWARD:
+        span_tasks(plan, span, part, parts)
+        return
+    while row < last:
+        stop = min(row + block, last)
+        span_rows(plan, span, row, stop)
+        row = stop
+
+
+cdef void span_rows(const Plan* plan, const Span* span, sz row, sz stop) noexcept nogil:
     if span.stage == FORWARD:
         if span.load:
-            load_rows(plan, span.work, span.batch, span.start + row, span.start + last, row)
-        forward_some(plan, span.begin, span.end, span.work, row, last)
+            load_rows(plan, span.work, span.batch, span.start + row, span.start + stop, row)
+        forward_some(plan, span.begin, span.end, span.work, row, stop)
     elif span.stage == LOSSES:
-        loss_rows(plan, span.work, span.batch, span.row_losses, span.row_stride, row, last, row)
-    elif span.stage == BACKWARD:
-        backward_some(plan, span.begin, span.end, span.seeds, span.work, row, last)
+        loss_rows(plan, span.work, span.batch, span.row_losses, span.row_stride, row, stop, row)
     else:
-        span_tasks(plan, span, part, parts)
+        backward_some(plan, span.begin, span.end, span.seeds, span.work, row, stop)
 
 
 cdef void span_tasks(const Plan* plan, const Span* span, int part, int parts) noexcept nogil:
@@ -114,6 +124,10 @@ cdef class Caller(Reader):
         return span
 
     cdef void _go(self, const Span* span, int threads) noexcept:
+        """Let a team do a span, unless there is nothing between two calls."""
+        cdef bint passes = span.stage == FORWARD or span.stage == BACKWARD
+        if passes and span.begin >= span.end and not span.load:
+            return
         with nogil:
             span_team(&self.plan, span, threads)
 
@@ -129,8 +143,7 @@ cdef class Caller(Reader):
         span.begin = 0
         for index in self.python_operations:
             span.end = index
-            if span.load or span.begin < span.end:
-                self._go(span, threads)
+            self._go(span, threads)
             span.load = False
             if is_raised(span.batch.bad):
                 return 0
@@ -148,8 +161,7 @@ cdef class Caller(Reader):
         span.end = self.plan.n_ops
         for index in reversed(self.python_operations):
             span.begin = index + 1
-            if span.begin < span.end:
-                self._go(&span, threads)
+            self._go(&span, threads)
             if self.plan.ops[<int>index].flow[<int>seeds].active:
                 self._call_backward(index, &self.plan.ops[<int>index].flow[<int>seeds],
                                     span.n_rows)
@@ -181,6 +193,7 @@ cdef class Caller(Reader):
         self._forward_calling(&room.work, room.arrays, &self.batch, False, threads)
         self._all_losses(&room.work, room.arrays, None, &self.batch, self.batch.n_rows,
                          slice(None), threads)
+        self.custom_targets.clear()
         return 0
 
     cdef int _all_losses(self, const Workspace* work, list values, list gradients,
@@ -222,6 +235,7 @@ cdef class Caller(Reader):
             self._sum_gradients(FROM_LOSSES, &self.batch, threads)
         finally:
             self.flushes = False
+        self.custom_targets.clear()
         return cost + 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties, self.plan.n_tasks)
 
     cdef int _sum_gradients(self, Seeds seeds, const Batch* batch, int threads) except -1:
@@ -250,6 +264,8 @@ cdef class Caller(Reader):
                 run.steps_done = step
         finally:
             self.flushes = False
+            self.order = None  # arrays of the caller's are not kept
+            self.custom_targets.clear()
         return 0
 
     cdef bint _step_calling(self, Run* run, sz step, Update* updates, int threads) except -1:
@@ -310,9 +326,8 @@ cdef class Caller(Reader):
             if flow.wanted[j]:
                 self._put(self._rows(self.gradient_arrays, i, n_rows), dx[j], flow.accumulate[j])
         for position, p in enumerate(operation.parameters):
-            gradient = gradients[position]
-            rows = self.returned[index][position].reshape(-1, self.program.parameters[p].stride)
-            rows[:, :self.plan.parameters[<int>p].width] = gradient
+            place = self.returned[index][position].reshape(-1, self.program.parameters[p].stride)
+            place[:, :self.plan.parameters[<int>p].width] = gradients[position]
         return 0
 
     cdef int _call_loss(self, int h, list values, list gradients, sz n_rows, double* row_losses,
