@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -177,6 +178,16 @@ def test_a_predictor_calls_the_layer_too(backend, rng, data):
     out = np.empty_like(expected)
     np.testing.assert_array_equal(predict(data[0], out), expected)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(predict))(data[0]), expected)
+
+
+def test_a_predictor_calls_the_layer_from_several_threads(backend, rng):
+    X = rng.normal(size=(500, 4))
+    net = chain()
+    predict, expected = net.predictor(), net.predict(X)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda i: predict(X[i : i + 100]), range(0, 400, 10)))
+    for i, y in zip(range(0, 400, 10), found, strict=True):
+        np.testing.assert_allclose(y, expected[i : i + 100], rtol=1e-12)
 
 
 def test_training_is_true_in_steps_alone(backend, data):
