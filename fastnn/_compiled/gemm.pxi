@@ -1,19 +1,30 @@
-# Matrix products on padded rows, with what follows each of them done tile by tile in cache.
+# Matrix products, with what follows each of them done tile by tile in cache.
 #
 #   gemm              C = start + A B
 #   dense_block       out = f(X W + b), the forward pass of a dense layer
 #   gemm_transposed   C = start + A W', a strip of the backward pass
+#
+# All work on whole vectors and touch nothing beyond the operands.  The engine pads its rows to
+# whole vectors; where rows are of any length, the last tile begins earlier and makes some
+# elements of C again, to the same bits.
+
+
+cdef inline sz tile_start(sz n, sz columns) noexcept nogil:
+    """Where the tile of column n starts, so that a whole vector follows."""
+    return min(n, columns - VL)
 
 
 cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
                const real* b, sz ldb, const real* start, sz ld_start,
                real* c, sz ldc) noexcept nogil:
-    """C = start + A B; `columns` is a multiple of 16, rows of B and C are readable that far."""
+    """C = start + A B, with VL columns or more: whole vectors of them if `start` is C."""
     cdef sz n = 0, r, w
     cdef int m
     cdef bint far = is_far(columns, K, k_step)
-    CHECK(columns % VL == 0 and columns <= ldb and columns <= ldc)
+    CHECK(VL <= columns and columns <= ldb and columns <= ldc)
+    CHECK(columns % VL == 0 or start != c)
     while n < columns:
+        n = tile_start(n, columns)
         w = block_columns(rows, columns - n)
         r = 0
         while r < rows:
@@ -28,35 +39,66 @@ cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
 cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const real* weight,
                       sz ldw, const real* bias, int code, real alpha, real* z, sz ldz,
                       real* slope, sz lds, real* out, sz ldo) noexcept nogil:
-    """out = f(X W + b), the activation applied to each tile while it is in cache.
+    """out = f(X W + b) for VL columns or more, each tile activated while it is in cache.
 
     z and slope receive X W + b and f'(X W + b) unless they are NULL.
     """
-    cdef sz n = 0, r, w, i
+    cdef sz n = 0, r, w
     cdef int m
-    cdef real* c
     cdef bint far = is_far(columns, K, 1)
-    CHECK(columns % VL == 0 and columns <= ldw and columns <= ldo)
+    CHECK(VL <= columns and columns <= ldw and columns <= ldo)
+    if far and rows <= FEW_ROWS:
+        stream_block(rows, columns, K, x, ldx, weight, ldw, bias, out, ldo)
+        finish_tile(rows, columns, code, alpha, z, ldz, slope, lds, out, ldo)
+        return
     while n < columns:
+        n = tile_start(n, columns)
         w = block_columns(rows, columns - n)
         r = 0
         while r < rows:
             m = block_rows(rows - r)
-            c = out + r * ldo + n
             tile_any(m, w, far, K, x + r * ldx, ldx, 1, weight + n, ldw,
-                     bias + n if bias != NULL else NULL, 0, c, ldo)
-            if z != NULL:
-                for i in range(m):
-                    memcpy(z + (r + i) * ldz + n, c + i * ldo, w * sizeof(real))
-            if slope != NULL:
-                activate_both_rows(code, alpha, m, w, c, ldo, c, ldo, slope + r * lds + n, lds)
-            elif code != IDENTITY:
-                activate_rows(code, alpha, m, w, c, ldo, c, ldo)
+                     bias + n if bias != NULL else NULL, 0, out + r * ldo + n, ldo)
+            finish_tile(m, w, code, alpha, z + r * ldz + n if z != NULL else NULL, ldz,
+                        slope + r * lds + n if slope != NULL else NULL, lds,
+                        out + r * ldo + n, ldo)
             r += m
         n += w
 
 
+cdef void finish_tile(sz rows, sz columns, int code, real alpha, real* z, sz ldz,
+                      real* slope, sz lds, real* c, sz ldc) noexcept nogil:
+    """c = f(c); z and slope receive c and f'(c) unless they are NULL."""
+    cdef sz i
+    if z != NULL:
+        for i in range(rows):
+            memcpy(z + i * ldz, c + i * ldc, columns * sizeof(real))
+    if slope != NULL:
+        activate_both_rows(code, alpha, rows, columns, c, ldc, c, ldc, slope, lds)
+    elif code != IDENTITY:
+        activate_rows(code, alpha, rows, columns, c, ldc, c, ldc)
+
+
+cdef void stream_block(sz rows, sz columns, sz K, const real* x, sz ldx, const real* weight,
+                       sz ldw, const real* bias, real* out, sz ldo) noexcept nogil:
+    """out = X W + b for few rows and a weight in no near cache: its rows pass once, some abreast.
+
+    That is how memory is read best; `out` waits in the first cache.
+    """
+    cdef sz whole = columns // VL * VL, k = 0
+    cdef const real* start = bias
+    while k < K:
+        gemm(rows, whole, min(K - k, <sz>STREAMS), x + k, ldx, 1, weight + k * ldw, ldw,
+             start, ldo if k > 0 else 0, out, ldo)
+        start = out
+        k += STREAMS
+    if whole < columns:
+        gemm(rows, VL, K, x, ldx, 1, weight + columns - VL, ldw,
+             bias + columns - VL if bias != NULL else NULL, 0, out + columns - VL, ldo)
+
+
 cdef enum:
+    STREAMS = 16         # rows of a far weight that pass abreast
     STRIP = 32           # columns of a strip of C, rows of W
     STRIP_DEPTH = 256    # columns of W that are turned at a time: they stay in L1
 
@@ -72,9 +114,50 @@ cdef void gemm_transposed(sz rows, sz columns, sz K, const real* a, sz lda, cons
     cdef real* panel = aligned(memory)
     cdef sz k = 0, depth
     CHECK(columns % VL == 0 and columns <= STRIP)
+    if rows <= FEW_ROWS:
+        few_rows_transposed(rows, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+        return
     while k < K:
         depth = min(K - k, <sz>STRIP_DEPTH)
         transpose(min(w_rows, columns), columns, depth, w + k, ldw, panel, STRIP)
         gemm(rows, columns, depth, a + k, lda, 1, panel, STRIP,
              c if accumulate or k > 0 else NULL, ldc, c, ldc)
         k += depth
+
+
+cdef void few_rows_transposed(sz rows, sz columns, sz K, const real* a, sz lda, const real* w,
+                              sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
+    """`gemm_transposed` for at most FEW_ROWS rows: what was turned is used and forgotten."""
+    if rows == 1: turned_tile(1, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    elif rows == 2: turned_tile(2, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    elif FEW_ROWS > 2:
+        if rows == 3: turned_tile(3, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+        elif rows == 4: turned_tile(4, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+
+
+cdef inline void turned_tile(int rows, sz columns, sz K, const real* a, sz lda, const real* w,
+                             sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
+    """C (+)= A W', VL columns after another, for a constant number of rows."""
+    cdef vec total[4]
+    cdef vec turned[16]
+    cdef sz n = 0, k
+    cdef int r, i
+    while n < columns:
+        for r in range(rows):
+            total[r] = load(c + r * ldc + n) if accumulate else splat(0)
+        k = 0
+        while k + VL <= K:
+            load_turned(w_rows - n, VL, w + n * ldw + k, ldw, turned)
+            for i in range(VL):
+                for r in range(rows):
+                    total[r] = fma_(splat(a[r * lda + k + i]), turned[i], total[r])
+            k += VL
+        if k < K:
+            load_turned(w_rows - n, K - k, w + n * ldw + k, ldw, turned)
+            for i in range(VL):
+                if k + i < K:
+                    for r in range(rows):
+                        total[r] = fma_(splat(a[r * lda + k + i]), turned[i], total[r])
+        for r in range(rows):
+            store(c + r * ldc + n, total[r])
+        n += VL

@@ -139,9 +139,11 @@ def dense_backward(
         argument = as_matching(z, "z", rows, "x")
         check_shape(argument, "z", shape)
     dx = np.empty(rows.shape, rows.dtype)
-    dweight = np.zeros(w.shape, rows.dtype)
+    dweight = np.empty(w.shape, rows.dtype)
     dbias = np.zeros(w.shape[1:], rows.dtype)
-    if rows.size:
+    if not rows.size:
+        dweight.fill(0)
+    else:
         dz = np.empty(_rows(upstream).shape, rows.dtype)
         backend.kernels(rows.dtype).dense_backward(
             _rows(rows), w, _rows(argument), _rows(upstream), name, parameter,
