@@ -16,6 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmarks import TOO_LATE
 from benchmarks.clock import least_time
 from benchmarks.common import BACKENDS, OnBackend
 from benchmarks.report import duration
@@ -30,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", default="", metavar="REGEX", help="cases whose names match")
     parser.add_argument("--all", action="store_true", help="print every case")
     options = parser.parse_args(arguments)
+    if TOO_LATE:
+        print(f"NumPy was loaded under {', '.join(TOO_LATE)}: its times may be others'")
     slower = total = 0
     for suite, method, parameters in cases():
         name = f"{suite.__name__}.{method}({', '.join(map(str, parameters))})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,7 +14,16 @@ from fastnn import backend
 
 sys.path.append(str(Path(__file__).parents[1]))  # last: fastnn is the one that is installed
 
-from benchmarks import clock, compare, contenders, peers, report, roofline, solvers
+from benchmarks import (
+    KERNEL_CHOICES,
+    clock,
+    compare,
+    contenders,
+    peers,
+    report,
+    roofline,
+    solvers,
+)
 from benchmarks.contenders import Setting
 from benchmarks.works import Work, difference, works
 
@@ -61,6 +71,28 @@ def test_difference_is_relative_in_norm():
 @pytest.mark.parametrize("actual", [[np.ones(2)], [np.full(3, np.nan)], []])
 def test_results_that_do_not_fit_differ_infinitely(actual):
     assert difference(actual, [np.ones(3)]) == np.inf
+
+
+def _blas_architecture(module, **environment):
+    """What NumPy's BLAS takes the processor for in a process that imports a module."""
+    code = (
+        f"import {module}, numpy, threadpoolctl;"
+        "print([p.get('architecture') for p in threadpoolctl.threadpool_info()])"
+    )
+    free = {name: value for name, value in os.environ.items() if name not in KERNEL_CHOICES}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=free | environment, cwd=Path(__file__).parents[1],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return done.stdout
+
+
+@pytest.mark.parametrize("module", ["benchmarks.peers", "benchmarks.compare", "benchmarks.common"])
+def test_numpy_chooses_its_own_kernels(module):
+    free = _blas_architecture("numpy")
+    if _blas_architecture("numpy", OPENBLAS_CORETYPE="Prescott") == free:
+        pytest.skip("this NumPy does not obey OPENBLAS_CORETYPE")
+    assert _blas_architecture(module, OPENBLAS_CORETYPE="Prescott") == free
 
 
 def test_the_least_time_is_that_of_one_call():

@@ -382,6 +382,17 @@ def test_bench_warns_of_a_busy_machine(load, said, capsys, monkeypatch):
     assert ("other programs are at work" in out.splitlines()[-1]) == said
 
 
+@pytest.mark.parametrize("pinned", [False, True])
+def test_bench_says_when_numpy_does_not_choose_its_kernels(pinned, capsys, monkeypatch):
+    monkeypatch.setattr(_bench, "cases", lambda dtype: iter([_bench.Case("nothing", lambda: int)]))
+    for name in _bench._KERNEL_CHOICES:
+        monkeypatch.delenv(name, raising=False)
+    if pinned:
+        monkeypatch.setenv("OPENBLAS_CORETYPE", "Haswell")
+    assert run("bench", "--quick") == 0
+    assert ("OPENBLAS_CORETYPE set" in capsys.readouterr().err) == pinned
+
+
 def test_config_says_what_is_in_use(capsys):
     assert run("config") == 0
     assert cells(capsys.readouterr().out, "fastnn") == [fastnn.__version__]

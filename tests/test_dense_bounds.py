@@ -51,7 +51,7 @@ class AtTheEnd:
 
 
 def layer(shape, dtype):
-    """Samples, weight, bias and the gradient of the output; whole numbers, so that sums are exact."""
+    """Samples, weight, bias and the gradient of the output: whole numbers, whose sums are exact."""
     n, k, m = shape
     rng = np.random.default_rng(sum(shape))
     return [rng.integers(-3, 4, s).astype(dtype) for s in ((n, k), (k, m), (m,), (n, m))]

@@ -28,6 +28,10 @@ _SETTLING_SECONDS = 0.2  # idle threads of what ran before go to sleep
 _SAMPLE_SECONDS = 2e-3  # a sample repeats short work for this long
 _LEAST_SAMPLES = 5  # of long work
 
+_KERNEL_CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_DEBUG_CPU_TYPE",
+                   "MKL_ENABLE_INSTRUCTIONS", "NVPL_BLAS_DEBUG_CPU_TYPE", "BLIS_ARCH_TYPE",
+                   "NPY_DISABLE_CPU_FEATURES")  # fmt: skip
+
 _ELEMENTS = (1_000, 1_000_000)
 _DENSE = ((32, 64), (256, 512))
 _NETWORKS = (((4, 64, 64, 2), 32), ((64, 256, 128, 10), 64), ((784, 512, 512, 10), 256))
@@ -46,8 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn bench``."""
     names = backend.available()
     warning = _load_warning()
-    if warning:
-        note(warning)
+    pinned = _pinned_warning()
+    for text in filter(None, (warning, pinned)):
+        note(text)
     seconds = _QUICK_SECONDS if arguments.quick else _SECONDS
     work = list(cases(np.dtype(arguments.dtype)))
     threads = _threads()
@@ -71,6 +76,14 @@ def _load_warning() -> str:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > _BUSY * (os.cpu_count() or 1):
         return f"other programs are at work here (load {load:.1f}): these times are too long"
+    return ""
+
+
+def _pinned_warning() -> str:
+    """What to say where the environment, not NumPy, chooses the kernels of NumPy."""
+    names = [name for name in _KERNEL_CHOICES if name in os.environ]
+    if names:
+        return f"{' and '.join(names)} set: NumPy may not use the kernels it would choose here"
     return ""
 
 
