@@ -215,6 +215,14 @@ class Layer:
         width = self.output_width(widths, [tensor.label for tensor in tensors])
         return Tensor(width, self, tuple(tensors))
 
+    def check_width(self, expected: int, width: int, label: str) -> None:
+        """Raise ValueError if the input `label` is not as wide as `expected`."""
+        if width != expected:
+            raise ValueError(
+                f"layer {self.label} takes inputs of width {expected}, "
+                f"but {label} has width {width}"
+            )
+
     def _refuse_symbols(self, x: Any) -> None:
         """Raise TypeError for layers, and for tensors in a list: no array comes of them."""
         if isinstance(x, Layer):

@@ -145,11 +145,7 @@ class Dense(Layer):
 
     def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
         """n_out; ValueError if the input is not n_in wide."""
-        if widths[0] != self.n_in:
-            raise ValueError(
-                f"layer {self.label} takes inputs of width {self.n_in}, "
-                f"but {labels[0]} has width {widths[0]}"
-            )
+        self.check_width(self.n_in, widths[0], labels[0])
         return self.n_out
 
     def emit(

@@ -107,11 +107,7 @@ class LayerNorm(Layer):
 
     def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
         """The width; ValueError if the input has another one."""
-        if widths[0] != self.width:
-            raise ValueError(
-                f"layer {self.label} takes inputs of width {self.width}, "
-                f"but {labels[0]} has width {widths[0]}"
-            )
+        self.check_width(self.width, widths[0], labels[0])
         return self.width
 
     def emit(
