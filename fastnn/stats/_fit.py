@@ -15,7 +15,7 @@ from fastnn.stats._refine import refined
 from fastnn.stats._solvers import Dependency, RankDeficiencyWarning, Solution, solve
 
 _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
-_LARGEST = 1e70  # length of a column: the fourth power of ratios is a float64
+_LARGEST = 1e140  # of what is squared and then divided or summed
 _CONSTANT_LEFT = 1e-24  # of a squared length: less is rounding, so what it is of is constant
 
 
@@ -203,14 +203,20 @@ def _check_rows(n: int, p: int, method: str, ridge: float) -> None:
 
 def _check_sizes(factor: Factor, labels: Labels) -> None:
     """Refuse columns whose squares, or those of their coefficients, overflow or vanish."""
-    names = [*labels.columns, *labels.responses]
-    columns = [*factor.R.T, *factor.Z.T[:-1]]
-    for name, column in zip(names, columns, strict=True):
-        size = np.abs(column).max(initial=0.0)
+    columns = np.abs(factor.R).max(axis=0, initial=0.0)
+    responses = np.abs(factor.Z[:, :-1]).max(axis=0, initial=0.0)
+    sizes = list(zip(labels.columns, columns, strict=True))
+    sizes += zip(labels.responses, responses, strict=True)
+    columns, responses = columns[columns > 0], responses[responses > 0]
+    if len(columns) and len(responses):
+        sizes.append(("the smallest coefficient", responses.min() / columns.max()))
+        sizes.append(("the largest coefficient", responses.max() / columns.min()))
+    for name, size in sizes:
         if size and not 1 / _LARGEST < size < _LARGEST:
             raise ValueError(
-                f"columns must have lengths between {1 / _LARGEST:.0e} and {_LARGEST:.0e}, whose "
-                f"squares are computed with, got about {size:.0e} for {name}; choose other units"
+                f"columns and coefficients must be of sizes between {1 / _LARGEST:.0e} and "
+                f"{_LARGEST:.0e}, for they are squared; got about {size:.0e} for {name}; "
+                "choose other units"
             )
 
 
