@@ -246,7 +246,7 @@ def test_no_ridge_is_the_limit_of_little_ridge():
     assert little.aic == pytest.approx(plain.aic, rel=1e-8)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["qr", "svd"])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_streamed_blocks_give_what_all_rows_give(method, weighted):
     n = 3 * block_rows(5) + 17
@@ -285,6 +285,24 @@ def test_nearly_dependent_columns_cost_no_digits_where_refined(distance, seed):
     rtol = 1e-14 + 2.0**-104 * result.scaled_condition_number**2
     np.testing.assert_allclose(result.coefficients, expected, rtol=rtol)
     np.testing.assert_allclose(result.standard_errors, errors, rtol=rtol)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_sums_of_squares_survive_a_large_mean_and_a_close_fit(method, weighted):
+    X, y, weights = simulated()
+    weights = weights if weighted else np.ones(len(y))
+    offset, slope = 2.0**24, 2.0**12  # exact, so that the residuals keep their digits
+    X, y = np.round(X * 2**20) / 2**20, np.round(y * 2**20) / 2**20
+    plain = linear_regression(X, y, weights=weights)
+    other = linear_regression(
+        X, y + offset + slope * X[:, 0], weights=weights, method=method, refine=False
+    )
+    expected = plain.residual_sum_of_squares
+    assert other.residual_sum_of_squares == pytest.approx(expected, rel=1e-7)
+    far = linear_regression(X, y + offset, weights=weights, method=method, refine=False)
+    assert far.total_sum_of_squares == pytest.approx(plain.total_sum_of_squares, rel=1e-7)
+    assert far.r_squared == pytest.approx(plain.r_squared, rel=1e-7)
 
 
 def test_a_perfect_fit_has_no_error():

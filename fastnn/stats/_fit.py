@@ -128,12 +128,28 @@ def fit_data(data: Data, method: str, ridge: float, refine: bool | None) -> Fit:
         fit = _refined(fit, data)
     residuals = data.design.times(fit.solution.coefficients)
     np.subtract(data.response, residuals, out=residuals)
+    if method == "cholesky":
+        fit = _squares_of_rows(fit, data, residuals)
     return replace(
         fit,
         design=data.design,
         response=data.response,
         residuals=residuals,
         weights=data.weights,
+    )
+
+
+def _squares_of_rows(fit: Fit, data: Data, residuals: np.ndarray) -> Fit:
+    """The fit with sums of squares from the rows: from X'X they are small differences."""
+    weights = np.ones(fit.n) if data.weights is None else data.weights
+    mean = weights @ data.response / weights.sum() if fit.constant is not None else 0.0
+    total = weights @ (data.response - mean) ** 2
+    rounding = _CONSTANT_LEFT * (weights @ data.response**2)
+    own = fit.solution.residual_squares
+    return replace(
+        fit,
+        residual_squares=weights @ residuals**2 if own is None else own,
+        total_squares=np.where(total > rounding, total, 0.0),
     )
 
 
@@ -164,7 +180,9 @@ def solved(
     solution = solve(own, n, method, penalty)
     left = own.Z - own.R @ solution.coefficients
     explained = own.Z
-    if constant is not None:
+    if intercept:
+        explained = np.vstack([np.zeros((1, own.Z.shape[1])), own.Z[1:]])
+    elif constant is not None:
         # The part of the responses along the constant, which is what the mean explains.
         direction = factor.Z[:, -1] / np.linalg.norm(factor.Z[:, -1])
         explained = own.Z - np.outer(direction, direction @ own.Z)

@@ -9,9 +9,7 @@ from fastnn._checks import check_choice, check_flag, check_number
 from fastnn.stats._covariance import CovarianceType
 from fastnn.stats._fit import Accumulator, solved, warn_if_deficient
 from fastnn.stats._inputs import Data, read_data, refuse_not_finite
-from fastnn.stats._regression import refuse_ridge_by_cholesky
 from fastnn.stats._result import RegressionResult
-from fastnn.stats._solvers import METHODS
 
 
 def linear_regression_blocks(
@@ -32,7 +30,9 @@ def linear_regression_blocks(
     ----------
     blocks : iterable of (X, y) or (X, y, weights)
         As `linear_regression` takes them: arrays of any number of rows, or tables.
-    add_intercept, method, names, ridge
+    method : {"qr", "svd"}
+        Not the normal equations, whose sums of squares need the rows a second time.
+    add_intercept, names, ridge
         As in `linear_regression`.
 
     Returns
@@ -51,9 +51,8 @@ def linear_regression_blocks(
     Demmel, Grigori, Hoemmen & Langou (2012), "Communication-optimal parallel and sequential
     QR and LU factorizations", SIAM J. Sci. Comput. 34(1).
     """
-    method = check_choice(method, "method", METHODS)
+    method = check_choice(method, "method", ("qr", "svd"))
     ridge = check_number(ridge, "ridge", low=0.0)
-    refuse_ridge_by_cholesky(ridge, method)
     add_intercept = check_flag(add_intercept, "add_intercept")
     first: Data | None = None
     accumulator: Accumulator | None = None
