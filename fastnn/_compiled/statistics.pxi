@@ -8,6 +8,7 @@
 cdef enum:
     STATISTIC_LANES = 16     # partial sums, in one order whatever the instruction set
     STATISTIC_CHUNK = 2048   # elements before these are added up
+    STATISTIC_COLUMNS = 64   # whose sums are on the stack
     RESOLVENT_ROWS = 16      # rows that wait for their turn in the sum of products
 
 
@@ -79,12 +80,17 @@ def squared_differences(const real[:, :, :] x, Py_ssize_t lag, double[:, :, ::1]
     cdef sz i, j, start, stop, first, n = x.shape[1], inner = x.shape[2]
     cdef sz step = x.strides[1] // <sz>sizeof(real)
     cdef const real* column
-    cdef double[:, :, ::1] sums = _np.empty((2, inner, 2))
-    cdef Neumaier* differences = <Neumaier*>&sums[0, 0, 0]
-    cdef Neumaier* squares = <Neumaier*>&sums[1, 0, 0]
+    cdef Neumaier few[2 * STATISTIC_COLUMNS]
+    cdef double[::1] many
+    cdef Neumaier* differences = few
+    cdef Neumaier* squares
+    if inner > STATISTIC_COLUMNS:
+        many = _np.empty(4 * inner)
+        differences = <Neumaier*>&many[0]
+    squares = differences + inner
     with nogil:
         for i in range(x.shape[0]):
-            memset(&sums[0, 0, 0], 0, 4 * inner * sizeof(double))
+            memset(differences, 0, 2 * inner * sizeof(Neumaier))
             start = 0
             while start < n:  # all columns of some rows, which share cache lines
                 stop = min(start + STATISTIC_CHUNK, n)

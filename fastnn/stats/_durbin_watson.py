@@ -10,7 +10,14 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._checks import check_choice, check_flag, check_integer, check_number
+from fastnn._checks import (
+    FLOAT32,
+    FLOAT64,
+    check_choice,
+    check_flag,
+    check_integer,
+    check_number,
+)
 from fastnn._data import check_finite, real_array
 from fastnn.stats._exact import Tail, tail
 from fastnn.stats._laws import EigenvalueLaw, ResidualLaw
@@ -73,38 +80,55 @@ def durbin_watson(residuals: Any, axis: int = 0, lag: int = 1) -> Any:
         raise ValueError(
             f"residuals must have more than lag = {lag} elements along axis {axis}, got {n}"
         )
+    if array.ndim == 1:
+        return _of_vector(array, lag)
     differences, squares = _sums(array, axis, lag)
     if not ((squares > _SMALLEST_SUM) & (squares < np.inf)).all():
         differences, squares = _sums(_rescaled(array, axis), axis, lag)
-    statistic = differences / squares
-    return float(statistic) if statistic.ndim == 0 else statistic
+    return differences / squares
+
+
+def _of_vector(array: np.ndarray, lag: int) -> float:
+    """The statistic of one series; a microsecond counts here."""
+    sums = np.empty((2, 1, 1))
+    kernel = backend.kernels(array.dtype.type).squared_differences
+    kernel(array[np.newaxis, :, np.newaxis], lag, sums)
+    differences, squares = sums.item(0), sums.item(1)
+    if not _SMALLEST_SUM < squares < math.inf:
+        kernel = backend.kernels(np.float64).squared_differences
+        kernel(_rescaled(array, 0)[np.newaxis, :, np.newaxis], lag, sums)
+        differences, squares = sums.item(0), sums.item(1)
+    return differences / squares
 
 
 def _readable(array: np.ndarray) -> np.ndarray:
     """The array itself where the kernel can read it, else as contiguous float64."""
-    size = array.itemsize
-    plain = array.dtype in (np.float32, np.float64) and array.dtype.isnative
-    if plain and array.flags.aligned and all(step % size == 0 for step in array.strides):
+    native = array.dtype is FLOAT64 or array.dtype is FLOAT32
+    if native and (array.flags.carray or _has_whole_steps(array)):
         return array
     return np.array(array, np.float64, order="C")
 
 
+def _has_whole_steps(array: np.ndarray) -> bool:
+    """Whether elements are aligned and whole elements apart (a field of records need not be)."""
+    return array.flags.aligned and not any(step % array.itemsize for step in array.strides)
+
+
 def _sums(array: np.ndarray, axis: int, lag: int) -> tuple[np.ndarray, np.ndarray]:
     """Sums of squared differences and of squares along an axis, by views of the array."""
-    if array.ndim == 1:
-        view = array[np.newaxis, :, np.newaxis]
-    elif array.ndim == 2:
-        view = np.moveaxis(array, axis, 0)[np.newaxis]
-    else:
-        view = np.moveaxis(array, axis, -2)
     kernel = backend.kernels(array.dtype.type).squared_differences
+    if array.ndim == 2:
+        columns = array if axis in (0, -2) else array.T
+        sums = np.empty((2, 1, columns.shape[1]))
+        kernel(columns[np.newaxis], lag, sums)
+        return sums[0, 0], sums[1, 0]
+    view = np.moveaxis(array, axis, -2)
     sums = np.empty((2, *view.shape[:-2], view.shape[-1]))
     for outer in np.ndindex(*view.shape[:-3]):
         part = np.empty((2, view.shape[-3], view.shape[-1]))
         kernel(view[outer], lag, part)
         sums[:, *outer] = part
-    differences, squares = sums.reshape(2, *np.delete(array.shape, axis))
-    return differences, squares
+    return sums[0], sums[1]
 
 
 def _rescaled(array: np.ndarray, axis: int) -> np.ndarray:
@@ -170,10 +194,11 @@ class DurbinWatsonResult:
         intercept = "and an intercept" if self.has_intercept else "and no intercept"
         order = "" if self.lag == 1 else f" at lag {self.lag}"
         sign = {"two-sided": "", "positive": "positive ", "negative": "negative "}
+        certainty = f"{self.alternative}, exact, error below {_ceiling(self.error)}"
         return (
             f"Durbin-Watson test of {sign[self.alternative]}autocorrelation{order}\n"
             f"  d = {self.statistic:.5f}   (0 positive, 2 none, 4 negative)\n"
-            f"  p = {self.pvalue:.6g}   ({self.alternative}, exact, error below {_ceiling(self.error)})\n"
+            f"  p = {self.pvalue:.6g}   ({certainty})\n"
             f"  {self.n} observations, {regressors} {intercept}"
         )
 

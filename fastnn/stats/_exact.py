@@ -85,8 +85,8 @@ def tail(law: Law, d: float) -> Tail:
     Tail
         With a bound of its absolute error: the difference of two trapezoidal rules, of whose
         mean the error is about the square of that, and which shows the noise of rounding; the
-        end of the integral; and the rounding of d and of the regressors' space.  The probability is exactly 0 where d is at or beyond
-        the end of the support.
+        end of the integral; and the rounding of d and of the regressors' space.  The
+        probability is exactly 0 where d is at or beyond the end of the support.
 
     Raises
     ------
@@ -100,12 +100,14 @@ def tail(law: Law, d: float) -> Tail:
     contour = _find_contour(law, d, side)
     if contour is not None:
         probability, error = _integrate(law, d, contour)
-        return Tail(is_lower, min(probability, 1.0), min(error, 1.0))
+        return Tail(is_lower, min(float(probability), 1.0), min(float(error), 1.0))
     # d is at or beyond the end of the support, and which of the two is up to rounding: what
     # the tail holds a little further in bounds the error.
     inside = d - side * _EDGE * (law.high - law.low)
     contour = _find_contour(law, inside, side)
-    return Tail(is_lower, 0.0, 0.0 if contour is None else sum(_integrate(law, inside, contour)))
+    if contour is None:
+        return Tail(is_lower, 0.0, 0.0)
+    return Tail(is_lower, 0.0, float(sum(_integrate(law, inside, contour))))
 
 
 class _Contour(NamedTuple):
