@@ -149,7 +149,8 @@ cdef void run_rows(Plan* plan, const Run* run, const Batch* batch, bint stored, 
         if stored:
             for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
                 store_gradient_task(plan, FROM_LOSSES, i, n_rows, plan.first_row > 0)
-            meet(parts)
+            if plan.first_row + n_rows < batch.n_rows:
+                meet(parts)  # the next part overwrites what others may still read
         plan.first_row += n_rows
 
 
