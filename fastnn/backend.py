@@ -239,13 +239,19 @@ def _end_idle_threads() -> None:
             module.end_idle_threads()
 
 
-def _single_thread_in_child() -> None:
-    """Forked processes share the processor with each other and their parent."""
+def _begin_child() -> None:
+    """Forked processes share the processor with each other and their parent: one thread each.
+
+    Locks that other threads of the parent held would stay locked.
+    """
     set_num_threads(1)
+    for (isa, _), module in _modules.items():
+        if isa is not None:
+            module.begin_child()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_end_idle_threads, after_in_child=_single_thread_in_child)
+    os.register_at_fork(before=_end_idle_threads, after_in_child=_begin_child)
 
 
 def show_config() -> None:

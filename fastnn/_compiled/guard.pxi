@@ -12,14 +12,28 @@ cdef extern from "pythread.h":
                                     int interruptible) nogil
 
 
+cdef unsigned long _generation = 0   # forks between the first process and this one
+
+
+def begin_child():
+    """To be called in a forked child, where the other threads of its parent are not."""
+    global _generation
+    _generation += 1
+
+
 cdef class Guard:
-    """What ``threading.RLock`` is, without the cost of Python calls."""
+    """What ``threading.RLock`` is, without the cost of Python calls.
+
+    In a forked child it is free, unless the thread that forked holds it.
+    """
 
     cdef PyThread_type_lock lock
-    cdef unsigned long owner   # the thread that holds it; 0 for none
+    cdef unsigned long owner        # the thread that holds it; 0 for none
+    cdef unsigned long generation   # of the process that `owner` belongs to
     cdef int depth
 
     def __cinit__(self):
+        self.generation = _generation
         self.lock = PyThread_allocate_lock()
         if self.lock == NULL:
             raise MemoryError("no lock can be made")
@@ -30,11 +44,27 @@ cdef class Guard:
 
     cdef int enter(self) except -1:
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
+        if self.generation != _generation:
+            self.renew(me)
         if self.owner != me:
             if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
                 self.wait()
             self.owner = me
         self.depth += 1
+        return 0
+
+    cdef int renew(self, unsigned long me) except -1:
+        """Forget a thread that was not forked; its lock would never be released."""
+        cdef PyThread_type_lock lock
+        if self.owner != me:
+            lock = PyThread_allocate_lock()
+            if lock == NULL:
+                raise MemoryError("no lock can be made")
+            PyThread_free_lock(self.lock)
+            self.lock = lock
+            self.owner = 0
+            self.depth = 0
+        self.generation = _generation
         return 0
 
     cdef int wait(self) except -1:
