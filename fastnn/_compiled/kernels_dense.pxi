@@ -13,7 +13,7 @@ cdef enum:
     MANY_ROWS = 96         # from here on it pays to copy a weight for that
     NARROW_ROWS = 84       # rows of a narrow result at a time: whole register tiles
     NARROW_DEPTH = 128     # rows of a narrow operand that are padded at a time: they stay in L1
-    PART_BYTES = 4 << 20   # of samples whose part of a gradient is summed at a time: they stay in L3
+    PART_BYTES = 4 << 20   # of samples whose part of a gradient is summed at a time: within L3
 
 
 # ------------------------------------------------------------------------ operands
