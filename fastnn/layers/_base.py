@@ -216,7 +216,7 @@ class Layer:
         return Tensor(width, self, tuple(tensors))
 
     def check_width(self, expected: int, width: int, label: str) -> None:
-        """Raise ValueError if the input `label` is not as wide as `expected`."""
+        """Raise ValueError if the `width` of the input called `label` is not `expected`."""
         if width != expected:
             raise ValueError(
                 f"layer {self.label} takes inputs of width {expected}, "
