@@ -302,6 +302,7 @@ _REGISTRY = {
             monotonic=False,
             cost="arithmetic",
             source="McCulloch & Pitts (1943)",
+            flat_below=math.inf,
         ),
     )
 }

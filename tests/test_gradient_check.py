@@ -45,7 +45,11 @@ def wrong(monkeypatch, factor=1 + 1e-5):
 # ----------------------------------------------------------------------- networks
 
 
-@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a != "binary_step"])
+STEPS = ("binary_step", "zero_indicator")
+"""Activations whose derivative is 0: `compile` warns of them."""
+
+
+@pytest.mark.parametrize("activation", [a for a in ACTIVATIONS if a not in STEPS])
 def test_every_activation_passes(backend, rng, activation):
     result = fnn.check_gradients(chain(activation), *flowers(rng))
     assert result.ok, result

@@ -50,6 +50,7 @@ def test_piecewise_activations_are_flat_where_their_slope_is_0():
     assert activations.flat_range("relu") == (0, math.inf)
     assert activations.flat_range("hard_swish") == (-3, math.inf)
     assert activations.flat_range("binary_step") == (math.inf, math.inf)
+    assert activations.flat_range("zero_indicator") == (math.inf, math.inf)
     assert activations.flat_range("identity") == (-math.inf, math.inf)
 
 

@@ -22,6 +22,7 @@ _CORNERS = {
     "selu": (0.0,),
     "hard_swish": (-3.0, 3.0),
     "binary_step": (0.0,),
+    "zero_indicator": (0.0,),
 }
 """Where an activation passes from one formula to another."""
 
