@@ -1,6 +1,12 @@
 """Sphinx configuration."""
 
+import sys
 from importlib import metadata
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from course_order import PAGES
 
 project = "fastnn"
 author = "The fastnn developers"
@@ -10,12 +16,34 @@ release = version = metadata.version("fastnn")
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
 ]
-source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
+exclude_patterns = ["_build", "gallery"]
 nitpicky = False
+
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "course",
+    "filename_pattern": r"\.py$",  # every page is run
+    "subsection_order": [f"gallery/{section}" for section in PAGES],
+    "within_subsection_order": "course_order.Order",
+    "copyfile_regex": "",
+    "image_srcset": ["2x"],
+    "capture_repr": (),
+    "remove_config_comments": True,
+    "show_memory": False,
+    "show_signature": False,
+    "write_computation_times": False,
+    "download_all_examples": False,
+    "backreferences_dir": "course/uses",
+    "doc_module": ("fastnn",),
+    "reference_url": {"fastnn": None},
+    "reset_modules": ("matplotlib",),
+}
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
@@ -28,13 +56,8 @@ napoleon_use_param = False
 napoleon_use_rtype = False
 default_role = "code"
 
-html_theme = "alabaster"
+html_theme = "furo"
 html_title = f"fastnn {version}"
-html_theme_options = {
-    "description": "Neural networks on CPUs, in numbers you can check",
-    "fixed_sidebar": True,
-    "page_width": "1080px",
-}
 
 
 def escape_bars(app, what, name, obj, options, lines):

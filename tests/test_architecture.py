@@ -148,7 +148,8 @@ SUFFIXES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".c", ".md", ".toml", ".json"}
 def texts():
     folders = [PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "docs"))]
     files = [*ROOT.iterdir(), *(file for folder in folders for file in folder.rglob("*"))]
-    ours = [f for f in files if f.suffix in SUFFIXES and "_build" not in f.parts and f.is_file()]
+    built = {"_build", "course"}
+    ours = [f for f in files if f.suffix in SUFFIXES and not built & {*f.parts} and f.is_file()]
     return [*(f for f in ours if f != Path(__file__)), ROOT / ".ci" / "run"]
 
 

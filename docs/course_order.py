@@ -1,0 +1,22 @@
+"""The order of the gallery: sections of `docs/gallery`, and the pages of each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PAGES = {
+    "neurons": ["one_neuron", "xor", "matrix_form"],
+    "depth": ["activations", "shortcuts", "softmax_and_logsumexp"],
+    "training": ["optimizers"],
+    "graphs": ["siamese", "multi_task"],
+}
+
+
+class Order:
+    """The place of each page of a section; sphinx-gallery makes one for each folder."""
+
+    def __init__(self, folder: str) -> None:
+        self.pages = PAGES.get(Path(folder).name, [])
+
+    def __call__(self, page: str) -> int:
+        return self.pages.index(Path(page).stem)

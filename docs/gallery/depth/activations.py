@@ -1,0 +1,188 @@
+r"""
+Activations and their derivatives
+=================================
+
+Between two layers stands a function of one number. It decides whether the network can bend, and,
+by its derivative, how much of a gradient gets through to the layers below. This page draws every
+elementwise activation of fastnn with its derivative, lists their properties, and measures speed
+and rounding error on the machine that built it.
+"""
+
+import timeit
+
+import matplotlib.pyplot as plt
+import mpmath
+import numpy as np
+
+import fastnn.functional as F
+from fastnn import activations, backend
+
+plt.style.use("tableau-colorblind10")
+
+
+def value(name, z):
+    """The activation at z."""
+    return getattr(F, name)(z)
+
+
+def derivative(name, z):
+    """Its derivative at z, in the convention of training where there is none."""
+    return getattr(F, f"{name}_derivative")(z)
+
+
+# %%
+# **What to see.** The solid line is the function, the dashed one its derivative. Where the dashed
+# line lies on 0, the unit passes no gradient: the step everywhere, sigmoid and tanh on both sides,
+# ReLU on the left. The derivative of the sigmoid never exceeds 1/4, so every such layer shrinks a
+# gradient at least fourfold, weights apart.
+
+names = activations.names()
+z = np.linspace(-5, 5, 1001)
+figure, axes = plt.subplots(4, 4, figsize=(11, 10), sharex=True, sharey=True, layout="constrained")
+for ax, name in zip(axes.flat, names, strict=False):
+    for function, style, label in ((value, "C0-", "f(z)"), (derivative, "C1--", "f'(z)")):
+        y = function(name, z)
+        y[1:][np.abs(np.diff(y)) > 0.3] = np.nan  # a jump is no line
+        ax.plot(z, y, style, lw=2, label=label)
+    ax.axhline(0, color="0.6", lw=0.7)
+    ax.axvline(0, color="0.6", lw=0.7)
+    ax.set(title=name, ylim=(-2, 3))
+family = axes.flat[len(names)]
+for beta, style in ((0.0, "C0-"), (0.5, "C1--"), (1.0, "C3-."), (10.0, "C5:")):
+    family.plot(z, F.swish(z, beta=beta), style, lw=2, label=rf"$\beta = {beta:g}$")
+family.axhline(0, color="0.6", lw=0.7)
+family.axvline(0, color="0.6", lw=0.7)
+family.set_title("swish: from z/2 to ReLU")
+family.legend(fontsize=8, loc="upper left")
+axes.flat[0].legend(loc="upper left")
+for ax in axes.flat[len(names) + 1 :]:
+    ax.axis("off")
+figure.supxlabel("z")
+plt.show()
+
+# %%
+# Properties
+# ----------
+# The same facts that ``fastnn.activations`` holds as data. Where a function has no derivative,
+# some value must be used; the table says which.
+
+print(activations.table())
+
+# %%
+# Formula, derivative and source of each are in ``activations.get(name)``:
+
+print(activations.get("swish"))
+
+# %%
+# Speed
+# -----
+# Nanoseconds for each element of a float32 array of 10 000, which fits the cache: the best of
+# several runs, one thread. Times depend on the machine and on what else it does; the order of the
+# bars does so less.
+
+x = np.random.default_rng(0).normal(0, 2, 10_000).astype(np.float32)
+out = np.empty_like(x)
+
+
+def nanoseconds(function):
+    """Time of one element."""
+    timer = timeit.Timer(lambda: function(x, out=out))
+    return min(timer.repeat(7, 10)) / 10 / x.size * 1e9
+
+
+times = {
+    name: (nanoseconds(getattr(F, name)), nanoseconds(getattr(F, f"{name}_derivative")))
+    for name in names
+}
+
+# %%
+# Rounding error
+# --------------
+# One ULP is the distance between neighbouring float32 numbers at the exact result, so 0.5 is the
+# best that rounding allows. The exact values come from mpmath with 30 digits, at 400 random
+# arguments from -10 to 10. ``docs/accuracy.md`` has the worst cases of a search over all
+# arguments, derivatives and float64 included.
+
+mpmath.mp.dps = 30
+
+
+def gate(z, w):
+    """z sigmoid(w)."""
+    return z / (1 + mpmath.exp(-w))
+
+
+SELU_SCALE, SELU_ALPHA = mpmath.mpf("1.0507009873554805"), mpmath.mpf("1.6732632423543772")
+EXACT = {
+    "identity": lambda z: z,
+    "binary_step": lambda z: mpmath.mpf(z >= 0),
+    "sigmoid": lambda z: gate(1, z),
+    "tanh": mpmath.tanh,
+    "relu": lambda z: max(z, 0),
+    "leaky_relu": lambda z: z if z > 0 else z * mpmath.mpf(float(np.float32(0.01))),
+    "swish": lambda z: gate(z, z),
+    "hard_swish": lambda z: z * min(max(z + 3, 0), 6) / 6,
+    "elu": lambda z: z if z > 0 else mpmath.expm1(z),
+    "selu": lambda z: SELU_SCALE * (z if z > 0 else SELU_ALPHA * mpmath.expm1(z)),
+    "softplus": lambda z: mpmath.log1p(mpmath.exp(z)),
+    "gelu": lambda z: z * mpmath.erfc(-z / mpmath.sqrt(2)) / 2,
+    "gelu_tanh": lambda z: gate(
+        z, 2 * mpmath.sqrt(2 / mpmath.pi) * (z + mpmath.mpf("0.044715") * z**3)
+    ),
+    "mish": lambda z: z * mpmath.tanh(mpmath.log1p(mpmath.exp(z))),
+}
+
+
+def ulps(name, arguments):
+    """Errors of float32 results in units of the last place."""
+    results = value(name, arguments)
+    errors = []
+    for z, result in zip(arguments.tolist(), results.tolist(), strict=True):
+        exact = EXACT[name](mpmath.mpf(z))
+        unit = float(np.spacing(np.float32(abs(exact))))
+        errors.append(float(abs(mpmath.mpf(result) - exact)) / unit)
+    return np.array(errors)
+
+
+arguments = np.random.default_rng(1).uniform(-10, 10, 400).astype(np.float32)
+errors = {name: ulps(name, arguments) for name in names}
+print(f"{'activation':<12} {'ns':>7} {'ns, derivative':>15} {'largest ULP':>12} {'mean ULP':>9}")
+for name in names:
+    f, df = times[name]
+    print(f"{name:<12} {f:7.2f} {df:15.2f} {errors[name].max():12.2f} {errors[name].mean():9.2f}")
+print(f"({backend.name()} backend, float32)")
+
+# %%
+# **What to see.** Arithmetic alone is cheapest, one exponential costs more, two transcendental
+# functions or an error function most. No error exceeds a few units of the last place.
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8), sharey=True, layout="constrained")
+place = np.arange(len(names))
+left.barh(place - 0.2, [times[name][0] for name in names], 0.4, color="C0", label="f(z)")
+left.barh(place + 0.2, [times[name][1] for name in names], 0.4, color="C1", label="f'(z)")
+left.set_yticks(place, names)
+left.invert_yaxis()
+left.set(xlabel="nanoseconds for each element", title=f"speed, {backend.name()} backend")
+left.legend()
+right.barh(place, [errors[name].max() for name in names], 0.6, color="C0", label="largest")
+right.plot([errors[name].mean() for name in names], place, "kD", ms=5, label="mean")
+right.axvline(0.5, color="0.4", ls=":", label="correctly rounded")
+right.set(xlabel="error in ULP, float32", title="rounding error of f(z)", xlim=(0, 4))
+right.legend(loc="center right")
+plt.show()
+
+# %%
+# The numbers above, held:
+
+step = 1e-6
+smooth = z[np.abs(np.abs(z) - 3) > 0.01]  # where hard swish has its kinks
+smooth = smooth[np.abs(smooth) > 0.01]  # and the others theirs
+for name in names:
+    slope = (value(name, smooth + step) - value(name, smooth - step)) / (2 * step)
+    assert np.allclose(slope, derivative(name, smooth), atol=1e-8), name
+assert F.sigmoid_derivative(z).max() == 0.25
+assert (F.swish(z, beta=0.0) == z / 2).all()
+assert np.abs(F.swish(z, beta=1e4) - F.relu(z)).max() < 1e-4
+assert set(EXACT) == set(names)
+assert max(values.max() for values in errors.values()) < 5
+for name in ("identity", "binary_step", "relu", "leaky_relu"):
+    assert errors[name].max() <= 0.5
