@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 PAGES = {
-    "neurons": ["one_neuron", "xor", "matrix_form"],
-    "depth": ["activations", "shortcuts", "softmax_and_logsumexp"],
+    "neurons": [
+        "one_neuron",
+        "xor",
+        "threshold_nets",
+        "backpropagation_by_hand",
+        "every_path_counts",
+        "matrix_form",
+    ],
+    "depth": ["activations", "vanishing_gradients", "shortcuts", "softmax_and_logsumexp"],
     "training": ["optimizers"],
     "graphs": ["siamese", "multi_task"],
 }
