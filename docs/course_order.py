@@ -13,9 +13,16 @@ PAGES = {
         "every_path_counts",
         "matrix_form",
     ],
-    "depth": ["activations", "vanishing_gradients", "shortcuts", "softmax_and_logsumexp"],
-    "training": ["optimizers"],
+    "depth": [
+        "activations",
+        "vanishing_gradients",
+        "watching",
+        "shortcuts",
+        "softmax_and_logsumexp",
+    ],
+    "training": ["optimizers", "second_order", "dropout_and_ensembles"],
     "graphs": ["siamese", "multi_task"],
+    "regression": ["regression_and_residuals", "nile"],
 }
 
 

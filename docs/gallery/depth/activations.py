@@ -32,9 +32,9 @@ def derivative(name, z):
 
 # %%
 # **What to see.** The solid line is the function, the dashed one its derivative. Where the dashed
-# line lies on 0, the unit passes no gradient: the step everywhere, sigmoid and tanh on both sides,
-# ReLU on the left. The derivative of the sigmoid never exceeds 1/4, so every such layer shrinks a
-# gradient at least fourfold, weights apart.
+# line lies on 0, the unit passes no gradient: step and indicator everywhere, sigmoid and tanh on
+# both sides, ReLU on the left. The derivative of the sigmoid never exceeds 1/4, so every such
+# layer shrinks a gradient at least fourfold, weights apart.
 
 names = activations.names()
 z = np.linspace(-5, 5, 1001)
@@ -42,10 +42,13 @@ figure, axes = plt.subplots(4, 4, figsize=(11, 10), sharex=True, sharey=True, la
 for ax, name in zip(axes.flat, names, strict=False):
     for function, style, label in ((value, "C0-", "f(z)"), (derivative, "C1--", "f'(z)")):
         y = function(name, z)
-        y[1:][np.abs(np.diff(y)) > 0.3] = np.nan  # a jump is no line
+        jumps = np.abs(np.diff(y)) > 0.3
+        y[1:][jumps] = y[:-1][jumps] = np.nan  # a jump is no line
         ax.plot(z, y, style, lw=2, label=label)
     ax.axhline(0, color="0.6", lw=0.7)
     ax.axvline(0, color="0.6", lw=0.7)
+    if name in ("binary_step", "zero_indicator"):
+        ax.plot(0, 1, "C0o", ms=4)
     ax.set(title=name, ylim=(-2, 3))
 family = axes.flat[len(names)]
 for beta, style in ((0.0, "C0-"), (0.5, "C1--"), (1.0, "C3-."), (10.0, "C5:")):
@@ -115,6 +118,7 @@ SELU_SCALE, SELU_ALPHA = mpmath.mpf("1.0507009873554805"), mpmath.mpf("1.6732632
 EXACT = {
     "identity": lambda z: z,
     "binary_step": lambda z: mpmath.mpf(z >= 0),
+    "zero_indicator": lambda z: mpmath.mpf(z == 0),
     "sigmoid": lambda z: gate(1, z),
     "tanh": mpmath.tanh,
     "relu": lambda z: max(z, 0),
@@ -184,5 +188,5 @@ assert (F.swish(z, beta=0.0) == z / 2).all()
 assert np.abs(F.swish(z, beta=1e4) - F.relu(z)).max() < 1e-4
 assert set(EXACT) == set(names)
 assert max(values.max() for values in errors.values()) < 5
-for name in ("identity", "binary_step", "relu", "leaky_relu"):
+for name in ("identity", "binary_step", "zero_indicator", "relu", "leaky_relu"):
     assert errors[name].max() <= 0.5

@@ -21,6 +21,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import fastnn as fnn
+from fastnn import plot
 
 plt.style.use("tableau-colorblind10")
 
@@ -53,6 +54,11 @@ LOSSES = {
 net = network()
 net.compile(loss=LOSSES, loss_weights={"shape": 0.5})
 print(net.summary())
+
+# %%
+# **What to see.** The same as a picture: one trunk, three heads, each with its loss.
+
+drawing = plot.graph(net)
 
 # %%
 # The gradients of the heads add

@@ -23,6 +23,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 import fastnn as fnn
+from fastnn import plot
 
 plt.style.use("tableau-colorblind10")
 
@@ -34,6 +35,11 @@ def siamese(merge, width=64, dtype="float32", n_in=64):
     merged = merge([shared(x1), shared(x2)])
     return fnn.Network([x1, x2], fnn.Dense(width, 1, name="out")(merged), dtype=dtype, seed=0)
 
+
+# %%
+# **What to see.** ``fastnn.plot.graph`` draws the network: two calls of one layer, in one colour.
+
+drawing = plot.graph(siamese(fnn.Subtract()))
 
 # %%
 # The gradients of both uses add

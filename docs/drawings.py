@@ -1,0 +1,28 @@
+"""Puts the figures that `fastnn.plot` returns on pages of the gallery: pyplot does not know them."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakSet
+
+from matplotlib.figure import Figure
+from sphinx_gallery.scrapers import figure_rst
+
+_DPI = 150
+_saved: WeakSet[Figure] = WeakSet()
+
+
+def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
+    """Save the figures among a page's variables that pyplot does not manage."""
+    paths = []
+    for value in block_vars["example_globals"].values():
+        if isinstance(value, Figure) and value not in _saved and value.canvas.manager is None:
+            _saved.add(value)
+            paths.append(block_vars["image_path_iterator"].next())
+            value.savefig(paths[-1], dpi=_DPI)
+    return figure_rst(paths, gallery_conf["src_dir"])
+
+
+def _get_sg_image_scraper() -> Any:
+    """What sphinx-gallery asks a module for."""
+    return scrape
