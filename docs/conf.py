@@ -32,7 +32,7 @@ sphinx_gallery_conf = {
     "subsection_order": [f"gallery/{section}" for section in PAGES],
     "within_subsection_order": "course_order.Order",
     "copyfile_regex": "",
-    "image_scrapers": ("matplotlib", "drawings"),
+    "image_scrapers": ("drawings", "matplotlib"),
     "image_srcset": ["2x"],
     "capture_repr": (),
     "remove_config_comments": True,

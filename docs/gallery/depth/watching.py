@@ -11,6 +11,8 @@ A network that does not learn rarely says why. Three instruments look inside:
 - ``net.input_gradients``: what an output depends on.
 """
 
+from itertools import pairwise
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits
@@ -30,7 +32,7 @@ def network(activation, optimizer, depth=4):
     widths = [64] + depth * [32]
     layers = [
         fnn.Dense(n_in, n_out, activation, name=f"hidden {m}")
-        for m, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:], strict=True), start=1)
+        for m, (n_in, n_out) in enumerate(pairwise(widths), start=1)
     ]
     net = fnn.Sequential([*layers, fnn.Dense(32, 10, name="out")], seed=0)
     net.compile(loss="cross_entropy", optimizer=optimizer)

@@ -17,7 +17,7 @@ they object to equal numbers, and the verdict is *all distinct*. If they are 1 w
 """
 
 import warnings
-from itertools import product
+from itertools import pairwise, product
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -56,7 +56,7 @@ for n in range(1, 6):
     lists = np.array(list(product(range(n), repeat=n)), float)
     truth = {
         "all distinct": [len(set(row)) == n for row in lists],
-        "ascending": [all(a < b for a, b in zip(row, row[1:], strict=False)) for row in lists],
+        "ascending": [all(a < b for a, b in pairwise(row)) for row in lists],
     }
     answers = {
         "all distinct": threshold.all_distinct(n).predict(lists)[:, 0] == 1,

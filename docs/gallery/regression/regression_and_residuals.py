@@ -49,7 +49,8 @@ least = fit.residuals
 for name, e in (("least squares", least), ("printed", printed)):
     d = stats.durbin_watson(e)
     print(
-        f"{name:<14} sum {e.sum():7.3f}   sum of x e {x @ e:8.2f}   sum of squares {e @ e:.5f}   d = {d:.5f}"
+        f"{name:<14} sum {e.sum():7.3f}   sum of x e {x @ e:8.2f}"
+        f"   sum of squares {e @ e:.5f}   d = {d:.5f}"
     )
 
 # %%

@@ -136,9 +136,8 @@ first = sampled[0]
 guess = first.mean.argmax(axis=1)
 wrong = guess != y[test]
 spread = first.std[np.arange(len(test)), guess]
-print(
-    f"median spread where right {np.median(spread[~wrong]):.3f}, where wrong {np.median(spread[wrong]):.3f}"
-)
+medians = np.median(spread[~wrong]), np.median(spread[wrong])
+print(f"median spread where right {medians[0]:.3f}, where wrong {medians[1]:.3f}")
 
 figure = plt.figure(figsize=(10, 3.8), layout="constrained")
 left, right = figure.subfigures(1, 2, width_ratios=(3, 2))
@@ -177,5 +176,5 @@ assert nll.argmin() == 3
 assert nll[1] < nll[0]
 assert confidence[0] > right[0]  # one network claims too much
 assert confidence[2] < right[2]  # Monte-Carlo dropout too little
-assert np.median(spread[wrong]) > 2 * np.median(spread[~wrong])
+assert medians[1] > 2 * medians[0]
 assert abs(vote - right[3]) < 0.01
