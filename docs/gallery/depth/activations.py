@@ -14,6 +14,7 @@ import matplotlib.pyplot as plt
 import mpmath
 import numpy as np
 
+import fastnn as fnn
 import fastnn.functional as F
 from fastnn import activations, backend
 
@@ -75,6 +76,43 @@ print(activations.table())
 # Formula, derivative and source of each are in ``activations.get(name)``:
 
 print(activations.get("swish"))
+
+# %%
+# A swish that learns its beta
+# ----------------------------
+# The last panel above is one family: :math:`z\,\sigma(\beta z)` is :math:`z/2` for :math:`\beta =
+# 0` and tends to ReLU as :math:`\beta` grows. ``Swish(trainable_beta=True)`` makes :math:`\beta` a
+# parameter, with the derivative :math:`z^2 s (1 - s)`, :math:`s = \sigma(\beta z)`. Here a single
+# swish unit is to imitate three functions.
+
+samples = np.random.default_rng(2).normal(size=(500, 1))
+targets = {
+    "swish with beta = 3": (F.swish(samples, beta=3.0), "C0-"),
+    "z / 2 (beta = 0)": (samples / 2, "C1--"),
+    "ReLU (beta = infinity)": (F.relu(samples), "C3-."),
+}
+betas = {}
+for label, (target, _) in targets.items():
+    unit = fnn.Swish(trainable_beta=True, name="unit")
+    net = fnn.Sequential([fnn.Input(1), unit], dtype="float64")
+    net.compile(loss="mean_squared_error", optimizer=fnn.Adam(learning_rate=0.1))
+    betas[label] = [unit.beta]
+    for _ in range(800):
+        net.train_step(samples, target)
+        betas[label].append(unit.beta)
+    print(f"{label:<23} beta after 800 steps: {unit.beta:7.3f}")
+
+# %%
+# **What to see.** From 1, :math:`\beta` finds 3 and 0 where these are right. For ReLU it grows on
+# and on.
+
+figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
+for label, values in betas.items():
+    ax.plot(values, targets[label][1], lw=2, label=f"target: {label}")
+ax.set(xlabel="steps taken", ylabel=r"$\beta$", xlim=(0, 800))
+ax.legend()
+ax.grid(alpha=0.3)
+plt.show()
 
 # %%
 # Speed
@@ -184,6 +222,9 @@ for name in names:
     slope = (value(name, smooth + step) - value(name, smooth - step)) / (2 * step)
     assert np.allclose(slope, derivative(name, smooth), atol=1e-8), name
 assert F.sigmoid_derivative(z).max() == 0.25
+assert abs(betas["swish with beta = 3"][-1] - 3) < 0.01
+assert abs(betas["z / 2 (beta = 0)"][-1]) < 0.01
+assert betas["ReLU (beta = infinity)"][-1] > 5
 assert (F.swish(z, beta=0.0) == z / 2).all()
 assert np.abs(F.swish(z, beta=1e4) - F.relu(z)).max() < 1e-4
 assert set(EXACT) == set(names)

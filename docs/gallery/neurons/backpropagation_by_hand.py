@@ -111,6 +111,11 @@ for name, mine, engine in table:
     print(f"{name:<18} {' '.join(f'{v: .6f}' for v in numbers):<46} {gaps[name]:.1e}")
 
 # %%
+# For a document, ``trace.to_latex()`` writes all of it in LaTeX; it begins
+
+print("\n".join(trace.to_latex().splitlines()[:6]))
+
+# %%
 # Did it help?
 # ------------
 # The step was to lower the loss. Taking it, and many more, the probability of the right class goes
