@@ -109,7 +109,7 @@ for label, (target, _) in targets.items():
 figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
 for label, values in betas.items():
     ax.plot(values, targets[label][1], lw=2, label=f"target: {label}")
-ax.set(xlabel="steps taken", ylabel=r"$\beta$", xlim=(0, 800))
+ax.set(xlabel="steps taken", ylabel=r"$\beta$", xlim=(0, 800), ylim=(-1, 11))
 ax.legend()
 ax.grid(alpha=0.3)
 plt.show()

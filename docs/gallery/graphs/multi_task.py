@@ -120,9 +120,9 @@ def test_accuracy(losses, seed):
     labels = np.where(np.arange(1200) < 60, digit[train], -1)
     known = {"digit": labels, "loop": loop[train], "shape": shape[train]}
     net = network(seed=seed)
-    net.compile(loss=losses, optimizer=fnn.Adam(learning_rate=2e-3))
+    net.compile(loss=losses, optimizer=fnn.Adam(learning_rate=3e-3))
     used = {name: known[name] for name, loss in losses.items() if loss is not None}
-    net.fit(X[train], used, epochs=60, batch_size=100)
+    net.fit(X[train], used, epochs=40, batch_size=100)
     return np.mean(net.predict_classes(X[test])["digit"] == digit[test])
 
 

@@ -95,7 +95,7 @@ for i in range(2):
     )
 right.axhline(0, color="k", lw=0.8)
 right.set_xticks([0, 1], ["$b_1$ of layer 1", "$b_2$ of layer 1"])
-right.set(ylabel=r"$\partial J/\partial b$", ylim=(-0.05, 0.3))
+right.set(xlabel="parameter", ylabel=r"$\partial J/\partial b$", ylim=(-0.05, 0.3))
 right.legend(fontsize=8, loc="upper right")
 plt.show()
 

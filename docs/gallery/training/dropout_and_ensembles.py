@@ -116,7 +116,7 @@ left.grid(alpha=0.3)
 for name, several in probabilities.items():
     labels = np.tile(y[test], len(several))
     curve = reliability_curve(np.concatenate(several), labels, bins=10)
-    filled = curve.count >= 15
+    filled = curve.counts >= 15
     right.plot(curve.confidence[filled], curve.accuracy[filled], styles[name], label=name)
 right.plot([0, 1], [0, 1], "k-", lw=0.8, label="calibrated")
 right.set(xlabel="confidence of the prediction (bins of 15 or more)", ylabel="share that came true")
