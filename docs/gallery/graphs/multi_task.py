@@ -138,7 +138,7 @@ for name, values in scores.items():
 
 # %%
 # **What to see.** Each line joins the two networks for one selection of labels. All five rise, by
-# a percent or so: the other tasks' labels made the trunk notice what a digit is made of. The
+# about two percent: the other tasks' labels made the trunk notice what a digit is made of. The
 # effect is real and modest; with a digit label for every image it would vanish.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
@@ -146,7 +146,7 @@ for seed, pair in enumerate(zip(*scores.values(), strict=True)):
     ax.plot([0, 1], pair, "o-", color="C0", alpha=0.5, label="one selection" if seed == 0 else None)
 means = [np.mean(values) for values in scores.values()]
 ax.plot([0, 1], means, "ks--", lw=2, label="mean of five")
-ax.set(xlim=(-0.3, 1.3), ylabel="share of test digits that are right")
+ax.set(xlabel="what is learnt", xlim=(-0.3, 1.3), ylabel="share of test digits that are right")
 ax.set_xticks([0, 1], [f"{name}\n(60 digit labels)" for name in scores])
 ax.legend(loc="upper left")
 ax.grid(alpha=0.3, axis="y")
@@ -159,4 +159,4 @@ assert gap < 1e-13
 assert unobserved == 0
 assert same < 1e-15
 assert all(together > alone for alone, together in zip(*scores.values(), strict=True))
-assert means[1] > means[0] + 0.005
+assert means[1] > means[0] + 0.01
