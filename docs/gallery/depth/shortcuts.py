@@ -2,6 +2,9 @@ r"""
 Shortcuts
 =========
 
+Connections that skip a layer, or every layer: what they change in a fit, and why deep networks
+have them.
+
 The output layer of a network may also see the input directly:
 
 .. math:: Z_2 = A_1 W_2 + X W_{2,1} + b_2.

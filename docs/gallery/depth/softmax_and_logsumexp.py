@@ -2,6 +2,9 @@ r"""
 Softmax and log-sum-exp
 =======================
 
+Why the formula of the textbook overflows, how it is mended, and what its gradient is, also where
+targets do not sum to 1.
+
 A classifier's last layer gives one number per class, the *logits* :math:`z`. Softmax makes
 probabilities of them, and the cross-entropy of class :math:`t` is minus the logarithm of its
 probability:

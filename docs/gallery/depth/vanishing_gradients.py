@@ -2,6 +2,9 @@ r"""
 Deep networks and vanishing gradients
 =====================================
 
+Why twelve layers of sigmoid units learn nothing, and the same network of tanh or ReLU units does:
+gradients, layer by layer.
+
 The gradient at layer :math:`m` is a product: one weight matrix and one diagonal matrix of
 derivatives for every layer above,
 

@@ -2,6 +2,9 @@ r"""
 Watching a network learn
 ========================
 
+How to see what goes wrong inside a network: dead and saturated units, gradients that are checked,
+and what an output looks at.
+
 A network that does not learn rarely says why. Three instruments look inside:
 
 - ``net.layer_statistics``: how large activations and sensitivities are in each layer, how many

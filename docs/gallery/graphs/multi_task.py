@@ -2,6 +2,9 @@ r"""
 Several tasks, one trunk
 ========================
 
+One network says which digit it sees, whether the digit has a loop, and how heavy the writing is,
+with labels missing here and there.
+
 A network with several outputs, *heads*, learns several things at once. Each head has a loss
 :math:`J_k` of its own kind and a weight :math:`\lambda_k`; the cost is the weighted sum, and the
 shared trunk receives the sum of the gradients:
@@ -139,7 +142,7 @@ for name, values in scores.items():
 # %%
 # **What to see.** Each line joins the two networks for one selection of labels. All five rise, by
 # about two percent: the other tasks' labels made the trunk notice what a digit is made of. The
-# effect is real and modest; with a digit label for every image it would vanish.
+# effect is real, and modest.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for seed, pair in enumerate(zip(*scores.values(), strict=True)):

@@ -2,6 +2,9 @@ r"""
 Siamese networks: one layer, used twice
 =======================================
 
+One layer looks at two images. Its gradient is the sum of both uses, and the way the branches merge
+decides what can be learnt.
+
 Are two images of the same digit? A *siamese* network sends both through the same layer and looks
 at the difference:
 

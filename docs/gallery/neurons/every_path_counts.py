@@ -2,6 +2,8 @@ r"""
 Every path counts
 =================
 
+Where a parameter reaches the output along several paths, its gradient is the sum over all of them.
+
 In a network of three layers a parameter of the first reaches the output along several paths. Its
 gradient is the sum over all of them. We follow the paths of the first layer's biases in a net of
 two tanh layers with two units each and a sigmoid output, with the cost :math:`J = \tfrac12 \sum (y

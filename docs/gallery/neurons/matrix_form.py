@@ -2,6 +2,9 @@ r"""
 A whole batch at once: the matrix form
 ======================================
 
+Forward and backward pass of a whole batch are a few matrix products. They are checked against the
+engine and against central differences.
+
 With samples as the rows of :math:`X`, a network with one hidden layer and no biases is two matrix
 products,
 

@@ -2,6 +2,9 @@ r"""
 One neuron
 ==========
 
+Logistic regression is a network of one neuron. We train it by gradient descent to tell wines
+apart, and draw the line it decides by.
+
 A single sigmoid unit turns the features :math:`x` of a sample into a probability,
 
 .. math:: \hat y = \sigma(w^\top x + b), \qquad \sigma(z) = \frac{1}{1 + e^{-z}},

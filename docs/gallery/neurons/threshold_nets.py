@@ -2,6 +2,9 @@ r"""
 Threshold nets: weights set by hand
 ===================================
 
+Networks of units that step decide whether numbers are distinct, or in order. Nobody trains them,
+and nobody could.
+
 Before networks were trained, they were designed. A threshold unit fires or does not, and a few of
 them decide properties of a list of numbers:
 

@@ -2,6 +2,9 @@ r"""
 XOR: what one neuron cannot do
 ==============================
 
+The smallest problem that needs a hidden layer: solved by hand, exactly, and then by training from
+100 random starts.
+
 Exclusive or is 1 where exactly one of two bits is 1. No straight line separates the points (0, 1)
 and (1, 0) from (0, 0) and (1, 1), so no single unit computes it. Two hidden units are enough:
 

@@ -2,6 +2,9 @@ r"""
 Regression, and what it leaves over
 ===================================
 
+A textbook exercise on least squares and the Durbin-Watson test, done again with care: its printed
+residuals turn out to be none.
+
 Least squares fits :math:`y = X w` by making :math:`\lVert y - Xw \rVert^2` as small as possible.
 Where :math:`X^\top X` can be inverted there is a closed form,
 

@@ -2,6 +2,9 @@ r"""
 Dropout and ensembles
 =====================
 
+One network, dropout, Monte-Carlo dropout and an ensemble read the same digits: who is right more
+often, and who knows it?
+
 Dropout keeps each hidden unit with probability :math:`p` in every training step, and scales those
 that are kept by :math:`1/p`, so that prediction can use all of them unchanged. The classic reading
 is that this trains a great many thinned networks that share their weights, and that prediction

@@ -2,6 +2,8 @@ r"""
 Optimizers on a map
 ===================
 
+The paths that five optimizers take on two landscapes, drawn by running them.
+
 How an optimizer moves is easiest to see in two dimensions. ``fastnn.optimizers.minimize`` runs any
 optimizer, with the very kernels that train networks, on a function of your own, and returns the
 points it visits. We run them on two landscapes:

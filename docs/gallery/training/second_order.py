@@ -2,6 +2,9 @@ r"""
 L-BFGS and Levenberg-Marquardt
 ==============================
 
+Two classic methods that know curvature, beside gradient descent and Adam, on a small regression
+task.
+
 First-order optimizers know the slope and nothing of the curvature. For small networks on data that
 fit in memory, two classic methods know more, and reach minima that gradient descent would not
 reach in a lifetime:
