@@ -4,11 +4,10 @@ Every path counts
 
 Where a parameter reaches the output along several paths, its gradient is the sum over all of them.
 
-In a network of three layers a parameter of the first reaches the output along several paths. Its
-gradient is the sum over all of them. We follow the paths of the first layer's biases in a net of
-two tanh layers with two units each and a sigmoid output, with the cost :math:`J = \tfrac12 \sum (y
-- a_3)^2`, and then let the *sensitivities* :math:`s_i = \partial J/\partial a_i` do the same in
-one sweep:
+In a network of three layers a bias of the first reaches the output through each unit of the
+second. We follow these paths in a net of two tanh layers with two units each and a sigmoid output,
+with the cost :math:`J = \tfrac12 \sum (y - a_3)^2`, and then let the *sensitivities* :math:`s_i =
+\partial J/\partial a_i` do the same in one sweep:
 
 .. math::
    s_i^{(m)} = \sum_k s_k^{(m+1)}\, f'(z_k^{(m+1)})\, w_{ik}^{(m+1)}, \qquad

@@ -9,9 +9,6 @@ Exclusive or is 1 where exactly one of two bits is 1. No straight line separates
 and (1, 0) from (0, 0) and (1, 1), so no single unit computes it. Two hidden units are enough:
 
 .. math:: f(u; W, c, v, b) = v^\top \max(0,\, W^\top u + c) + b.
-
-First we write down parameters that solve it exactly; then we let training look for some, from 100
-random starts.
 """
 
 import matplotlib.pyplot as plt
