@@ -74,7 +74,7 @@ print(f"cost {costs[-1]:.4f}, largest gradient {slope:.1e}, accuracy {accuracy:.
 # The shade shows the final probability: it changes across the line and is constant along it,
 # because the unit knows only one number, :math:`w^\top x + b`.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.4), layout="constrained")
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
 grid = np.linspace(-3, 3, 200)
 points = np.stack(np.meshgrid(grid, grid), axis=-1).reshape(-1, 2)
 probability = net.predict_proba(points).reshape(200, 200)
@@ -87,7 +87,7 @@ for (step, (w1, w2, b)), style in zip(lines.items(), (":", "--", "-"), strict=Tr
     left.plot(grid, -(w1 * grid + b) / w2, "k", ls=style, label=f"line after step {step}")
 left.set(xlim=(-3, 3), ylim=(-3, 3))
 left.set(xlabel="alcohol (standard deviations)", ylabel="flavanoids (standard deviations)")
-left.legend(loc="upper right", fontsize=8, framealpha=0.95)
+left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3, fontsize=8)
 
 right.plot(np.arange(1000), costs, "C0")
 right.axhline(np.log(2), color="0.5", ls=":", label="log 2: knows nothing")
