@@ -21,7 +21,7 @@ PAGES = {
         "softmax_and_logsumexp",
     ],
     "training": ["optimizers", "second_order", "dropout_and_ensembles"],
-    "graphs": ["siamese", "multi_task"],
+    "graphs": ["siamese", "multi_task", "parts_of_your_own"],
     "regression": ["regression_and_residuals", "nile"],
 }
 
