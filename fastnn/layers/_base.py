@@ -216,7 +216,20 @@ class Layer:
         return Tensor(width, self, tuple(tensors))
 
     def check_width(self, expected: int, width: int, label: str) -> None:
-        """Raise ValueError if the `width` of the input called `label` is not `expected`."""
+        """Refuse an input of another width than the layer was made for.
+
+        Parameters
+        ----------
+        expected, width : int
+            The layer's width, and the input's.
+        label : str
+            What error messages call the input.
+
+        Raises
+        ------
+        ValueError
+            If the two differ.
+        """
         if width != expected:
             raise ValueError(
                 f"layer {self.label} takes inputs of width {expected}, "
