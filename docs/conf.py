@@ -40,9 +40,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "write_computation_times": False,
     "download_all_examples": False,
-    "backreferences_dir": "course/uses",
     "doc_module": ("fastnn",),
-    "reference_url": {"fastnn": None},
     "reset_modules": ("matplotlib",),
 }
 

@@ -120,6 +120,6 @@ plt.show()
 
 assert (answers == xor).all()  # exactly, not nearly
 assert (hidden[1] == hidden[2]).all()
-assert 5 < successes[2] < 30 < 50 < successes[4] < 75
-assert successes[16] >= 99
+assert 5 < successes[2] < 30 < 40 < successes[4] < 75
+assert successes[16] >= 97
 assert min(stuck) > 0.1  # none of them was merely slow
