@@ -8,8 +8,9 @@ gradients, layer by layer.
 The gradient at layer :math:`m` is a product: one weight matrix and one diagonal matrix of
 derivatives for every layer above,
 
-.. math:: \frac{\partial J}{\partial z_m} = \frac{\partial J}{\partial z_M}
-          \prod_{k=m+1}^{M} W_k^\top D_{k-1}, \qquad D_k = \mathrm{diag}\, f'(z_k).
+.. math:: \frac{\partial J}{\partial z_m} = \frac{\partial J}{\partial z_M}\,
+          W_M^\top D_{M-1}\, W_{M-1}^\top D_{M-2} \cdots W_{m+1}^\top D_m, \qquad
+          D_k = \mathrm{diag}\, f'(z_k).
 
 If the factors typically shrink a vector, gradients *vanish* towards the first layers, which then
 do not learn; if they stretch it, gradients *explode*. Which of the two happens is decided by the

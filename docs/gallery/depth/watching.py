@@ -80,10 +80,11 @@ def share(record, kind):
 
 
 # %%
-# **What to see.** Left and middle: the share of dead units. With the high rate, one violent step
-# pushes whole layers below zero for every sample, and units whose gradient is 0 never return.
-# Right: with inputs of 16, tanh units of the first layer are saturated from the start. Such a
-# network may still learn, but slowly: most of its first layer passes no gradient.
+# **What to see.** Left and middle: the share of dead units. With the high rate, violent steps push
+# most units below zero for every sample; a unit whose gradient is 0 cannot return by itself, only
+# when a layer below it changes. Right: with inputs of 16, tanh units of the first layer are
+# saturated from the start. This network learns all the same, through what little gradient gets by:
+# a warning, not a verdict.
 
 figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.9), layout="constrained", sharey=True)
 kinds = ("dead", "dead", "saturated")

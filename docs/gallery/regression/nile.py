@@ -66,11 +66,11 @@ print(stats.decide(step_test))
 print(f"beside the step, the trend has t = {both.tvalues[2]:.2f}, p = {both.pvalues[2]:.2f}")
 
 # %%
-# **What to see.** The residuals of the trend stay on one side for decades; their sums run away and
-# come back, which independent errors do less. Those of the step model look like noise. One number
-# for a change of level, from 1098 to 850, explains more than a slope does, and beside it nothing
-# is left of the slope. (Cobb points to a change of rainfall in the tropics at that time; the first
-# dam at Aswan, begun in 1898, is often named too.)
+# **What to see.** The residuals of the trend stay on one side for years on end; their sums run
+# away and come back, which those of independent errors do less. The residuals of the step model
+# look much more like noise. One number for a change of level, from 1098 to 850, explains more than
+# a slope does, and beside it nothing is left of the slope. (Cobb points to a change of rainfall in
+# the tropics at that time; the first dam at Aswan, begun in 1898, is often named too.)
 
 models = {"trend": (trend, "C1", "--"), "step in 1899": (step, "C0", "-")}
 figure, axes = plt.subplots(3, 1, figsize=(8.5, 8), sharex=True, layout="constrained")

@@ -43,9 +43,9 @@ print(f"y = {w[1]:.4f} x - {-w[0]:.4f}")
 # %%
 # The residuals of the exercise
 # -----------------------------
-# The source gives a list of residuals of its own. Residuals of least squares with an intercept sum
-# to zero, and :math:`\sum x_t e_t = 0` as well; theirs do neither, and their sum of squares is far
-# from the least one.
+# The printed solution has a list of residuals of its own. Residuals of least squares with an
+# intercept sum to zero, and :math:`\sum x_t e_t = 0` as well; theirs do neither, and their sum of
+# squares is far from the least one.
 
 printed = np.array([0.172, 0.392, 0.27, -0.28, -0.73, -0.99, -0.93, -0.2, -0.64, 0.9])
 least = fit.residuals

@@ -39,9 +39,9 @@ train, test = order[:300], order[300:1300]  # few to learn from: overfitting is 
 # %%
 # What dropout does to a row of ones
 # ----------------------------------
-# With a rate of 0.4 each number becomes 0, or :math:`1/0.6`; the mean stays 1 but for chance.
-# Which ones are dropped is a function of a key, a step and the position, and of nothing else: the
-# same on both backends, for any number of threads.
+# With a rate of 0.4, each number becomes either 0 or :math:`1/0.6`; the mean stays 1 but for
+# chance. Which ones are dropped is a function of a key, a step and the position, and of nothing
+# else: the same on both backends, for any number of threads.
 
 row = np.ones((1, 12))
 print(F.dropout(row, 0.4, key=1, step=1).round(3))

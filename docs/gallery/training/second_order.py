@@ -6,8 +6,7 @@ Two classic methods that know curvature, beside gradient descent and Adam, on a 
 task.
 
 First-order optimizers know the slope and nothing of the curvature. For small networks on data that
-fit in memory, two classic methods know more, and reach minima that gradient descent would not
-reach in a lifetime:
+fit in memory, two classic methods know more, and go on descending where gradient descent crawls:
 
 - **L-BFGS** builds an approximation :math:`H` of the inverse Hessian from the last few gradients,
   and searches along :math:`-H g` (Byrd, Lu, Nocedal & Zhu 1995).
