@@ -6,6 +6,7 @@ the types that are taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -233,3 +234,14 @@ class Views(Mapping[str, np.ndarray]):
     def __repr__(self) -> str:
         shown = (f"{name} {view.dtype}{list(view.shape)}" for name, view in self._views.items())
         return f"<Views: {', '.join(shown)}>"
+
+
+def as_json(data: Any) -> Any:
+    """Numbers, text, lists and mappings as JSON has them: "nan", "inf" and "-inf" become text."""
+    if isinstance(data, Mapping):
+        return {key: as_json(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [as_json(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return str(float(data))
+    return data

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastnn._checks import check_flag, check_integer, check_number
+from fastnn._data import as_json
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
 
@@ -86,10 +87,7 @@ class History(Mapping[str, list[float]]):
         Numbers that JSON does not have become text: "nan", "inf", "-inf".
         """
         return {
-            "columns": {
-                name: [x if math.isfinite(x) else str(x) for x in column]
-                for name, column in self._columns.items()
-            },
+            "columns": as_json(self._columns),
             "epochs": self._epochs,
             "interrupted": self.interrupted,
             "stopped_early": self.stopped_early,

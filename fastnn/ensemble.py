@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 
 from fastnn import serialization
 from fastnn._checks import check_choice, check_flag, check_integer
-from fastnn._data import Arrays, Weights
+from fastnn._data import Arrays, Weights, as_json
 from fastnn._members import Member, train_members
 from fastnn.callbacks import EarlyStopping, History
 from fastnn.losses import Loss
@@ -46,7 +46,8 @@ class Ensemble:
     members : tuple of Network
     oob_score : float or dict of float, or None
         After `fit` with bootstrap: the score of predictions for each sample by the
-        members that did not see it (out of bag); for several losses a dict of these.
+        members that did not see it (out of bag); for several losses a dict of these.  None
+        for a custom loss that knows no score.
 
     Raises
     ------
@@ -193,10 +194,10 @@ class Ensemble:
             return None
         means = [total[judged] / votes[judged] for total in sums]
         metrics = self.members[0]._measured(self._as_outputs(means), data.rows(judged), 0.0)
-        scores = {h.name: h.loss.metric for h in self._heads}
-        if len(scores) == 1:
-            return metrics[next(iter(scores.values()))]
-        return {name: metrics[f"{name}_{metric}"] for name, metric in scores.items()}
+        known = [head for head in self._heads if head.loss.metric]
+        if len(self._heads) == 1:
+            return metrics[known[0].loss.metric] if known else None
+        return {head.name: metrics[f"{head.name}_{head.loss.metric}"] for head in known}
 
     # --------------------------------------------------------------- predict
 
@@ -339,11 +340,11 @@ class Ensemble:
         Raises
         ------
         ValueError
-            If the networks have several losses: `evaluate` gives a score for each.
+            If the networks have several losses: `evaluate` gives a score for each.  If their
+            loss is a custom one without an activation, which knows no score.
         """
-        if len(self._heads) > 1:
-            raise ValueError("score needs networks with one loss; use evaluate")
-        return self.evaluate(X, y, sample_weight)[self._heads[0].loss.metric]
+        metric = self.members[0]._metric()
+        return self.evaluate(X, y, sample_weight)[metric]
 
     @property
     def _heads(self) -> Any:
@@ -365,7 +366,7 @@ class Ensemble:
             "class": "Ensemble",
             "bootstrap": self.bootstrap,
             "seed": self.seed,
-            "oob_score": self.oob_score,
+            "oob_score": as_json(self.oob_score),
             "members": [_saved.structure(member) for member in self.members],
         }
         arrays = {
@@ -376,16 +377,26 @@ class Ensemble:
         serialization.save(path, structure, arrays)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
+    def load(
+        cls, path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> Self:
         """Read an ensemble that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+        custom : sequence of classes, functions and CustomLoss objects, or mapping by name
+            The custom layers and losses that the members have, as in `fastnn.load`.
 
         Raises
         ------
         FormatError
-            If the file is no ensemble, is damaged, or was written by a newer version.
+            If the file is no ensemble, is damaged, or was written by a newer version, or
+            `custom` lacks something that the members have.
         OSError
             If the file cannot be read.
         """
+        known = _saved.by_name(custom)
         described, arrays = serialization.load(path)
         try:
             if described["class"] != "Ensemble":
@@ -397,12 +408,14 @@ class Ensemble:
             ensemble = cls.__new__(cls)
             ensemble.bootstrap = check_flag(described["bootstrap"], "bootstrap")
             ensemble.seed = check_integer(described["seed"], "seed", 0)
-            ensemble.oob_score = described["oob_score"]
+            ensemble.oob_score = _score_from_json(described["oob_score"])
             members = zip(described["members"], parts, strict=True)
-            ensemble.members = tuple(_saved.rebuild(one, values) for one, values in members)
+            ensemble.members = tuple(_saved.rebuild(one, values, known) for one, values in members)
             check_integer(len(ensemble.members), "n", 2)
             for member in ensemble.members:
                 member._compiled()
+        except FormatError:
+            raise
         except (
             ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
             RuntimeError, TypeError, ValueError,
@@ -427,6 +440,13 @@ class Ensemble:
         first, kind = self.members[0], "bootstrap" if self.bootstrap else "seeds"
         score = "" if self.oob_score is None else f", oob_score {self.oob_score}"
         return f"<Ensemble of {len(self.members)} {type(first).__name__} by {kind}{score}>"
+
+
+def _score_from_json(score: Any) -> Any:
+    """A number, by output where it is a mapping; None as it is."""
+    if isinstance(score, Mapping):
+        return {name: float(value) for name, value in score.items()}
+    return None if score is None else float(score)
 
 
 def _as_output(loss: Loss, mean: np.ndarray) -> np.ndarray:

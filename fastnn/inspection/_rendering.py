@@ -27,10 +27,11 @@ def as_text(trace: Trace) -> str:
     """The tables that `print(trace)` shows."""
     samples = "1 sample" if trace.n_samples == 1 else f"{trace.n_samples} samples"
     optimizer = trace.optimizer.partition("(")[0]
-    lines = [
-        f"step {trace.step} of {optimizer}, learning rate {trace.learning_rate:g}: "
-        f"{samples}, loss {_number(trace.loss)}"
-    ]
+    if trace.learning_rate is None:
+        step = f"gradients for {optimizer}, which takes no single steps"
+    else:
+        step = f"step {trace.step} of {optimizer}, learning rate {trace.learning_rate:g}"
+    lines = [f"{step}: {samples}, loss {_number(trace.loss)}"]
     if not trace.is_finite:
         lines.append("the loss is not finite: the optimizer takes no step")
     rows = [row for call in trace.values() for row in _call_rows(call)]

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import activations
 from fastnn._checks import check_integer
+from fastnn._data import as_json
 from fastnn.callbacks import Callback, Context
 from fastnn.graph import Graph, last_function
 from fastnn.inspection._text import aligned
@@ -145,14 +146,14 @@ class LayerStatistics(Mapping[str, CallStatistics]):
         return len(self._calls)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers and text, fit for JSON."""
-        return {
+        """Everything as numbers and text, fit for JSON: nan and infinities are text."""
+        return as_json({
             "loss": self.loss,
             "calls": {name: dataclasses.asdict(call) for name, call in self.items()},
             "parameters": {
                 name: dataclasses.asdict(parameter) for name, parameter in self.parameters.items()
             },
-        }
+        })  # fmt: skip
 
     def __str__(self) -> str:
         rows = [_CALL_TITLES, *map(_call_row, self.values())]

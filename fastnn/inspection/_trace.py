@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
+from fastnn._data import as_json
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering
 from fastnn.layers import Layer, Tensor
 from fastnn.optimizers import Optimizer
 from fastnn.program import Parameter, Program, ProgramBuilder
+from fastnn.solvers import Solver
 
 Array = np.ndarray
 
@@ -139,7 +141,8 @@ class Trace(Mapping[str, CallTrace]):
         The cost: all losses times their weights, and the L2 penalty.
     step : int
         Number of the optimizer's step, from 1.
-    learning_rate : float
+    learning_rate : float or None
+        None with a solver, which takes no single steps: its parameters stay.
     optimizer : str
     """
 
@@ -150,7 +153,7 @@ class Trace(Mapping[str, CallTrace]):
         heads: Mapping[str, HeadTrace],
         loss: float,
         step: int,
-        learning_rate: float,
+        learning_rate: float | None,
         optimizer: str,
     ) -> None:
         self._calls = dict(calls)
@@ -194,8 +197,8 @@ class Trace(Mapping[str, CallTrace]):
         return math.isfinite(self.loss)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as lists, numbers and text, fit for JSON."""
-        return _rendering.as_data(self)
+        """Everything as lists, numbers and text, fit for JSON: nan and infinities are text."""
+        return as_json(_rendering.as_data(self))
 
     def to_latex(self) -> str:
         """LaTeX of the step, for documents that load amsmath and amssymb.
@@ -223,7 +226,8 @@ class TracedStep:
         Of that graph, with heads.
     storage, slots
         Parameters and optimizer state; copied.
-    optimizer : Optimizer
+    optimizer : Optimizer or Solver
+        A solver takes no steps: gradients are all there is.
     """
 
     def __init__(
@@ -232,21 +236,27 @@ class TracedStep:
         program: Program,
         storage: Array,
         slots: Mapping[str, Array],
-        optimizer: Optimizer,
+        optimizer: Optimizer | Solver,
     ) -> None:
-        self._graph, self._program, self._optimizer = graph, program, optimizer
+        self._graph, self._program = graph, program
         self._before = storage.copy()
         self.storage = _copy(program, storage)
         self.slots = {name: _copy(program, slot) for name, slot in slots.items()}
         self._engine = backend.new_engine(program, self.storage, keep_all=True)
-        self._engine.set_optimizer(optimizer.kind, optimizer.hyper, list(self.slots.values()))
+        if isinstance(optimizer, Optimizer):
+            self._engine.set_optimizer(optimizer.kind, optimizer.hyper, list(self.slots.values()))
 
-    def run(self, inputs: Sequence[Array], targets: Sequence[Any], step: int, rate: float) -> float:
-        """Take the step, but for an update where the cost, which is returned, is not finite."""
+    def run(
+        self, inputs: Sequence[Array], targets: Sequence[Any], step: int, rate: float | None
+    ) -> float:
+        """Take the step, but for an update where the cost, which is returned, is not finite.
+
+        Without a learning rate there is no update either.
+        """
         cost = float(self._engine.loss_and_gradients(inputs, targets, True, step))
         self._gradients = self._engine.gradients.copy()  # before clipping scales them
         self._calls = self._trace_calls(step)
-        if math.isfinite(cost):
+        if rate is not None and math.isfinite(cost):
             self._engine.update(rate, step)
         return cost
 

@@ -275,15 +275,20 @@ class JudgedGraph(AssembledGraph):
         Raises
         ------
         ValueError
-            If the network has several losses: `evaluate` gives a score for each.
+            If the network has several losses: `evaluate` gives a score for each.  If its
+            loss is a custom one without an activation, which knows no score.
         """
+        return self.evaluate(X, y, sample_weight)[self._metric()]
+
+    def _metric(self) -> str:
+        """What `evaluate` calls the one score; ValueError where there is none, or several."""
         self._compiled()
         if len(self._feed.heads) > 1:
             raise ValueError("score needs a network with one loss; use evaluate")
         loss = self._feed.heads[0].loss
         if not loss.metric:
             raise ValueError(f"loss {loss.name} has no score: give CustomLoss an activation")
-        return self.evaluate(X, y, sample_weight)[loss.metric]
+        return loss.metric
 
     def _metrics(self, data: Data, batch_size: int | None) -> dict[str, float]:
         """Cost and scores for checked data, from one forward pass."""

@@ -21,6 +21,7 @@ from fastnn.inspection import (
 from fastnn.network._feed import Data
 from fastnn.network._trained import TrainedGraph
 from fastnn.program import LOSSES
+from fastnn.solvers import Solver
 from fastnn.training import TrainingError
 
 
@@ -64,7 +65,8 @@ class WatchedGraph(TrainedGraph):
         Raises
         ------
         RuntimeError
-            If the network has not been compiled.
+            If the network has not been compiled; if `apply` is True with a solver, which
+            takes no single steps.
         TypeError, ValueError
             If the data do not fit.
         TrainingError
@@ -75,6 +77,9 @@ class WatchedGraph(TrainedGraph):
         All rows are kept at once.  Where `train_step` would take a batch in parts, because
         its buffers pass 40 MiB, gradients of layers used more than once may differ in
         the last bits.
+
+        A solver takes no single steps: the trace has the gradients it would be told of, and
+        parameters that stay.
 
         Examples
         --------
@@ -93,15 +98,17 @@ class WatchedGraph(TrainedGraph):
             optimizer = self._compiled()
             data = self._feed.data(X, y, sample_weight, check_finite)
             number = self._state.step + 1
-            rate = training.learning_rate(optimizer, number)
+            rate = None
+            if apply or not isinstance(optimizer, Solver):
+                rate = training.learning_rate(optimizer, number)
             step = TracedStep(self._graph, self.program, self._storage, self._slots, optimizer)
             cost = step.run(self._readable(data.inputs), data.targets, number, rate)
             trace = Trace(
                 step.calls, step.parameters(), self._traced_heads(step, data),
                 cost, number, rate, repr(optimizer),
             )  # fmt: skip
-            if apply:
-                self._adopt(step, trace)
+            if rate is not None and apply:
+                self._adopt(step, trace, rate)
             return trace
 
     def layer_statistics(
@@ -150,12 +157,10 @@ class WatchedGraph(TrainedGraph):
             )  # fmt: skip
         return heads
 
-    def _adopt(self, step: TracedStep, trace: Trace) -> None:
+    def _adopt(self, step: TracedStep, trace: Trace, rate: float) -> None:
         """Take a traced step; TrainingError if its cost is not finite."""
         if not trace.is_finite:
-            raise TrainingError(
-                self._state.epoch + 1, 1, trace.step, trace.loss, trace.learning_rate
-            )
+            raise TrainingError(self._state.epoch + 1, 1, trace.step, trace.loss, rate)
         self._storage[...] = step.storage
         for name, slot in step.slots.items():
             self._slots[name][...] = slot
