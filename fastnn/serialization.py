@@ -77,9 +77,7 @@ def save(
 
     path = _text(path)
     _check_destination(path)
-    if not isinstance(structure, Mapping):
-        raise TypeError(f"structure must be a dict, got {type(structure).__name__}")
-    _check_json(structure, "structure")
+    check_mapping(structure, "structure")
     text = json.dumps(structure, separators=(",", ":"), allow_nan=False)
     if len(text) > _MAX_TEXT:
         raise ValueError(f"structure takes {len(text)} characters as JSON, at most {_MAX_TEXT}")
@@ -202,10 +200,17 @@ def _parse(text: str) -> dict[str, Any]:
     return structure
 
 
+def check_mapping(data: Any, name: str) -> None:
+    """Raise TypeError or ValueError, saying where, unless `data` is a dict fit for JSON."""
+    if not isinstance(data, Mapping):
+        raise TypeError(f"{name} must be a dict, got {type(data).__name__}")
+    _check_json(data, name)
+
+
 def _check_json(value: Any, where: str, depth: int = 0) -> None:
     """Raise TypeError or ValueError, saying where, unless `value` survives JSON unchanged."""
     if depth > _MAX_DEPTH:
-        raise ValueError(f"the structure is nested more than {_MAX_DEPTH} deep")
+        raise ValueError(f"{where:.60}... is nested more than {_MAX_DEPTH} deep")
     if value is None or isinstance(value, bool):
         return
     if isinstance(value, str):

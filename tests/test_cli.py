@@ -251,7 +251,7 @@ def test_predict_is_that_of_the_network(people, capsys):
     rows = predictions(capsys.readouterr().out)
     table = read_csv(people)
     structure, _ = serialization.load("model.fastnn")
-    preprocessor = Preprocessor.from_dict(structure["model"]["preprocessing"])
+    preprocessor = Preprocessor.from_dict(structure["metadata"]["model"]["preprocessing"])
     expected = fastnn.load("model.fastnn").predict_proba(preprocessor.features(table))
     shown = [[float(row["probability_no"]), float(row["probability_yes"])] for row in rows]
     np.testing.assert_allclose(shown, expected, rtol=1e-5)

@@ -186,9 +186,9 @@ def test_models_with_a_damaged_preprocessing_are_refused(damage, people, capsys)
     capsys.readouterr()
     structure, arrays = serialization.load("model.fastnn")
     if damage == "swapped columns":
-        structure["model"]["preprocessing"]["columns"].pop()
+        structure["metadata"]["model"]["preprocessing"]["columns"].pop()
     else:
-        structure["model"] = damage
+        structure["metadata"]["model"] = damage
     serialization.save("hostile.fastnn", structure, arrays)
     assert "hostile.fastnn: damaged" in refusal(capsys, "info", "hostile.fastnn")
 
@@ -196,7 +196,7 @@ def test_models_with_a_damaged_preprocessing_are_refused(damage, people, capsys)
 def test_facts_of_the_wrong_kind_do_no_harm(people, capsys):
     train(people, "--epochs", 1)
     structure, arrays = serialization.load("model.fastnn")
-    structure["model"] |= {"data": [1], "results": {"train": 3, "test": {"loss": "x"}}}
+    structure["metadata"]["model"] |= {"data": [1], "results": {"train": 3, "test": {"loss": "x"}}}
     serialization.save("odd.fastnn", structure, arrays)
     assert run("info", "odd.fastnn") == 0
 

@@ -169,3 +169,34 @@ def test_a_file_with_counters_too_large_to_count_on_is_refused(tmp_path):
     net.save(tmp_path / "x.fastnn")
     with pytest.raises(FormatError, match="step must be an integer from 0 to"):
         load(tmp_path / "x.fastnn")
+
+
+METADATA = {"data": "iris", "columns": ["a", "b"], "split": {"seed": 3, "share": 0.2}, "note": None}
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_metadata_go_with_a_network(tmp_path, given):
+    net = classifier()
+    if given:
+        net.save(tmp_path / "net.fastnn", metadata=METADATA)
+        assert net.metadata == {}
+    else:
+        net.metadata |= METADATA
+        net.save(tmp_path / "net.fastnn")
+        assert copy.deepcopy(net).metadata == METADATA
+    assert load(tmp_path / "net.fastnn").metadata == METADATA
+
+
+@pytest.mark.parametrize(
+    ("metadata", "error", "message"),
+    [
+        ([1], TypeError, "metadata must be a dict, got list"),
+        ({"a": [0.0, math.nan]}, ValueError, r"metadata\['a'\]\[1\] is nan"),
+        ({"a": {3: 4}}, TypeError, r"metadata\['a'\] has the key 3"),
+        ({"a": np.zeros(2)}, TypeError, r"metadata\['a'\] is .* a ndarray, which JSON lacks"),
+    ],
+)
+def test_metadata_that_no_file_can_hold_are_named(tmp_path, metadata, error, message):
+    with pytest.raises(error, match=message):
+        classifier().save(tmp_path / "net.fastnn", metadata)
+    assert not list(tmp_path.iterdir())

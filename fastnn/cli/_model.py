@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastnn import serialization
 from fastnn.network import Network
 from fastnn.network import load as load_network
 from fastnn.preprocessing import Preprocessor
 from fastnn.serialization import FormatError
 
 _KEY = "model"
-"""Entry of the file's structure that networks do not use."""
+"""Entry of the network's metadata."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +36,10 @@ class Model:
 
 def save(path: str | os.PathLike[str], model: Model) -> None:
     """Write a model; `fastnn.load` reads its network."""
-    with tempfile.TemporaryDirectory() as folder:
-        plain = os.path.join(folder, "network.fastnn")
-        model.network.save(plain)
-        structure, arrays = serialization.load(plain)
+    metadata = dict(model.network.metadata)
     if model.preprocessor is not None:
-        structure[_KEY] = {"preprocessing": model.preprocessor.to_dict(), **model.facts}
-    serialization.save(path, structure, arrays)
+        metadata[_KEY] = {"preprocessing": model.preprocessor.to_dict(), **model.facts}
+    model.network.save(path, metadata)
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -58,7 +53,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         If it cannot be read.
     """
     network = load_network(path)
-    facts = serialization.load(path)[0].get(_KEY)
+    facts = network.metadata.pop(_KEY, None)
     if facts is None:
         return Model(network)
     name = os.fspath(path)

@@ -49,6 +49,7 @@ class AssembledGraph:
     ) -> None:
         """Build program, storage and engine; parameters get `values` or initial ones."""
         self.name = check_name(name)
+        self.metadata: dict[str, Any] = {}
         self.seed = check_integer(seed, "seed", 0)
         self._dtype = check_dtype(dtype)
         self._graph = traced

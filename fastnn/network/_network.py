@@ -31,6 +31,12 @@ class Network(WatchedGraph):
         backend gives the same bits, whatever the number of threads.
     name : str, optional
 
+    Attributes
+    ----------
+    metadata : dict
+        What the caller wants files, copies and pickles to keep: text, numbers, None, and
+        lists and dicts of these.  Empty at first; fastnn never reads it.
+
     Raises
     ------
     ValueError
@@ -72,21 +78,32 @@ class Network(WatchedGraph):
 
     # ------------------------------------------------------- save and load
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
         """Write the network to a file that `load` reads: safetensors with a JSON structure.
 
         Parameters, graph, loss and optimizer with its state, counters and history
         are stored, so that training goes on exactly where it stopped.
 
+        Parameters
+        ----------
+        path : str or path-like
+        metadata : dict, optional
+            Written in place of the network's own `metadata`, which `load` gives back.
+
         Raises
         ------
-        ValueError
-            If the learning rate is a function, which no file can hold.
+        TypeError, ValueError
+            If the learning rate is a function, or the metadata have something else that no
+            file can hold; nothing is written.
         OSError
             If the file cannot be written: FileNotFoundError if its folder is not there.
         """
         with self._lock:
-            serialization.save(path, _saved.structure(self), _saved.arrays(self))
+            structure = _saved.structure(self)
+            if metadata is not None:
+                structure["metadata"] = metadata
+            serialization.check_mapping(structure["metadata"], "metadata")
+            serialization.save(path, structure, _saved.arrays(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
         with self._lock:

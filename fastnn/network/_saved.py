@@ -45,6 +45,7 @@ def structure(network: Network, as_data: bool = True) -> dict[str, Any]:
     return {
         "class": "Sequential" if isinstance(network, Sequential) else "Network",
         "name": network.name,
+        "metadata": network.metadata,
         "dtype": network.dtype.name,
         "seed": network.seed,
         "graph": to_structure(network.graph, as_data),
@@ -95,6 +96,7 @@ def rebuild(
         from_structure(described["graph"], custom), described["output_names"],
         described["dtype"], described["seed"], described["name"], parameters,
     )  # fmt: skip
+    network.metadata = dict(described.get("metadata", {}))  # older files have none
     if described["optimizer"] is not None:
         _restore_losses(network, described, custom or {})
         _restore_training(network, described, values)
