@@ -53,8 +53,11 @@ class Ensemble:
     ------
     TypeError
         If `network` is neither of these.
-    ValueError
+    RuntimeError
         If the network is not compiled.
+    ValueError
+        If the networks that the function returns differ in dtype, inputs, outputs or losses;
+        if a copied network comes from a file, and a layer was given initial values.
 
     References
     ----------
@@ -87,6 +90,7 @@ class Ensemble:
         self.members = tuple(self._member(network, i) for i in range(n))
         if len(set(map(id, self.members))) < n:
             raise ValueError("network returned one and the same network for two seeds")
+        _check_alike(self.members)
         self.oob_score: Any = None
 
     def _member(self, network: Any, i: int) -> Network:
@@ -414,6 +418,7 @@ class Ensemble:
             check_integer(len(ensemble.members), "n", 2)
             for member in ensemble.members:
                 member._compiled()
+            _check_alike(ensemble.members)
         except FormatError:
             raise
         except (
@@ -440,6 +445,29 @@ class Ensemble:
         first, kind = self.members[0], "bootstrap" if self.bootstrap else "seeds"
         score = "" if self.oob_score is None else f", oob_score {self.oob_score}"
         return f"<Ensemble of {len(self.members)} {type(first).__name__} by {kind}{score}>"
+
+
+def _check_alike(members: Sequence[Network]) -> None:
+    """Raise ValueError unless all take the same data and predict the same quantities."""
+    first = _interface(members[0])
+    for i, member in enumerate(members):
+        for what, found in _interface(member).items():
+            if found != first[what]:
+                raise ValueError(
+                    f"the networks of an ensemble must have the same {what}, but member {i} has "
+                    f"{found}, member 0 {first[what]}"
+                )
+
+
+def _interface(network: Network) -> dict[str, Any]:
+    """What is to be one for all members; their layers may differ."""
+    outputs = zip(network.output_names, network.graph.outputs, strict=True)
+    return {
+        "dtype": network.dtype,
+        "inputs": {buffer.name: buffer.width for buffer in network._feed.inputs},
+        "outputs": {name: tensor.width for name, tensor in outputs},
+        "losses": {name: (loss.name, loss.activation) for name, loss in network.losses.items()},
+    }
 
 
 def _score_from_json(score: Any) -> Any:

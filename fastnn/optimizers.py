@@ -395,7 +395,8 @@ def minimize(
     Raises
     ------
     TypeError
-        If the optimizer is a solver, which takes no single steps.
+        If the optimizer is a solver, which takes no single steps; if the function is none, or
+        does not return such a pair.
     ValueError
         If `x0` is not a finite non-empty vector, or a gradient has another shape.
     FloatingPointError
@@ -417,6 +418,10 @@ def minimize(
             f"minimize takes single steps, but {chosen.name} is a solver: call "
             "scipy.optimize itself on a function of your own"
         )
+    if not callable(function_with_gradient):
+        raise TypeError(
+            f"function_with_gradient must be callable, got {type(function_with_gradient).__name__}"
+        )
     steps = check_integer(steps, "steps", 0)
     x = _start(x0)
     kernels = backend.kernels(x.dtype)
@@ -425,8 +430,7 @@ def minimize(
     trajectory = np.empty((steps + 1, x.size), x.dtype)
     trajectory[0] = x
     for step, learning_rate in enumerate(learning_rates, start=1):
-        _, gradient = function_with_gradient(x.copy())
-        g = _gradient(gradient, x, step)
+        g = _gradient(function_with_gradient(x.copy()), x, step)
         if chosen.clip_norm is not None:
             kernels.clip_by_norm(g, chosen.clip_norm)
         _UPDATES[chosen.kind](kernels, x, g, slots, step, float(learning_rate), chosen.hyper)
@@ -444,8 +448,16 @@ def _start(x0: ArrayLike) -> np.ndarray:
     return x
 
 
-def _gradient(gradient: ArrayLike, x: np.ndarray, step: int) -> np.ndarray:
-    g = np.array(gradient, x.dtype)
+def _gradient(found: Any, x: np.ndarray, step: int) -> np.ndarray:
+    """The gradient of the pair (value, gradient) that a function returned."""
+    if not isinstance(found, tuple) or len(found) != 2:
+        raise TypeError(
+            f"function_with_gradient must return (value, gradient), got {type(found).__name__}"
+        )
+    g = np.array(found[1])
+    if g.dtype.kind not in "buif":
+        raise TypeError(f"the gradient must hold real numbers, got dtype {g.dtype}")
+    g = g.astype(x.dtype)
     if g.shape != x.shape:
         raise ValueError(f"the gradient must have the shape of x0, {x.shape}, got {g.shape}")
     if not np.isfinite(g).all():

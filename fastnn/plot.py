@@ -73,11 +73,15 @@ def learning_curve(
 
     Raises
     ------
+    TypeError
+        If the history is no mapping.
     ValueError
         If the history has no ``loss`` or no epoch.
     ImportError
         If matplotlib is not installed.
     """
+    if not isinstance(history, Mapping):
+        raise TypeError(f"history must be a mapping, got {type(history).__name__}")
     if "loss" not in history:
         raise ValueError(f"history must have 'loss', got {', '.join(history) or 'nothing'}")
     if not len(history["loss"]):

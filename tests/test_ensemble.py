@@ -97,6 +97,54 @@ def test_frozen_parameters_are_kept(data):
         assert np.array_equal(member.parameters["dense_1.weight"], np.arange(32.0).reshape(4, 8))
 
 
+def hand_set(**options):
+    """A layer of given weights below one that is drawn."""
+    given = fnn.Dense(2, 2, "tanh", weight=[[1.0, -1.0], [0.5, 2.0]], **options)
+    net = fnn.Sequential([given, fnn.Dense(2, 1)])
+    net.compile("mean_squared_error")
+    return net
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_given_values_are_kept(backend, trainable):
+    net = hand_set(trainable=trainable)
+    for member in Ensemble(net, 2).members:
+        drawn = net.parameters["dense_2.weight"]
+        assert np.array_equal(member.parameters["dense_1.weight"], [[1.0, -1.0], [0.5, 2.0]])
+        assert not np.array_equal(member.parameters["dense_2.weight"], drawn)
+
+
+def test_given_values_that_a_file_has_not_kept_are_asked_for(tmp_path):
+    for trainable in (True, False):
+        hand_set(trainable=trainable).save(tmp_path / "net.fastnn")
+        loaded = fnn.load(tmp_path / "net.fastnn")
+        if trainable:
+            with pytest.raises(ValueError, match="values that layer 'dense_1' was given at first"):
+                Ensemble(loaded, 2)
+        else:
+            assert len(Ensemble(loaded, 2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"dtype": "float32"}, "dtype"),
+        ({"n_in": 3}, "inputs"),
+        ({"n_out": 2}, "outputs"),
+        ({"loss": "huber"}, "losses"),
+    ],
+)
+def test_members_that_do_not_go_together_are_refused(options, what):
+    def build(n_in=2, n_out=1, dtype="float64", loss="mean_squared_error"):
+        net = fnn.Sequential([fnn.Dense(n_in, n_out)], dtype=dtype)
+        net.compile(loss)
+        return net
+
+    members = iter([build(), build(**options)])
+    with pytest.raises(ValueError, match=f"must have the same {what}, but member 1 has"):
+        Ensemble(lambda seed: next(members), 2)
+
+
 def test_function_makes_the_members():
     seeds = []
 

@@ -211,6 +211,8 @@ def check_gradient(
     >>> fnn.check_gradient(quartic, [1.0, -2.0]).ok
     True
     """
+    if not callable(function):
+        raise TypeError(f"function must be callable, got {type(function).__name__}")
     x = _finite(x, "x")
     if not x.size:
         raise ValueError("x is empty, expected at least one number")

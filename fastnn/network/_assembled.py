@@ -149,6 +149,7 @@ class AssembledGraph:
         self, X: Arrays, batch_size: int | None, check: bool
     ) -> tuple[list[np.ndarray], bool]:
         """Every output as (N, width), and whether X was a single sample."""
+        check = check_flag(check, "check_finite")
         with self._lock:
             arrays, single = self._feed.rows(X)
             return self._outputs(arrays, batch_size, check), single
@@ -170,7 +171,7 @@ class AssembledGraph:
             raise ValueError(
                 "batch_size does not go with mc_dropout, which takes blocks of its own"
             )
-        keep = check_flag(keep, "return_samples")
+        keep, check = check_flag(keep, "return_samples"), check_flag(check, "check_finite")
         with self._lock, backend.use(self._backend):
             arrays, single = self._feed.rows(X)
             sampler = Sampler(self.program, self._storage, passes, 0 if seed is None else seed)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks import check_number
+from fastnn._checks import check_flag, check_number
 from fastnn._data import (
     check_finite,
     check_weights,
@@ -211,6 +211,7 @@ class Feed:
 
     def data(self, X: Any, y: Any, sample_weight: Any, check: bool, suffix: str = "") -> Data:
         """Checked data; `suffix` follows the arguments' names in error messages."""
+        check = check_flag(check, "check_finite")
         inputs = prepare_inputs(X, self.inputs, f"X{suffix}")
         if check:
             self.check(inputs, f"X{suffix}")

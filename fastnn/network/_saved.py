@@ -11,6 +11,7 @@ import numpy as np
 from fastnn import backend, losses, optimizers, serialization
 from fastnn._checks import check_number
 from fastnn.graph import check_index, from_structure, to_structure
+from fastnn.initializers import Explicit
 from fastnn.losses import CustomLoss, Loss
 from fastnn.network._assembled import training_state
 from fastnn.network._heads import LossOnOutput
@@ -106,7 +107,13 @@ def rebuild(
 def reseeded(network: Network, seed: int) -> Network:
     """An untrained network like this compiled one, whose initial values are of another seed.
 
-    What is frozen keeps its values; what a layer draws from a seed of its own stays the same.
+    What is frozen keeps its values; what a layer was given at first, or draws from a seed of
+    its own, stays the same.
+
+    Raises
+    ------
+    ValueError
+        If the network comes from a file, and a layer was given initial values.
     """
     from fastnn.network import CLASSES
 
@@ -116,13 +123,29 @@ def reseeded(network: Network, seed: int) -> Network:
         copy: Network = cls.__new__(cls)
         copy._assemble(
             from_structure(described["graph"]), described["output_names"],
-            described["dtype"], seed, described["name"],
+            described["dtype"], seed, described["name"], _values_of_seed(network, seed),
         )  # fmt: skip
         _restore_losses(copy, described, {})
-    for parameter in network.program.parameters:
-        if not parameter.trainable:
-            copy.parameters[parameter.name] = network.parameters[parameter.name]
     return copy
+
+
+def _values_of_seed(network: Network, seed: int) -> dict[str, np.ndarray]:
+    """Initial values of another seed by parameter; what is frozen, or was given, is kept."""
+    learning = {p.name for p in network.program.parameters if p.trainable}
+    values: dict[str, np.ndarray] = {}
+    for layer in network.layers:
+        names = [f"{network.graph.names[id(layer)]}.{key}" for key in layer.shapes]
+        if learning.isdisjoint(names):
+            drawn = [network.parameters[name] for name in names]
+        elif any(isinstance(r, Explicit) and r.values is None for r in layer.initializers.values()):
+            raise ValueError(
+                f"the values that layer {layer.name!r} was given at first are not in the file "
+                "that the network was loaded from, so that it cannot be made anew"
+            )
+        else:
+            drawn = list(layer.initial_values(seed, len(values)).values())
+        values |= {k: np.asarray(v, network.dtype) for k, v in zip(names, drawn, strict=True)}
+    return values
 
 
 def _restore_losses(

@@ -110,7 +110,6 @@ class TrainedGraph(JudgedGraph):
         with self._lock, self._fitting():
             optimizer = self._compiled()
             shuffle = check_flag(shuffle, "shuffle")
-            check_finite = check_flag(check_finite, "check_finite")
             data = self._feed.data(X, y, sample_weight, check_finite)
             validation = None
             if validation_split is not None:

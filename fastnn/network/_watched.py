@@ -265,7 +265,7 @@ class WatchedGraph(TrainedGraph):
     def _ready_inputs(self, X: Arrays, check: bool) -> tuple[list[np.ndarray], bool]:
         """Inputs that an engine reads, and whether X was a single sample."""
         arrays, single = self._feed.rows(X)
-        if check:
+        if check_flag(check, "check_finite"):
             self._feed.check(arrays)
         return [readable(array, self._dtype) for array in arrays], single
 
