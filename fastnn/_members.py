@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._checks import check_integer
+from fastnn._progress import new_bar
 from fastnn._solving import one_blas_thread
 from fastnn.callbacks import History
 from fastnn.network import Network
@@ -119,13 +119,7 @@ def _report(verbose: int, n: int) -> Iterator[Callable[[History, float], None]]:
 
         yield line
     else:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            raise ImportError(
-                "verbose=1 draws its bar with tqdm: pip install tqdm, or use verbose=2"
-            ) from error
-        with tqdm(total=n, unit="member", file=sys.stderr) as bar:
+        with new_bar(n, "member", ", or use verbose=2") as bar:
 
             def advance(history: History, seconds: float) -> None:
                 if "loss" in history:

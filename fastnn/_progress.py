@@ -10,6 +10,23 @@ from typing import Any
 import numpy as np
 
 
+def new_bar(total: int, unit: str, otherwise: str = "") -> Any:
+    """A progress bar of tqdm's on stderr, or in a notebook.
+
+    Raises
+    ------
+    ImportError
+        If tqdm is not installed; `otherwise` says what else there is.
+    """
+    try:
+        from tqdm.auto import tqdm
+    except ImportError as error:
+        raise ImportError(
+            f"verbose=1 draws its bar with tqdm: pip install tqdm{otherwise}"
+        ) from error
+    return tqdm(total=total, unit=unit, file=sys.stderr)
+
+
 class Silence:
     """Reports nothing; the base of what does.
 
@@ -57,13 +74,7 @@ class Bar(Silence):
     _bar: Any
 
     def __enter__(self) -> Bar:
-        try:
-            from tqdm.auto import tqdm
-        except ImportError as error:
-            raise ImportError(
-                "verbose=1 draws its bar with tqdm: pip install tqdm, or use verbose=2"
-            ) from error
-        self._bar = tqdm(total=self.n_batches, unit="batch", file=sys.stderr)
+        self._bar = new_bar(self.n_batches, "batch", ", or use verbose=2")
         self._measures: dict[str, str] = {}
         return self
 

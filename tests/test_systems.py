@@ -55,6 +55,15 @@ def test_gradients_are_central_differences(backend, name, rng):
 
 
 @EACH
+def test_gradients_pass_the_check_that_users_have(backend, name, rng):
+    system = SYSTEMS[name]
+    net = system.build("float64")
+    check = fnn.check_gradients(net, *system.data(rng), dropout=system.training, max_numbers=40)
+    assert check.relative_error < 1e-8, check
+    assert not check.kinks
+
+
+@EACH
 def test_a_step_of_gradient_descent_goes_against_the_gradient(backend, dtype, name, rng):
     system = SYSTEMS[name]
     net = system.build(dtype)

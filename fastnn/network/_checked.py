@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from fastnn import backend
 from fastnn._checks import check_flag, check_integer, check_number
 from fastnn._data import Arrays, Weights
+from fastnn._progress import new_bar
 from fastnn.inspection import TOLERANCE, GradientCheck, Shadow, compare
 from fastnn.network._feed import Feed
 from fastnn.network._network import Network
@@ -161,9 +161,5 @@ def _progress(total: int) -> Iterator[Callable[[], object]]:
     if not total:
         yield lambda: None
         return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError as error:
-        raise ImportError("verbose=1 draws its bar with tqdm: pip install tqdm") from error
-    with tqdm(total=total, unit="number", file=sys.stderr) as bar:
+    with new_bar(total, "number") as bar:
         yield bar.update
