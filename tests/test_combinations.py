@@ -284,6 +284,23 @@ def test_predictor_predicts_as_the_network_does(backend, dtype, name):
 # --------------------------------------------------------------------- dropout
 
 
+class Telling(fnn.CustomLayer):
+    """Adds 1 in training."""
+
+    def forward_pass(self, x, parameters, training):
+        return x + training
+
+    def backward_pass(self, dy, x, y, parameters):
+        return dy, {}
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_custom_layers_predict_under_sampled_masks(backend, behind):
+    layers = [Telling(), fnn.Dropout(0.5)]
+    net = fnn.Sequential([fnn.Input(3), *(layers[::-1] if behind else layers)])
+    assert np.all(net.predict(np.zeros((2, 3)), mc_dropout=5).mean == 0)
+
+
 @pytest.mark.parametrize("loss", ["mean_squared_error", MISSING])
 def test_dropout_goes_with_custom_layers_losses_and_trained_swish(backend, dtype, loss):
     x = fnn.Input(3)

@@ -110,7 +110,7 @@ class CustomLayer(Layer):
         parameters : mapping of str to array
             Read-only views.
         training : bool
-            False in prediction and evaluation.
+            False in prediction and evaluation, with Monte-Carlo dropout too.
 
         Returns
         -------

@@ -12,6 +12,7 @@ import numpy as np
 from fastnn import backend
 from fastnn._checks import check_integer
 from fastnn._data import readable
+from fastnn.layers import CustomLayer
 from fastnn.program import Operation, Program
 
 _CALL_NUMBERS = 1 << 20
@@ -138,6 +139,9 @@ class Sampler:
 def with_sampled_masks(program: Program, seed: int) -> Program:
     """The program without losses, its dropout keyed by `seed` and by none of its own keys.
 
+    Of what differs between training and prediction, dropout alone is as in training: custom
+    layers are told that they predict.
+
     Raises
     ------
     ValueError
@@ -150,9 +154,8 @@ def with_sampled_masks(program: Program, seed: int) -> Program:
             "this one predicts the same in every pass"
         )
     taken = {o.attributes["key"] for o in dropouts}
-    operations = tuple(
-        _with_key(o, seed, taken) if o.kind == "dropout" else o for o in program.operations
-    )
+    changes = {"dropout": lambda o: _with_key(o, seed, taken), "python": _predicting}
+    operations = tuple(changes[o.kind](o) if o.kind in changes else o for o in program.operations)
     return dataclasses.replace(program, operations=operations, heads=(), l2=0.0)
 
 
@@ -194,6 +197,24 @@ def _with_key(operation: Operation, seed: int, taken: set[int]) -> Operation:
             taken.add(key)
             break
     return dataclasses.replace(operation, attributes={**operation.attributes, "key": key})
+
+
+class _Predicting:
+    """A custom layer that engines run as in prediction, whatever else they do."""
+
+    def __init__(self, layer: CustomLayer) -> None:
+        self._layer = layer
+
+    def run_forward(
+        self, inputs: Any, parameters: Any, training: bool, shape: tuple[int, int]
+    ) -> np.ndarray:
+        """See `CustomLayer.run_forward`."""
+        return self._layer.run_forward(inputs, parameters, False, shape)
+
+
+def _predicting(operation: Operation) -> Operation:
+    layer = _Predicting(operation.attributes["layer"])
+    return dataclasses.replace(operation, attributes={**operation.attributes, "layer": layer})
 
 
 @dataclasses.dataclass
