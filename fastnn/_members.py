@@ -1,4 +1,4 @@
-"""The training of several networks, one after another or in threads."""
+"""The networks of an ensemble: what they have in common, and their training."""
 
 from __future__ import annotations
 
@@ -20,6 +20,29 @@ from fastnn.callbacks import History
 from fastnn.network import Network
 from fastnn.network._feed import Data
 from fastnn.solvers import Solver
+
+
+def check_alike(members: Sequence[Network]) -> None:
+    """Raise ValueError unless all take the same data and predict the same quantities."""
+    first = _interface(members[0])
+    for i, member in enumerate(members):
+        for what, found in _interface(member).items():
+            if found != first[what]:
+                raise ValueError(
+                    f"the networks of an ensemble must have the same {what}, but member {i} has "
+                    f"{found}, member 0 {first[what]}"
+                )
+
+
+def _interface(network: Network) -> dict[str, Any]:
+    """What is to be one for all members; their layers may differ."""
+    outputs = zip(network.output_names, network.graph.outputs, strict=True)
+    return {
+        "dtype": network.dtype,
+        "inputs": {buffer.name: buffer.width for buffer in network._feed.inputs},
+        "outputs": {name: tensor.width for name, tensor in outputs},
+        "losses": {name: (loss.name, loss.activation) for name, loss in network.losses.items()},
+    }
 
 
 @dataclass(frozen=True)

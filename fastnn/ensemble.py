@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import serialization
 from fastnn._checks import check_choice, check_flag, check_integer
 from fastnn._data import Arrays, Weights, as_json
-from fastnn._members import Member, train_members
+from fastnn._members import Member, check_alike, train_members
 from fastnn.callbacks import EarlyStopping, History
 from fastnn.losses import Loss
 from fastnn.network import Network, Prediction, _saved
@@ -57,7 +57,8 @@ class Ensemble:
         If the network is not compiled.
     ValueError
         If the networks that the function returns differ in dtype, inputs, outputs or losses;
-        if a copied network comes from a file, and a layer was given initial values.
+        if the network is itself a copy or from a file, and a trainable layer of it was given
+        its initial values.
 
     References
     ----------
@@ -90,7 +91,7 @@ class Ensemble:
         self.members = tuple(self._member(network, i) for i in range(n))
         if len(set(map(id, self.members))) < n:
             raise ValueError("network returned one and the same network for two seeds")
-        _check_alike(self.members)
+        check_alike(self.members)
         self.oob_score: Any = None
 
     def _member(self, network: Any, i: int) -> Network:
@@ -206,7 +207,7 @@ class Ensemble:
     # --------------------------------------------------------------- predict
 
     def predict(
-        self, X: Arrays, return_samples: bool = False, check_finite: bool = True
+        self, X: Arrays, *, return_samples: bool = False, check_finite: bool = True
     ) -> Prediction:
         """Mean and spread of the members' outputs: logits where a loss of classification is used.
 
@@ -359,6 +360,10 @@ class Ensemble:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all members to one file, which `Ensemble.load` reads; see `Network.save`.
 
+        Parameters
+        ----------
+        path : str or path-like
+
         Raises
         ------
         ValueError
@@ -418,7 +423,7 @@ class Ensemble:
             check_integer(len(ensemble.members), "n", 2)
             for member in ensemble.members:
                 member._compiled()
-            _check_alike(ensemble.members)
+            check_alike(ensemble.members)
         except FormatError:
             raise
         except (
@@ -445,29 +450,6 @@ class Ensemble:
         first, kind = self.members[0], "bootstrap" if self.bootstrap else "seeds"
         score = "" if self.oob_score is None else f", oob_score {self.oob_score}"
         return f"<Ensemble of {len(self.members)} {type(first).__name__} by {kind}{score}>"
-
-
-def _check_alike(members: Sequence[Network]) -> None:
-    """Raise ValueError unless all take the same data and predict the same quantities."""
-    first = _interface(members[0])
-    for i, member in enumerate(members):
-        for what, found in _interface(member).items():
-            if found != first[what]:
-                raise ValueError(
-                    f"the networks of an ensemble must have the same {what}, but member {i} has "
-                    f"{found}, member 0 {first[what]}"
-                )
-
-
-def _interface(network: Network) -> dict[str, Any]:
-    """What is to be one for all members; their layers may differ."""
-    outputs = zip(network.output_names, network.graph.outputs, strict=True)
-    return {
-        "dtype": network.dtype,
-        "inputs": {buffer.name: buffer.width for buffer in network._feed.inputs},
-        "outputs": {name: tensor.width for name, tensor in outputs},
-        "losses": {name: (loss.name, loss.activation) for name, loss in network.losses.items()},
-    }
 
 
 def _score_from_json(score: Any) -> Any:

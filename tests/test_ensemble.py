@@ -119,7 +119,7 @@ def test_given_values_that_a_file_has_not_kept_are_asked_for(tmp_path):
         hand_set(trainable=trainable).save(tmp_path / "net.fastnn")
         loaded = fnn.load(tmp_path / "net.fastnn")
         if trainable:
-            with pytest.raises(ValueError, match="values that layer 'dense_1' was given at first"):
+            with pytest.raises(ValueError, match="layer 'dense_1' was given its initial values"):
                 Ensemble(loaded, 2)
         else:
             assert len(Ensemble(loaded, 2)) == 2

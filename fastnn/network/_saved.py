@@ -113,7 +113,7 @@ def reseeded(network: Network, seed: int) -> Network:
     Raises
     ------
     ValueError
-        If the network comes from a file, and a layer was given initial values.
+        If the network is a copy or comes from a file, and a layer was given initial values.
     """
     from fastnn.network import CLASSES
 
@@ -139,8 +139,8 @@ def _values_of_seed(network: Network, seed: int) -> dict[str, np.ndarray]:
             drawn = [network.parameters[name] for name in names]
         elif any(isinstance(r, Explicit) and r.values is None for r in layer.initializers.values()):
             raise ValueError(
-                f"the values that layer {layer.name!r} was given at first are not in the file "
-                "that the network was loaded from, so that it cannot be made anew"
+                f"layer {layer.name!r} was given its initial values, which files and copies of a "
+                "network do not keep: freeze it, or give a function that builds the network"
             )
         else:
             drawn = list(layer.initial_values(seed, len(values)).values())
