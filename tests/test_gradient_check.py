@@ -172,6 +172,18 @@ def test_corners_of_activations_are_kinks(backend, activation, z):
     assert [(k.name, k.where) for k in result.kinks] == [("dense_1.bias", ("dense_1",))]
 
 
+@pytest.mark.parametrize(
+    ("activation", "loss", "y"), [("elu", "mean_squared_error", 3.0), ("tanh", "huber", 1.0)]
+)
+def test_formulas_that_meet_with_one_slope_are_no_kink(backend, activation, loss, y):
+    layers = [fnn.Dense(1, 1, activation), fnn.Dense(1, 1)]
+    net = fnn.Sequential(layers, dtype="float64")
+    net.compile(loss)  # a pre-activation of 0, an error of 1
+    result = fnn.check_gradients(net, [[0.0]], [y])
+    assert result.ok
+    assert not result.kinks
+
+
 def test_corner_of_a_loss_is_a_kink(backend):
     net = fnn.Sequential([fnn.Dense(1, 1, weight=[[2]])])
     net.compile("mean_absolute_error")

@@ -27,6 +27,7 @@ _SETTLED = 1e-10  # relative error that is good enough to stop at
 _UNSETTLED = 1e-3  # relative error of the best estimate beyond which f is not smooth there
 _SKIPPED = 8  # how much the step shrinks where f is another formula at its ends
 _GAP = 1e-3  # of one-sided derivatives, relative, from which on they count as different
+_CONTINUED = 1e-6  # relative gap at the smallest step up to which two formulas have one slope
 _LASTING = 0.75  # a gap that shrinks by less than this when the step is halved lasts
 
 
@@ -106,7 +107,7 @@ def slope(function: Callable[[float], Point], here: Point, size: float) -> Slope
         step /= 2
     if best is None:
         assert rung is not None
-        return Slope(math.nan, math.inf, rung.step, rung.left, rung.right, True, changed)
+        return _at_corner(rung, changed)
     return best
 
 
@@ -143,6 +144,17 @@ class _Rung:
     @property
     def gap(self) -> float:
         return abs(self.right - self.left)
+
+
+def _at_corner(rung: _Rung, changed: tuple[int, ...]) -> Slope:
+    """What the smallest step tells where another formula begins at every step.
+
+    Both may have one slope there, as those of a Huber loss have; then the differences from
+    the two sides agree but for the step.
+    """
+    meets = rung.gap <= max(_CONTINUED * abs(rung.central), rung.noise)
+    value, error = (rung.central, rung.gap + rung.noise) if meets else (math.nan, math.inf)
+    return Slope(value, error, rung.step, rung.left, rung.right, not meets, changed)
 
 
 def _extrapolated(rungs: Sequence[_Rung]) -> Slope:

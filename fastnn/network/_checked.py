@@ -77,8 +77,8 @@ def check_gradients(
     The step fits each parameter: it is relative to its size, or to that of its array, and
     shrinks until Richardson's extrapolations agree, and until no unit passes a corner
     between the two ends (a ReLU at 0, an absolute difference, the corners of a loss).
-    Where some unit does so at any step, the cost has a kink in that parameter; it is
-    reported in `kinks` and not compared.
+    Where some unit does so at any step, and the slopes to both sides differ, the cost has a
+    kink in that parameter; it is reported in `kinks` and not compared.
 
     Examples
     --------

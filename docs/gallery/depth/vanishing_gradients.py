@@ -147,10 +147,10 @@ plt.show()
 # The properties of activations, measured
 # ---------------------------------------
 # What ``fastnn.activations.table()`` says of an activation, beside what becomes of it in a
-# training: twelve layers, each started at the scale that ``Dense`` chooses, after two epochs. Of the
-# hidden layers: the mean of the outputs (a zero-centred activation keeps it near 0), the share of
-# outputs at which the unit is saturated, units dead for all samples, and the sensitivity at layer 1,
-# relative to that at layer 12.
+# training: twelve layers, each started at the scale that ``Dense`` chooses, after two epochs. Of
+# the hidden layers: the mean of the outputs (a zero-centred activation keeps it near 0), the share
+# of outputs at which the unit is saturated, units dead for all samples, and the sensitivity at
+# layer 1, relative to that at layer 12.
 
 measured = {}
 print(
