@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import functools
 import itertools
@@ -141,57 +140,6 @@ def run_in_new_process(code, **environment):
 @needs_fork
 def test_a_child_forked_before_the_first_team_trains_to_the_same_bits():
     run_in_new_process(FORK_FIRST)
-
-
-@contextlib.contextmanager
-def held_by_another_thread(guard):
-    """A lock that another thread holds for as long as the block lasts."""
-    held, done = threading.Event(), threading.Event()
-
-    def hold():
-        with guard:
-            held.set()
-            done.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-@needs_fork
-@needs_compiled
-@fork_beside_threads
-def test_a_forked_child_may_use_a_network_that_another_thread_was_using():
-    net = fnn.Sequential([fnn.Dense(3, 2)], seed=0)
-    expected = net.predict(np.ones((2, 3)))
-    with held_by_another_thread(net._lock):
-        child = in_child("fork", lambda: net.predict(np.ones((2, 3))))
-    np.testing.assert_array_equal(child, expected)
-
-
-@needs_fork
-@needs_compiled
-@fork_beside_threads
-def test_a_thread_that_forks_keeps_the_lock_it_holds():
-    net = fnn.Sequential([fnn.Dense(3, 2)], seed=0)
-
-    def use_and_hold():
-        net.predict(np.ones((2, 3)))
-        with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(net.predict, np.ones((2, 3)))
-            time.sleep(0.05)
-            is_held = not waiting.done()
-            net._lock.__exit__(None, None, None)
-            waiting.result(10)
-        return is_held
-
-    with net._lock:
-        assert in_child("fork", use_and_hold)
 
 
 # ----------------------------------------------------------- Python threads

@@ -26,7 +26,8 @@ cdef class Engine(Caller):
     cdef bint has_optimizer
     cdef list slots
     cdef int busy             # a call is under way: its thread has let go of the GIL
-    cdef unsigned long generation   # of the process that made it busy
+    cdef unsigned long generation   # of the process that made it busy ...
+    cdef unsigned long caller       # ... and its thread
 
     def __init__(self, program, storage, keep_all=False):
         super().__init__(program, storage, keep_all)
@@ -34,11 +35,13 @@ cdef class Engine(Caller):
 
     cdef int _enter(self) except -1:
         """Refuse a second thread: buffers and parameters belong to the call under way."""
-        if exchange(&self.busy, 1) and self.generation == _generation:
+        if exchange(&self.busy, 1) and (self.generation == _generation
+                                        or self.caller == _survivor):
             raise RuntimeError("another thread is using this layer or network (or a custom loss or "
                                "layer calls the network it is part of); give each thread its own "
                                "copy")
         self.generation = _generation
+        self.caller = <unsigned long>PyThread_get_thread_ident()
         return 0
 
     # --------------------------------------------------------------- calls

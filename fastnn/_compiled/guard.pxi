@@ -13,12 +13,14 @@ cdef extern from "pythread.h":
 
 
 cdef unsigned long _generation = 0   # forks between the first process and this one
+cdef unsigned long _survivor = 0     # the thread that made the last of them
 
 
 def begin_child():
-    """To be called in a forked child, where the other threads of its parent are not."""
-    global _generation
+    """To be called in a forked child by its thread: the others of its parent are not there."""
+    global _generation, _survivor
     _generation += 1
+    _survivor = <unsigned long>PyThread_get_thread_ident()
 
 
 cdef class Guard:
@@ -45,7 +47,7 @@ cdef class Guard:
     cdef int enter(self) except -1:
         cdef unsigned long me = <unsigned long>PyThread_get_thread_ident()
         if self.generation != _generation:
-            self.renew(me)
+            self.renew()
         if self.owner != me:
             if not PyThread_acquire_lock(self.lock, NOWAIT_LOCK):
                 self.wait()
@@ -53,10 +55,10 @@ cdef class Guard:
         self.depth += 1
         return 0
 
-    cdef int renew(self, unsigned long me) except -1:
+    cdef int renew(self) except -1:
         """Forget a thread that was not forked; its lock would never be released."""
         cdef PyThread_type_lock lock
-        if self.owner != me:
+        if self.owner != _survivor:
             lock = PyThread_allocate_lock()
             if lock == NULL:
                 raise MemoryError("no lock can be made")

@@ -5,7 +5,9 @@ It specifies what the compiled engine computes; operations.py holds the operatio
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +16,7 @@ import numpy as np
 
 from fastnn.program import CUSTOM_LOSS
 from fastnn.reference import kernels
+from fastnn.reference.guard import Guard
 from fastnn.reference.operations import BACKWARD, FORWARD
 from fastnn.reference.updates import UPDATES
 
@@ -25,6 +28,8 @@ _BLOCK = 1 << 16
 
 # Overflow is a result like any other (a diverging loss is reported), as in the compiled engine.
 _quiet = np.errstate(all="ignore")
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 class Engine:
@@ -66,8 +71,10 @@ class Engine:
         self._step = 0
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
-        self._in_call = self._call_failed = False
-        self.guard: Any = threading.RLock()
+        self._call_failed = False
+        self._caller: int | None = None  # the thread in whose call user code runs
+        self.guard: Any = Guard()
+        _engines.add(self)
 
     # ------------------------------------------------------------ public calls
 
@@ -263,7 +270,7 @@ class Engine:
 
     def _check_inputs(self, inputs: Sequence[Array]) -> int:
         """The number of rows; ValueError unless the inputs are as many as wide as they must be."""
-        if self._in_call:
+        if self._caller is not None:
             raise RuntimeError("a custom loss or layer called the network that is calling it")
         expected = [(len(inputs[0]), self._width(i)) for i in self.program.inputs]
         shapes = [x.shape for x in inputs]
@@ -274,12 +281,18 @@ class Engine:
     @contextmanager
     def _calling(self) -> Iterator[None]:
         """While user code runs, it must not use the buffers of the call under way."""
-        self._in_call = self._call_failed = True
+        self._caller, self._call_failed = threading.get_ident(), True
         try:
             yield
             self._call_failed = False
         finally:
-            self._in_call = False
+            self._caller = None
+
+    def _begin_child(self) -> None:
+        """In a forked child, forget the calls of threads that were not forked."""
+        self.guard.begin_child()
+        if self._caller != threading.get_ident():
+            self._caller = None
 
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
         """Labels as int64, rows as (N, width) of the program's dtype."""
@@ -426,3 +439,12 @@ def _are_fit(head: Any, rows: Array) -> bool:
     if ignored is not None:
         fit |= np.isnan(rows) if np.isnan(ignored) else rows == rows.dtype.type(ignored)
     return bool(fit.all())
+
+
+def _begin_child() -> None:
+    for engine in list(_engines):
+        engine._begin_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_child)
