@@ -15,11 +15,11 @@ from fastnn import backend as backends
 VARIANTS = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
 
 # Samples, inputs and outputs: around the length of a vector, of a tile, of a piece of a panel;
-# weights that no near cache holds; rows 4096 bytes apart; sums over samples in several parts.
+# weights that no near cache holds, or hardly any; rows 4096 bytes apart; sums over samples in several parts.
 SHAPES = (
     (1, 1, 1), (3, 2, 1), (1, 17, 15), (5, 16, 17), (2, 15, 31), (19, 33, 3), (4, 31, 65),
     (15, 7, 129), (100, 300, 47), (90, 130, 1), (1, 300, 259), (3, 261, 520), (130, 7, 1024),
-    (97, 1024, 130), (97, 520, 1024), (2100, 3, 17), (2100, 18, 5),
+    (97, 1024, 130), (97, 520, 1024), (2100, 3, 17), (2100, 18, 5), (2, 1501, 1403),
 )  # fmt: skip
 
 variant = pytest.mark.parametrize(

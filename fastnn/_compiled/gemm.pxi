@@ -47,10 +47,6 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
     cdef int m
     cdef bint far = is_far(columns, K, 1)
     CHECK(VL <= columns and columns <= ldw and columns <= ldo)
-    if far and rows <= FEW_ROWS:
-        stream_block(rows, columns, K, x, ldx, weight, ldw, bias, out, ldo)
-        finish_tile(rows, columns, code, alpha, z, ldz, slope, lds, out, ldo)
-        return
     while n < columns:
         n = tile_start(n, columns)
         w = block_columns(rows, columns - n)
@@ -79,26 +75,7 @@ cdef void finish_tile(sz rows, sz columns, int code, real alpha, real* z, sz ldz
         activate_rows(code, alpha, rows, columns, c, ldc, c, ldc)
 
 
-cdef void stream_block(sz rows, sz columns, sz K, const real* x, sz ldx, const real* weight,
-                       sz ldw, const real* bias, real* out, sz ldo) noexcept nogil:
-    """out = X W + b for few rows and a weight in no near cache: its rows pass once, some abreast.
-
-    That is how memory is read best; `out` waits in the first cache.
-    """
-    cdef sz whole = columns // VL * VL, k = 0
-    cdef const real* start = bias
-    while k < K:
-        gemm(rows, whole, min(K - k, <sz>STREAMS), x + k, ldx, 1, weight + k * ldw, ldw,
-             start, ldo if k > 0 else 0, out, ldo)
-        start = out
-        k += STREAMS
-    if whole < columns:
-        gemm(rows, VL, K, x, ldx, 1, weight + columns - VL, ldw,
-             bias + columns - VL if bias != NULL else NULL, 0, out + columns - VL, ldo)
-
-
 cdef enum:
-    STREAMS = 16         # rows of a far weight that pass abreast
     STRIP = 32           # columns of a strip of C, rows of W
     STRIP_DEPTH = 256    # columns of W that are turned at a time: they stay in L1
 

@@ -13,6 +13,8 @@ cdef enum:
     MANY_ROWS = 96         # from here on it pays to copy a weight for that
     NARROW_ROWS = 84       # rows of a narrow result at a time: whole register tiles
     NARROW_DEPTH = 128     # rows of a narrow operand that are padded at a time: they stay in L1
+    STREAM_BYTES = 8 << 20 # a weight beyond this is in no near cache ...
+    STREAMS = 16           # ... and passes by so many rows abreast, for few samples
     PART_BYTES = 4 << 20   # of samples whose part of a gradient is summed at a time: within L3
 
 
@@ -94,12 +96,33 @@ cdef void narrow_gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz 
 cdef void dense_rows(sz rows, sz M, sz K, Rows x, Rows weight, const real* bias, int code,
                      real alpha, real* z, real* out) noexcept nogil:
     """out = f(X W + b); z receives X W + b unless it is NULL."""
-    if M >= VL:
+    if M >= VL and rows <= FEW_ROWS and K * M * <sz>sizeof(real) > STREAM_BYTES:
+        stream_rows(rows, M, K, x, weight, bias, out)
+        finish_tile(rows, M, code, alpha, z, M, NULL, 0, out, M)
+    elif M >= VL:
         dense_block(rows, M, K, x.data, x.ld, weight.data, weight.ld, bias, code, alpha, z, M,
                     NULL, 0, out, M)
     else:
         narrow_gemm(rows, M, K, x.data, x.ld, 1, weight.data, weight.ld, bias, 0, out, M)
         finish_tile(1, rows * M, code, alpha, z, 0, NULL, 0, out, 0)
+
+
+cdef void stream_rows(sz rows, sz M, sz K, Rows x, Rows weight, const real* bias,
+                      real* out) noexcept nogil:
+    """out = X W + b, to the bits of `dense_block`: the weight's rows pass once, some abreast.
+
+    Memory is read best so, where no padding keeps rows of the weight apart; `out` stays in L1.
+    """
+    cdef sz whole = M // VL * VL, last = M - VL, k = 0
+    cdef const real* start = bias
+    while k < K:
+        gemm(rows, whole, min(K - k, <sz>STREAMS), x.data + k, x.ld, 1,
+             weight.data + k * weight.ld, weight.ld, start, M if k > 0 else 0, out, M)
+        start = out
+        k += STREAMS
+    if whole < M:
+        gemm(rows, VL, K, x.data, x.ld, 1, weight.data + last, weight.ld,
+             bias + last if bias != NULL else NULL, 0, out + last, M)
 
 
 cdef void input_gradient(sz rows, sz K, sz M, Rows dz, const real* weight,
