@@ -15,7 +15,8 @@ from fastnn import backend as backends
 VARIANTS = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
 
 # Samples, inputs and outputs: around the length of a vector, of a tile, of a piece of a panel;
-# weights that no near cache holds, or hardly any; rows 4096 bytes apart; sums over samples in several parts.
+# weights that no near cache holds, or no cache; rows 4096 bytes apart; sums over samples in
+# several parts.
 SHAPES = (
     (1, 1, 1), (3, 2, 1), (1, 17, 15), (5, 16, 17), (2, 15, 31), (19, 33, 3), (4, 31, 65),
     (15, 7, 129), (100, 300, 47), (90, 130, 1), (1, 300, 259), (3, 261, 520), (130, 7, 1024),
