@@ -28,9 +28,9 @@ def panels(rows: int, columns: int, width: float = 4.2, height: float = 3.4) -> 
     return figure.subplots(rows, columns, squeeze=False)
 
 
-def figure_of(ax: Axes | None) -> Axes:
+def figure_of(ax: Axes | None, width: float = 6.4, height: float = 4.0) -> Axes:
     """`ax`, or the axes of a new figure."""
-    return panels(1, 1, 6.4, 4.0)[0, 0] if ax is None else ax
+    return panels(1, 1, width, height)[0, 0] if ax is None else ax
 
 
 def finished(figure: Any, path: str | os.PathLike[str] | None) -> Figure:

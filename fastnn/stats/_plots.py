@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
+from fastnn.stats._drawing import finished, panels
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from fastnn.stats._result import RegressionResult
 
-_DPI = 110
 _DRAWN = 5000  # points of a panel, at most; the extreme ones are always among them
 _NAMED = 3  # extreme points of each panel
 _SPAN = 2 / 3  # share of the points that a smooth line looks at
@@ -26,27 +27,23 @@ _POINTS, _LINE, _GUIDE = "#0072B2", "#D55E00", "0.55"  # Okabe & Ito, for colour
 
 def residual_plots(result: RegressionResult, path: str | os.PathLike[str] | None) -> Figure:
     """What `RegressionResult.plot` returns."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "fastnn[plot]"') from error
     fitted = result._fitted[:, 0]
     standardized = result._standardized[:, 0]
     residuals = result._weighted_residuals[:, 0]
     defined = np.flatnonzero(np.isfinite(standardized))  # not where leverage is 1
+    if not len(defined):
+        raise ValueError("residuals are zero or undefined in every row: there is nothing to draw")
     names = None if result._labels.rows is None else np.asarray(result._labels.rows)
-    figure = Figure(figsize=(10, 8.5), layout="constrained")
-    (fit, normal), (scale, influence) = figure.subplots(2, 2)
+    (fit, normal), (scale, influence) = panels(2, 2, 5.0, 4.25)
     extreme = defined[np.argsort(-np.abs(standardized[defined]))]
     shown = _thinned(defined, extreme)
     _residuals_and_fitted(fit, fitted, residuals, shown, extreme, names)
     _normal_quantiles(normal, standardized, defined, extreme, names)
     _scale_and_location(scale, fitted, standardized, shown, extreme, names)
     _residuals_and_leverage(influence, result, defined, names)
+    figure = fit.figure
     figure.suptitle(f"Residuals of {result.response_names[0]}")
-    if path is not None:
-        figure.savefig(path, dpi=_DPI)
-    return figure
+    return finished(figure, path)
 
 
 def _residuals_and_fitted(ax, fitted, residuals, shown, extreme, names) -> None:  # type: ignore

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import os
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks import check_flag, check_integer
+from fastnn._checks import check_flag, check_integer, check_number
 from fastnn.stats._bounds import durbin_watson_bounds
+from fastnn.stats._drawing import figure_of, finished
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _ZONES = (
     ("#d1495b", "positive autocorrelation"),
@@ -26,8 +32,9 @@ def plot_bounds(
     *,
     statistic: float | None = None,
     intercept: bool = True,
-    ax: Any = None,
-) -> Any:
+    path: str | os.PathLike[str] | None = None,
+    ax: Axes | None = None,
+) -> Figure:
     """Draw the zones of the Durbin-Watson bounds test: verdicts by d, from 0 to 4.
 
     Parameters
@@ -43,12 +50,14 @@ def plot_bounds(
     intercept : bool
         Whether a constant is among the regressors.  Only with one are the zones symmetric, so
         without one only the side of positive autocorrelation is drawn.
+    path : str or path-like, optional
+        Where to save the figure; its ending chooses the format.
     ax : matplotlib Axes, optional
-        Where to draw; new axes by default.
+        Draw there; by default a new figure is made.
 
     Returns
     -------
-    matplotlib Axes
+    Figure
 
     Raises
     ------
@@ -57,27 +66,27 @@ def plot_bounds(
 
     Examples
     --------
-    >>> ax = plot_bounds(10, 1, statistic=0.94097)
-    >>> ax = plot_bounds(range(10, 101), 2)
+    >>> figure = plot_bounds(10, 1, statistic=0.94097)
+    >>> figure = plot_bounds(range(10, 101), 2)
     """
     check_flag(intercept, "intercept")
-    if isinstance(n, (int, np.integer)):
+    if not isinstance(n, Iterable):
         sizes = [check_integer(n, "n")]
     else:
-        sizes = [check_integer(size, "n") for size in n]
+        sizes = sorted(check_integer(size, "n") for size in n)
     if not sizes:
         raise ValueError("n must have at least one number, got none")
     edges = np.array([_edges(size, k, alpha, intercept) for size in sizes])
-    if ax is None:
-        ax = _new_axes(wide=len(sizes) == 1)
+    ax = figure_of(ax, *((8.0, 1.6) if len(sizes) == 1 else (6.0, 4.5)))
     if len(sizes) == 1:
         _draw_bar(ax, edges[0], sizes[0], k, alpha)
     else:
         _draw_band(ax, np.array(sizes), edges, k, alpha)
     if statistic is not None:
+        statistic = check_number(statistic, "statistic", low=0.0, high=4.0)
         mark = ax.axvline if len(sizes) == 1 else ax.axhline
         mark(statistic, color="black", linewidth=1.5)
-    return ax
+    return finished(ax.figure, path)
 
 
 def _edges(n: int, k: int, alpha: float, intercept: bool) -> list[float]:
@@ -86,16 +95,6 @@ def _edges(n: int, k: int, alpha: float, intercept: bool) -> list[float]:
     if not intercept:
         return [0.0, lower, upper, 4.0]
     return [0.0, lower, upper, 4 - upper, 4 - lower, 4.0]
-
-
-def _new_axes(wide: bool) -> Any:
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            'plot_bounds needs matplotlib; install it with pip install "fastnn[plot]"'
-        ) from error
-    return pyplot.subplots(figsize=(8, 1.6) if wide else (6, 4.5), layout="constrained")[1]
 
 
 def _draw_bar(ax: Any, edges: np.ndarray, n: int, k: int, alpha: float) -> None:
