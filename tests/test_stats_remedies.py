@@ -123,9 +123,9 @@ def test_a_rho_that_never_dies_out_is_refused(data, rho):
 
 def test_the_data_are_checked(data):
     X, y = data
-    with pytest.raises(TypeError, match="y is missing"):
+    with pytest.raises(TypeError, match="y must be given"):
         stats.prais_winsten(X)
-    with pytest.raises(TypeError, match="y cannot be given"):
+    with pytest.raises(TypeError, match="must be left out where X is a fitted regression"):
         stats.prais_winsten(stats.linear_regression(X, y), y)
     with pytest.raises(ValueError, match="weighted"):
         stats.prais_winsten(stats.linear_regression(X, y, weights=np.arange(1.0, 81)))

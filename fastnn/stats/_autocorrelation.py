@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks import check_integer
+from fastnn._checks import check_choice, check_integer, check_number
 from fastnn.stats._residuals import (
+    ALTERNATIVES,
     NO_AUTOCORRELATION,
     auxiliary,
-    check_alternative,
     lagged,
+    moderate,
     regression_parts,
     residual_series,
 )
@@ -58,11 +59,10 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
     """
     from scipy import stats
 
-    residuals, design = regression_parts(result)
+    residuals, design = regression_parts(result, in_order=True)
     n = len(residuals)
     lags = check_integer(lags, "lags", 1)
-    if form not in ("chi2", "f"):
-        raise ValueError(f'form must be "chi2" or "f", got {form!r}')
+    check_choice(form, "form", ("chi2", "f"))
     left = n - result.rank - lags
     if left < 1:
         raise ValueError(
@@ -146,7 +146,7 @@ def _portmanteau(
 ) -> TestResult:
     from scipy import stats
 
-    series = residual_series(residuals)
+    series = residual_series(residuals, in_order=True)
     n = len(series)
     fitted = check_integer(fitted, "fitted_parameters", 0)
     single = np.ndim(lags) == 0
@@ -204,8 +204,8 @@ def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") 
     """
     from scipy import stats
 
-    residuals, design = regression_parts(result)
-    check_alternative(alternative)
+    residuals, design = regression_parts(result, in_order=True)
+    check_choice(alternative, "alternative", ALTERNATIVES)
     column = _column(lagged, list(result.names), design.shape[1])
     response = np.asarray(result.response, np.float64).reshape(-1)
     if not np.allclose(design[1:, column], response[:-1], rtol=1e-8, atol=0.0):
@@ -262,7 +262,7 @@ def autocorrelation(residuals: Any, lags: int | None = None) -> np.ndarray:
     TypeError, ValueError
         If the residuals are no series longer than the lags, or are constant.
     """
-    series = residual_series(residuals)
+    series = moderate(residual_series(residuals))
     n = len(series)
     lags = _largest_lag(lags, n)
     centred = series - series.mean()
@@ -307,9 +307,8 @@ def plot_autocorrelation(
 
     from fastnn.stats._drawing import figure_of, finished
 
-    n = len(residual_series(residuals))
-    if not 0 < level < 1:
-        raise ValueError(f"level must be between 0 and 1, got {level!r}")
+    n = len(residual_series(residuals, in_order=True))
+    level = check_number(level, "level", above=0.0, below=1.0)
     r = autocorrelation(residuals, lags)
     band = float(stats.norm.isf((1 - level) / 2)) / math.sqrt(n)
     ax = figure_of(ax)

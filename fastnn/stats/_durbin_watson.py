@@ -21,9 +21,10 @@ from fastnn._checks import (
 from fastnn._data import check_finite, real_array
 from fastnn.stats._exact import Tail, tail
 from fastnn.stats._laws import EigenvalueLaw, ResidualLaw
-from fastnn.stats._tested import has_constant, is_result, of_arrays, of_design, of_result
+from fastnn.stats._residuals import ALTERNATIVES
+from fastnn.stats._result import RegressionResult
+from fastnn.stats._tested import has_constant, of_arrays, of_design, of_result
 
-ALTERNATIVES = ("two-sided", "positive", "negative")
 _MOST_EIGENVALUES = 2000
 _SMALLEST_SUM = 1e-280  # of squares: below it they may have lost digits to underflow
 
@@ -286,7 +287,7 @@ def durbin_watson_test(
     lag = check_integer(lag, "lag", 1)
     allow = check_flag(allow_lagged_response, "allow_lagged_response")
     add_intercept = check_flag(add_intercept, "add_intercept")
-    if is_result(X):
+    if isinstance(X, RegressionResult):
         if y is not None:
             raise TypeError("y must be left out where X is a fitted regression")
         if not add_intercept:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,6 +12,7 @@ from fastnn.stats._inputs import Data, refuse_not_finite
 from fastnn.stats._labels import Labels
 from fastnn.stats._refine import refined
 from fastnn.stats._solvers import Dependency, RankDeficiencyWarning, Solution, solve
+from fastnn.stats._warning import warn
 
 _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
 _LARGEST = 1e140  # of what is squared and then divided or summed
@@ -227,8 +227,9 @@ def _check_sizes(factor: Factor, labels: Labels) -> None:
     sizes += zip(labels.responses, responses, strict=True)
     columns, responses = columns[columns > 0], responses[responses > 0]
     if len(columns) and len(responses):
-        sizes.append(("the smallest coefficient", responses.min() / columns.max()))
-        sizes.append(("the largest coefficient", responses.max() / columns.min()))
+        with np.errstate(over="ignore"):  # infinite is too large as well
+            least, largest = responses.min() / columns.max(), responses.max() / columns.min()
+        sizes += [("the smallest coefficient", least), ("the largest coefficient", largest)]
     for name, size in sizes:
         if size and not 1 / _LARGEST < size < _LARGEST:
             raise ValueError(
@@ -250,7 +251,7 @@ def _constant(factor: Factor, n: int, intercept: bool) -> np.ndarray | None:
 
 
 def warn_if_deficient(fit: Fit) -> None:
-    """Name the dependent columns in a warning, at the line that called the caller."""
+    """Name the dependent columns in a warning."""
     solution = fit.solution
     if not solution.dependencies:
         return
@@ -260,10 +261,9 @@ def warn_if_deficient(fit: Fit) -> None:
         else "their coefficients are nan, as if they were left out"
     )
     lines = "; ".join(described(d, fit.labels) for d in solution.dependencies)
-    warnings.warn(
+    warn(
         f"X has rank {solution.rank} of {len(fit.labels.columns)}: {lines}; {what}",
         RankDeficiencyWarning,
-        stacklevel=3,
     )
 
 

@@ -50,7 +50,8 @@ def read_data(
         raise ValueError("X must have at least one row, got none")
     if not response.shape[1]:
         raise ValueError("y must have at least one column, got none")
-    _check_alignment(X, y)
+    _check_alignment(X, y, "y")
+    _check_alignment(X, weights, "weights")
     if names is not None:
         columns = _checked_names(names, matrix.shape[1])
     labels = Labels(
@@ -107,7 +108,10 @@ def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
     # Columns of several types: each is looked at by itself, and named if it is no number.
     matrix = np.empty((len(table), len(columns)))
     for j, (label, column) in enumerate(zip(columns, table.columns, strict=True)):
-        matrix[:, j] = _column(table[column], f"column {label!r} of {name}")
+        values = _column(table[column], f"column {label!r} of {name}")
+        if values.ndim != 1:  # pandas gives all columns of a name
+            raise ValueError(f"{name} must have columns of different names, got {label!r} twice")
+        matrix[:, j] = values
     return columns, matrix
 
 
@@ -126,12 +130,14 @@ def _column(series: Any, name: str) -> np.ndarray:
     return values
 
 
-def _check_alignment(X: Any, y: Any) -> None:
+def _check_alignment(X: Any, other: Any, name: str) -> None:
     """Two tables of pandas must have one index: rows are not matched by label."""
-    if not (_is_pandas(X) and _is_pandas(y)):
+    if not (_is_pandas(X) and _is_pandas(other)):
         return
-    if not X.index.equals(y.index):
-        raise ValueError("X and y must have the same index; align them first (X.align or join)")
+    if not X.index.equals(other.index):
+        raise ValueError(
+            f"X and {name} must have the same index; align them first (X.align or join)"
+        )
 
 
 def _checked_names(names: Sequence[str], n_columns: int) -> list[str]:

@@ -15,7 +15,6 @@ from fastnn.stats._autocorrelation import ljung_box, plot_autocorrelation
 from fastnn.stats._durbin_watson import durbin_watson, durbin_watson_test
 from fastnn.stats._regression import linear_regression
 from fastnn.stats._residual_tests import jarque_bera, runs_test, variance_test
-from fastnn.stats._residuals import residual_series
 from fastnn.stats._result import RegressionResult
 from fastnn.stats._test_result import TestResult
 
@@ -38,8 +37,9 @@ class FitReport:
         The statistic.
     tests : dict of str to TestResult
         By name: Durbin-Watson (for least squares fitted to these rows alone, whose exact
-        law is known), Ljung-Box, runs (unless all residuals have one sign), Breusch-Pagan
-        and Jarque-Bera.
+        law is known, and unless X holds the response of earlier rows), Ljung-Box, runs,
+        Breusch-Pagan and Jarque-Bera.  Tests that cannot be made are not there: all of them
+        for a perfect fit, runs where all residuals have one sign.
     """
 
     predictions: np.ndarray
@@ -73,6 +73,8 @@ class ResidualReport:
     @property
     def gain(self) -> float:
         """Share of the baseline's mean squared residual that the network removes."""
+        if not self.baseline.rmse:
+            return float("-inf") if self.network.rmse else float("nan")
         return 1 - (self.network.rmse / self.baseline.rmse) ** 2
 
     def __str__(self) -> str:
@@ -103,7 +105,7 @@ class ResidualReport:
             lines = [f"The network removes {gain:.1%} of the baseline's mean squared residual."]
         else:
             lines = [f"Least squares is better: its mean squared residual is {-gain:.1%} smaller."]
-            if not np.isfinite(gain):
+            if self.baseline.r2 == 1:
                 lines = ["Least squares fits exactly."]
         if self.is_in_sample:
             lines.append(
@@ -180,8 +182,8 @@ def residual_report(
     network the report has the statistic without a p-value.
     """
     features = real_array(X, "X").astype(np.float64)
-    if features.ndim != 2 or not len(features):
-        raise ValueError(f"X has shape {features.shape}, expected (n, k) with rows")
+    if features.ndim != 2 or len(features) < 3:
+        raise ValueError(f"X has shape {features.shape}, expected (n, k) with n at least 3")
     response = _column(y, "y", output, len(features))
     predicted = net.predict(X)
     if not isinstance(predicted, np.ndarray):
@@ -195,7 +197,8 @@ def residual_report(
     network = _fit_report(features, response, predicted, lags)
     least = _fit_report(features, response, fitted, lags)
     if in_sample:
-        least.tests["Durbin-Watson"] = durbin_watson_test(baseline)
+        with suppress(ValueError):  # of a perfect fit, or where X holds the lagged response
+            least.tests["Durbin-Watson"] = durbin_watson_test(baseline)
     return ResidualReport(network, least, baseline, in_sample)
 
 
@@ -211,22 +214,35 @@ def _column(values: Any, name: str, output: int, n: int) -> np.ndarray:
     return column
 
 
-def _fit_report(
-    X: np.ndarray, y: np.ndarray, predictions: np.ndarray, lags: int
-) -> FitReport:  # fmt: skip
-    residuals = residual_series(y - predictions)
+def _fit_report(X: np.ndarray, y: np.ndarray, predictions: np.ndarray, lags: int) -> FitReport:
+    residuals = y - predictions
     spread = float(np.sum((y - y.mean()) ** 2))
     squares = float(residuals @ residuals)
-    tests: dict[str, TestResult] = {"Ljung-Box": ljung_box(residuals, lags)}
-    with suppress(ValueError):  # residuals of one sign, as of a network hardly trained
-        tests["runs"] = runs_test(residuals)
-    tests["Breusch-Pagan"] = variance_test("Breusch-Pagan test", residuals, X, True)
-    tests["Jarque-Bera"] = jarque_bera(residuals)
     return FitReport(
-        predictions, residuals, (squares / len(y)) ** 0.5, float(np.abs(residuals).mean()),
-        float(residuals.mean()),
-        1 - squares / spread if spread else float("nan"), float(durbin_watson(residuals)), tests,
-    )  # fmt: skip
+        predictions=predictions,
+        residuals=residuals,
+        rmse=(squares / len(y)) ** 0.5,
+        mae=float(np.abs(residuals).mean()),
+        mean=float(residuals.mean()),
+        r2=1 - squares / spread if spread else float("nan"),
+        durbin_watson=float(durbin_watson(residuals)) if squares else float("nan"),
+        tests=_tests(X, residuals, lags) if squares else {},
+    )
+
+
+def _tests(X: np.ndarray, residuals: np.ndarray, lags: int) -> dict[str, TestResult]:
+    """The tests that can be made: not of constant residuals, nor of runs of a single sign."""
+    candidates = {
+        "Ljung-Box": lambda: ljung_box(residuals, lags),
+        "runs": lambda: runs_test(residuals),
+        "Breusch-Pagan": lambda: variance_test("Breusch-Pagan test", residuals, X, True),
+        "Jarque-Bera": lambda: jarque_bera(residuals),
+    }
+    tests = {}
+    for name, test in candidates.items():
+        with suppress(ValueError):
+            tests[name] = test()
+    return tests
 
 
 def _draw(row: Any, report: FitReport, title: str) -> None:

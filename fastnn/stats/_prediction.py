@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from fastnn.stats._estimates import check_level, t_quantile
 from fastnn.stats._inputs import is_table, read_matrix, refuse_bad_values
 from fastnn.stats._labels import framed
 from fastnn.stats._solvers import RankDeficiencyWarning
+from fastnn.stats._warning import warn
 
 if TYPE_CHECKING:
     from fastnn.stats._result import RegressionResult
@@ -80,11 +80,10 @@ def _warn_not_estimable(result: RegressionResult, design: Design) -> None:
             size = np.abs(terms).sum(axis=1) + np.abs(block[:, dependency.column])
             broken[place] |= off > _SATISFIED * size
     if broken.any():
-        warnings.warn(
+        warn(
             f"{broken.sum()} of {len(broken)} rows break the dependence among columns that held "
             "in the fit; their predictions rest on an arbitrary choice of coefficients",
             RankDeficiencyWarning,
-            stacklevel=4,
         )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +10,9 @@ import numpy as np
 
 from fastnn._checks import check_integer, check_number
 from fastnn.stats._regression import linear_regression
+from fastnn.stats._residuals import least_squares, residual_series
 from fastnn.stats._result import RegressionResult
+from fastnn.stats._warning import warn
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,10 @@ def _iterate(
     tolerance: float, max_iterations: int,
 ) -> AutoregressiveResult:  # fmt: skip
     start = _start(X, y, add_intercept, names)
-    design, response = np.asarray(start.design), np.asarray(start.response).reshape(-1)
+    design, response = start._design.matrix, start._response[:, 0]
     tolerance = check_number(tolerance, "tolerance", 0.0)
     max_iterations = check_integer(max_iterations, "max_iterations", 1)
-    residuals = np.asarray(start.residuals).reshape(-1)
+    residuals = residual_series(start)
     rounds, converged = 0, True
     if rho is None:
         rho, converged = _correlation(residuals), False
@@ -169,10 +170,7 @@ def _iterate(
             before, rho = rho, _correlation(residuals)
             converged = abs(rho - before) <= tolerance
         if not converged:
-            warnings.warn(
-                f"rho still changes by {abs(rho - before):.2g} after {rounds} rounds",
-                UserWarning, stacklevel=3,
-            )  # fmt: skip
+            warn(f"rho still changes by {abs(rho - before):.2g} after {rounds} rounds")
     else:
         rho = _check_rho(check_number(rho, "rho"))
     regression = linear_regression(
@@ -185,21 +183,22 @@ def _iterate(
 
 def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> RegressionResult:
     """The ordinary regression iteration starts from."""
-    if not isinstance(X, RegressionResult):
-        if y is None:
-            raise TypeError("y is missing: pass X and y, or a regression")
-        X = linear_regression(X, y, add_intercept=add_intercept, names=names)
-    elif y is not None:
-        raise TypeError("y cannot be given with a regression, which has its own")
-    if X.design is None:
-        raise ValueError("the regression was fitted from blocks of rows: its data are not there")
-    if X.weights is not None:
+    if isinstance(X, RegressionResult):
+        if y is not None or names is not None or not add_intercept:
+            raise TypeError(
+                "y, names and add_intercept must be left out where X is a fitted regression"
+            )
+        start = X
+    elif y is None:
+        raise TypeError("y must be given unless X is a fitted regression")
+    else:
+        start = linear_regression(X, y, add_intercept=add_intercept, names=names)
+    least_squares(start, in_order=True)
+    if start.weights is not None:
         raise ValueError("the regression is weighted; autoregressive errors need equal weights")
-    if np.ndim(X.coefficients) != 1:
-        raise ValueError("the regression has several responses; take one at a time")
-    if X.rank < np.shape(X.design)[1]:
+    if start.rank < start.n_parameters:
         raise ValueError("the columns of the regression are linearly dependent; drop some first")
-    return X
+    return start
 
 
 def _solve(method: str, design: np.ndarray, response: np.ndarray, rho: float) -> np.ndarray:
@@ -220,7 +219,7 @@ def _correlation(residuals: np.ndarray) -> float:
     before = residuals[:-1]
     total = float(before @ before)
     if total == 0:
-        raise ValueError("the residuals are all zero: a perfect fit has no autocorrelation")
+        raise ValueError("all residuals but the last are zero: they have no autocorrelation")
     return _check_rho(float(residuals[1:] @ before) / total)
 
 

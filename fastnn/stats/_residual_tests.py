@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import check_choice
 from fastnn.stats._residuals import (
+    ALTERNATIVES,
     auxiliary,
-    check_alternative,
+    moderate,
     regression_parts,
     residual_series,
+    unit_columns,
 )
 from fastnn.stats._test_result import TestResult
 
@@ -77,7 +80,7 @@ def white(result: Any) -> TestResult:
     """
     residuals, design = regression_parts(result)
     # Scaled, so that neither products of large columns overflow nor those of small ones vanish.
-    scaled = design / np.abs(design).max(axis=0)
+    scaled = unit_columns(design)
     products = [
         scaled[:, i] * scaled[:, j]
         for i, j in combinations_with_replacement(range(design.shape[1]), 2)
@@ -93,6 +96,7 @@ def variance_test(
     from scipy import stats
 
     n = len(residuals)
+    residuals = moderate(residuals)
     squares = residuals**2 / np.mean(residuals**2)
     rest, rank = auxiliary(squares, np.column_stack([np.ones(n), columns]))
     freedom = rank - 1
@@ -147,7 +151,10 @@ def jarque_bera(residuals: Any) -> TestResult:
     """
     from scipy import stats
 
-    found = stats.jarque_bera(residual_series(residuals))
+    series = moderate(residual_series(residuals))
+    if np.ptp(series) <= len(series) * np.finfo(float).eps * np.abs(series).max():
+        raise ValueError("residuals are constant: their skewness and kurtosis are undefined")
+    found = stats.jarque_bera(series)
     return TestResult(
         float(found.statistic), float(found.pvalue), "Jarque-Bera test", "chi2(2)",
         "the errors have the skewness and kurtosis of a normal law",
@@ -188,10 +195,9 @@ def runs_test(
     """
     from scipy import stats
 
-    series = residual_series(residuals)
-    check_alternative(alternative)
-    if method not in ("exact", "normal"):
-        raise ValueError(f'method must be "exact" or "normal", got {method!r}')
+    series = residual_series(residuals, in_order=True)
+    check_choice(alternative, "alternative", ALTERNATIVES)
+    check_choice(method, "method", ("exact", "normal"))
     signs = series[series != 0] > 0
     n, above = len(signs), int(np.count_nonzero(signs))
     below = n - above
@@ -206,6 +212,8 @@ def runs_test(
     else:
         mean = 1 + 2 * above * below / n
         variance = (mean - 1) * (mean - 2) / (n - 1)
+        if variance <= 0:
+            raise ValueError('method="normal" needs more than one residual of some sign')
         statistic = (runs - mean) / variance**0.5
         fewer, more = float(stats.norm.cdf(statistic)), float(stats.norm.sf(statistic))
         law = "normal"

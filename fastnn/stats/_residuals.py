@@ -7,36 +7,112 @@ from typing import Any
 import numpy as np
 
 from fastnn._data import real_array
+from fastnn.stats._result import RegressionResult
+from fastnn.stats._solvers import tolerance
+from fastnn.stats._warning import warn
 
 NO_AUTOCORRELATION = "the errors are not autocorrelated"
 ALTERNATIVES = ("two-sided", "positive", "negative")
+_TIME_INDEXES = ("DatetimeIndex", "PeriodIndex", "TimedeltaIndex")
+_LEAST = 3  # elements of a series
+_MODERATE = 300  # powers of two up to which fourth powers neither over- nor underflow
 
 
-def residual_series(residuals: Any, name: str = "residuals", least: int = 3) -> np.ndarray:
-    """Residuals as a float64 vector: of a regression of one response, or given as they are.
+def residual_series(residuals: Any, *, in_order: bool = False) -> np.ndarray:
+    """Residuals as a float64 vector, of a regression of one response or given as they are.
+
+    Those of a weighted regression are multiplied by the roots of its weights, which gives them
+    one variance.
+
+    Parameters
+    ----------
+    residuals : (n,) or (n, 1) array_like or RegressionResult
+    in_order : bool
+        Whether the order of the rows matters, so that one that is not that of time is
+        warned of.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no vector of at least `least` finite real numbers, or all are zero.
+        If they are no vector of at least three finite real numbers, or are zero.
     """
-    values = getattr(residuals, "residuals", residuals)
-    series = real_array(values, name).astype(np.float64)
+    if isinstance(residuals, RegressionResult):
+        residuals = weighted_residuals(residuals, in_order=in_order)
+    elif hasattr(residuals, "innovations"):
+        raise TypeError(
+            f"residuals must be a series or a RegressionResult, got {type(residuals).__name__}; "
+            "give its innovations, which the remedy is to leave uncorrelated"
+        )
+    elif in_order:
+        warn_if_unsorted(getattr(residuals, "index", None))
+    series = real_array(residuals, "residuals").astype(np.float64)
     if series.ndim == 2 and series.shape[1] == 1:
         series = series[:, 0]
     if series.ndim != 1:
-        raise ValueError(f"{name} must be one series, got an array of shape {series.shape}")
-    if len(series) < least:
-        raise ValueError(f"{name} has {len(series)} elements, expected at least {least}")
+        raise ValueError(f"residuals must be one series, got an array of shape {series.shape}")
+    if len(series) < _LEAST:
+        raise ValueError(f"residuals has {len(series)} elements, expected at least {_LEAST}")
     if not np.isfinite(series).all():
         bad = int(np.count_nonzero(~np.isfinite(series)))
-        raise ValueError(f"{name} has {bad} elements that are not finite")
+        raise ValueError(f"residuals has {bad} elements that are not finite")
     if not series.any():
-        raise ValueError(f"{name} are all zero: a perfect fit leaves nothing to test")
+        raise ValueError("residuals are all zero: a perfect fit leaves nothing to test")
     return series
 
 
-def regression_parts(result: Any) -> tuple[np.ndarray, np.ndarray]:
+def moderate(series: np.ndarray) -> np.ndarray:
+    """The series times the power of two that keeps its squares from over- or underflowing.
+
+    For statistics that do not depend on its unit; series of usual sizes come back as they are.
+    """
+    exponent = int(np.frexp(np.abs(series).max())[1])
+    return series if abs(exponent) < _MODERATE // 2 else np.ldexp(series, -exponent)
+
+
+def least_squares(result: Any, *, in_order: bool = False) -> RegressionResult:
+    """A regression of one response that keeps its rows and has no penalty.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else.
+    """
+    if not isinstance(result, RegressionResult):
+        raise TypeError(
+            f"result must be what linear_regression returns, got {type(result).__name__}"
+        )
+    if len(result.response_names) != 1:
+        raise ValueError(
+            f"result has {len(result.response_names)} responses, expected one: take "
+            "result.for_response(name)"
+        )
+    if result._fit.design is None:
+        raise ValueError(
+            "result was computed from streamed rows and keeps no design; fit it from arrays"
+        )
+    if result.ridge:
+        raise ValueError(
+            "result is of ridge regression, whose residuals are not a projection of the "
+            "response: the law of the test is not known; fit without ridge"
+        )
+    if in_order:
+        warn_if_unsorted(result._labels.rows)
+    return result
+
+
+def weighted_residuals(result: RegressionResult, *, in_order: bool = False) -> np.ndarray:
+    """(n,) residuals of one response, of equal variance where the weights are right."""
+    if len(result.response_names) != 1 or result._fit.design is None:
+        least_squares(result)  # says what is wrong
+    if in_order:
+        warn_if_unsorted(result._labels.rows)
+    residuals: np.ndarray = result._weighted_residuals[:, 0]
+    response = result._response[:, 0] * result._root_weights
+    refuse_perfect_fit(residuals, response, result.rank)
+    return residuals
+
+
+def regression_parts(result: Any, *, in_order: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Residuals (n,) and design (n, p) of an ordinary regression of one response.
 
     Raises
@@ -44,18 +120,30 @@ def regression_parts(result: Any) -> tuple[np.ndarray, np.ndarray]:
     TypeError, ValueError
         If it is no such regression.
     """
-    if not hasattr(result, "design") or not hasattr(result, "residuals"):
-        raise TypeError(
-            f"result must be what linear_regression returns, got {type(result).__name__}"
-        )
-    if result.design is None:
-        raise ValueError("result was fitted from blocks of rows and does not hold its design")
-    if getattr(result, "weights", None) is not None:
+    result = least_squares(result, in_order=in_order)
+    if result.weights is not None:
         raise ValueError("result is a weighted regression; this test needs equal weights")
-    if result.ridge:
-        raise ValueError("result is a ridge regression; this test needs ordinary least squares")
-    residuals = residual_series(result)
-    return residuals, np.asarray(result.design, np.float64)
+    return residual_series(result), result._design.matrix
+
+
+def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -> None:
+    """Raise ValueError where residuals are rounding errors of the response alone."""
+    largest = float(np.abs(response).max())
+    if float(np.abs(residuals).max()) <= tolerance(len(response), rank) * largest:
+        raise ValueError(
+            "the residuals are zero to rounding: the fit is perfect, which leaves nothing to "
+            "test (the Durbin-Watson statistic, 0 / 0, is undefined)"
+        )
+
+
+def warn_if_unsorted(index: Any) -> None:
+    """Warn of a time index of pandas whose rows are not in the order of time."""
+    if type(index).__name__ in _TIME_INDEXES and not index.is_monotonic_increasing:
+        warn(
+            "the time index of the data is not sorted, and rows are taken in the order they "
+            "have; sort them first (X.sort_index()), or pass order_by=X.index to "
+            "durbin_watson_test"
+        )
 
 
 def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
@@ -65,12 +153,23 @@ def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
     """
     from scipy import linalg
 
-    norms = np.linalg.norm(X, axis=0)
-    X = X / np.where(norms > 0, norms, 1.0)
-    tolerance = max(X.shape) * np.finfo(np.float64).eps
-    solution, _, rank, _ = linalg.lstsq(X, y, cond=tolerance, lapack_driver="gelsy")
+    X = unit_columns(X)
+    least = max(X.shape) * np.finfo(np.float64).eps
+    solution, _, rank, _ = linalg.lstsq(X, y, cond=least, lapack_driver="gelsy")
     residuals = y - X @ solution
     return float(residuals @ residuals), int(rank)
+
+
+def unit_columns(X: np.ndarray) -> np.ndarray:
+    """A copy with columns of unit length; columns of zeros stay.
+
+    By powers of two first, which round nothing, so that squares neither over- nor underflow.
+    """
+    largest = np.abs(X).max(axis=0)
+    scaled = np.ldexp(X, -np.frexp(largest)[1])
+    length = np.linalg.norm(scaled, axis=0)
+    scaled /= np.where(length > 0, length, 1.0)
+    return scaled
 
 
 def lagged(series: np.ndarray, lag: int) -> np.ndarray:
@@ -78,10 +177,3 @@ def lagged(series: np.ndarray, lag: int) -> np.ndarray:
     before = np.zeros_like(series)
     before[lag:] = series[:-lag]
     return before
-
-
-def check_alternative(alternative: str) -> str:
-    """Raise ValueError unless it is one of `ALTERNATIVES`."""
-    if alternative not in ALTERNATIVES:
-        raise ValueError(f"alternative must be one of {ALTERNATIVES}, got {alternative!r}")
-    return alternative

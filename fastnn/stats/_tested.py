@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,17 @@ import numpy as np
 from scipy.linalg import qr
 
 from fastnn._data import real_array
-from fastnn.stats._inputs import is_table, read_data, refuse_not_finite
+from fastnn.stats._inputs import is_table, read_data, read_matrix, refuse_not_finite
+from fastnn.stats._residuals import (
+    least_squares,
+    refuse_perfect_fit,
+    unit_columns,
+    warn_if_unsorted,
+)
+from fastnn.stats._result import RegressionResult
 from fastnn.stats._solvers import tolerance
+from fastnn.stats._warning import warn
 
-_TIME_INDEXES = ("DatetimeIndex", "PeriodIndex", "TimedeltaIndex")
 _LONGEST_LAG = 12  # at which a regressor is looked at as a lagged response
 _CONSTANT_LEFT = 1e-18  # of the squared length of a vector of ones
 
@@ -42,44 +49,24 @@ class Tested:
         return self.basis.shape[1] - self.has_intercept
 
 
-def is_result(value: Any) -> bool:
-    """Whether `value` is a fitted regression, not a matrix."""
-    return hasattr(value, "residuals") and hasattr(value, "design")
-
-
-def of_result(result: Any, order_by: Any, allow_lagged_response: bool) -> Tested:
-    """What is tested of a `RegressionResult`."""
-    if result.design is None:
-        raise ValueError(
-            "the result was computed from streamed rows and keeps no design, which the law of "
-            "the statistic depends on; fit from arrays, or use durbin_watson_bounds"
-        )
-    if getattr(result, "ridge", 0):
-        raise ValueError(
-            "the result is of ridge regression, whose residuals are not a projection of y: "
-            "the law of the statistic is not known; fit without ridge"
-        )
-    residuals = np.asarray(result.residuals, np.float64)
-    if residuals.ndim != 1:
-        raise ValueError(
-            f"the result must have one response, got residuals of shape {residuals.shape}; "
-            "fit each response by itself"
-        )
-    index = getattr(result.residuals, "index", None)
-    design, response = np.asarray(result.design), np.asarray(result.response, np.float64)
-    order = _order(order_by, len(residuals), index, None)
+def of_result(result: RegressionResult, order_by: Any, allow_lagged_response: bool) -> Tested:
+    """What is tested of a fitted regression."""
+    result = least_squares(result)
+    design, residuals, response = (
+        result._design.matrix, result._rows_residuals[:, 0], result._response[:, 0]
+    )  # fmt: skip
+    root = result._root_weights
+    order = _order(order_by, result._labels.rows, design, result.names)
     if order is not None:
-        residuals, design, response = residuals[order], design[order], response[order]
+        design, residuals, response, root = (
+            rows[order] for rows in (design, residuals, response, root)
+        )
     if not allow_lagged_response:
         _refuse_lagged_response(design, response, result.names)
-    weights = result.weights
-    if weights is not None:
-        root = np.sqrt(np.asarray(weights, np.float64))
-        root = root if order is None else root[order]
-        residuals, response = residuals * root, response * root
-        design = design * root[:, np.newaxis]
+    if result.weights is not None:
+        residuals, response, design = residuals * root, response * root, design * root[:, None]
     basis = orthonormal_basis(design)
-    _refuse_perfect_fit(residuals, response, basis.shape[1])
+    refuse_perfect_fit(residuals, response, basis.shape[1])
     return Tested(residuals, basis, has_constant(basis))
 
 
@@ -94,7 +81,7 @@ def of_arrays(
     if not (np.isfinite(design).all() and np.isfinite(response).all()):
         refuse_not_finite(data)
     response = response[:, 0]
-    order = _order(order_by, len(response), _index(X, y), X)
+    order = _order(order_by, _index(X, y), design, data.labels.columns, X)
     if order is not None:
         design, response = design[order], response[order]
     if not allow_lagged_response:
@@ -102,13 +89,13 @@ def of_arrays(
     basis = orthonormal_basis(design)
     residuals = response - basis @ (basis.T @ response)
     residuals -= basis @ (basis.T @ residuals)  # what rounding left of the regressors
-    _refuse_perfect_fit(residuals, response, basis.shape[1])
+    refuse_perfect_fit(residuals, response, basis.shape[1])
     return Tested(residuals, basis, has_constant(basis))
 
 
 def of_design(X: Any, add_intercept: bool) -> np.ndarray:
     """The basis alone, where there is no response."""
-    n = X.shape[0] if hasattr(X, "shape") and len(X.shape) else np.asarray(X).shape[0]
+    n = len(read_matrix(X, "X")[1])
     data = read_data(
         X, np.zeros(n), names=None, weights=None, add_intercept=add_intercept, copy=True
     )
@@ -126,11 +113,7 @@ def orthonormal_basis(design: np.ndarray) -> np.ndarray:
         If fewer than two directions are left to the residuals.
     """
     n, p = design.shape
-    largest = np.abs(design).max(axis=0)
-    # By powers of two, which round nothing; then to about unit length.
-    scaled = design * np.exp2(-np.frexp(np.where(largest > 0, largest, 1.0))[1])
-    length = np.linalg.norm(scaled, axis=0)
-    scaled /= np.where(length > 0, length, 1.0)
+    scaled = unit_columns(design)
     Q, R, _ = qr(scaled, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
     rank = int(np.sum(np.abs(np.diag(R)) > tolerance(n, p)))
     if n - rank < 2:
@@ -160,18 +143,15 @@ def _index(X: Any, y: Any) -> Any:
     return None
 
 
-def _order(order_by: Any, n: int, index: Any, X: Any) -> np.ndarray | None:
+def _order(
+    order_by: Any, index: Any, design: np.ndarray, names: Sequence[str], table: Any = None
+) -> np.ndarray | None:
     """The order to bring observations into; None where they are to stay as they are."""
     if order_by is None:
-        if type(index).__name__ in _TIME_INDEXES and not index.is_monotonic_increasing:
-            warnings.warn(
-                "the time index of the data is not sorted, and the test takes rows in the order "
-                "they have; sort them (X.sort_index()) or pass order_by=X.index",
-                UserWarning,
-                stacklevel=4,
-            )
+        warn_if_unsorted(index)
         return None
-    keys = _keys(order_by, X)
+    n = len(design)
+    keys = _keys(order_by, design, names, table)
     if keys.shape != (n,):
         raise ValueError(f"order_by must have shape ({n},), got {keys.shape}")
     if np.isnat(keys).any() if keys.dtype.kind in "mM" else np.isnan(keys).any():
@@ -180,27 +160,37 @@ def _order(order_by: Any, n: int, index: Any, X: Any) -> np.ndarray | None:
     ordered = keys[order]
     ties = int(np.sum(ordered[1:] == ordered[:-1]))
     if ties:
-        warnings.warn(
+        warn(
             f"order_by has {ties} ties; the statistic depends on the order of tied rows, which "
-            "is taken as it is",
-            UserWarning,
-            stacklevel=4,
+            "is taken as it is"
         )
     return order
 
 
-def _keys(order_by: Any, X: Any) -> np.ndarray:
-    """Numbers or times to sort by: an array, or a column of X by its name."""
+def _keys(order_by: Any, design: np.ndarray, names: Sequence[str], table: Any) -> np.ndarray:
+    """Numbers or times to sort by: an array, or a column of the regressors by its name."""
     if isinstance(order_by, str):
-        if not is_table(X):
-            raise TypeError("order_by must be an array where X has no named columns, got a name")
-        if order_by not in X.columns:
-            raise ValueError(f"order_by must name a column of X, got {order_by!r}")
-        order_by = X[order_by]
-    if type(order_by).__name__ == "PeriodIndex":
-        order_by = order_by.to_timestamp()
+        if is_table(table) and order_by in table.columns:
+            order_by = table[order_by]
+        elif order_by in names:
+            order_by = design[:, list(names).index(order_by)]
+        else:
+            raise ValueError(
+                f"order_by must be an array or name one of {', '.join(names)}, got {order_by!r}"
+            )
+    order_by = _without_zone(order_by)
     keys = np.asarray(order_by)
-    return keys if keys.dtype.kind in "mM" else real_array(keys, "order_by")
+    return keys if keys.dtype.kind in "mM" else real_array(order_by, "order_by")
+
+
+def _without_zone(times: Any) -> Any:
+    """Periods and times of a time zone as NumPy has them; everything else as it is."""
+    dtype, own = getattr(times, "dtype", None), getattr(times, "dt", times)  # a Series has dt
+    if hasattr(dtype, "freq"):
+        return own.to_timestamp()
+    if getattr(dtype, "tz", None) is not None:
+        return own.tz_convert(None)
+    return times
 
 
 # ------------------------------------------------------------------------------ refusals
@@ -220,14 +210,3 @@ def _refuse_lagged_response(design: np.ndarray, response: np.ndarray, names: Any
                     "biased towards 2 and its law another; use durbin_h, or pass "
                     "allow_lagged_response=True to see the test nevertheless"
                 )
-
-
-def _refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -> None:
-    """Raise ValueError where residuals are rounding errors of the response alone."""
-    largest = float(np.abs(response).max())
-    n = len(response)
-    if float(np.abs(residuals).max()) <= tolerance(n, rank) * largest:
-        raise ValueError(
-            "the residuals are zero to rounding: the fit is perfect, and the Durbin-Watson "
-            "statistic, 0 / 0, is undefined"
-        )
