@@ -136,3 +136,15 @@ def test_the_data_are_not_changed(data):
     stats.prais_winsten(*data)
     np.testing.assert_array_equal(data[0], X)
     np.testing.assert_array_equal(data[1], y)
+
+
+def test_tables_give_tables(data):
+    pandas = pytest.importorskip("pandas")
+    X, y = data
+    index = pandas.date_range("2020", periods=len(y))
+    table = pandas.DataFrame(X, index, columns=["trend", "price"])
+    found = stats.cochrane_orcutt(table, pandas.Series(y, index, name="sales"))
+    assert list(found.coefficients.index) == ["intercept", "trend", "price"]
+    assert found.residuals.index.equals(index)
+    assert found.regression.residuals.index.equals(index[1:])
+    np.testing.assert_array_equal(found.coefficients, stats.cochrane_orcutt(X, y).coefficients)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._checks import check_integer, check_number
+from fastnn.stats._labels import framed
 from fastnn.stats._regression import linear_regression
 from fastnn.stats._residuals import least_squares, residual_series
 from fastnn.stats._result import RegressionResult
@@ -29,9 +30,11 @@ class AutoregressiveResult:
         Whether the last round changed rho by no more than the tolerance.
     regression : RegressionResult
         Of the transformed data, whose errors are the innovations: its coefficients, standard
-        errors and tests are those of the model.  They take rho for known.
-    residuals : (n,) array
-        ``y - X b`` in the units of the data.
+        errors and t tests are those of the model.  They take rho for known.  R^2 and F are of
+        the transformed data, about zero in the case of Prais and Winsten, which leaves no constant.
+    residuals : (n,) array or Series
+        ``y - X b``, of the errors u.  Coefficients, standard errors and residuals are Series
+        where the data were tables of pandas.
     method : str
     """
 
@@ -39,7 +42,7 @@ class AutoregressiveResult:
     iterations: int
     converged: bool
     regression: RegressionResult
-    residuals: np.ndarray
+    residuals: Any
     method: str
 
     @property
@@ -85,9 +88,9 @@ def cochrane_orcutt(
 
     Parameters
     ----------
-    X : (n, k) array_like or RegressionResult
+    X : (n, k) array_like, DataFrame or RegressionResult
         Regressors without a column of ones, rows in the order of time; or a regression
-        whose data are taken.
+        whose data are taken, without `names` and `add_intercept`.
     y : (n,) array_like
         Not given with a regression.
     rho : float, optional
@@ -107,7 +110,8 @@ def cochrane_orcutt(
     Raises
     ------
     TypeError, ValueError
-        If the data do not fit, or rho leaves (-1, 1): difference the series then.
+        If the data do not fit; if the regression is weighted, penalised, streamed, of dependent
+        columns or perfect; or if rho leaves (-1, 1): difference the series then.
 
     References
     ----------
@@ -173,11 +177,15 @@ def _iterate(
             warn(f"rho still changes by {abs(rho - before):.2g} after {rounds} rounds")
     else:
         rho = _check_rho(check_number(rho, "rho"))
-    regression = linear_regression(
-        transformed(method, design, rho), transformed(method, response, rho),
-        add_intercept=False, names=list(start.names),
-    )  # fmt: skip
+    X, y = transformed(method, design, rho), transformed(method, response, rho)
+    labels = start._labels
+    if labels.pandas:
+        rows = labels.rows[-len(y) :]
+        X, y = framed(X, rows, labels.columns), framed(y, rows, name=labels.responses[0])
+    regression = linear_regression(X, y, add_intercept=False, names=list(start.names))
     residuals = response - design @ np.asarray(regression.coefficients)
+    if labels.pandas:
+        residuals = framed(residuals, labels.rows, name=labels.responses[0])
     return AutoregressiveResult(rho, rounds, converged, regression, residuals, method)
 
 
