@@ -33,6 +33,13 @@ _OF_USE = 1e-2  # corrections that have shrunk by this much have improved the so
 _LEAST_EXPONENT = -1000  # smaller numbers keep fewer digits
 _RIGHT = 1e-24  # of the largest coefficient in standard errors: small ones are right too
 _SPLITTER = 2.0**27 + 1.0
+_EXACT = 3  # orders of products that are added with their rounding errors
+
+# Products of slices i and j are of the order i + j, in units of 2^(-20 (i + j + 2)).  Those of
+# one order are summed, exactly; of the last order, 2^-140, nothing would be left.
+_ORDERS = np.arange(2 * _SLICES - 2)
+_ALIKE = (np.add.outer(range(_SLICES), range(_SLICES)).ravel() == _ORDERS[:, None]).astype(float)
+_SCALES = _BITS * (_ORDERS[:, None, None] + 2)
 
 
 class Double2:
@@ -101,14 +108,13 @@ def _add_product(
     """Add A B', both sliced by rows of at most `_ROWS` elements."""
     (rows, A), (columns, B) = left, right
     products = A.reshape(-1, A.shape[2]) @ B.reshape(-1, B.shape[2]).T
-    products = products.reshape(_SLICES, A.shape[1], _SLICES, B.shape[1])
-    exponents = rows[:, None] + columns
-    for order in range(2 * _SLICES - 2):  # of the last, 2^-140, nothing would be left
-        first = max(0, order - _SLICES + 1)
-        alike = products[first, :, order - first]
-        for i in range(first + 1, min(order, _SLICES - 1) + 1):
-            alike = alike + products[i, :, order - i]
-        result.add(np.ldexp(alike, exponents - _BITS * (order + 2)))
+    products = products.reshape(_SLICES, A.shape[1], _SLICES, B.shape[1]).transpose(0, 2, 1, 3)
+    shape = products.shape[2:]
+    alike = (_ALIKE @ products.reshape(_SLICES**2, -1)).reshape(-1, *shape)
+    alike = np.ldexp(alike, (rows[:, None] + columns) - _SCALES)
+    for part in alike[:_EXACT]:
+        result.add(part)
+    result.add(alike[_EXACT:].sum(axis=0))  # 2^-100 of the largest: rounding is nothing here
 
 
 def _sliced(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
