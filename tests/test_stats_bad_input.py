@@ -192,6 +192,13 @@ def test_an_unsorted_time_index_is_warned_of_at_the_callers_line(times, name):
     assert caught[0].filename == __file__
 
 
+def test_an_unsorted_time_index_is_warned_of_where_the_covariance_depends_on_it(times):
+    pandas = pytest.importorskip("pandas")
+    result = stats.linear_regression(pandas.DataFrame(X, index=times["periods"][::-1]), Y)
+    with pytest.warns(UserWarning, match="time index of the data is not sorted"):
+        result.with_covariance("HAC")
+
+
 def test_repeated_columns_of_mixed_types_are_named():
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(X, columns=["a", "a", "b"]).assign(c=True)

@@ -23,6 +23,7 @@ import numpy as np
 
 from fastnn._checks import check_choice, check_integer
 from fastnn.stats._fit import Fit
+from fastnn.stats._warning import warn_if_unsorted
 
 COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "HAC")
 KERNELS = ("bartlett", "parzen", "uniform")
@@ -85,6 +86,8 @@ def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
             f"cov_type={cov.kind!r} needs the rows again, which were streamed; "
             "use cov_type='classical'"
         )
+    if cov.kind == "HAC":
+        warn_if_unsorted(fit.labels.rows)
     root = fit.solution.root
     meats = [np.zeros((root.shape[1],) * 2) for _ in fit.labels.responses]
     tails: list[np.ndarray] = [np.zeros((0, root.shape[1])) for _ in fit.labels.responses]

@@ -236,7 +236,8 @@ def durbin_watson_test(
         The sign of autocorrelation tested against: "positive" takes P(D < d), "negative"
         P(D > d), and "two-sided" twice the smaller, as R's ``lmtest::dwtest`` does.
     order_by : (n,) array_like or str, optional
-        Numbers or times that give the order of the observations, or the name of a column of X.
+        Numbers or times that give the order of the observations, or the name of a regressor (or
+        of another column of the table X).
         Ties are warned about.
     lag : int
         Distance of the residuals compared.

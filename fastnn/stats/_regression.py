@@ -91,6 +91,8 @@ def linear_regression(
     -----
     RankDeficiencyWarning
         If columns depend on others; the message names them, and ``result.dependencies`` too.
+    UserWarning
+        If the covariance is HAC and a time index of pandas is not sorted.
 
     Notes
     -----

@@ -9,11 +9,10 @@ import numpy as np
 from fastnn._data import real_array
 from fastnn.stats._result import RegressionResult
 from fastnn.stats._solvers import tolerance
-from fastnn.stats._warning import warn
+from fastnn.stats._warning import warn_if_unsorted
 
 NO_AUTOCORRELATION = "the errors are not autocorrelated"
 ALTERNATIVES = ("two-sided", "positive", "negative")
-_TIME_INDEXES = ("DatetimeIndex", "PeriodIndex", "TimedeltaIndex")
 _LEAST = 3  # elements of a series
 _MODERATE = 300  # powers of two up to which fourth powers neither over- nor underflow
 
@@ -133,16 +132,6 @@ def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -
         raise ValueError(
             "the residuals are zero to rounding: the fit is perfect, which leaves nothing to "
             "test (the Durbin-Watson statistic, 0 / 0, is undefined)"
-        )
-
-
-def warn_if_unsorted(index: Any) -> None:
-    """Warn of a time index of pandas whose rows are not in the order of time."""
-    if type(index).__name__ in _TIME_INDEXES and not index.is_monotonic_increasing:
-        warn(
-            "the time index of the data is not sorted, and rows are taken in the order they "
-            "have; sort them first (X.sort_index()), or pass order_by=X.index to "
-            "durbin_watson_test"
         )
 
 

@@ -15,11 +15,10 @@ from fastnn.stats._residuals import (
     least_squares,
     refuse_perfect_fit,
     unit_columns,
-    warn_if_unsorted,
 )
 from fastnn.stats._result import RegressionResult
 from fastnn.stats._solvers import tolerance
-from fastnn.stats._warning import warn
+from fastnn.stats._warning import warn, warn_if_unsorted
 
 _LONGEST_LAG = 12  # at which a regressor is looked at as a lagged response
 _CONSTANT_LEFT = 1e-18  # of the squared length of a vector of ones

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from typing import Any
 
+_TIME_INDEXES = ("DatetimeIndex", "PeriodIndex", "TimedeltaIndex")
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
@@ -16,3 +18,13 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
+
+
+def warn_if_unsorted(index: Any) -> None:
+    """Warn of a time index of pandas whose rows are not in the order of time."""
+    if type(index).__name__ in _TIME_INDEXES and not index.is_monotonic_increasing:
+        warn(
+            "the time index of the data is not sorted, and rows are taken in the order they "
+            "have; sort them first (X.sort_index()), or pass order_by=X.index to "
+            "durbin_watson_test"
+        )
