@@ -1,5 +1,7 @@
 """Input nobody should give to the tests of residuals, and results given to the wrong function."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -152,6 +154,14 @@ def test_zones_mark_no_impossible_statistic():
     pytest.importorskip("matplotlib")
     with pytest.raises(ValueError, match="statistic must be"):
         stats.plot_bounds(10, 1, statistic=4.5)
+
+
+def test_dummies_at_the_end_of_the_support_raise_no_warning():
+    dummies = np.eye(18)[:, [0, 1, 3, 6, 7, 8, 9, 12, 14, 16, 17]]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = stats.durbin_watson_pvalue(1.000000002, dummies, add_intercept=False)
+    assert 0 < found.p_positive < 1e-10
 
 
 # ---------------------------------------------------------------------- time and tables
