@@ -155,7 +155,7 @@ def unit_columns(X: np.ndarray) -> np.ndarray:
     By powers of two first, which round nothing, so that squares neither over- nor underflow.
     """
     largest = np.abs(X).max(axis=0)
-    scaled = np.ldexp(X, -np.frexp(largest)[1])
+    scaled: np.ndarray = np.ldexp(X, -np.frexp(largest)[1], order="F")  # as LAPACK wants it
     length = np.linalg.norm(scaled, axis=0)
     scaled /= np.where(length > 0, length, 1.0)
     return scaled
