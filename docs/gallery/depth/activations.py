@@ -141,8 +141,8 @@ times = {
 # --------------
 # One ULP is the distance between neighbouring float32 numbers at the exact result, so 0.5 is the
 # best that rounding allows. The exact values come from mpmath with 30 digits, at 400 random
-# arguments from -10 to 10. ``docs/accuracy.md`` has the worst cases of a search over all
-# arguments, derivatives and float64 included.
+# arguments from -10 to 10. :doc:`The page on accuracy </accuracy>` has the worst cases of long
+# searches, derivatives and float64 included.
 
 mpmath.mp.dps = 30
 

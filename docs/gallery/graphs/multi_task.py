@@ -141,8 +141,8 @@ for name, values in scores.items():
 
 # %%
 # **What to see.** Each line joins the two networks for one selection of labels. All five rise, by
-# about two percent: the other tasks' labels made the trunk notice what a digit is made of. The
-# effect is real, and modest.
+# about two percentage points: the other tasks' labels made the trunk notice what a digit is made
+# of. The effect is real, and modest.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for seed, pair in enumerate(zip(*scores.values(), strict=True)):

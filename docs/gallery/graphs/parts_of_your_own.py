@@ -148,7 +148,7 @@ for k, (centre, rate) in enumerate(
         ax.add_patch(plt.Circle(centre, rate**-0.5, fill=False, color="0.4", lw=0.8, ls=":"))
 ax.plot([], [], "k-", lw=2, label="undecided")
 ax.set(xlabel="$x_1$", ylabel="$x_2$", xlim=(-3, 3), ylim=(-3, 3), aspect="equal")
-figure.legend(loc="outside right upper")
+ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
 plt.show()
 
 # %%

@@ -141,7 +141,7 @@ figure, axes = plt.subplots(2, 6, figsize=(9, 3.4), layout="constrained")
 shown = np.concatenate([np.flatnonzero(same)[:6], np.flatnonzero(~same)[:6]])
 for ax, i in zip(axes.flat, shown, strict=True):
     pair = [test[0][k][i].reshape(8, 8) for k in range(2)]
-    ax.imshow(np.hstack([pair[0], np.ones((8, 1)), pair[1]]), cmap="gray_r")
+    ax.imshow(np.hstack([pair[0], np.full((8, 1), 0.25), pair[1]]), cmap="gray_r")
     ax.set_title(f"{probability[i]:.2f}")
     ax.axis("off")
 figure.suptitle("probability of the same digit (top row: they are; bottom row: they are not)")

@@ -60,8 +60,8 @@ for i in range(2):
     )
 
 # %%
-# **What to see.** The network with its activations, and beside it the gradient of each bias of
-# layer 1 as a stack of its two paths. They may help or hinder one another; a single one is not
+# **What to see.** The network with its activations, and beside it, for each bias of layer 1, what
+# its two paths contribute and their sum. They may help or hinder one another; a single one is not
 # even a good guess.
 
 figure, (left, right) = plt.subplots(

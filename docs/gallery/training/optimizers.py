@@ -53,12 +53,11 @@ def valley(p):
 
 def draw(ax, function, paths, xs, ys, levels):
     """Contours of a function, and paths over them."""
-    values = np.array([[function(np.array([x, y]))[0] for x in xs] for y in ys])
-    ax.contour(xs, ys, values, levels, colors="0.7", linewidths=0.8)
+    ax.contour(xs, ys, function(np.meshgrid(xs, ys))[0], levels, colors="0.7", linewidths=0.8)
     styles = ("C0o-", "C1s-", "C3^-", "C5D-")
-    for (name, path), style in zip(paths.items(), styles, strict=False):
-        ax.plot(*path.T, style, ms=3.5, lw=1.4, label=name)
-    ax.plot(*paths[next(iter(paths))][0], "k*", ms=13)
+    for k, (name, path) in enumerate(paths.items()):  # the first lies on top
+        ax.plot(*path.T, styles[k], ms=3.5, lw=1.4, label=name, zorder=9 - k)
+    ax.plot(*paths[next(iter(paths))][0], "k*", ms=13, zorder=10)
     ax.set(xlabel="$x$", ylabel="$y$", xlim=(xs[0], xs[-1]), ylim=(ys[0], ys[-1]))
     ax.legend(fontsize=8, loc="upper right", framealpha=0.95)
 
@@ -134,7 +133,7 @@ for name, path in valley_paths.items():
 # makes it round.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
-xs, ys = np.linspace(-2, 2, 150), np.linspace(-1, 3.6, 150)
+xs, ys = np.linspace(-2, 2, 500), np.linspace(-1, 3.6, 500)
 thinned = {name: path[::5] for name, path in valley_paths.items()}
 draw(left, valley, thinned, xs, ys, np.geomspace(0.3, 2000, 12))
 left.plot(1, 1, "kX", ms=9)
