@@ -20,6 +20,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "sphinx-mathjax-offline",  # formulas without network: MathJax is copied into the site
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
 exclude_patterns = ["_build", "gallery"]
@@ -56,6 +57,9 @@ napoleon_use_rtype = False
 default_role = "code"
 
 html_theme = "furo"
+html_theme_options = {"light_css_variables": {"code-font-size": "80%"}}  # 100 columns fit
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"fastnn {version}"
 
 

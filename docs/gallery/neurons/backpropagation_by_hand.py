@@ -7,7 +7,7 @@ hidden sigmoid units, one sigmoid output, binary cross-entropy, learning rate 0.
 by hand, and let the engine show every intermediate number of the same step.
 
 .. math::
-   x &= (0.5,\ 1), \quad y = 1, \quad \eta = 0.1, \\
+   x &= (0.5,\ 1), \quad y = 1, \quad \eta = 0.1, \\[1ex]
    W_1 &= \begin{pmatrix} 1 & -1 \\ 1 & -1 \end{pmatrix}, \quad b_1 = (1,\ 0.5), \quad
    W_2 = \begin{pmatrix} 0.8 \\ -1 \end{pmatrix}, \quad b_2 = -1.
 
