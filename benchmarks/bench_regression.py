@@ -11,7 +11,7 @@ SHAPES = ((100, 3), (10_000, 10), (1_000_000, 20))
 class Regression:
     """One thread for everybody."""
 
-    params = SHAPES
+    params = (SHAPES,)
     param_names = ("shape",)
 
     def setup(self, shape):
