@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _ZONES = (
-    ("#d1495b", "positive autocorrelation"),
-    ("#edc363", "inconclusive"),
-    ("#8fb996", "no evidence"),
-    ("#edc363", "inconclusive"),
-    ("#4d7ea8", "negative autocorrelation"),
+    ("#e69f00", "positive autocorrelation"),
+    ("#dddddd", "inconclusive"),
+    ("#a6d4f2", "no evidence"),
+    ("#dddddd", "inconclusive"),
+    ("#cc79a7", "negative autocorrelation"),
 )
+"""From 0 to 4, in colours that can be told apart whatever colours one sees."""
 
 
 def plot_bounds(
@@ -101,7 +102,8 @@ def _draw_bar(ax: Any, edges: np.ndarray, n: int, k: int, alpha: float) -> None:
     for (color, label), left, right in zip(_ZONES, edges[:-1], edges[1:], strict=False):
         ax.barh(0, right - left, left=left, height=1, color=color)
         ax.text((left + right) / 2, 0, label.replace(" ", "\n"), ha="center", va="center", size=8)
-    ax.set(xlim=(0, 4), ylim=(-0.5, 0.5), yticks=[], xlabel="d", title=_title(k, alpha, n))
+    ax.set(xlim=(0, 4), ylim=(-0.5, 0.5), yticks=[], title=_title(k, alpha, n))
+    ax.set_xlabel("Durbin-Watson statistic d")
     ax.set_xticks(edges, [f"{edge:.3g}" for edge in edges])
 
 
@@ -114,9 +116,8 @@ def _draw_band(ax: Any, sizes: np.ndarray, edges: np.ndarray, k: int, alpha: flo
             color=color,
             label=label if i != 3 else None,
         )
-    ax.set(
-        xlim=(sizes.min(), sizes.max()), ylim=(0, 4), xlabel="n", ylabel="d", title=_title(k, alpha)
-    )
+    ax.set(xlim=(sizes.min(), sizes.max()), ylim=(0, 4), title=_title(k, alpha))
+    ax.set(xlabel="observations n", ylabel="Durbin-Watson statistic d")
     ax.legend(loc="upper right", fontsize=8)
 
 
