@@ -28,11 +28,13 @@ MILLS_SHIFT = 4
 """Centre of the map q = (a - shift) / (a + shift) from [0, inf) to [-1, 1)."""
 
 DEGREES = {
-    "float": {"EXP": 5, "LOG": 7, "TANH": 4, "MILLS": 9},
-    "double": {"EXP": 10, "LOG": 18, "TANH": 10, "MILLS": 23},
+    "float": {"EXP": 5, "LOG": 2, "TANH": 4, "MILLS": 9},
+    "double": {"EXP": 10, "LOG": 6, "TANH": 10, "MILLS": 23},
 }
 TANH_SMALL = mp.mpf("0.55")
 """Up to here tanh is a polynomial; above, tanh >= 1/2, it is 1 - 2 sigmoid(-2 x)."""
+LOG_REACH = (SQRT2 - 1) / (SQRT2 + 1)
+"""Largest s = f / (2 + f) of log(1 + f): 1 + f reaches from sqrt(1/2) to sqrt(2)."""
 LARGEST_GAUSSIAN = {"float": 15, "double": 40}
 """Where Phi(-a) * a is below half the smallest subnormal number."""
 
@@ -49,16 +51,18 @@ def exp_weight(r: Any) -> Any:
     return r / (mp.expm1(r) / r) if r else mp.mpf(0)
 
 
-def log_tail(f: Any) -> Any:
-    """P(f) of log(1 + f) = f - f**2 / 2 + f**3 * P(f)."""
-    if abs(f) < mp.mpf("1e-3"):
-        return mp.fsum((-1) ** k * f**k / (k + 3) for k in range(14))
-    return (mp.log1p(f) - f + f * f / 2) / f**3
+def log_tail(t: Any) -> Any:
+    """P(t) of log((1 + s) / (1 - s)) = 2 s + s**3 * P(s**2), t = s**2."""
+    if t < mp.mpf("1e-5"):
+        return mp.fsum(2 * t**k / (2 * k + 3) for k in range(9))
+    s = mp.sqrt(t)
+    return (2 * mp.atanh(s) - 2 * s) / s**3
 
 
-def log_weight(f: Any) -> Any:
-    """Share of f**3 * P in log(1 + f)."""
-    return f * f / (mp.log1p(f) / f) if f else mp.mpf(0)
+def log_weight(t: Any) -> Any:
+    """Share of s**3 * P in the logarithm."""
+    s = mp.sqrt(t)
+    return t / (2 * mp.atanh(s) / s) if t else mp.mpf(0)
 
 
 def tanh_tail(t: Any) -> Any:
@@ -185,7 +189,7 @@ def section(name: str) -> list[str]:
     q_high = mp.mpf(LARGEST_GAUSSIAN[name] - MILLS_SHIFT) / (LARGEST_GAUSSIAN[name] + MILLS_SHIFT)
     fits = {
         "EXP": (exp_tail, exp_weight, -half_log2, half_log2, "exp(r) = 1 + r + r^2 p(r)"),
-        "LOG": (log_tail, log_weight, 1 / SQRT2 - 1, SQRT2 - 1, "log(1+f) = f - f^2/2 + f^3 p(f)"),
+        "LOG": (log_tail, log_weight, 0, LOG_REACH**2, "log((1+s)/(1-s)) = 2 s + s^3 p(s^2)"),
         "TANH": (tanh_tail, tanh_weight, 0, TANH_SMALL**2, "tanh(x) = x + x^3 p(x^2)"),
         "MILLS": (
             mills,

@@ -14,8 +14,8 @@ from fastnn._compiled.simd cimport (
     GELU_LINEAR_LOW, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW, MILLS_POLYNOMIAL,
     SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_DEGREE, TANH_POLYNOMIAL, TANH_SMALL,
     VL, abs_, at_least, at_most, copy_sign, equal, fma_, less, less_equal, load, load_part,
-    mask, polynomial, power_of_two, product_error, real, scale, scale_down, select, splat,
-    store, store_part, vec, with_sign,
+    mask, polynomial, product_error, real, scale, scale_down, select, splat,
+    store, store_part, times_power_of_two, vec, with_sign,
 )
 from fastnn._compiled.vmath cimport (
     add_error, excess_product, exp_lowest, exp_reduced, exp_reduced_pair, exp_reduced_sum,
@@ -39,6 +39,9 @@ cdef enum:
     GELU_TANH = 12
     MISH = 13
     ZERO_INDICATOR = 14
+    SILU = 15  # swish with beta = 1; not in ACTIVATIONS
+
+    GROUP = 4  # vectors worked on together
 
 
 # ------------------------------------------------------------- sigmoid and its relatives
@@ -76,7 +79,7 @@ cdef inline vec tanh_(vec z, vec* slope) noexcept nogil:
     a = abs_(z)
     p = exp_reduced(at_most(a + a, -exp_lowest()), &n)
     # Beyond 2**-100 it makes no difference.
-    s = power_of_two(at_least(-n, splat(-100)))
+    s = times_power_of_two(splat(1), at_least(-n, splat(-100)))
     slope[0] = logistic_slope(p, s, scale_down(splat(4), -n))
     far = fma_(splat(-2), logistic_tail(p, s), splat(1))
     square = z * z
@@ -140,6 +143,14 @@ cdef inline vec swish(vec beta, vec z, vec* slope) noexcept nogil:
     cdef vec w_low = product_error(beta, bounded, w)
     slope[0] = gate_slope(w, w_low, w, w_low)
     return select(less(beta * z, exp_lowest()), copy_sign(splat(0), z), gate_value(z, w, w_low))
+
+
+cdef inline vec silu(vec z, vec* slope) noexcept nogil:
+    """`swish` with beta = 1, where nothing overflows or is rounded; the same bits."""
+    cdef vec zero = splat(0)
+    cdef vec w = at_most(at_least(z, exp_lowest()), -exp_lowest())
+    slope[0] = gate_slope(w, zero, w, zero)
+    return select(less(z, exp_lowest()), copy_sign(zero, z), gate_value(z, w, zero))
 
 
 # ------------------------------------------------------------------------ GELU and mish
@@ -328,6 +339,7 @@ cdef inline vec value_and_derivative(int code, vec alpha, vec z, vec* slope) noe
     if code == GELU: return gelu(z, slope)
     if code == GELU_TANH: return gelu_tanh(z, slope)
     if code == ZERO_INDICATOR: return zero_indicator(z, slope)
+    if code == SILU: return silu(z, slope)
     return mish(z, slope)
 
 
@@ -361,22 +373,66 @@ cdef inline vec derivative_from_output(int code, vec alpha, vec a) noexcept nogi
 cdef inline void row(int code, real alpha, Py_ssize_t n, const real* z, real* values,
                      real* slopes) noexcept nogil:
     """f and f' of z[:n] for a constant code; `values` or `slopes` may be NULL."""
-    cdef vec a = splat(alpha), y, slope
+    cdef vec a = splat(alpha)
     cdef Py_ssize_t i = 0
-    cdef int rest = <int>(n % VL)
-    while i < n - rest:
-        y = value_and_derivative(code, a, load(z + i), &slope)
-        if values != NULL:
-            store(values + i, y)
-        if slopes != NULL:
-            store(slopes + i, slope)
+    while i + GROUP * VL <= n:
+        group(code, a, z + i, moved(values, i), moved(slopes, i))
+        i += GROUP * VL
+    while i + VL <= n:
+        one(code, a, VL, z + i, moved(values, i), moved(slopes, i))
         i += VL
-    if rest:
-        y = value_and_derivative(code, a, load_part(z + i, rest), &slope)
-        if values != NULL:
-            store_part(values + i, y, rest)
-        if slopes != NULL:
-            store_part(slopes + i, slope, rest)
+    if i < n:
+        one(code, a, <int>(n - i), z + i, moved(values, i), moved(slopes, i))
+
+
+cdef inline real* moved(real* p, Py_ssize_t i) noexcept nogil:
+    """p + i, or NULL."""
+    return p + i if p != NULL else NULL
+
+
+cdef inline void one(int code, vec alpha, int n, const real* z, real* values,
+                     real* slopes) noexcept nogil:
+    """Up to VL elements."""
+    cdef vec slope
+    cdef vec y = value_and_derivative(code, alpha, load(z) if n == VL else load_part(z, n),
+                                      &slope)
+    if values != NULL:
+        store_first(values, y, n)
+    if slopes != NULL:
+        store_first(slopes, slope, n)
+
+
+cdef inline void store_first(real* out, vec v, int n) noexcept nogil:
+    """The first n elements of v."""
+    if n == VL:
+        store(out, v)
+    else:
+        store_part(out, v, n)
+
+
+cdef inline void group(int code, vec alpha, const real* z, real* values,
+                       real* slopes) noexcept nogil:
+    """GROUP vectors, whose independent instructions fill each other's waiting times."""
+    cdef vec y0, y1, y2, y3, slope0, slope1, slope2, slope3
+    # All are loaded first: `values` may be z, and a store would keep the loads behind it.
+    y0 = load(z)
+    y1 = load(z + VL)
+    y2 = load(z + 2 * VL)
+    y3 = load(z + 3 * VL)
+    y0 = value_and_derivative(code, alpha, y0, &slope0)
+    y1 = value_and_derivative(code, alpha, y1, &slope1)
+    y2 = value_and_derivative(code, alpha, y2, &slope2)
+    y3 = value_and_derivative(code, alpha, y3, &slope3)
+    if values != NULL:
+        store(values, y0)
+        store(values + VL, y1)
+        store(values + 2 * VL, y2)
+        store(values + 3 * VL, y3)
+    if slopes != NULL:
+        store(slopes, slope0)
+        store(slopes + VL, slope1)
+        store(slopes + 2 * VL, slope2)
+        store(slopes + 3 * VL, slope3)
 
 
 cdef inline void block(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
@@ -399,6 +455,8 @@ cdef inline void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, cons
     elif code == TANH: block(TANH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == RELU: block(RELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == LEAKY_RELU: block(LEAKY_RELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    elif code == SWISH and alpha == 1:
+        block(SILU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == SWISH: block(SWISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == HARD_SWISH: block(HARD_SWISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
     elif code == ELU: block(ELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)

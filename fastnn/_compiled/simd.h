@@ -255,14 +255,52 @@ INLINE vec scale_down(vec a, vec n) {
 #endif
 }
 
-/* x = 2**e * m with m in [sqrt(1/2), sqrt(2)), for positive normal x. */
+/* a * 2**n for whole n in the range of exponents, exact where the result is normal. */
+INLINE vec times_power_of_two(vec a, vec n) {
+#if VECTOR_BYTES == 64
+    return scale(a, n);
+#else
+    return a * power_of_two(n);
+#endif
+}
+
+/* x = 2**e * m with m in [sqrt(1/2), sqrt(2)), for positive finite x. */
+#define LEAST_MANTISSA R_(0.70710678118654752)
+#if VECTOR_BYTES == 64
 INLINE vec split_exponent(vec x, vec *e) {
-    const real low = R_(0.70710678118654752);
-    const uivec base = (uivec)as_int(splat(low));
-    uivec shifted = (uivec)as_int(x) + ((uivec)as_int(splat(1)) - base);
+    const vec one = splat(1);
+    vec m = (vec)X86(getmant)((native)x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero);
+    vec whole = (vec)X86(getexp)((native)x);
+    mask halved = less_equal(splat(2 * LEAST_MANTISSA), m);
+    *e = (vec)X86(mask_add)((native)whole, halved, (native)whole, (native)one);
+    return (vec)X86(mask_mul)((native)m, halved, (native)m, (native)splat(R_(0.5)));
+}
+#else
+INLINE vec split_exponent(vec x, vec *e) {
+    const uivec base = (uivec)as_int(splat(LEAST_MANTISSA));
     const real whole = (real)((ureal)1 << MANTISSA_BITS); /* its low bits hold whole numbers */
-    *e = as_real((ivec)(shifted >> MANTISSA_BITS) | as_int(splat(whole))) - (whole + EXPONENT_BIAS);
+    vec lift = select_(less(x, power_of_two(splat(1 - EXPONENT_BIAS))),
+                       splat(MANTISSA_BITS + 1), splat(0)); /* of subnormal numbers */
+    uivec shifted = (uivec)as_int(x * power_of_two(lift)) + ((uivec)as_int(splat(1)) - base);
+    *e = as_real((ivec)(shifted >> MANTISSA_BITS) | as_int(splat(whole)))
+       - (whole + EXPONENT_BIAS) - lift;
     return as_real((ivec)((shifted & (((ureal)1 << MANTISSA_BITS) - 1)) + base));
+}
+#endif
+
+/* `result` with the values of log(x) at 0, infinity, nan and below 0 put in. */
+INLINE vec log_limits(vec x, vec result) {
+#if VECTOR_BYTES == 64
+    /* A digit for each class of x, from the right: quiet and signalling nan, 0, 1, -infinity,
+     * infinity, negative, positive.  0 keeps the result, 2 gives x as a quiet nan, 3 the nan
+     * of invalid operations, 4 -infinity, 5 infinity. */
+    const ivec values = isplat(0x03530422);
+    return (vec)X86(fixupimm)((native)result, (native)x, (__m512i)values, 0);
+#else
+    result = select_(less(x, splat((real)INFINITY)), result, x);
+    result = select_(equal(x, splat(0)), splat(-(real)INFINITY), result);
+    return select_(less(x, splat(0)), splat(-(real)NAN), result);
+#endif
 }
 
 /* a * b - p, exact when p = a * b rounded and nothing underflows. */

@@ -51,6 +51,8 @@ cdef extern from "simd.h" nogil:
     vec power_of_two(vec n) noexcept
     vec scale(vec a, vec n) noexcept
     vec scale_down(vec a, vec n) noexcept
+    vec times_power_of_two(vec a, vec n) noexcept
+    vec log_limits(vec x, vec result) noexcept
     vec split_exponent(vec x, vec* e) noexcept
     vec polynomial(vec x, const real* c, int degree) noexcept
 

@@ -8,12 +8,11 @@ and nans are treated as mathematics says, by selection: there are no branches.
 """
 
 from libc.float cimport DBL_MAX, FLT_MAX
-from libc.math cimport INFINITY, NAN
 
 from fastnn._compiled.simd cimport (
     EXPONENT_BIAS, EXP_DEGREE, EXP_POLYNOMIAL, LOG2_HIGH, LOG2_LOW, LOG_DEGREE, LOG_POLYNOMIAL,
-    MANTISSA_BITS, SHIFTER, at_least, at_most, copy_sign, equal, fma_, less, mask, polynomial,
-    power_of_two, product_error, real, scale, select, splat, split_exponent, vec,
+    SHIFTER, at_least, at_most, copy_sign, fma_, log_limits, polynomial, power_of_two,
+    product_error, real, scale, splat, split_exponent, times_power_of_two, vec,
 )
 
 
@@ -141,47 +140,47 @@ cdef inline vec expm1_from(vec r, vec low, vec n) noexcept nogil:
 
 # -------------------------------------------------------------------------- logarithm
 
-cdef inline vec log_sum(vec f, vec f_low, vec e) noexcept nogil:
-    """log(1 + f + f_low) + e log(2), for f from sqrt(1/2) - 1 to sqrt(2) - 1 and whole e."""
-    cdef vec p = polynomial(f, LOG_POLYNOMIAL, LOG_DEGREE)
-    # f_low / (1 + f) is about f_low (1 - f).
-    cdef vec tail = fma_(f * f, fma_(f, p, splat(<real>-0.5)), fma_(-f, f_low, f_low))
+cdef inline vec log_sum(vec f, vec correction, vec e) noexcept nogil:
+    """log(1 + f) + correction + e log(2), for f from sqrt(1/2) - 1 to sqrt(2) - 1 and whole e.
+
+    With s = f / (2 + f), log(1 + f) = 2 s + s**3 p(s**2) = f - f**2 / 2 + s (f**2 / 2 +
+    s**2 p(s**2)), whose first term is exact (as in fdlibm).
+    """
+    cdef vec s = f / (splat(2) + f)
+    cdef vec t = s * s
+    cdef vec half_square = splat(<real>0.5) * f * f
+    cdef vec curve = fma_(t, polynomial(t, LOG_POLYNOMIAL, LOG_DEGREE), half_square)
+    cdef vec tail = fma_(s, curve, correction - half_square)
     cdef vec whole = e * LOG2_HIGH  # exact
     cdef vec high = whole + f
     return high + (small_error(whole, f, high) + fma_(e, splat(LOG2_LOW), tail))
 
 
 cdef inline vec log_pair(vec x, vec x_low) noexcept nogil:
-    """log(x + x_low) for positive normal x; 1 ULP.
+    """log(x + x_low) for positive normal x and x_low a rounding error of it; 1 ULP.
 
     Next to 1, where x_low weighs most, e is 0 and f + f_low exact.
     """
-    cdef vec e, m, step, f
+    cdef vec e, m, step, f, f_low
     m = split_exponent(x, &e) - splat(1)
     # Where -e < -100, x_low is nothing beside x.
-    step = x_low * power_of_two(at_least(-e, splat(-100)))
+    step = times_power_of_two(x_low, at_least(-e, splat(-100)))
     f = m + step
-    return log_sum(f, add_error(m, step, f), e)
-
-
-cdef inline vec log_limits(vec x, vec result) noexcept nogil:
-    """`result` with the values of log at 0, infinity, nan and below 0 put in."""
-    result = select(less(x, splat(INFINITY)), result, x)
-    result = select(equal(x, splat(0)), splat(-INFINITY), result)
-    return select(less(x, splat(0)), splat(NAN), result)
+    f_low = small_error(m, step, f)  # m is 0 or no smaller than step
+    # f_low / (1 + f) is about f_low (1 - f).
+    return log_sum(f, fma_(-f, f_low, f_low), e)
 
 
 cdef inline vec vlog(vec x) noexcept nogil:
     """log(x), -inf at 0, nan below; 1 ULP."""
-    cdef vec e, f
-    cdef mask subnormal = less(x, power_of_two(splat(1 - EXPONENT_BIAS)))
-    cdef vec lift = select(subnormal, splat(MANTISSA_BITS + 1), splat(0))
-    f = split_exponent(x * power_of_two(lift), &e) - splat(1)
-    return log_limits(x, log_sum(f, splat(0), e - lift))
+    cdef vec e
+    cdef vec f = split_exponent(x, &e) - splat(1)
+    return log_limits(x, log_sum(f, splat(0), e))
 
 
 cdef inline vec vlog1p(vec x) noexcept nogil:
     """log(1 + x), keeping the sign of zero; 1 ULP."""
     cdef vec u = splat(1) + x
-    cdef vec result = log_pair(u, add_error(splat(1), x, u))
+    cdef vec u_low = small_error(at_least(x, splat(1)), at_most(x, splat(1)), u)
+    cdef vec result = log_pair(u, u_low)
     return copy_sign(log_limits(u, result), x)
