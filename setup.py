@@ -124,6 +124,10 @@ class BuildCore(build_ext):
             "-fno-math-errno",
             "-fvisibility=hidden",
             "-Wno-unused-function",
+            # Loops over vectors hold several at a time for the processor to work on together;
+            # GCC would leave their instructions one vector after the other.
+            "-fschedule-insns",
+            "-fsched-pressure",
         ]
         flags += ["-O1", "-g", "-DFASTNN_ASSERT"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
         flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
