@@ -217,7 +217,14 @@ INLINE vec sign_bit(vec a) { return as_real(as_int(a) & isplat(SIGN_BIT)); }
 INLINE vec with_sign(vec magnitude, vec sign) {
     return as_real(as_int(magnitude) | as_int(sign_bit(sign)));
 }
+#if VECTOR_BYTES == 64
+INLINE vec copy_sign(vec a, vec sign) { /* bit by bit, 0xCA is "first ? second : third" */
+    return (vec)_mm512_ternarylogic_epi32((__m512i)isplat(SIGN_BIT), (__m512i)sign, (__m512i)a,
+                                          0xCA);
+}
+#else
 INLINE vec copy_sign(vec a, vec sign) { return with_sign(abs_(a), sign); }
+#endif
 INLINE mask both(mask a, mask b) { return (mask)(a & b); }
 INLINE mask not_(mask a) { return (mask)~a; }
 
