@@ -14,8 +14,8 @@ from fastnn._compiled.simd cimport (
     GELU_LINEAR_LOW, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW, MILLS_POLYNOMIAL,
     SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_DEGREE, TANH_POLYNOMIAL, TANH_SMALL,
     VL, abs_, at_least, at_most, copy_sign, equal, fma_, less, less_equal, load, load_part,
-    mask, polynomial, product_error, real, scale, scale_down, select, splat,
-    store, store_part, times_power_of_two, vec, with_sign,
+    mask, polynomial, power_of_two, product_error, real, scale, scale_down, select, splat,
+    store, store_part, vec, with_sign,
 )
 from fastnn._compiled.vmath cimport (
     add_error, excess_product, exp_lowest, exp_reduced, exp_reduced_pair, exp_reduced_sum,
@@ -79,7 +79,7 @@ cdef inline vec tanh_(vec z, vec* slope) noexcept nogil:
     a = abs_(z)
     p = exp_reduced(at_most(a + a, -exp_lowest()), &n)
     # Beyond 2**-100 it makes no difference.
-    s = times_power_of_two(splat(1), at_least(-n, splat(-100)))
+    s = power_of_two(at_least(-n, splat(-100)))
     slope[0] = logistic_slope(p, s, scale_down(splat(4), -n))
     far = fma_(splat(-2), logistic_tail(p, s), splat(1))
     square = z * z
