@@ -134,8 +134,10 @@ def test_backends_draw_the_same_masks():
 def test_first_rows_are_the_same_alone(n, passes):
     net, X = deep(), np.random.default_rng(1).normal(size=(90, 4))
     whole, part = net.predict(X, mc_dropout=passes), net.predict(X[:n], mc_dropout=passes)
-    assert np.array_equal(whole.mean[:n], part.mean)
-    assert np.array_equal(whole.std[:n], part.std)
+    # NumPy's BLAS has other kernels for few rows than for many: equal but for rounding there.
+    tolerance = 0 if net.backend == "compiled" else 1e-5
+    np.testing.assert_allclose(whole.mean[:n], part.mean, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(whole.std[:n], part.std, rtol=0, atol=tolerance)
 
 
 def test_every_row_and_pass_has_a_mask_of_its_own(backend):
