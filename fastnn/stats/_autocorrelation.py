@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks import check_choice, check_integer, check_number
+from fastnn.stats._durbin_watson import durbin_watson
 from fastnn.stats._residuals import (
     ALTERNATIVES,
     NO_AUTOCORRELATION,
@@ -221,7 +222,7 @@ def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") 
             f"h is undefined: n times the variance of the coefficient of "
             f"{result.names[column]!r} is {n * variance:.4g}, not below 1; use breusch_godfrey"
         )
-    d = float(np.sum(np.diff(residuals) ** 2)) / total
+    d = float(durbin_watson(residuals))
     h = (1 - d / 2) * math.sqrt(n / (1 - n * variance))
     tails = {
         "positive": stats.norm.sf(h),
