@@ -14,6 +14,15 @@ import numpy as np
 
 from fastnn._data import real_array
 from fastnn._drawing import draw
+from fastnn._figures import (
+    BLUE,
+    ORANGE,
+    SKY,
+    axes_or_new,
+    finished,
+    panels,
+    require_matplotlib,
+)
 from fastnn.inspection import CallStatistics, LayerMonitor, LayerStatistics
 from fastnn.metrics import expected_calibration_error, reliability_curve
 from fastnn.network import Network
@@ -35,19 +44,7 @@ _FEW_DECADES = 100  # below this ratio of its ends, it is labelled at 1, 2 and 5
 _MARKED_EPOCHS = 30  # up to this many epochs, every point gets a marker
 _COUNTED_CLASSES = 25  # up to this many classes, every cell shows its number
 _SMALLEST = 1e-12  # of what is drawn on a logarithmic axis, relative to the largest
-_BLUE, _ORANGE = "#0072B2", "#D55E00"  # of the Okabe-Ito palette, told apart by colour-blind eyes
 _SCORES = {"accuracy": "accuracy", "r2": "R²"}
-_DPI = 110
-FORMATS = ("png", "pdf", "svg", "jpg", "jpeg", "webp", "eps", "tif", "tiff")
-"""Endings of the files a figure can be saved in."""
-
-
-def require() -> None:
-    """Raise ImportError, with what to install, unless matplotlib is there."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise ImportError('plots need matplotlib: pip install "fastnn[plot]"') from error
 
 
 def learning_curve(
@@ -89,17 +86,17 @@ def learning_curve(
     scores = {title: history[f"val_{k}"] for k, title in _SCORES.items() if f"val_{k}" in history}
     best = getattr(history, "best_epoch", None)
     if ax is None:
-        axes = _panels(1 + len(scores), 4.8, 4.0)
+        axes = panels(1, 1 + len(scores), 4.8, 4.0)[0]
         for panel, (title, values) in zip(axes[1:], scores.items(), strict=True):
-            _draw(panel, {"validation": values}, title, best)
+            _draw_curves(panel, {"validation": values}, title, best)
         ax = axes[0]
     losses = {"training": history["loss"]}
     if "val_loss" in history:
         losses["validation"] = history["val_loss"]
-    _draw(ax, losses, "loss", best)
+    _draw_curves(ax, losses, "loss", best)
     if _spans_decades(losses.values()):
         _logarithmic(ax)
-    return _finished(ax, path)
+    return finished(ax.figure, path)
 
 
 def confusion_matrix(
@@ -134,9 +131,8 @@ def confusion_matrix(
     true, predicted, names = _class_indices(y_true, y_pred, class_names)
     counts = np.zeros((len(names), len(names)), np.int64)
     np.add.at(counts, (true, predicted), 1)
-    if ax is None:
-        side = max(4.0, 1.5 + 0.42 * len(names))
-        ax = _panels(1, side, side)[0]
+    side = max(4.0, 1.5 + 0.42 * len(names))
+    ax = axes_or_new(ax, side, side)
     ax.imshow(counts, cmap="Blues", vmin=0)
     ax.set_xlabel("predicted class")
     ax.set_ylabel("true class")
@@ -149,7 +145,7 @@ def confusion_matrix(
         for i, j in np.argwhere(counts):
             color = "white" if counts[i, j] > counts.max() / 2 else "black"
             ax.text(j, i, str(counts[i, j]), ha="center", va="center", color=color)
-    return _finished(ax, path)
+    return finished(ax.figure, path)
 
 
 def reliability(
@@ -189,15 +185,14 @@ def reliability(
     """
     curve = reliability_curve(probabilities, labels, bins)
     error = expected_calibration_error(probabilities, labels, bins)
-    if ax is None:
-        ax = _panels(1, 4.6, 4.4)[0]
+    ax = axes_or_new(ax, 4.6, 4.4)
     seen = curve.counts > 0
     left, width = curve.edges[:-1][seen], np.diff(curve.edges)[seen]
     accuracy, gap = curve.accuracy[seen], (curve.confidence - curve.accuracy)[seen]
     options: dict[str, Any] = {"width": width, "align": "edge"}
-    ax.bar(left, accuracy, color="#56B4E9", edgecolor="white", label="accuracy", **options)
+    ax.bar(left, accuracy, color=SKY, edgecolor="white", label="accuracy", **options)
     ax.bar(
-        left, gap, bottom=accuracy, color="none", edgecolor="#D55E00", hatch="///", linewidth=0.8,
+        left, gap, bottom=accuracy, color="none", edgecolor=ORANGE, hatch="///", linewidth=0.8,
         label="gap to the confidence", **options,
     )  # fmt: skip
     ax.plot([0, 1], [0, 1], color="0.3", linestyle="--", linewidth=1, label="calibrated")
@@ -208,7 +203,7 @@ def reliability(
     ax.set_ylim(0, 1)
     ax.set_title(f"calibration error {error:.3f} ({curve.counts.sum():,} samples)")
     ax.legend(loc="upper left")
-    return _finished(ax, path)
+    return finished(ax.figure, path)
 
 
 def layer_statistics(
@@ -241,27 +236,27 @@ def layer_statistics(
         If matplotlib is not installed.
     """
     if isinstance(statistics, LayerStatistics):
-        axes = _panels(3, 1.6 + 0.45 * len(statistics), 4.2)
+        axes = panels(1, 3, 1.6 + 0.45 * len(statistics), 4.2)[0]
         _draw_layers(axes, list(statistics.values()))
     elif isinstance(statistics, LayerMonitor):
         if not statistics.records:
             raise ValueError("statistics have no records: pass the monitor to fit as a callback")
-        axes = _panels(3, 5.0, 4.2)
+        axes = panels(1, 3, 5.0, 4.2)[0]
         _draw_layers_over_epochs(axes, statistics)
     else:
         came = type(statistics).__name__
         raise TypeError(f"statistics must be LayerStatistics or a LayerMonitor, got {came}")
-    return _finished(axes[0], path)
+    return finished(axes[0].figure, path)
 
 
 def _draw_layers(axes: Sequence[Axes], calls: Sequence[CallStatistics]) -> None:
     places = np.arange(len(calls))
     values, slopes, shares = axes
     values.errorbar(
-        places, [c.A.mean for c in calls], [c.A.std for c in calls], fmt="o", color=_BLUE, capsize=4
+        places, [c.A.mean for c in calls], [c.A.std for c in calls], fmt="o", color=BLUE, capsize=4
     )
     values.set_ylabel("activations: mean ± standard deviation")
-    slopes.bar(places, [c.dA.rms for c in calls], color=_BLUE)
+    slopes.bar(places, [c.dA.rms for c in calls], color=BLUE)
     _logarithmic_from(slopes, [c.dA.rms for c in calls])
     slopes.set_ylabel("sensitivities: root mean square of dA")
     kinds = {
@@ -269,7 +264,7 @@ def _draw_layers(axes: Sequence[Axes], calls: Sequence[CallStatistics]) -> None:
         "dead units": [(c.dead or 0) / c.n_units for c in calls],
     }
     for (label, heights), shift, color in zip(
-        kinds.items(), (-0.2, 0.2), (_BLUE, _ORANGE), strict=True
+        kinds.items(), (-0.2, 0.2), (BLUE, ORANGE), strict=True
     ):
         shares.bar(places + shift, heights, 0.4, label=label, color=color)
     shares.set_ylabel("share")
@@ -349,10 +344,10 @@ def graph(net: Network, path: str | os.PathLike[str] | None = None) -> Figure:
     Sugiyama, Tagawa & Toda (1981), "Methods for visual understanding of hierarchical system
     structures", IEEE Transactions on Systems, Man, and Cybernetics 11.
     """
-    require()
+    require_matplotlib()
     if not isinstance(net, Network):
         raise TypeError(f"net must be a Network, got {type(net).__name__}")
-    return _saved(draw(net), path)
+    return finished(draw(net), path)
 
 
 def _class_indices(
@@ -375,25 +370,16 @@ def _class_indices(
     return true, predicted, [str(name) for name in class_names]
 
 
-def _panels(panels: int, width: float, height: float) -> Sequence[Axes]:
-    """Axes side by side in a new figure."""
-    require()
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(panels * width, height), layout="constrained")
-    axes: Sequence[Axes] = figure.subplots(1, panels, squeeze=False)[0]
-    return axes
-
-
-def _draw(
+def _draw_curves(
     ax: Axes, curves: Mapping[str, Sequence[float]], title: str, best: int | None
-) -> None:  # fmt: skip
+) -> None:
+    """Curves against the epoch, with the best epoch marked."""
     from matplotlib.ticker import MaxNLocator
 
     for label, values in curves.items():
         epochs = np.arange(1, len(values) + 1)
         marker = "." if len(values) <= _MARKED_EPOCHS else None
-        color = _ORANGE if label == "validation" else _BLUE
+        color = ORANGE if label == "validation" else BLUE
         ax.plot(epochs, values, label=label, marker=marker, color=color)
     if best is not None:
         ax.axvline(best, label=f"best epoch ({best})", color="0.5", linestyle=":")
@@ -421,14 +407,3 @@ def _logarithmic(ax: Axes) -> None:
         ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     ax.yaxis.set_minor_formatter(NullFormatter())
-
-
-def _finished(ax: Axes, path: str | os.PathLike[str] | None) -> Figure:
-    figure: Figure = ax.figure  # type: ignore[assignment]
-    return _saved(figure, path)
-
-
-def _saved(figure: Figure, path: str | os.PathLike[str] | None) -> Figure:
-    if path is not None:
-        figure.savefig(path, dpi=_DPI)
-    return figure

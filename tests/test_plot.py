@@ -8,6 +8,7 @@ import pytest
 from sklearn import metrics
 
 from fastnn import plot
+from fastnn._figures import FORMATS
 from fastnn.callbacks import History
 
 
@@ -78,7 +79,7 @@ def test_less_than_two_decades_are_labelled_at_1_2_and_5():
     assert {"0.1", "0.2", "0.5", "1"} <= set(tick_labels(ax, "major"))
 
 
-@pytest.mark.parametrize("ending", plot.FORMATS)
+@pytest.mark.parametrize("ending", FORMATS)
 def test_figures_are_saved_in_every_format(history, ending, tmp_path):
     plot.learning_curve(history, tmp_path / f"curve.{ending}")
     assert (tmp_path / f"curve.{ending}").stat().st_size > 1000

@@ -8,7 +8,8 @@ import shlex
 from importlib import util
 from pathlib import Path
 
-from fastnn import datasets, plot
+from fastnn import datasets
+from fastnn._figures import FORMATS, require_matplotlib
 from fastnn.cli._text import note
 from fastnn.preprocessing import Preprocessor
 from fastnn.tables import DataError, MixedColumnError, Table, listing, read_csv, read_npz
@@ -138,11 +139,11 @@ def curve_path(wanted: str | None, output: Path) -> Path | None:
     if wanted == "none":
         return None
     if wanted is not None:
-        plot.require()
+        require_matplotlib()
         if Path(wanted) == output:
             raise ValueError(f"--output and --plot both name {wanted}")
-        if Path(wanted).suffix.lower().removeprefix(".") not in plot.FORMATS:
-            endings = ", ".join(f".{ending}" for ending in plot.FORMATS)
+        if Path(wanted).suffix.lower().removeprefix(".") not in FORMATS:
+            endings = ", ".join(f".{ending}" for ending in FORMATS)
             raise ValueError(f"--plot must be none or end in one of {endings}, got {wanted!r}")
         return Path(wanted)
     if output.suffix.lower() == ".png":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks import check_choice, check_integer, check_number
+from fastnn._figures import BLUE, SKY, axes_or_new, finished
 from fastnn.stats._durbin_watson import durbin_watson
 from fastnn.stats._residuals import (
     ALTERNATIVES,
@@ -306,17 +307,15 @@ def plot_autocorrelation(
     """
     from scipy import stats
 
-    from fastnn.stats._drawing import figure_of, finished
-
     n = len(residual_series(residuals, in_order=True))
     level = check_number(level, "level", above=0.0, below=1.0)
     r = autocorrelation(residuals, lags)
     band = float(stats.norm.isf((1 - level) / 2)) / math.sqrt(n)
-    ax = figure_of(ax)
+    ax = axes_or_new(ax)
     steps = np.arange(1, len(r))
-    ax.axhspan(-band, band, color="#56B4E9", alpha=0.25, label=f"{level:.0%} band of white noise")
-    ax.vlines(steps, 0, r[1:], color="#0072B2", linewidth=2)
-    ax.plot(steps, r[1:], "o", color="#0072B2", markersize=4)
+    ax.axhspan(-band, band, color=SKY, alpha=0.25, label=f"{level:.0%} band of white noise")
+    ax.vlines(steps, 0, r[1:], color=BLUE, linewidth=2)
+    ax.plot(steps, r[1:], "o", color=BLUE, markersize=4)
     ax.axhline(0, color="0.3", linewidth=0.8)
     ax.set(xlabel="lag", ylabel="autocorrelation", xlim=(0.2, len(r) - 0.2))
     ax.legend(loc="best")

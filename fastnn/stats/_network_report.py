@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn._checks import check_integer
 from fastnn._data import real_array
+from fastnn._figures import BLUE, ORANGE, finished, panels
 from fastnn.stats._autocorrelation import ljung_box, plot_autocorrelation
 from fastnn.stats._durbin_watson import durbin_watson, durbin_watson_test
 from fastnn.stats._regression import linear_regression
@@ -128,8 +129,6 @@ class ResidualReport:
         Figure
             With a row of four panels for each model.
         """
-        from fastnn.stats._drawing import finished, panels
-
         axes = panels(2, 4)
         titles = "network", "least squares"
         for row, report, title in zip(axes, (self.network, self.baseline), titles, strict=True):
@@ -246,21 +245,22 @@ def _tests(X: np.ndarray, residuals: np.ndarray, lags: int) -> dict[str, TestRes
 
 
 def _draw(row: Any, report: FitReport, title: str) -> None:
+    """The four panels of one model."""
     from scipy import stats
 
     fit, spread, quantiles, lags = row
     y = report.predictions + report.residuals
-    style = {"marker": ".", "linestyle": "", "color": "#0072B2", "alpha": 0.6}
+    style = {"marker": ".", "linestyle": "", "color": BLUE, "alpha": 0.6}
     fit.plot(report.predictions, y, **style)
     ends = [min(y.min(), report.predictions.min()), max(y.max(), report.predictions.max())]
-    fit.plot(ends, ends, color="#D55E00", linewidth=1)
+    fit.plot(ends, ends, color=ORANGE, linewidth=1)
     fit.set(xlabel="predicted", ylabel="observed", title=f"{title}: R² = {report.r2:.4f}")
     spread.plot(report.predictions, report.residuals, **style)
-    spread.axhline(0, color="#D55E00", linewidth=1)
+    spread.axhline(0, color=ORANGE, linewidth=1)
     spread.set(xlabel="predicted", ylabel="residual", title="residuals")
     (theory, ordered), (slope, intercept, _) = stats.probplot(report.residuals)
     quantiles.plot(theory, ordered, **style)
-    quantiles.plot(theory, intercept + slope * theory, color="#D55E00", linewidth=1)
+    quantiles.plot(theory, intercept + slope * theory, color=ORANGE, linewidth=1)
     quantiles.set(xlabel="normal quantile", ylabel="residual", title="normal Q-Q")
     plot_autocorrelation(report.residuals, ax=lags)
     lags.set_title(f"d = {report.durbin_watson:.3f}")

@@ -1,7 +1,4 @@
-"""The four plots of residuals, drawn with matplotlib.
-
-Figures are made without pyplot: nothing depends on a display or changes global state.
-"""
+"""The four plots of residuals, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from fastnn.stats._drawing import finished, panels
+from fastnn._figures import BLUE, ORANGE, finished, panels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,7 +19,7 @@ if TYPE_CHECKING:
 _DRAWN = 5000  # points of a panel, at most; the extreme ones are always among them
 _NAMED = 3  # extreme points of each panel
 _SPAN = 2 / 3  # share of the points that a smooth line looks at
-_POINTS, _LINE, _GUIDE = "#0072B2", "#D55E00", "0.55"  # Okabe & Ito, for colour-blind eyes
+_POINTS, _LINE, _GUIDE = BLUE, ORANGE, "0.55"
 
 
 def residual_plots(result: RegressionResult, path: str | os.PathLike[str] | None) -> Figure:

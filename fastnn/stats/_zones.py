@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks import check_flag, check_integer, check_number
+from fastnn._figures import axes_or_new, finished
 from fastnn.stats._bounds import durbin_watson_bounds
-from fastnn.stats._drawing import figure_of, finished
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def plot_bounds(
     if not sizes:
         raise ValueError("n must have at least one number, got none")
     edges = np.array([_edges(size, k, alpha, intercept) for size in sizes])
-    ax = figure_of(ax, *((8.0, 1.6) if len(sizes) == 1 else (6.0, 4.5)))
+    ax = axes_or_new(ax, *((8.0, 1.6) if len(sizes) == 1 else (6.0, 4.5)))
     if len(sizes) == 1:
         _draw_bar(ax, edges[0], sizes[0], k, alpha)
     else:
