@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend, solvers
-from fastnn._checks import check_integer, check_number
+from fastnn._checks import check_flag, check_integer, check_number
 from fastnn.schedules import (
     LearningRate,
     build,
@@ -140,7 +140,7 @@ class Momentum(Optimizer):
         replace_fields(
             self,
             momentum=check_number(self.momentum, "momentum", 0.0, below=1.0),
-            nesterov=_flag("nesterov", self.nesterov),
+            nesterov=check_flag(self.nesterov, "nesterov"),
         )
 
     @property
@@ -271,7 +271,7 @@ class Adam(Optimizer):
             beta1=check_number(self.beta1, "beta1", 0.0, below=1.0),
             beta2=check_number(self.beta2, "beta2", 0.0, below=1.0),
             epsilon=check_number(self.epsilon, "epsilon", above=0.0),
-            bias_correction=_flag("bias_correction", self.bias_correction),
+            bias_correction=check_flag(self.bias_correction, "bias_correction"),
         )
 
     @property
@@ -352,16 +352,12 @@ def get(optimizer: str | dict[str, Any] | Optimizer | Solver) -> Optimizer | Sol
         return optimizer
     if isinstance(optimizer, str):
         name = optimizer.strip().lower()
-        result: Optimizer | Solver = build(
-            "optimizer", _CLASSES, {"name": _ALIASES.get(name, name)}
-        )
-        return result
+        return build("optimizer", _CLASSES, {"name": _ALIASES.get(name, name)})
     if isinstance(optimizer, dict):
         config = dict(optimizer)
         if "learning_rate" in config:
             config["learning_rate"] = from_config(config["learning_rate"])
-        result = build("optimizer", _CLASSES, config)
-        return result
+        return build("optimizer", _CLASSES, config)
     if isinstance(optimizer, type):
         raise TypeError(f"optimizer is the class {optimizer.__name__}, expected an instance of it")
     raise TypeError(f"optimizer must be a name or an Optimizer, got {optimizer!r}")
@@ -490,9 +486,3 @@ _UPDATES: dict[str, Callable[..., None]] = {
     "rmsprop": _rmsprop,
     "adam": _adam,
 }
-
-
-def _flag(name: str, value: Any) -> bool:
-    if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, got {value!r}")
-    return bool(value)
