@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 
 from fastnn import backend
-from fastnn.cli._text import aligned, duration, note, ratio
+from fastnn.cli._text import duration, note, ratio, tabulated
 from fastnn.layers import Dense, Layer
 from fastnn.network import Sequential
 
@@ -62,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     for case, of_case in zip(work, times, strict=True):
         ratios = [ratio(of_case[1] / of_case[0])] if len(names) > 1 else []
         rows.append([case.name, *map(duration, of_case), *ratios])
-    print(aligned(rows))
+    print(tabulated(rows))
     print(f"\n{arguments.dtype}, time of one call, the least of many; {_setting(threads)}")
     if warning:
         print(f"\n{warning}")

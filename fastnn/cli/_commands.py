@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnn import backend, plot
-from fastnn.cli import _model
+from fastnn.cli import INTERRUPTED, _model
 from fastnn.cli._model import Model
 from fastnn.cli._source import check_writable, curve_path, prediction_table, training_table
 from fastnn.cli._text import note, pairs, write_csv
@@ -30,7 +30,6 @@ from fastnn.network import Network
 from fastnn.preprocessing import Number, Preprocessor
 from fastnn.tables import Table, listing
 
-_INTERRUPTED = 130
 _SHOWN_COLUMNS = 40
 
 
@@ -45,7 +44,7 @@ def train(arguments: argparse.Namespace) -> int:
     table, target = training_table(arguments)
     training = fit(table, target, options)
     finish(training, output, curve)
-    return _INTERRUPTED if training.history.interrupted else 0
+    return INTERRUPTED if training.history.interrupted else 0
 
 
 def finish(training: Training, output: Path, curve: Path | None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnn import datasets
+from fastnn.cli import INTERRUPTED
 from fastnn.cli._commands import finish
 from fastnn.cli._source import check_writable, curve_path
 from fastnn.cli._text import can_print
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     finish(training, MODEL, curve)
     print(f"\n{gallery(training, data.X)}")
     if training.history.interrupted:
-        return 130
+        return INTERRUPTED
     print(f"\n{_NEXT}")
     return 0
 

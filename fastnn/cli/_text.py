@@ -8,22 +8,17 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
+from fastnn._text import aligned
 
-def aligned(rows: Sequence[Sequence[str]], right: bool = True) -> str:
-    """Rows as lines of aligned columns, all but the first to the right unless told otherwise."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for row in rows:
-        first, *rest = zip(row, widths, strict=True)
-        cells = [first[0].ljust(first[1])]
-        cells += [cell.rjust(width) if right else cell.ljust(width) for cell, width in rest]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
+
+def tabulated(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines of aligned columns, all but the first to the right."""
+    return "\n".join(aligned(rows, right=range(1, len(rows[0]))))
 
 
 def pairs(entries: Iterable[tuple[str, str]]) -> str:
     """Names and values, one pair a line."""
-    return aligned(list(entries), right=False)
+    return "\n".join(aligned(list(entries)))
 
 
 def number(value: float, digits: int = 4) -> str:

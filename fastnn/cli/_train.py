@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import backend, optimizers
 from fastnn.callbacks import EarlyStopping, History
 from fastnn.cli._model import Model
-from fastnn.cli._text import aligned, duration, number, pairs
+from fastnn.cli._text import duration, number, pairs, tabulated
 from fastnn.datasets import guess_task, split_rows
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Network, Sequential
@@ -224,7 +224,7 @@ def score_table(title: str, task: str, results: Mapping[str, Any]) -> str:
     for part, result in results.items():
         values = result if isinstance(result, dict) else {}
         rows.append([part, *(measured(name, values.get(name)) for name in titles)])
-    return aligned(rows)
+    return tabulated(rows)
 
 
 def measured(name: str, value: Any) -> str:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from fastnn._checks import check_number
+from fastnn._data import real_array
+from fastnn._text import titled
 from fastnn.inspection._differences import Point, Slope, slope
-from fastnn.inspection._text import aligned
 
 Array = np.ndarray
 
@@ -136,7 +137,7 @@ class GradientCheck:
             at = _place("", array.index) if array.checked else ""
             checked = f"{array.checked} of {array.size}"
             rows.append((array.name, checked, str(array.kinks), error, at))
-        return "\n".join([self._verdict(), "", *aligned(rows, right=(1, 2, 3)), *self._notes()])
+        return "\n".join([self._verdict(), "", *titled(rows, right=(1, 2, 3)), *self._notes()])
 
     def _verdict(self) -> str:
         counts = f"{self.n_checked} of {self.n_numbers} numbers compared with central differences"
@@ -340,10 +341,7 @@ def _place(name: str, index: tuple[int, ...]) -> str:
 
 def _finite(values: Any, name: str) -> Array:
     """A new float64 array; TypeError or ValueError unless it holds finite real numbers."""
-    array = np.array(values)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-    array = array.astype(np.float64)
+    array = real_array(values, name).astype(np.float64)
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{_place(name, place)} is {array[place]}, expected finite numbers")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._text import aligned, titled
+
 if TYPE_CHECKING:
     from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace
 
@@ -36,13 +38,13 @@ def as_text(trace: Trace) -> str:
         lines.append("the loss is not finite: the optimizer takes no step")
     rows = [row for call in trace.values() for row in _call_rows(call)]
     rows += [row for head in trace.heads.values() for row in _head_rows(head)]
-    lines += ["", *_table(("layer", "", ""), rows)]
-    head = ("parameter", "before", "gradient", "update", "after")
+    lines += ["", *aligned(rows)]
+    titles = ("parameter", "before", "gradient", "update", "after")
     is_small = sum(p.before.size for p in trace.parameters.values()) <= _SHOWN_PARAMETERS
     limit = _SHOWN_PARAMETERS if is_small else _SHOWN_VECTOR
     rows = [row for item in trace.parameters.items() for row in _parameter_rows(*item, limit)]
     if rows:
-        lines += ["", *_table(head, rows)]
+        lines += ["", *titled([titles, *rows], right=range(1, len(titles)))]
     return "\n".join(lines)
 
 
@@ -93,22 +95,6 @@ def _parameter_rows(name: str, parameter: ParameterTrace, limit: int) -> Iterato
     for index in np.ndindex(parameter.before.shape):
         numbers = ("frozen" if a is None else _number(a[index]) for a in arrays)
         yield f"{name}[{', '.join(map(str, index))}]", *numbers
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with aligned columns; the first to the left, numbers to the right."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    numeric = len(head) > 3
-
-    def line(row: Sequence[str]) -> str:
-        cells = [
-            cell.rjust(width) if numeric and i > 0 else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        return "  ".join(cells).rstrip()
-
-    title = [line(head)] if any(head[1:]) else []
-    return [*title, *(["-" * len(title[0])] if title else []), *map(line, rows)]
 
 
 def _summary(array: Array) -> str:

@@ -13,9 +13,9 @@ import numpy as np
 from fastnn import activations
 from fastnn._checks import check_integer
 from fastnn._data import as_json
+from fastnn._text import titled
 from fastnn.callbacks import Callback, Context
 from fastnn.graph import Graph, last_function
-from fastnn.inspection._text import aligned
 from fastnn.inspection._trace import ParameterTrace, Trace
 from fastnn.program import ROW_FUNCTIONS
 
@@ -157,10 +157,10 @@ class LayerStatistics(Mapping[str, CallStatistics]):
 
     def __str__(self) -> str:
         rows = [_CALL_TITLES, *map(_call_row, self.values())]
-        lines = [f"loss {self.loss:.6g}", "", *aligned(rows, right=range(2, 8))]
+        lines = [f"loss {self.loss:.6g}", "", *titled(rows, right=range(2, 8))]
         if self.parameters:
             rows = [_PARAMETER_TITLES, *map(_parameter_row, self.parameters.values())]
-            lines += ["", *aligned(rows, right=range(1, 6))]
+            lines += ["", *titled(rows, right=range(1, 6))]
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastnn._text import titled
 from fastnn.graph import Graph, untrainable
 from fastnn.network._heads import LossOnOutput
 
@@ -28,7 +29,7 @@ def table(graph: Graph) -> list[str]:
             count += " without gradient" if graph.names[id(layer)] in cut else ""
         seen.add(id(layer))
         rows.append((names[id(call)], repr(layer), inputs, str(call.width), count))
-    return _aligned(rows)
+    return titled(rows, right={rows[0].index("width")})
 
 
 def ends(graph: Graph, names: Sequence[str], heads: Sequence[LossOnOutput]) -> list[str]:
@@ -44,19 +45,4 @@ def ends(graph: Graph, names: Sequence[str], heads: Sequence[LossOnOutput]) -> l
         elif losses:
             line += ": no loss"
         lines.append(line)
-    return lines
-
-
-def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Rows as lines with aligned columns; the column of widths to the right."""
-    sizes = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    right = rows[0].index("width")
-    lines = [
-        "  ".join(
-            cell.rjust(size) if i == right else cell.ljust(size)
-            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
-    lines.insert(1, "-" * max(map(len, lines)))
     return lines

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
-    """Rows, the first of them titles, as lines with aligned columns and a rule.
+    """Rows as lines of aligned columns.
 
     Parameters
     ----------
@@ -14,12 +14,17 @@ def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[
     right : collection of int
         Columns that are aligned to the right.
     """
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = [
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
         "  ".join(
             cell.rjust(width) if i in right else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]
-    return [lines[0], "-" * max(map(len, lines)), *lines[1:]]
+
+
+def titled(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:
+    """`aligned`, with a rule under the first row, which has the titles."""
+    titles, *rest = aligned(rows, right)
+    return [titles, "-" * max(map(len, (titles, *rest))), *rest]
