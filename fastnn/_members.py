@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._checks import check_integer
-from fastnn._progress import new_bar
+from fastnn._progress import check_verbose, new_bar
 from fastnn._solving import one_blas_thread
 from fastnn.callbacks import History
 from fastnn.network import Network
@@ -72,8 +72,7 @@ class Member:
 
 def train_members(members: Sequence[Member], verbose: int, n_jobs: int) -> list[History]:
     """Train all; the first error, or Ctrl-C, ends the training of the others and is raised."""
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
+    verbose = check_verbose(verbose)
     jobs = _cores() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
     with _report(verbose, len(members)) as report:
         if min(jobs, len(members)) > 1:

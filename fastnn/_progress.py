@@ -103,5 +103,19 @@ class Bar(Silence):
         self._bar.set_postfix(self._measures, refresh=epoch == self.last_epoch)
 
 
-REPORTS: tuple[type[Silence], ...] = (Silence, Bar, Lines)
-"""By the value of `verbose`."""
+def new_report(verbose: int, last_epoch: int, n_batches: int) -> Silence:
+    """What tells of a training: nothing (0), a bar (1) or lines (2); see `Silence`.
+
+    Raises
+    ------
+    ValueError
+        If `verbose` is something else.
+    """
+    return (Silence, Bar, Lines)[check_verbose(verbose)](last_epoch, n_batches)
+
+
+def check_verbose(verbose: int) -> int:
+    """0, 1 or 2; ValueError for anything else."""
+    if verbose not in (0, 1, 2):
+        raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
+    return int(verbose)

@@ -11,10 +11,18 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn._checks import check_integer
-from fastnn._progress import REPORTS, Silence
+from fastnn._progress import Silence, new_report
 from fastnn.callbacks import Callbacks, Context, History, as_callbacks
 from fastnn.solvers import LBFGS, LevenbergMarquardt, Solver
-from fastnn.training import Interrupts, TrainingError, TrainingState, under_way, wants_stop
+from fastnn.training import (
+    Interrupts,
+    TrainingError,
+    TrainingState,
+    Validate,
+    count_epoch,
+    under_way,
+    wants_stop,
+)
 
 _TRIALS = 20
 """Evaluations that Levenberg-Marquardt may take for each iteration, on average."""
@@ -45,7 +53,7 @@ def solve(
     state: TrainingState,
     *,
     iterations: int | None,
-    validate: Callable[[], Mapping[str, float]] | None = None,
+    validate: Validate | None = None,
     callbacks: Callbacks = None,
     verbose: int = 0,
     snapshot: Callable[[], Any] | None = None,
@@ -83,23 +91,14 @@ def solve(
     if iterations is None:
         iterations = solver.max_iterations
     iterations = check_integer(iterations, "epochs", 0)
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
     watchers = as_callbacks(callbacks)
     context = Context(state.history, network, snapshot, restore)
     interrupts = Interrupts()
-    report = REPORTS[int(verbose)](state.epoch + iterations, iterations)
+    report = new_report(verbose, state.epoch + iterations, iterations)
     with under_way(state, context, watchers, interrupts, report):
 
         def end_epoch(logs: dict[str, float]) -> bool:
-            try:
-                if validate is not None:
-                    logs |= {f"val_{name}": float(value) for name, value in validate().items()}
-            finally:
-                with interrupts.held():
-                    state.epoch += 1
-                    state.step += 1
-                    state.history.append(logs)
+            count_epoch(state, logs, validate, interrupts, steps=1)
             report.end(state.epoch, logs)
             context.logs = logs
             return wants_stop(watchers, context, state)

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn._checks import check_integer
 from fastnn._data import contiguous, is_readable, readable
-from fastnn._progress import REPORTS, Silence
+from fastnn._progress import Silence, new_report
 from fastnn.callbacks import Callback, Context, History, as_callbacks
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import rates
@@ -23,6 +23,7 @@ from fastnn.solvers import Solver
 __all__ = ["History", "TrainingError", "TrainingState", "fit", "learning_rate"]
 
 Target = tuple[np.ndarray, np.ndarray | None]
+Validate = Callable[[], Mapping[str, float]]
 
 _CALL_SECONDS = 0.05  # an engine call lasts about this long: progress and Ctrl-C stay lively
 _GATHERED_BYTES = 1 << 26  # rows that need conversion are gathered this many bytes at a time
@@ -141,7 +142,7 @@ def fit(
     batch_size: int,
     shuffle: bool = True,
     seed: int = 0,
-    validate: Callable[[], Mapping[str, float]] | None = None,
+    validate: Validate | None = None,
     callbacks: Iterable[Any] | Callback | Callable[..., Any] | None = None,
     verbose: int = 0,
     snapshot: Callable[[], Any] | None = None,
@@ -203,13 +204,11 @@ def fit(
     taken stay taken and counted.
     """
     epochs = check_integer(epochs, "epochs", 0)
-    if verbose not in (0, 1, 2):
-        raise ValueError(f"verbose must be 0, 1 or 2, got {verbose!r}")
     data = _Data(inputs, targets, engine.program.dtype, check_integer(batch_size, "batch_size", 1))
     watchers = as_callbacks(callbacks)
     context = Context(state.history, network, snapshot, restore)
     interrupts = Interrupts()
-    report = REPORTS[int(verbose)](state.epoch + epochs, epochs * data.n_batches)
+    report = new_report(verbose, state.epoch + epochs, epochs * data.n_batches)
     loop = _Loop(engine, optimizer, state, data, interrupts, report)
     permute = _permutation(data.n_rows, check_integer(seed, "seed", 0)) if shuffle else None
     with under_way(state, context, watchers, interrupts, report):
@@ -249,6 +248,27 @@ def under_way(
         context.epoch, context.step = state.epoch, state.step
         for watcher in watchers:
             watcher.on_train_end(context)
+
+
+def count_epoch(
+    state: TrainingState,
+    logs: dict[str, float],
+    validate: Validate | None,
+    interrupts: Interrupts,
+    steps: int = 0,
+) -> None:
+    """Validate and count an epoch, and `steps` more; `logs` receives the metrics.
+
+    The optimizer has done its work by now: the epoch counts even if its validation breaks off.
+    """
+    try:
+        if validate is not None:
+            logs |= {f"val_{name}": float(value) for name, value in validate().items()}
+    finally:
+        with interrupts.held():
+            state.epoch += 1
+            state.step += steps
+            state.history.append(logs)
 
 
 def wants_stop(watchers: Sequence[Callback], context: Context, state: TrainingState) -> bool:
@@ -293,7 +313,7 @@ class _Loop:
     def epoch(
         self,
         permute: Callable[[int], np.ndarray] | None,
-        validate: Callable[[], Mapping[str, float]] | None,
+        validate: Validate | None,
     ) -> dict[str, float]:
         """One pass over the data and its validation; returns what they measured."""
         state = self._state
@@ -305,14 +325,7 @@ class _Loop:
             "learning_rate": learning_rate(self._optimizer, state.step),
             "seconds": time.perf_counter() - start,
         }
-        try:
-            if validate is not None:
-                logs |= {f"val_{name}": float(value) for name, value in validate().items()}
-        finally:
-            # All steps are done: the epoch counts even if its validation breaks off.
-            with self._interrupts.held():
-                state.epoch += 1
-                state.history.append(logs)
+        count_epoch(state, logs, validate, self._interrupts)
         self._report.end(state.epoch, logs)
         return logs
 
