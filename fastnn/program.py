@@ -20,6 +20,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._text import aligned
+
 LANES = 16
 """Rows are padded to a multiple of this many elements in both dtypes."""
 
@@ -53,6 +55,9 @@ LOSSES = (
     "huber",
 )
 """The losses that the engines compute themselves."""
+
+REDUCTIONS = ("mean", "sum", "half_sum")
+"""What becomes of the losses of single samples."""
 
 CUSTOM_LOSS = "custom"
 """The loss of a head that calls Python; its attribute `loss` is the `CustomLoss`."""
@@ -342,44 +347,39 @@ class ProgramBuilder:
         parameters: Sequence[int],
         attributes: Mapping[str, Any],
     ) -> int:
+        """The width of an operation's output; ValueError unless its inputs and parameters fit."""
+        if kind not in KINDS:
+            raise ValueError(f"{name}: unknown operation {kind!r}; known are {', '.join(KINDS)}")
         widths = [self.buffers[i].width for i in inputs]
         if kind == "python":  # of a custom layer, which knows its width and checks its inputs
             return int(attributes["width"])
-        if kind == "dense":
-            shapes = [self.parameters[i].shape for i in parameters]
-            weight = shapes[0]
-            if len(inputs) != 1 or weight[0] != widths[0]:
-                raise ValueError(f"{name}: weight {weight} does not fit inputs of width {widths}")
-            if len(shapes) > 1 and shapes[1] != (weight[1],):
-                raise ValueError(f"{name}: bias {shapes[1]} does not fit weight {weight}")
-            return weight[1]
-        if kind == "activation":
-            if attributes.get("function") not in ACTIVATIONS:
-                raise ValueError(
-                    f"{name}: unknown activation {attributes.get('function')!r}; "
-                    f"known are {', '.join(ACTIVATIONS)}"
-                )
-            self._check_beta(name, parameters, attributes["function"])
-        elif kind in MERGES:
-            exactly_two = kind in ("subtract", "absolute_difference")
-            if len(inputs) < 2 or (exactly_two and len(inputs) > 2):
-                need = "exactly two inputs" if exactly_two else "at least two inputs"
-                raise ValueError(f"{name}: {kind} takes {need}, got {len(inputs)}")
-            if kind == "concatenate":
-                return sum(widths)
-            if len(set(widths)) > 1:
-                raise ValueError(f"{name}: {kind} takes inputs of one width, got {widths}")
-            return widths[0]
-        elif kind not in KINDS:
-            raise ValueError(f"{name}: unknown operation {kind!r}; known are {', '.join(KINDS)}")
+        if kind in MERGES:
+            return _merged_width(kind, name, widths)
         if len(inputs) != 1:
             raise ValueError(f"{name}: {kind} takes one input, got {len(inputs)}")
-        if kind == "layer_norm":
+        if kind == "dense":
+            return self._dense_width(name, widths[0], parameters)
+        if kind == "activation":
+            self._check_activation(name, parameters, attributes.get("function"))
+        elif kind == "layer_norm":
             self._check_layer_norm(name, widths[0], parameters, attributes)
         return widths[0]
 
-    def _check_beta(self, name: str, parameters: Sequence[int], function: str) -> None:
-        """An activation has no parameter, or is swish with its beta for one."""
+    def _dense_width(self, name: str, width: int, parameters: Sequence[int]) -> int:
+        """The number of columns of the weight, which must fit the input and the bias."""
+        weight, *bias = (self.parameters[i].shape for i in parameters)
+        if weight[0] != width:
+            raise ValueError(f"{name}: weight {weight} does not fit an input of width {width}")
+        if bias and bias[0] != (weight[1],):
+            raise ValueError(f"{name}: bias {bias[0]} does not fit weight {weight}")
+        return weight[1]
+
+    def _check_activation(self, name: str, parameters: Sequence[int], function: Any) -> None:
+        """An activation is known and has no parameter, or is swish with its beta for one."""
+        if function not in ACTIVATIONS:
+            raise ValueError(
+                f"{name}: unknown activation {function!r}; known are {', '.join(ACTIVATIONS)}"
+            )
         shapes = [self.parameters[i].shape for i in parameters]
         if shapes and (function != "swish" or shapes != [(1,)]):
             raise ValueError(f"{name}: parameters of shapes {shapes} do not fit {function}")
@@ -401,6 +401,19 @@ class ProgramBuilder:
             )
 
 
+def _merged_width(kind: str, name: str, widths: Sequence[int]) -> int:
+    """The width of what merges inputs of these widths."""
+    exactly_two = kind in ("subtract", "absolute_difference")
+    if len(widths) < 2 or (exactly_two and len(widths) > 2):
+        need = "exactly two inputs" if exactly_two else "at least two inputs"
+        raise ValueError(f"{name}: {kind} takes {need}, got {len(widths)}")
+    if kind == "concatenate":
+        return sum(widths)
+    if len(set(widths)) > 1:
+        raise ValueError(f"{name}: {kind} takes inputs of one width, got {widths}")
+    return widths[0]
+
+
 def _listing(program: Program) -> list[str]:
     """Lines of the readable listing that `print(program)` shows."""
     names = [buffer.name for buffer in program.buffers]
@@ -420,10 +433,8 @@ def _listing(program: Program) -> list[str]:
         )
     if program.l2:
         rows.append(("cost", "1", f"+= {program.l2:g}/2 * sum of squared weights"))
-    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
-    lines = [f"{a:<{first}}  {b:>{second}}  {c}" for a, b, c in rows]
-    lines.append(
+    return [
+        *aligned(rows, right=(1,)),
         f"{len(program.operations)} operations, {program.n_parameters:,} parameters, "
-        f"{program.dtype}"
-    )
-    return lines
+        f"{program.dtype}",
+    ]

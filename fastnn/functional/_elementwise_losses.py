@@ -20,13 +20,13 @@ from fastnn._checks import (
 )
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
-    REDUCTIONS,
     SECTIONS,
     Reduction,
     check_samples,
     gradient_array,
     sample_weights,
 )
+from fastnn.program import REDUCTIONS
 
 _NOTES = """c is the sample weight of an element's row{factor}, and 0 where the target
 is ignored; the mean is over all elements, that is over samples and outputs.  The gradient

@@ -25,8 +25,6 @@ from fastnn._checks import as_weights, check_flag, check_last_axis, check_out
 
 Reduction = Literal["mean", "sum", "half_sum"]
 
-REDUCTIONS = ("mean", "sum", "half_sum")
-
 SECTIONS = """
 Parameters
 ----------

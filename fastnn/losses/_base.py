@@ -10,9 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._checks import check_choice, check_integer, check_number
-from fastnn.program import Head
-
-REDUCTIONS = ("mean", "sum", "half_sum")
+from fastnn.program import REDUCTIONS, Head
 
 ClassWeight = Sequence[float] | Mapping[int, float] | None
 
@@ -200,5 +198,6 @@ def _pair(item: Any) -> tuple[int, float]:
 
 
 def weighted_mean(right: np.ndarray, weights: np.ndarray) -> float:
+    """The share of what is right; nan where all weights are 0."""
     total = weights.sum()
     return float((right * weights).sum() / total) if total > 0 else math.nan
