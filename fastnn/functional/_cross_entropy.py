@@ -22,13 +22,14 @@ from fastnn._checks import (
 from fastnn.functional._direct import direct_cross_entropy
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
-    REDUCTIONS,
     SECTIONS,
     Reduction,
     check_samples,
     gradient_array,
     sample_weights,
 )
+from fastnn.functional._shapes import as_rows
+from fastnn.program import REDUCTIONS
 
 
 @overload
@@ -99,54 +100,60 @@ def cross_entropy(
             return result
     z = as_floating(logits, "logits")
     check_samples(z, "logits")
-    given = as_array(targets, "targets")
-    has_rows = given.ndim == z.ndim
-    target = _rows_of(given, z.shape, z.dtype) if has_rows else _labels_of(given, z.shape)
+    target = _checked_targets(targets, z)
+    has_rows = target.ndim == z.ndim
     weights = sample_weights(sample_weight, z.shape[:-1], z.dtype)
     factors = None
     if class_weight is not None:
         factors = as_weights(class_weight, "class_weight", z.shape[-1:], z.dtype)
     smoothing = check_number(label_smoothing, "label_smoothing", 0.0, 1.0)
     check_choice(reduction, "reduction", REDUCTIONS)
-    if ignore_index is not None:
-        ignore_index = check_integer(ignore_index, "ignore_index", -(2**63), 2**63 - 1)
-        if has_rows:
-            raise ValueError(
-                f"ignore_index must be None with target rows, it is for labels; got {ignore_index}"
-            )
+    ignored = _checked_ignore_index(ignore_index, has_rows)
     inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
     slope = gradient_array(z, (logits, "logits"), inputs, gradient, out)
-
+    flat = None if slope is None else as_rows(slope)
     kernels = backend.kernels(z.dtype)
-    matrix = z.reshape(-1, z.shape[-1])
-    flat = None if slope is None else slope.reshape(matrix.shape)
     if has_rows:
-        rows = target.reshape(matrix.shape)
         loss = kernels.cross_entropy_rows(
-            matrix, rows, weights, factors, smoothing, reduction, None, flat
+            as_rows(z), as_rows(target), weights, factors, smoothing, reduction, None, flat
         )
     else:
-        labels = target.reshape(-1)
         try:
             loss = kernels.cross_entropy_labels(
-                matrix, labels, weights, factors, smoothing, ignore_index, reduction, None, flat
-            )
+                as_rows(z), target.reshape(-1), weights, factors, smoothing, ignored, reduction,
+                None, flat,
+            )  # fmt: skip
         except ValueError:
-            _check_labels(target, matrix.shape[1], ignore_index)
+            _check_labels(target, z.shape[-1], ignored)
             raise
     return loss if slope is None else (loss, slope)
 
 
-def _rows_of(given: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-    """Target rows as the kernels take them."""
-    if given.shape != shape:
+def _checked_targets(targets: ArrayLike, logits: np.ndarray) -> np.ndarray:
+    """Rows of the logits' dtype and shape, or int64 labels, whose range the kernels check."""
+    given = as_array(targets, "targets")
+    shape = logits.shape
+    if given.shape == shape:
+        rows = as_floating(given, "targets", logits.dtype)
+        check_interval(rows, "targets", 0.0, math.inf)
+        return rows
+    if given.shape != shape[:-1]:
         raise ValueError(
             f"targets must have shape {shape[:-1]} (labels) or {shape} (rows) "
             f"to fit logits of shape {shape}, got {given.shape}"
         )
-    target = as_floating(given, "targets", dtype)
-    check_interval(target, "targets", 0.0, math.inf)
-    return target
+    return as_labels(given, "targets")
+
+
+def _checked_ignore_index(ignore_index: int | None, has_rows: bool) -> int | None:
+    if ignore_index is None:
+        return None
+    ignored = check_integer(ignore_index, "ignore_index", -(2**63), 2**63 - 1)
+    if has_rows:
+        raise ValueError(
+            f"ignore_index must be None with target rows, it is for labels; got {ignored}"
+        )
+    return ignored
 
 
 def _check_labels(labels: np.ndarray, n_classes: int, ignore_index: int | None) -> None:
@@ -160,13 +167,3 @@ def _check_labels(labels: np.ndarray, n_classes: int, ignore_index: int | None) 
         raise ValueError(
             f"targets{where} is {labels[index]}, expected 0 <= label < {n_classes}"
         ) from None
-
-
-def _labels_of(given: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Labels as the kernels take them; these check the range."""
-    if given.shape != shape[:-1]:
-        raise ValueError(
-            f"targets must have shape {shape[:-1]} (labels) or {shape} (rows) "
-            f"to fit logits of shape {shape}, got {given.shape}"
-        )
-    return as_labels(given, "targets")

@@ -17,6 +17,7 @@ from fastnn._checks import (
     check_out,
     check_shape,
 )
+from fastnn.functional._shapes import as_rows
 
 
 def dense(
@@ -79,7 +80,7 @@ def dense(
         _check_result(out, "out", shape, rows.dtype, inputs | {"z": z})
     if rows.size:
         backend.kernels(rows.dtype).dense_forward(
-            _rows(rows), w, b, name, parameter, None if z is None else _rows(z), _rows(out)
+            as_rows(rows), w, b, name, parameter, None if z is None else as_rows(z), as_rows(out)
         )
     return out
 
@@ -144,10 +145,10 @@ def dense_backward(
     if not rows.size:
         dweight.fill(0)
     else:
-        dz = np.empty(_rows(upstream).shape, rows.dtype)
+        dz = np.empty(as_rows(upstream).shape, rows.dtype)
         backend.kernels(rows.dtype).dense_backward(
-            _rows(rows), w, _rows(argument), _rows(upstream), name, parameter,
-            dz, _rows(dx), dweight, dbias,
+            as_rows(rows), w, as_rows(argument), as_rows(upstream), name, parameter,
+            dz, as_rows(dx), dweight, dbias,
         )  # fmt: skip
     return dx, dweight, dbias
 
@@ -200,7 +201,7 @@ def dropout(
     else:
         check_out(out, rows.shape, rows.dtype, x)
     if rows.size:
-        backend.kernels(rows.dtype).dropout(_rows(rows), rate, key, step, _rows(out))
+        backend.kernels(rows.dtype).dropout(as_rows(rows), rate, key, step, as_rows(out))
     return out
 
 
@@ -232,7 +233,3 @@ def _check_result(
     array: Any, name: str, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[str, Any]
 ) -> None:
     check_out(array, shape, dtype, None, inputs, name=name)
-
-
-def _rows(array: np.ndarray) -> np.ndarray:
-    return array if array.ndim == 2 else array.reshape(-1, array.shape[-1])

@@ -14,7 +14,7 @@ from fastnn._checks import (
     check_out,
     check_shape,
 )
-from fastnn.functional._normalizers import as_rows
+from fastnn.functional._shapes import as_rows
 
 
 def layer_norm(

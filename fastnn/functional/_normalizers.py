@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from fastnn import backend
 from fastnn._checks import as_floating, as_matching, check_last_axis, check_out, check_shape
 from fastnn.functional._direct import direct
+from fastnn.functional._shapes import as_rows
 
 
 def logsumexp(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
@@ -198,8 +199,3 @@ def _backward(
     if p.size:
         getattr(backend.kernels(p.dtype), kernel)(as_rows(p), as_rows(dp), as_rows(out))
     return out
-
-
-def as_rows(array: np.ndarray) -> np.ndarray:
-    """The array as a matrix, whose rows are its last axis."""
-    return array if array.ndim == 2 else array.reshape(-1, array.shape[-1])
