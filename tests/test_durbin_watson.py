@@ -173,11 +173,22 @@ def test_result_has_scipys_fields_and_unpacks(backend):
     result = durbin_watson_test(X10, Y10)
     statistic, pvalue = result
     assert (statistic, pvalue) == (result.statistic, result.pvalue)
+
+
+def test_result_knows_what_was_tested(backend):
+    result = durbin_watson_test(X10, Y10)
     assert (result.alternative, result.lag, result.n, result.k) == ("two-sided", 1, 10, 1)
     assert result.has_intercept
-    assert 0 < result.error < 1e-12
-    assert "d = 2.10488" in str(result)
-    assert "10 observations, 1 regressor and an intercept" in str(result)
+
+
+def test_result_bounds_its_error(backend):
+    assert 0 < durbin_watson_test(X10, Y10).error < 1e-12
+
+
+def test_result_prints_statistic_and_sizes(backend):
+    text = str(durbin_watson_test(X10, Y10))
+    assert "d = 2.10488" in text
+    assert "10 observations, 1 regressor and an intercept" in text
 
 
 def test_fitted_regression_gives_the_same_test(backend):
@@ -390,12 +401,17 @@ def test_bad_options_are_refused(arguments, options, error, message):
         durbin_watson_test(*arguments, **options)
 
 
-def test_options_that_belong_to_arrays_are_refused_with_a_result():
-    fit = linear_regression(X10, Y10)
-    with pytest.raises(TypeError, match="y must be left out"):
-        durbin_watson_test(fit, Y10)
-    with pytest.raises(ValueError, match="add_intercept must be left out"):
-        durbin_watson_test(fit, add_intercept=False)
+@pytest.mark.parametrize(
+    ("options", "surplus"),
+    [
+        ({"y": Y10}, "y"),
+        ({"add_intercept": False}, "add_intercept"),
+        ({"y": Y10, "add_intercept": False}, "y, add_intercept"),
+    ],
+)
+def test_what_belongs_to_arrays_is_refused_with_a_result(options, surplus):
+    with pytest.raises(TypeError, match=f"^{surplus} must be left out"):
+        durbin_watson_test(linear_regression(X10, Y10), **options)
 
 
 @pytest.mark.parametrize("statistic", [-0.1, 4.1, np.nan])

@@ -107,7 +107,7 @@ def test_one_of_several_outputs_can_be_chosen(data):
     [
         (np.ones(5), np.ones(5), "X has shape"),
         (np.ones((5, 2)), np.ones(4), "y has shape"),
-        (np.ones((5, 2)), np.full(5, np.nan), "y has elements that are not finite"),
+        (np.ones((5, 2)), np.full(5, np.nan), "y must be finite, got 5"),
     ],
 )
 def test_bad_data_are_refused(X, y, message):

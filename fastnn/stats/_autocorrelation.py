@@ -16,10 +16,10 @@ from fastnn.stats._residuals import (
     ALTERNATIVES,
     NO_AUTOCORRELATION,
     auxiliary,
-    lagged,
     moderate,
     regression_parts,
     residual_series,
+    shifted,
 )
 from fastnn.stats._test_result import TestResult
 
@@ -71,7 +71,7 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
             f"lags is {lags}, but {n} observations of {result.rank} columns allow "
             f"at most {n - result.rank - 1}"
         )
-    columns = [lagged(residuals, lag) for lag in range(1, lags + 1)]
+    columns = [shifted(residuals, lag) for lag in range(1, lags + 1)]
     total = float(residuals @ residuals)
     rest, _ = auxiliary(residuals, np.column_stack([design, *columns]))
     name = f"Breusch-Godfrey test, lags 1 to {lags}"

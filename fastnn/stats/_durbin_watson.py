@@ -21,8 +21,7 @@ from fastnn._checks import (
 from fastnn._data import check_finite, real_array
 from fastnn.stats._exact import Tail, tail
 from fastnn.stats._laws import EigenvalueLaw, ResidualLaw
-from fastnn.stats._residuals import ALTERNATIVES
-from fastnn.stats._result import RegressionResult
+from fastnn.stats._residuals import ALTERNATIVES, is_fitted
 from fastnn.stats._tested import has_constant, of_arrays, of_design, of_result
 
 _MOST_EIGENVALUES = 2000
@@ -254,6 +253,8 @@ def durbin_watson_test(
 
     Raises
     ------
+    TypeError
+        If `y` is missing, or given with a fitted regression, as `add_intercept` must not be.
     ValueError
         Where residuals are zero, X has too few rows, values are not finite, or a column is the
         lagged response: `durbin_h` is for that case.
@@ -288,14 +289,8 @@ def durbin_watson_test(
     lag = check_integer(lag, "lag", 1)
     allow = check_flag(allow_lagged_response, "allow_lagged_response")
     add_intercept = check_flag(add_intercept, "add_intercept")
-    if isinstance(X, RegressionResult):
-        if y is not None:
-            raise TypeError("y must be left out where X is a fitted regression")
-        if not add_intercept:
-            raise ValueError("add_intercept must be left out where X is a fitted regression")
+    if is_fitted(X, y, add_intercept=add_intercept):
         tested = of_result(X, order_by, allow)
-    elif y is None:
-        raise TypeError("y must be given unless X is a fitted regression")
     else:
         tested = of_arrays(X, y, add_intercept, order_by, allow)
     statistic = durbin_watson(tested.residuals, lag=lag)

@@ -201,6 +201,22 @@ def refuse_bad_values(matrix: np.ndarray, name: str) -> None:
         )
 
 
+def read_columns(values: Any, name: str, n: int) -> np.ndarray:
+    """`values` as (n, k) float64 numbers, k at least 1; a vector is one column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not.
+    """
+    columns = real_array(values, name).astype(np.float64)
+    if columns.ndim == 1:
+        columns = columns[:, None]
+    if columns.ndim != 2 or len(columns) != n or columns.shape[1] == 0:
+        raise ValueError(f"{name} has shape {columns.shape}, expected ({n},) or ({n}, k)")
+    return columns
+
+
 def _not_finite(data: Data) -> tuple[dict[str, int], np.ndarray]:
     """How many values of each column are not finite, and in which rows."""
     labels, p = data.labels, data.design.shape[1]

@@ -14,6 +14,7 @@ from fastnn._data import real_array
 from fastnn._figures import BLUE, ORANGE, finished, panels
 from fastnn.stats._autocorrelation import ljung_box, plot_autocorrelation
 from fastnn.stats._durbin_watson import durbin_watson, durbin_watson_test
+from fastnn.stats._inputs import read_columns, refuse_bad_values
 from fastnn.stats._regression import linear_regression
 from fastnn.stats._residual_tests import jarque_bera, runs_test, variance_test
 from fastnn.stats._result import RegressionResult
@@ -202,15 +203,10 @@ def residual_report(
 
 
 def _column(values: Any, name: str, output: int, n: int) -> np.ndarray:
-    array = real_array(values, name).astype(np.float64)
-    if array.ndim == 1:
-        array = array[:, None]
-    if array.ndim != 2 or len(array) != n:
-        raise ValueError(f"{name} has shape {array.shape}, expected ({n},) or ({n}, n_out)")
-    column = array[:, check_integer(output, "output", 0, array.shape[1] - 1)]
-    if not np.isfinite(column).all():
-        raise ValueError(f"{name} has elements that are not finite")
-    return column
+    columns = read_columns(values, name, n)
+    i = check_integer(output, "output", 0, columns.shape[1] - 1)
+    refuse_bad_values(columns[:, i : i + 1], name)
+    return columns[:, i]
 
 
 def _fit_report(X: np.ndarray, y: np.ndarray, predictions: np.ndarray, lags: int) -> FitReport:

@@ -11,7 +11,7 @@ import numpy as np
 from fastnn._checks import check_integer, check_number
 from fastnn.stats._labels import framed
 from fastnn.stats._regression import linear_regression
-from fastnn.stats._residuals import least_squares, residual_series
+from fastnn.stats._residuals import is_fitted, least_squares, residual_series
 from fastnn.stats._result import RegressionResult
 from fastnn.stats._warning import warn
 
@@ -191,19 +191,10 @@ def _iterate(
 
 def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> RegressionResult:
     """The ordinary regression iteration starts from."""
-    if isinstance(X, RegressionResult):
-        if y is not None or names is not None or not add_intercept:
-            raise TypeError(
-                "y, names and add_intercept must be left out where X is a fitted regression"
-            )
-        start = X
-    elif y is None:
-        raise TypeError("y must be given unless X is a fitted regression")
-    else:
+    start = X
+    if not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
         start = linear_regression(X, y, add_intercept=add_intercept, names=names)
-    least_squares(start, in_order=True)
-    if start.weights is not None:
-        raise ValueError("the regression is weighted; autoregressive errors need equal weights")
+    start = least_squares(start, in_order=True, weighted=False)
     if start.rank < start.n_parameters:
         raise ValueError("the columns of the regression are linearly dependent; drop some first")
     return start

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._checks import check_choice
+from fastnn.stats._inputs import read_columns, refuse_bad_values
 from fastnn.stats._residuals import (
     ALTERNATIVES,
     auxiliary,
@@ -49,7 +50,10 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     variation".  Koenker (1981), "A note on studentizing a test for heteroscedasticity".
     """
     residuals, design = regression_parts(result)
-    columns = design if Z is None else _variables(Z, len(residuals))
+    columns = design
+    if Z is not None:
+        columns = read_columns(Z, "Z", len(residuals))
+        refuse_bad_values(columns, "Z")
     name = "Breusch-Pagan test" + (", studentized" if studentize else "")
     return variance_test(name, residuals, columns, studentize)
 
@@ -111,19 +115,6 @@ def variance_test(
     statistic = n * explained / total if studentize else explained / 2
     pvalue = float(stats.chi2.sf(statistic, freedom))
     return TestResult(statistic, pvalue, name, f"chi2({freedom})", _EQUAL_VARIANCE)
-
-
-def _variables(Z: Any, n: int) -> np.ndarray:
-    from fastnn._data import real_array
-
-    columns = real_array(Z, "Z").astype(np.float64)
-    if columns.ndim == 1:
-        columns = columns[:, None]
-    if columns.ndim != 2 or len(columns) != n or columns.shape[1] == 0:
-        raise ValueError(f"Z has shape {columns.shape}, expected ({n}, q)")
-    if not np.isfinite(columns).all():
-        raise ValueError("Z has elements that are not finite")
-    return columns
 
 
 def jarque_bera(residuals: Any) -> TestResult:
@@ -240,8 +231,7 @@ def _law_of_runs(above: int, below: int) -> np.ndarray:
     k = np.arange(1.0, few + 1)  # 2 k runs: k of each sign, beginning with either
     even = log_choose(above - 1, k - 1) + log_choose(below - 1, k - 1)
     law[2 : 2 * few + 1 : 2] = 2 * np.exp(even - total)
-    k = np.arange(1.0, few + 1)  # 2 k + 1 runs: one more of the sign it begins with
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # 2 k + 1 runs: one more of the sign it begins with
         for a, b in ((above, below), (below, above)):
             fits = k <= a - 1
             odd = log_choose(a - 1, k[fits]) + log_choose(b - 1, k[fits] - 1)

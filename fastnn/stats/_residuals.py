@@ -68,8 +68,47 @@ def moderate(series: np.ndarray) -> np.ndarray:
     return series if abs(exponent) < _MODERATE // 2 else np.ldexp(series, -exponent)
 
 
-def least_squares(result: Any, *, in_order: bool = False) -> RegressionResult:
+def is_fitted(X: Any, y: Any, *, named: bool = False, add_intercept: bool = True) -> bool:
+    """Whether a test or remedy is given a fitted regression for `X`, or else data.
+
+    Parameters
+    ----------
+    X, y
+        A RegressionResult and None, or data and response.
+    named : bool
+        Whether names were given, which belong to data.
+    add_intercept : bool
+        False belongs to data, too.
+
+    Raises
+    ------
+    TypeError
+        If something is given that belongs to data, or data without a response.
+    """
+    if not isinstance(X, RegressionResult):
+        if y is None:
+            raise TypeError("y must be given unless X is a fitted regression")
+        return False
+    given = {"y": y is not None, "names": named, "add_intercept": not add_intercept}
+    surplus = [name for name, is_given in given.items() if is_given]
+    if surplus:
+        raise TypeError(f"{', '.join(surplus)} must be left out where X is a fitted regression")
+    return True
+
+
+def least_squares(
+    result: Any, *, in_order: bool = False, weighted: bool = True
+) -> RegressionResult:
     """A regression of one response that keeps its rows and has no penalty.
+
+    Parameters
+    ----------
+    result : RegressionResult
+    in_order : bool
+        Whether the order of the rows matters, so that one that is not that of time is
+        warned of.
+    weighted : bool
+        Whether it may have weights.
 
     Raises
     ------
@@ -94,6 +133,8 @@ def least_squares(result: Any, *, in_order: bool = False) -> RegressionResult:
             "result is of ridge regression, whose residuals are not a projection of the "
             "response: the law of the test is not known; fit without ridge"
         )
+    if result.weights is not None and not weighted:
+        raise ValueError("result is a weighted regression, expected one of equal weights")
     if in_order:
         warn_if_unsorted(result._labels.rows)
     return result
@@ -119,9 +160,7 @@ def regression_parts(result: Any, *, in_order: bool = False) -> tuple[np.ndarray
     TypeError, ValueError
         If it is no such regression.
     """
-    result = least_squares(result, in_order=in_order)
-    if result.weights is not None:
-        raise ValueError("result is a weighted regression; this test needs equal weights")
+    result = least_squares(result, in_order=in_order, weighted=False)
     return residual_series(result), result._design.matrix
 
 
@@ -161,7 +200,7 @@ def unit_columns(X: np.ndarray) -> np.ndarray:
     return scaled
 
 
-def lagged(series: np.ndarray, lag: int) -> np.ndarray:
+def shifted(series: np.ndarray, lag: int) -> np.ndarray:
     """The series `lag` steps before, with zeros where there was nothing yet."""
     before = np.zeros_like(series)
     before[lag:] = series[:-lag]

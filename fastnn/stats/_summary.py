@@ -16,6 +16,7 @@ _LEAST_WIDTH = 80
 _ILL_CONDITIONED = 1e8  # columns of unit length: beyond, half the digits are at stake
 _SECONDS_OF_WORK = 1e8  # n p^2 up to which an exact p-value takes a few seconds
 _ROUNDING = 1e-14  # of the total sum of squares
+_WIDTHS = (12, 12, 11, 10, 12, 12)  # of the columns of coefficients
 _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"}
 
 
@@ -99,9 +100,6 @@ def _coefficients(result: RegressionResult, level: float) -> list[str]:
             f"{name:<{width}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, _WIDTHS, strict=True))
         )
     return rows
-
-
-_WIDTHS = (12, 12, 11, 10, 12, 12)
 
 
 def _residuals(result: RegressionResult, width: int) -> list[str]:

@@ -42,11 +42,6 @@ class Tested:
     basis: np.ndarray
     has_intercept: bool
 
-    @property
-    def n_regressors(self) -> int:
-        """The rank, less one for an intercept."""
-        return self.basis.shape[1] - self.has_intercept
-
 
 def of_result(result: RegressionResult, order_by: Any, allow_lagged_response: bool) -> Tested:
     """What is tested of a fitted regression."""
