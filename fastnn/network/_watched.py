@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,6 +23,15 @@ from fastnn.network._trained import TrainedGraph
 from fastnn.program import LOSSES
 from fastnn.solvers import Solver
 from fastnn.training import TrainingError
+
+
+class _Chosen(NamedTuple):
+    """What derivatives are asked for: of which columns of an output, and at which inputs."""
+
+    inputs: list[np.ndarray]
+    single: bool
+    output: int
+    columns: list[int]
 
 
 class WatchedGraph(TrainedGraph):
@@ -206,14 +215,13 @@ class WatchedGraph(TrainedGraph):
         A backward pass of the engine for each column, started from ones: rows of a
         batch do not depend on each other, so a pass serves all samples.
         """
-        with self._lock, backend.use(self._backend):
-            inputs, single = self._ready_inputs(X, check_finite)
-            by_output = []
-            for position in self._chosen_outputs(output, column):
-                parts = self._linear().by_inputs(inputs, position, self._columns(position, column))
-                parts = [_trimmed(part, single, column is not None) for part in parts]
-                by_output.append(self._like_inputs(parts, X))
-        return by_output[0] if output is not None else self._arrange(by_output)
+
+        def derive(chosen: _Chosen) -> Any:
+            parts = self._linear().by_inputs(chosen.inputs, chosen.output, chosen.columns)
+            trimmed = [_trimmed(part, chosen.single, column is not None) for part in parts]
+            return self._like_inputs(trimmed, X)
+
+        return self._by_output(X, output, column, check_finite, derive)
 
     def parameter_jacobian(
         self,
@@ -246,15 +254,32 @@ class WatchedGraph(TrainedGraph):
         A backward pass for each column, then the outer product of a layer's input and
         dZ for each sample: what least-squares methods such as Levenberg-Marquardt need.
         """
-        with self._lock, backend.use(self._backend):
-            inputs, _ = self._ready_inputs(X, check_finite)
+
+        def derive(chosen: _Chosen) -> np.ndarray:
             trainable = [parameter.trainable for parameter in self.program.parameters]
-            jacobians = []
-            for position in self._chosen_outputs(output, column):
-                columns = self._columns(position, column)
-                jacobian = self._linear().by_parameters(inputs, position, columns, trainable)
-                jacobians.append(jacobian.reshape(-1, self.n_parameters))
-        return jacobians[0] if output is not None else self._arrange(jacobians)
+            jacobian = self._linear().by_parameters(
+                chosen.inputs, chosen.output, chosen.columns, trainable
+            )
+            return jacobian.reshape(-1, self.n_parameters)
+
+        return self._by_output(X, output, column, check_finite, derive)
+
+    def _by_output(
+        self,
+        X: Arrays,
+        output: str | None,
+        column: int | None,
+        check: bool,
+        derive: Callable[[_Chosen], Any],
+    ) -> Any:
+        """What `derive` gives for the output called `output`, or arranged for all of them."""
+        with self._lock, backend.use(self._backend):
+            inputs, single = self._ready_inputs(X, check)
+            found = [
+                derive(_Chosen(inputs, single, position, self._columns(position, column)))
+                for position in self._chosen_outputs(output, column)
+            ]
+        return self._arrange(found) if output is None else found[0]
 
     def _linear(self) -> Linearization:
         """Made at first use; it lasts, since `compile` changes neither operations nor storage."""
