@@ -3,10 +3,11 @@
 Each check names the argument, says what was expected and what came.  Wrong types
 and dtypes raise TypeError, wrong shapes and values ValueError.
 
-Arrays of real numbers follow one rule everywhere: float32 and float64 keep their
-dtype, integers and booleans become float64, anything else is refused (float16, long
-double, complex, strings, dates, objects).  Non-contiguous, unaligned and
-byte-swapped arrays are copied; a contiguous native one is used as it is.
+Arrays follow the rule of `fastnn.functional`: float32 and float64 keep their dtype,
+integers and booleans become float64, anything else is refused (float16, long double,
+complex, strings, dates, objects).  Non-contiguous, unaligned and byte-swapped arrays
+are copied; a contiguous native one is used as it is.  What networks take, data of any
+real type, is checked by `fastnn._data`.
 """
 
 from __future__ import annotations

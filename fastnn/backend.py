@@ -25,6 +25,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._checks import check_integer
+
 BACKENDS = ("compiled", "reference")
 
 
@@ -199,11 +201,7 @@ def set_num_threads(n: int) -> None:
         At least 1.
     """
     global _threads
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
-        raise TypeError(f"n must be an integer, got {type(n).__name__}")
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-    _threads = min(int(n), _ANY_NUMBER)
+    _threads = min(check_integer(n, "n", 1), _ANY_NUMBER)
     _apply_limit()
 
 

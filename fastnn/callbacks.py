@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._checks import check_flag, check_integer, check_number
+from fastnn._checks import check_choice, check_flag, check_integer, check_number
 from fastnn._data import as_json
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
@@ -294,8 +294,7 @@ class EarlyStopping(Callback):
     ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be the name of a measure, got {monitor!r}")
-        if mode not in ("auto", "min", "max"):
-            raise ValueError(f"mode must be 'auto', 'min' or 'max', got {mode!r}")
+        check_choice(mode, "mode", ("auto", "min", "max"))
         if mode == "auto":
             large_is_good = monitor.endswith(("accuracy", "score", "r2", "auc", "f1"))
             mode = "max" if large_is_good else "min"

@@ -74,11 +74,7 @@ def trace(inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
     calls = [tensor for tensor in calls if tensor.layer is not None]
     layers = tuple({id(call.layer): call.layer for call in calls if call.layer}.values())
     for layer in layers:
-        if layer.network is not None:
-            raise ValueError(
-                f"layer {layer.label} belongs to {layer.network} and cannot join another; "
-                "use layer.copy() for a new layer with the same values"
-            )
+        layer.check_free()
     return Graph(tuple(inputs), tuple(outputs), tuple(calls), layers, _names(inputs, layers))
 
 

@@ -18,6 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._checks import check_number
+from fastnn._data import real_array
 
 Shape = tuple[int, ...]
 
@@ -214,7 +215,10 @@ class Explicit(Initializer):
 
     def __post_init__(self) -> None:
         if self.values is not None:
-            object.__setattr__(self, "values", _real_array(self.values))
+            values = real_array(self.values, "initial values").astype(np.float64)  # always a copy
+            if not np.isfinite(values).all():
+                raise ValueError("initial values must be finite, got nan or inf among them")
+            object.__setattr__(self, "values", values)
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """A copy of the values; ValueError if their shape is not `shape`."""
@@ -231,16 +235,6 @@ class Explicit(Initializer):
 
     def __repr__(self) -> str:
         return f"Explicit(shape={None if self.values is None else self.values.shape})"
-
-
-def _real_array(values: Any) -> np.ndarray:
-    array = np.asarray(values)
-    if array.dtype.kind not in "buif":
-        raise TypeError(f"initial values must be real numbers, got dtype {array.dtype}")
-    array = array.astype(np.float64)  # always a copy
-    if not np.isfinite(array).all():
-        raise ValueError("initial values must be finite, got nan or inf among them")
-    return array
 
 
 _CLASSES: dict[str, type[Initializer]] = {

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import backend, solvers
 from fastnn._checks import check_flag, check_integer, check_number
+from fastnn._data import real_array
 from fastnn.schedules import (
     LearningRate,
     build,
@@ -450,10 +451,7 @@ def _gradient(found: Any, x: np.ndarray, step: int) -> np.ndarray:
         raise TypeError(
             f"function_with_gradient must return (value, gradient), got {type(found).__name__}"
         )
-    g = np.array(found[1])
-    if g.dtype.kind not in "buif":
-        raise TypeError(f"the gradient must hold real numbers, got dtype {g.dtype}")
-    g = g.astype(x.dtype)
+    g = real_array(found[1], "the gradient").astype(x.dtype)
     if g.shape != x.shape:
         raise ValueError(f"the gradient must have the shape of x0, {x.shape}, got {g.shape}")
     if not np.isfinite(g).all():

@@ -96,7 +96,24 @@ class Constant(Schedule):
 
 
 @dataclass(frozen=True)
-class Step(Schedule):
+class _Decay(Schedule):
+    """A schedule that `every` so many steps has multiplied its learning rate by `factor`."""
+
+    initial: float
+    factor: float
+    every: int
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            initial=check_number(self.initial, "initial", 0.0),
+            factor=check_number(self.factor, "factor", 0.0),
+            every=check_integer(self.every, "every", 1, _MAX_STEP),
+        )
+
+
+@dataclass(frozen=True)
+class Step(_Decay):
     """`initial * factor ** floor((step - 1) / every)`: a staircase.
 
     Parameters
@@ -111,24 +128,12 @@ class Step(Schedule):
 
     name: ClassVar[str] = "step"
 
-    initial: float
-    factor: float
-    every: int
-
-    def __post_init__(self) -> None:
-        replace_fields(
-            self,
-            initial=check_number(self.initial, "initial", 0.0),
-            factor=check_number(self.factor, "factor", 0.0),
-            every=check_integer(self.every, "every", 1, _MAX_STEP),
-        )
-
     def _rates(self, steps: np.ndarray) -> Any:
         return self.initial * np.power(self.factor, (steps - 1) // self.every, dtype=np.float64)
 
 
 @dataclass(frozen=True)
-class Exponential(Schedule):
+class Exponential(_Decay):
     """`initial * factor ** ((step - 1) / every)`: a smooth exponential decay.
 
     Parameters
@@ -142,17 +147,7 @@ class Exponential(Schedule):
 
     name: ClassVar[str] = "exponential"
 
-    initial: float
-    factor: float
     every: int = 1
-
-    def __post_init__(self) -> None:
-        replace_fields(
-            self,
-            initial=check_number(self.initial, "initial", 0.0),
-            factor=check_number(self.factor, "factor", 0.0),
-            every=check_integer(self.every, "every", 1, _MAX_STEP),
-        )
 
     def _rates(self, steps: np.ndarray) -> Any:
         return self.initial * np.power(self.factor, (steps - 1) / self.every)

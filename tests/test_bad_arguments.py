@@ -106,7 +106,7 @@ def test_columns_that_there_are_not_are_named(use, options, error, message):
     [
         (3, TypeError, "function_with_gradient must be callable, got int"),
         (lambda x: x.sum(), TypeError, r"must return \(value, gradient\), got float64"),
-        (lambda x: (1.0, None), TypeError, "gradient must hold real numbers, got dtype object"),
+        (lambda x: (1.0, None), TypeError, "gradient must hold real numbers, got NoneType"),
         (lambda x: (1.0, 1j * x), TypeError, "must hold real numbers, got dtype complex128"),
         (lambda x: (1.0, x[:1]), ValueError, r"shape of x0, \(2,\), got \(1,\)"),
         (lambda x: (1.0, x / 0), FloatingPointError, "gradient at step 1 is not finite"),

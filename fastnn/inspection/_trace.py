@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._data import as_json
+from fastnn._data import as_json, read_only
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering
 from fastnn.layers import Layer, Tensor
@@ -279,9 +279,9 @@ class TracedStep:
         """Each parameter before and after, by name."""
         return {
             p.name: ParameterTrace(
-                _shown(p.view(self._before)),
-                _shown(p.view(self._gradients)) if p.trainable else None,
-                _shown(p.view(self.storage)),
+                read_only(p.view(self._before)),
+                read_only(p.view(self._gradients)) if p.trainable else None,
+                read_only(p.view(self.storage)),
             )
             for p in self._program.parameters
         }
@@ -289,10 +289,10 @@ class TracedStep:
     # ---------------------------------------------------------------- internals
 
     def _value(self, buffer: str) -> Array:
-        return _shown(self._engine.value(buffer))
+        return read_only(self._engine.value(buffer))
 
     def _gradient(self, buffer: str) -> Array:
-        return _shown(self._engine.gradient(buffer))
+        return read_only(self._engine.gradient(buffer))
 
     def _trace_calls(self, step: int) -> dict[str, CallTrace]:
         names = self._graph.call_names()  # also the prefixes of the buffers' names
@@ -331,7 +331,7 @@ class TracedStep:
 
     def _layer_gradients(self, layer: Layer) -> dict[str, Array]:
         return {
-            key: _shown(p.view(self._gradients)) for key, p in self._parameters_of(layer).items()
+            key: read_only(p.view(self._gradients)) for key, p in self._parameters_of(layer).items()
         }
 
     def _parameters_of(self, layer: Layer) -> dict[str, Parameter]:
@@ -361,7 +361,7 @@ class TracedStep:
         engine.forward([np.ascontiguousarray(x) for x in values], training=True, step=step)
         engine.backward([np.ascontiguousarray(gradient)], input_gradients=False)
         return {
-            key: _shown(p.view(engine.gradients))
+            key: read_only(p.view(engine.gradients))
             for key, p in zip(layer.shapes, program.parameters, strict=True)
         }
 
@@ -371,10 +371,3 @@ def _copy(program: Program, storage: Array) -> Array:
     copy = program.allocate()
     copy[...] = storage
     return copy
-
-
-def _shown(array: Array) -> Array:
-    """A view that cannot be written through."""
-    view = array.view()
-    view.flags.writeable = False
-    return view

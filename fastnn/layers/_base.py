@@ -205,15 +205,19 @@ class Layer:
         ValueError
             If the layer cannot take them, or belongs to a network already.
         """
+        self.check_free()
+        self.check_count(len(tensors))
+        widths = [tensor.width for tensor in tensors]
+        width = self.output_width(widths, [tensor.label for tensor in tensors])
+        return Tensor(width, self, tuple(tensors))
+
+    def check_free(self) -> None:
+        """Raise ValueError if the layer belongs to a network already."""
         if self._network is not None:
             raise ValueError(
                 f"layer {self.label} belongs to {self._network} and cannot join another; "
                 "use layer.copy() for a new layer with the same values"
             )
-        self.check_count(len(tensors))
-        widths = [tensor.width for tensor in tensors]
-        width = self.output_width(widths, [tensor.label for tensor in tensors])
-        return Tensor(width, self, tuple(tensors))
 
     def check_width(self, expected: int, width: int, label: str) -> None:
         """Refuse an input of another width than the layer was made for.

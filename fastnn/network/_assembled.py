@@ -67,7 +67,6 @@ class AssembledGraph:
             layer.attach(label, traced.names[id(layer)], self._storage[extent])
         self._backend = backend.name()
         self._kernels = backend.kernels(self._dtype)
-        self._views = {p.name: p.view(self._storage) for p in program.parameters}
         self._optimizer: Optimizer | Solver | None = None
         self._slots: dict[str, np.ndarray] = {}
         self._state = TrainingState()
