@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 
+import numpy as np
 import pytest
+from commands import houses_csv, people_csv
 
 from fastnn import backend as backends
 
@@ -35,3 +37,27 @@ def backend(request):
 def dtype(request):
     """The name of a dtype."""
     return request.param
+
+
+@pytest.fixture
+def rng():
+    """Random numbers, the same for every test."""
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def elsewhere(tmp_path, monkeypatch):
+    """A folder of the test's own, in which it runs."""
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def people(elsewhere):
+    """A CSV file to classify by."""
+    return people_csv()
+
+
+@pytest.fixture
+def houses(elsewhere):
+    """A CSV file for regression."""
+    return houses_csv()

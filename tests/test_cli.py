@@ -14,7 +14,7 @@ import time
 
 import numpy as np
 import pytest
-from commands import houses_csv, people_csv, run, train
+from commands import run, train
 from threadpoolctl import threadpool_info, threadpool_limits
 
 import fastnn
@@ -24,21 +24,7 @@ from fastnn.datasets import load, split_rows
 from fastnn.preprocessing import Preprocessor
 from fastnn.tables import read_csv
 
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    """Every test has a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def people():
-    return people_csv()
-
-
-@pytest.fixture
-def houses():
-    return houses_csv()
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 def predictions(text):

@@ -4,26 +4,12 @@ import sys
 
 import numpy as np
 import pytest
-from commands import houses_csv, people_csv, refusal, run, train, write_csv
+from commands import refusal, run, train, write_csv
 
 import fastnn
 from fastnn import serialization
 
-
-@pytest.fixture(autouse=True)
-def _elsewhere(tmp_path, monkeypatch):
-    """Every test has a folder of its own."""
-    monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def people():
-    return people_csv()
-
-
-@pytest.fixture
-def houses():
-    return houses_csv()
+pytestmark = pytest.mark.usefixtures("elsewhere")
 
 
 @pytest.mark.parametrize(

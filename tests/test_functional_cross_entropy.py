@@ -16,11 +16,6 @@ import fastnn.functional as F
 INF, NAN = math.inf, math.nan
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def one_hot(labels, n_classes):
     return np.eye(n_classes)[labels]
 

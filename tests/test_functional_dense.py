@@ -17,11 +17,6 @@ SHAPES = pytest.mark.parametrize(
 )
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def layer(rng, n, k, m, dtype="float64"):
     """Samples, weight and bias."""
     x, weight = rng.standard_normal((n, k)), rng.standard_normal((k, m)) / math.sqrt(k)

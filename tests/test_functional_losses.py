@@ -17,11 +17,6 @@ ELEMENTWISE = ["binary_cross_entropy", "mean_squared_error", "mean_absolute_erro
 EACH_ELEMENTWISE = pytest.mark.parametrize("name", ELEMENTWISE)
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_binary_cross_entropy_is_softplus_less_yz(backend, dtype, rng):
     z, y = rng.standard_normal((5, 3)).astype(dtype), rng.uniform(0, 1, (5, 3)).astype(dtype)
     expected = np.mean(np.log1p(np.exp(z.astype(float))) - y * z)

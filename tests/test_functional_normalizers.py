@@ -16,11 +16,6 @@ TOLERANCE = {"float32": 5e-7, "float64": 1e-15}
 WIDTHS = pytest.mark.parametrize("width", [1, 2, 3, 15, 16, 17, 33, 100, 1000])
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def exact_logsumexp(row):
     return float(mpmath.log(sum(mpmath.exp(mpmath.mpf(float(x))) for x in row)))
 

@@ -20,11 +20,6 @@ TOLERANCE = {"float32": 1e-6, "float64": 2e-15}
 WIDTHS = pytest.mark.parametrize("width", [1, 2, 3, 15, 16, 17, 33, 100, 1000, 1025, 2500])
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def exact(row, epsilon):
     """(x - mean) / sqrt(variance + epsilon) to 50 digits, rounded once."""
     with mpmath.workdps(50):

@@ -66,11 +66,6 @@ NAMED = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def difference_quotients(f, x, dy, h=1e-6):
     """d sum(dy * f) / dx by central differences; x is changed in place and put back."""
     gradient = np.empty(x.shape)

@@ -30,11 +30,6 @@ SPECIFICATIONS = [
 ]
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 @pytest.mark.parametrize("loss", SPECIFICATIONS, ids=repr)
 def test_config_gives_the_loss_back(loss):
     assert losses.get(loss.config) == loss

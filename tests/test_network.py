@@ -19,12 +19,6 @@ from fastnn.losses import CrossEntropy
 from fastnn.network import Network, Sequential
 from fastnn.optimizers import AdamW
 
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 # --------------------------------------------------------------------- compile
 
 
@@ -168,7 +162,7 @@ def test_predict_leaves_the_data_alone(backend, rng):
     np.testing.assert_array_equal(X, before)
 
 
-def test_predict_takes_read_only_data(backend, rng):
+def test_read_only_data_will_do(backend, rng):
     X, y = flowers(rng)
     X.flags.writeable = y.flags.writeable = False
     net = classifier()

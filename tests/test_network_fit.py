@@ -11,11 +11,6 @@ from fastnn.schedules import Step
 from fastnn.training import TrainingError
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_fit_learns(backend, dtype, rng):
     X, y = flowers(rng, 200)
     net = classifier(dtype)

@@ -24,11 +24,6 @@ from fastnn.network import Network, Sequential
 from fastnn.optimizers import GradientDescent
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_predict_computes_the_chain_of_layers(backend, dtype, rng):
     net = Sequential([Dense(4, 8, activation="tanh"), Dense(8, 3)], dtype=dtype, seed=0)
     p = {name: value.astype(float) for name, value in net.parameters.items()}

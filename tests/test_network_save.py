@@ -29,12 +29,6 @@ from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, RMSprop
 from fastnn.schedules import Step
 from fastnn.serialization import FormatError
 
-
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 OPTIMIZERS = [
     GradientDescent(0.1),
     Momentum(0.1, momentum=0.8, nesterov=True),

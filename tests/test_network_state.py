@@ -13,11 +13,6 @@ from fastnn.network import Sequential, load
 from fastnn.optimizers import GradientDescent
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def line(dtype="float32"):
     """A compiled network of one weight and one bias."""
     net = Sequential([Dense(1, 1)], dtype=dtype)

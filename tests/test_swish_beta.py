@@ -15,11 +15,6 @@ import fastnn.functional as F
 from fastnn import backend as backends
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def net_with_beta(dtype="float64", beta=0.8, **options):
     """3-7-2 with a trained beta between the layers."""
     layers = [fnn.Dense(3, 7), fnn.Swish(beta, True, name="swish", **options), fnn.Dense(7, 2)]

@@ -14,11 +14,6 @@ import fastnn as fnn
 EACH = pytest.mark.parametrize("name", SYSTEMS)
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def as_float64(net):
     return {name: view.astype("float64") for name, view in net.parameters.items()}
 
