@@ -246,27 +246,45 @@ def test_check_changes_nothing(backend, dtype, rng):
         np.testing.assert_array_equal(net.gradients[name], gradient)
 
 
-def test_bad_arguments_are_named(backend, rng):
-    net, (X, y) = chain(), flowers(rng)
-    with pytest.raises(TypeError, match="net must be a Network, got str"):
-        fnn.check_gradients("net", X, y)
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda net, X, y: ("net", X, y), TypeError, "net must be a Network, got str"),
+        (lambda net, X, y: (net, X[:, :3], y), ValueError, r"X has shape \(20, 3\)"),
+        (lambda net, X, y: (net, X[:0], y[:0]), ValueError, "X has no rows"),
+        (lambda net, X, y: (net, X * math.nan, y), ValueError, "is nan"),
+    ],
+    ids=["no network", "width", "empty", "nan"],
+)
+def test_unfit_data_are_named(backend, rng, change, error, message):
+    with pytest.raises(error, match=message):
+        fnn.check_gradients(*change(chain(), *flowers(rng)))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ({"tolerance": 0.0}, "tolerance must be a finite number > 0"),
+        ({"verbose": 2}, "verbose must be an integer from 0 to 1"),
+    ],
+)
+def test_unfit_options_are_named(rng, option, message):
+    with pytest.raises(ValueError, match=message):
+        fnn.check_gradients(chain(), *flowers(rng), **option)
+
+
+def test_a_network_without_a_loss_is_refused(rng):
     with pytest.raises(RuntimeError, match="call compile"):
-        fnn.check_gradients(fnn.Sequential([fnn.Dense(4, 3)]), X, y)
-    with pytest.raises(ValueError, match=r"X has shape \(20, 3\)"):
-        fnn.check_gradients(net, X[:, :3], y)
-    with pytest.raises(ValueError, match="X has no rows"):
-        fnn.check_gradients(net, X[:0], y[:0])
-    with pytest.raises(ValueError, match="is nan"):
-        fnn.check_gradients(net, X * math.nan, y)
-    with pytest.raises(ValueError, match="tolerance must be a finite number > 0"):
-        fnn.check_gradients(net, X, y, tolerance=0.0)
-    with pytest.raises(ValueError, match="verbose must be an integer from 0 to 1"):
-        fnn.check_gradients(net, X, y, verbose=2)
+        fnn.check_gradients(fnn.Sequential([fnn.Dense(4, 3)]), *flowers(rng))
+
+
+def test_a_frozen_network_is_refused(rng):
+    net = chain()
     for layer in net.layers:
         layer.trainable = False
     net.compile("cross_entropy")
     with pytest.raises(ValueError, match="no trainable parameters"):
-        fnn.check_gradients(net, X, y)
+        fnn.check_gradients(net, *flowers(rng))
 
 
 def test_cost_that_is_not_finite_is_refused(backend, rng):

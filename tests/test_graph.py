@@ -14,11 +14,6 @@ from fastnn.layers import (
 from fastnn.network import Network, Sequential
 
 
-@pytest.fixture
-def rng():
-    return np.random.default_rng(0)
-
-
 def test_layers_are_numbered_by_kind_in_order_of_appearance():
     net = Sequential([Dense(4, 3), ReLU(), Dense(3, 3), Dropout(0.1), ReLU(), Dense(3, 2)])
     names = [layer.name for layer in net.layers]
@@ -112,4 +107,4 @@ def test_training_below_a_binary_step_warns_and_names_the_layers():
 
 def test_a_step_above_frozen_layers_needs_no_warning():
     net = Sequential([Dense(2, 3, "binary_step", trainable=False), Dense(3, 1)])
-    net.compile("mean_squared_error")
+    net.compile("mean_squared_error")  # a warning would be an error

@@ -196,21 +196,32 @@ def test_several_inputs_and_outputs_come_as_lists(backend, rng):
 
 
 @pytest.mark.parametrize("method", ["input_gradients", "parameter_jacobian"])
-def test_bad_input_is_named(backend, method):
-    call = getattr(everything(), method)
-    X = [np.ones((2, 3)), np.ones((2, 3))]
-    with pytest.raises(ValueError, match="output is 'q', but the network has 'y', 'z'"):
-        call(X, output="q")
-    with pytest.raises(ValueError, match="column needs an output"):
-        call(X, column=0)
-    with pytest.raises(ValueError, match="column must be an integer from 0 to 1, got 2"):
-        call(X, output="y", column=2)
-    with pytest.raises(ValueError, match=r"X\['b'\]\[1, 2\] is nan"):
-        call([X[0], np.array([[1, 1, 1], [1, 1, np.nan]])])
-    with pytest.raises(ValueError, match="has no rows"):
-        call([np.ones((0, 3)), np.ones((0, 3))])
-    with pytest.raises(ValueError, match="expected"):
-        call([np.ones((2, 4)), np.ones((2, 3))])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"output": "q"}, "output is 'q', but the network has 'y', 'z'"),
+        ({"column": 0}, "column needs an output"),
+        ({"output": "y", "column": 2}, "column must be an integer from 0 to 1, got 2"),
+    ],
+)
+def test_a_choice_that_there_is_not_is_named(backend, method, options, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(everything(), method)([np.ones((2, 3)), np.ones((2, 3))], **options)
+
+
+@pytest.mark.parametrize("method", ["input_gradients", "parameter_jacobian"])
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        ([np.ones((2, 3)), [[1, 1, 1], [1, 1, np.nan]]], r"X\['b'\]\[1, 2\] is nan"),
+        ([np.ones((0, 3)), np.ones((0, 3))], "has no rows"),
+        ([np.ones((2, 4)), np.ones((2, 3))], r"X\['a'\] has shape \(2, 4\), expected \(N, 3\)"),
+    ],
+    ids=["nan", "empty", "width"],
+)
+def test_bad_input_is_named(backend, method, X, message):
+    with pytest.raises(ValueError, match=message):
+        getattr(everything(), method)(X)
 
 
 def test_infinities_pass_where_they_are_not_checked(backend):

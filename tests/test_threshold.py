@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 
 import numpy as np
 import pytest
@@ -138,9 +137,7 @@ def test_a_step_that_a_gradient_can_go_around_needs_no_warning():
     x = fnn.Input(2)
     h = fnn.Dense(2, 3, name="h")(x)
     y = fnn.Add()([fnn.ZeroIndicator()(h), h])
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        fnn.Network(x, y).compile("mean_squared_error")
+    fnn.Network(x, y).compile("mean_squared_error")  # a warning would be an error
 
 
 def test_a_saved_decider_decides(backend, tmp_path):
