@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from fastnn import backend, solvers
 from fastnn._checks import check_flag, check_integer, check_number
 from fastnn._data import real_array
+from fastnn._updates import UPDATES
 from fastnn.schedules import (
     LearningRate,
     build,
@@ -421,7 +422,7 @@ def minimize(
         )
     steps = check_integer(steps, "steps", 0)
     x = _start(x0)
-    kernels = backend.kernels(x.dtype)
+    kernels, update = backend.kernels(x.dtype), UPDATES[chosen.kind]
     slots = [np.zeros_like(x) for _ in chosen.slot_names]
     learning_rates = rates(chosen.learning_rate, np.arange(1, steps + 1))
     trajectory = np.empty((steps + 1, x.size), x.dtype)
@@ -430,7 +431,7 @@ def minimize(
         g = _gradient(function_with_gradient(x.copy()), x, step)
         if chosen.clip_norm is not None:
             kernels.clip_by_norm(g, chosen.clip_norm)
-        _UPDATES[chosen.kind](kernels, x, g, slots, step, float(learning_rate), chosen.hyper)
+        update(kernels, (x, g, *slots), step, float(learning_rate), chosen.hyper, True)
         trajectory[step] = x
     return trajectory
 
@@ -457,30 +458,3 @@ def _gradient(found: Any, x: np.ndarray, step: int) -> np.ndarray:
     if not np.isfinite(g).all():
         raise FloatingPointError(f"the gradient at step {step} is not finite: {g} at x = {x}")
     return g
-
-
-def _gradient_descent(kernels: Any, x: Any, g: Any, slots: Any, t: int, lr: float, h: Any) -> None:
-    kernels.gradient_descent(x, g, lr, 0.0)
-
-
-def _momentum(kernels: Any, x: Any, g: Any, slots: Any, t: int, lr: float, h: Any) -> None:
-    kernels.momentum(x, g, *slots, lr, h["momentum"], bool(h["nesterov"]), 0.0)
-
-
-def _rmsprop(kernels: Any, x: Any, g: Any, slots: Any, t: int, lr: float, h: Any) -> None:
-    kernels.rmsprop(x, g, *slots, lr, h["rho"], h["epsilon"], 0.0)
-
-
-def _adam(kernels: Any, x: Any, g: Any, slots: Any, t: int, lr: float, h: Any) -> None:
-    kernels.adam(
-        x, g, *slots, t, lr, h["beta1"], h["beta2"], h["epsilon"],
-        h["weight_decay"], bool(h["bias_correction"]), 0.0,
-    )  # fmt: skip
-
-
-_UPDATES: dict[str, Callable[..., None]] = {
-    "gradient_descent": _gradient_descent,
-    "momentum": _momentum,
-    "rmsprop": _rmsprop,
-    "adam": _adam,
-}

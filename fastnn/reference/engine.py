@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._updates import UPDATES
 from fastnn.program import CUSTOM_LOSS
 from fastnn.reference import kernels
 from fastnn.reference.guard import Guard
 from fastnn.reference.operations import BACKWARD, FORWARD
-from fastnn.reference.updates import UPDATES
 
 Array = np.ndarray
 Target = tuple[Array, Array | None]
@@ -82,7 +82,7 @@ class Engine:
         """Choose the update `train` applies; see `reference.kernels` for the formulas."""
         hyper = dict(hyper)
         clip_norm = hyper.pop("clip_norm", 0.0)
-        step_function = UPDATES[kind]
+        apply = UPDATES[kind]
 
         def update(step: int, learning_rate: float) -> None:
             if clip_norm:
@@ -91,7 +91,7 @@ class Engine:
                 if parameter.trainable:
                     block = slice(parameter.offset, parameter.offset + parameter.stored)
                     arrays = [a[block] for a in (self.storage, self.gradients, *slots)]
-                    step_function(arrays, step, learning_rate, hyper, parameter.penalized)
+                    apply(kernels, arrays, step, learning_rate, hyper, parameter.penalized)
 
         self._update = update
 
@@ -296,28 +296,22 @@ class Engine:
 
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
         """Labels as int64, rows as (N, width) of the program's dtype."""
-        prepared: list[Target] = []
         n_rows = len(self._value(self.program.inputs[0]))
+        prepared = []
         for head, (values, weights) in zip(self.program.heads, targets, strict=True):
             if len(values) != n_rows:
                 raise ValueError(f"targets have {len(values)} rows, expected {n_rows}")
+            width, dtype = self._width(head.output), self.program.dtype
             if head.loss == CUSTOM_LOSS:
-                width, dtype = self._width(head.output), self.program.dtype
                 loss = head.attributes["loss"]
                 prepared.append(loss.read(values, weights, n_rows, width, dtype, check))
-                continue
-            if head.loss == "cross_entropy" and values.ndim == 1:
-                if values.dtype.kind not in "iub":
-                    raise TypeError(f"labels must be integers, got {values.dtype}")
-                if values.dtype == np.uint64:  # what is too large must not become negative
-                    values = np.minimum(values, np.uint64(2**63 - 1))
-                prepared.append((values.astype(np.int64), weights))
-                continue
-            shape = (len(values), self._width(head.output))
-            rows = np.ascontiguousarray(values, self.program.dtype).reshape(shape)
-            if check and not _are_fit(head, rows):
-                raise ValueError(f"targets of {head.loss} are not finite or out of range")
-            prepared.append((rows, weights))
+            elif head.loss == "cross_entropy" and values.ndim == 1:
+                prepared.append((_labels(values), weights))
+            else:
+                rows = np.ascontiguousarray(values, dtype).reshape(n_rows, width)
+                if check and not _are_fit(head, rows):
+                    raise ValueError(f"targets of {head.loss} are not finite or out of range")
+                prepared.append((rows, weights))
         return prepared
 
     def _width(self, i: int) -> int:
@@ -366,26 +360,14 @@ class Engine:
             if gradient is not None:
                 gradient[...] = slope
             return float(value)
-        reduction = options.get("reduction", "mean")
         class_weights = options.get("class_weights")
         if class_weights is not None:
             class_weights = np.asarray(class_weights, output.dtype)
-        parameter = head.parameter
         if head.loss == "cross_entropy":
-            if values.dtype == np.int64:
-                return kernels.cross_entropy_labels(
-                    output, values, weights, class_weights, parameter,
-                    options.get("ignore_index"), reduction, losses, gradient,
-                )  # fmt: skip
-            if options.get("ignore_nan"):
-                missing = np.isnan(values).any(axis=1)
-                weights = np.where(missing, 0, np.ones(len(values)) if weights is None else weights)
-            return kernels.cross_entropy_rows(
-                output, values, weights, class_weights, parameter, reduction, losses, gradient
-            )
+            return _cross_entropy(head, output, target, class_weights, losses, gradient)
         return kernels.elementwise_loss(
-            head.loss, output, values, weights, class_weights, parameter,
-            options.get("ignore_value"), reduction, losses, gradient,
+            head.loss, output, values, weights, class_weights, head.parameter,
+            options.get("ignore_value"), options.get("reduction", "mean"), losses, gradient,
         )  # fmt: skip
 
     def _penalized(self) -> list[int]:
@@ -412,6 +394,31 @@ class Engine:
             self._weight_gradients[i] += gradient
 
 
+def _cross_entropy(
+    head: Any,
+    output: Array,
+    target: Target,
+    class_weights: Array | None,
+    losses: Array | None,
+    gradient: Array | None,
+) -> float:
+    """The loss of labels or of rows; rows with a nan count for nothing where it is ignored."""
+    values, weights = target
+    options = head.attributes
+    reduction = options.get("reduction", "mean")
+    if values.dtype == np.int64:
+        return kernels.cross_entropy_labels(
+            output, values, weights, class_weights, head.parameter,
+            options.get("ignore_index"), reduction, losses, gradient,
+        )  # fmt: skip
+    if options.get("ignore_nan"):
+        missing = np.isnan(values).any(axis=1)
+        weights = np.where(missing, 0, np.ones(len(values)) if weights is None else weights)
+    return kernels.cross_entropy_rows(
+        output, values, weights, class_weights, head.parameter, reduction, losses, gradient
+    )
+
+
 def _shares(loss: float, head: Any, target: Target, row_losses: Array) -> Array:
     """What each row adds to the loss of a head, from the rows' losses before any weight."""
     values, weights = target
@@ -425,6 +432,15 @@ def _shares(loss: float, head: Any, target: Target, row_losses: Array) -> Array:
         row_losses = row_losses * np.asarray(class_weights)[np.where(kept, values, 0)]
     total = row_losses.sum()
     return np.zeros_like(row_losses) if total == 0 else row_losses * (loss / total)
+
+
+def _labels(values: Array) -> Array:
+    """Labels as int64; those that are too large for it must not become negative."""
+    if values.dtype.kind not in "iub":
+        raise TypeError(f"labels must be integers, got {values.dtype}")
+    if values.dtype == np.uint64:
+        values = np.minimum(values, np.uint64(2**63 - 1))
+    return values.astype(np.int64)
 
 
 def _are_fit(head: Any, rows: Array) -> bool:
