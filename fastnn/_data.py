@@ -124,10 +124,7 @@ def is_readable(array: np.ndarray) -> bool:
     """Whether the engines read the array as it is: a native type of at most 64 bits, aligned."""
     dtype = array.dtype
     return (
-        dtype.kind in _REAL_KINDS
-        and dtype.isnative
-        and dtype.itemsize <= 8
-        and (array.flags.aligned)
+        dtype.kind in _REAL_KINDS and dtype.isnative and dtype.itemsize <= 8 and array.flags.aligned
     )
 
 

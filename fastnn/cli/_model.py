@@ -63,7 +63,7 @@ def load(path: str | os.PathLike[str]) -> Model:
         preprocessor = Preprocessor.from_dict(facts.pop("preprocessing", None))
     except ValueError as error:
         raise FormatError(f"{name}: damaged: {error}") from error
-    widths = [(tensor.width) for tensor in (*network.graph.inputs, *network.graph.outputs)]
+    widths = [tensor.width for tensor in (*network.graph.inputs, *network.graph.outputs)]
     if widths != [preprocessor.width, preprocessor.n_outputs] or network.optimizer is None:
         raise FormatError(f"{name}: damaged: network and preprocessing do not fit together")
     return Model(network, preprocessor, facts)

@@ -43,8 +43,25 @@ class Frozen:
         names: Sequence[str],
         places: Sequence[str],
     ) -> list[Array]:
-        buffers = self._program.buffers
-        widths = [int(buffers[i].width) for i in self._program.inputs]
+        matrices, single = self._matrices(inputs, names)
+        n = len(matrices[0])
+        widths = [int(self._program.buffers[i].width) for i in self._program.outputs]
+        shapes = [(n, width)[single:] for width in widths]
+        for out, shape, place in zip(outs or (), shapes, places, strict=outs is not None):
+            self._check_output(out, shape, place)
+        self._check_apart(list(outs or ()), places, inputs, names)
+        results = Engine(self._program, self._storage).forward(matrices)
+        if single:
+            results = [result[0] for result in results]
+        if outs is None:
+            return results
+        for out, result in zip(outs, results, strict=True):
+            out[...] = result
+        return list(outs)
+
+    def _matrices(self, inputs: Sequence[Any], names: Sequence[str]) -> tuple[list[Array], bool]:
+        """Checked inputs as (N, width) arrays, and whether they are single rows."""
+        widths = [int(self._program.buffers[i].width) for i in self._program.inputs]
         for x, width, name in zip(inputs, widths, names, strict=True):
             self._check_dtype(x, name)
             if x.ndim not in (1, 2) or x.shape[-1] != width or not len(x):
@@ -58,19 +75,7 @@ class Frozen:
                 raise ValueError(
                     f"{name} has {len(x)} rows, expected {len(matrices[0])} as in {names[0]}"
                 )
-        n = len(matrices[0])
-        shapes = [(n, int(buffers[i].width))[single:] for i in self._program.outputs]
-        for out, shape, place in zip(outs or (), shapes, places, strict=outs is not None):
-            self._check_output(out, shape, place)
-        self._check_apart(list(outs or ()), places, inputs, names)
-        results = Engine(self._program, self._storage).forward(matrices)
-        if single:
-            results = [result[0] for result in results]
-        if outs is None:
-            return results
-        for out, result in zip(outs, results, strict=True):
-            out[...] = result
-        return list(outs)
+        return matrices, single
 
     def _check_dtype(self, x: Any, name: str) -> None:
         dtype = self._program.dtype
