@@ -66,10 +66,8 @@ def strictly_ascending(n: int, dtype: DTypeLike = "float64") -> Sequential:
 
     Parameters
     ----------
-    n : int
-        Length of the lists, 1 or more.
-    dtype : {"float64", "float32"}, default "float64"
-        In which numbers are compared.
+    n, dtype
+        As in `all_distinct`.
 
     Returns
     -------

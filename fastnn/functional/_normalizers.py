@@ -90,10 +90,8 @@ def log_softmax(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
 
     Parameters
     ----------
-    x : (..., K) array_like of float32 or float64
-        K >= 1; integers and booleans are converted to float64.
-    out : (..., K) ndarray, optional
-        Receives the result: C-contiguous, of its dtype; `x` itself or sharing no memory with it.
+    x, out
+        As in `softmax`.
 
     Returns
     -------
@@ -102,10 +100,8 @@ def log_softmax(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
 
     Raises
     ------
-    TypeError
-        If `x` has another dtype, or `out` has not that of the result.
-    ValueError
-        If `x` has no last axis or one of length 0, or `out` does not fit.
+    TypeError, ValueError
+        As `softmax` does.
     """
     return _normalize("log_softmax", x, out)
 

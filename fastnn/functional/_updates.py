@@ -80,11 +80,8 @@ def momentum_update(
 
     Raises
     ------
-    TypeError
-        If an array is not one, or has another dtype than the parameter, or the type of a
-        number is wrong.
-    ValueError
-        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+    TypeError, ValueError
+        As `gradient_descent_update` does.
 
     References
     ----------
@@ -109,24 +106,13 @@ def nesterov_update(
 
     Parameters
     ----------
-    parameter, velocity : (...) ndarray of float32 or float64
-        Changed in place; `velocity` starts as zeros.
-    gradient : (...) array_like
-        Of the shape and dtype of `parameter`.
-    learning_rate : float
-        >= 0.
-    momentum : float
-        0 <= momentum < 1.
-    l2 : float
-        Factor of the penalty, >= 0.
+    parameter, gradient, velocity, learning_rate, momentum, l2
+        As in `momentum_update`.
 
     Raises
     ------
-    TypeError
-        If an array is not one, or has another dtype than the parameter, or the type of a
-        number is wrong.
-    ValueError
-        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+    TypeError, ValueError
+        As `gradient_descent_update` does.
 
     References
     ----------
@@ -169,11 +155,8 @@ def rmsprop_update(
 
     Raises
     ------
-    TypeError
-        If an array is not one, or has another dtype than the parameter, or the type of a
-        number is wrong.
-    ValueError
-        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+    TypeError, ValueError
+        As `gradient_descent_update` does.
 
     References
     ----------
@@ -225,11 +208,8 @@ def adam_update(
 
     Raises
     ------
-    TypeError
-        If an array is not one, or has another dtype than the parameter, or the type of a
-        number is wrong.
-    ValueError
-        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+    TypeError, ValueError
+        As `gradient_descent_update` does.
 
     References
     ----------
@@ -259,30 +239,17 @@ def adamw_update(
 
     Parameters
     ----------
-    parameter, first, second : (...) ndarray of float32 or float64
-        Changed in place; the moments `first` and `second` start as zeros.
-    gradient : (...) array_like
-        Of the shape and dtype of `parameter`.
-    step : int
-        Number of this update, counted from 1.
-    learning_rate : float
-        >= 0.
-    beta1, beta2 : float
-        0 <= beta < 1.
-    epsilon : float
-        > 0.
+    parameter, gradient, first, second
+        As in `adam_update`.
+    step, learning_rate, beta1, beta2, epsilon, bias_correction
+        As in `adam_update`.
     weight_decay : float
         >= 0.
-    bias_correction : bool
-        Whether to correct the moments for their start at zero.
 
     Raises
     ------
-    TypeError
-        If an array is not one, or has another dtype than the parameter, or the type of a
-        number is wrong.
-    ValueError
-        If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
+    TypeError, ValueError
+        As `gradient_descent_update` does.
 
     References
     ----------
