@@ -377,16 +377,26 @@ def test_passes_that_are_not_defined_are_named():
         Empty()([[1.0]])
 
 
-def test_parameters_are_declared_once_with_fitting_values():
+def test_a_declared_parameter_has_its_initial_values():
     layer = Centering()
     layer.add_parameter("a", (2,), [1.0, 2.0])
     np.testing.assert_array_equal(layer.parameters["a"], [1, 2])
-    with pytest.raises(ValueError, match="parameter 'a' of Centering has no name of its own"):
-        layer.add_parameter("a", (2,))
-    with pytest.raises(ValueError, match=r"1 or 2 dimensions, got \(1, 2, 3\)"):
-        layer.add_parameter("b", (1, 2, 3))
-    with pytest.raises(ValueError, match=r"b has shape \(1,\), expected \(2,\)"):
-        layer.add_parameter("b", (2,), [1.0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("a", (2,)), "parameter 'a' of Centering has no name of its own"),
+        (("b", (1, 2, 3)), r"1 or 2 dimensions, got \(1, 2, 3\)"),
+        (("b", (2,), [1.0]), r"b has shape \(1,\), expected \(2,\)"),
+    ],
+    ids=["name", "dimensions", "values"],
+)
+def test_unfit_declarations_are_refused(arguments, message):
+    layer = Centering()
+    layer.add_parameter("a", (2,), [1.0, 2.0])
+    with pytest.raises(ValueError, match=message):
+        layer.add_parameter(*arguments)
 
 
 def test_a_constructor_takes_its_arguments_by_name():

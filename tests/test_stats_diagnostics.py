@@ -254,13 +254,17 @@ def test_tests_of_a_regression_refuse_weights(test, data):
         test(stats.linear_regression(*data, weights=np.linspace(1, 2, len(data[1]))))
 
 
-def test_too_many_lags_are_refused(regression):
-    with pytest.raises(ValueError, match="allow at most 55"):
-        stats.breusch_godfrey(regression, 56)
-    with pytest.raises(ValueError, match="lags must be an integer"):
-        stats.ljung_box(regression, 60)
-    with pytest.raises(ValueError, match="more than the 3 fitted_parameters"):
-        stats.ljung_box(regression, 3, fitted_parameters=3)
+@pytest.mark.parametrize(
+    ("test", "lags", "options", "message"),
+    [
+        (stats.breusch_godfrey, 56, {}, "allow at most 55"),
+        (stats.ljung_box, 60, {}, "lags must be an integer"),
+        (stats.ljung_box, 3, {"fitted_parameters": 3}, "more than the 3 fitted_parameters"),
+    ],
+)
+def test_too_many_lags_are_refused(regression, test, lags, options, message):
+    with pytest.raises(ValueError, match=message):
+        test(regression, lags, **options)
 
 
 def test_residuals_of_one_sign_have_no_runs():

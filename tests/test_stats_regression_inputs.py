@@ -308,13 +308,18 @@ def test_bad_type_is_refused(what):
 
 
 @pytest.mark.parametrize("size", [1e-200, 1e200])
-def test_columns_whose_squares_are_lost_are_refused(size):
-    with pytest.raises(ValueError, match="for x1; choose other units"):
-        linear_regression(X * size, Y)
-    with pytest.raises(ValueError, match=r"for y; choose other units|too large to compute with"):
-        linear_regression(X, Y * size)
-    with pytest.raises(ValueError, match="est coefficient; choose other units"):
-        linear_regression(X * size**0.4, Y / size**0.4)
+@pytest.mark.parametrize(
+    ("of_X", "of_Y", "message"),
+    [
+        (1, 0, "for x1; choose other units"),
+        (0, 1, "for y; choose other units|too large to compute with"),
+        (0.4, -0.4, "est coefficient; choose other units"),
+    ],
+    ids=["column", "response", "coefficient"],
+)
+def test_numbers_whose_squares_are_lost_are_refused(size, of_X, of_Y, message):
+    with pytest.raises(ValueError, match=message):
+        linear_regression(X * size**of_X, Y * size**of_Y)
 
 
 @pytest.mark.parametrize("size", [1e-60, 1e60])
@@ -348,16 +353,19 @@ def test_cholesky_refuses_dependent_columns():
         linear_regression(np.column_stack([X, X[:, 0]]), Y, method="cholesky")
 
 
-def test_new_rows_must_have_the_columns_of_the_fit():
-    result = linear_regression(X, Y)
-    with pytest.raises(ValueError, match=r"3 columns of the fit, got 1 \(use X\[None, :\]"):
-        result.predict(X[0])
-    with pytest.raises(ValueError, match="1 nan or infinite values in 1 of 1 rows"):
-        result.predict([[1.0, np.nan, 2.0]])
-    with pytest.raises(ValueError, match="interval must be one of confidence, prediction"):
-        result.predict(X, "tolerance")
-    with pytest.raises(ValueError, match="level must be a finite number > 0 and < 1"):
-        result.predict(X, "prediction", level=95)
+@pytest.mark.parametrize(
+    ("rows", "options", "message"),
+    [
+        (X[0], {}, r"3 columns of the fit, got 1 \(use X\[None, :\]"),
+        ([[1.0, np.nan, 2.0]], {}, "1 nan or infinite values in 1 of 1 rows"),
+        (X, {"interval": "tolerance"}, "interval must be one of confidence, prediction"),
+        (X, {"interval": "prediction", "level": 95}, "level must be a finite number > 0 and < 1"),
+    ],
+    ids=["columns", "nan", "interval", "level"],
+)
+def test_bad_rows_to_predict_are_named(rows, options, message):
+    with pytest.raises(ValueError, match=message):
+        linear_regression(X, Y).predict(rows, **options)
 
 
 BAD_BLOCKS = {

@@ -117,14 +117,23 @@ def test_a_rho_that_never_dies_out_is_refused(data, rho):
         stats.prais_winsten(*data, rho=rho)
 
 
-def test_the_data_are_checked(data):
-    X, y = data
+def test_a_response_is_needed(data):
     with pytest.raises(TypeError, match="y must be given"):
-        stats.prais_winsten(X)
-    with pytest.raises(TypeError, match="must be left out where X is a fitted regression"):
-        stats.prais_winsten(stats.linear_regression(X, y), y)
+        stats.prais_winsten(data[0])
+
+
+@pytest.mark.parametrize(
+    ("options", "surplus"),
+    [({"names": ["a"]}, "names"), ({"add_intercept": False}, "add_intercept"), ({"y": 1}, "y")],
+)
+def test_what_belongs_to_data_is_refused_with_a_regression(data, options, surplus):
+    with pytest.raises(TypeError, match=f"^{surplus} must be left out"):
+        stats.prais_winsten(stats.linear_regression(*data), **options)
+
+
+def test_a_weighted_regression_is_refused(data):
     with pytest.raises(ValueError, match="weighted"):
-        stats.prais_winsten(stats.linear_regression(X, y, weights=np.arange(1.0, 81)))
+        stats.prais_winsten(stats.linear_regression(*data, weights=np.arange(1.0, 81)))
 
 
 def test_the_data_are_not_changed(data):

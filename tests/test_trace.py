@@ -369,18 +369,24 @@ def test_network_that_is_not_compiled_is_told_to(backend):
         fnn.Sequential([fnn.Dense(2, 1)]).trace([[1, 2]], [1])
 
 
-def test_bad_data_are_named(backend):
-    net = chain()
-    with pytest.raises(ValueError, match=r"X has shape \(2, 3\), expected \(N, 4\)"):
-        net.trace(np.ones((2, 3)), [0, 1])
-    with pytest.raises(ValueError, match="X has no rows"):
-        net.trace(np.ones((0, 4)), [])
-    with pytest.raises(ValueError, match=r"X\[0, 0\] is nan"):
-        net.trace(np.full((1, 4), np.nan), [0])
-    with pytest.raises(ValueError, match="y has 1 rows, expected 2"):
-        net.trace(np.ones((2, 4)), [0])
+@pytest.mark.parametrize(
+    ("X", "y", "message"),
+    [
+        (np.ones((2, 3)), [0, 1], r"X has shape \(2, 3\), expected \(N, 4\)"),
+        (np.ones((0, 4)), [], "X has no rows"),
+        (np.full((1, 4), np.nan), [0], r"X\[0, 0\] is nan"),
+        (np.ones((2, 4)), [0], "y has 1 rows, expected 2"),
+    ],
+    ids=["width", "empty", "nan", "short"],
+)
+def test_bad_data_are_named(backend, X, y, message):
+    with pytest.raises(ValueError, match=message):
+        chain().trace(X, y)
+
+
+def test_apply_is_a_flag():
     with pytest.raises(TypeError, match="apply must be True or False"):
-        net.trace(np.ones((2, 4)), [0, 1], apply="yes")
+        chain().trace(np.ones((2, 4)), [0, 1], apply="yes")
 
 
 def test_step_that_is_not_finite_is_shown_and_not_taken(backend):
