@@ -11,11 +11,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from fastnn._checks import check_integer
+from fastnn._interrupts import Interrupts
 from fastnn._progress import Silence, new_report
 from fastnn.callbacks import Callbacks, Context, History, as_callbacks
 from fastnn.solvers import LBFGS, LevenbergMarquardt, Solver
 from fastnn.training import (
-    Interrupts,
     TrainingError,
     TrainingState,
     Validate,

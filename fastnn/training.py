@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,6 +12,7 @@ import numpy as np
 
 from fastnn._checks import check_integer
 from fastnn._data import contiguous, is_readable, readable
+from fastnn._interrupts import Interrupts
 from fastnn._progress import Silence, new_report
 from fastnn.callbacks import Callback, Context, History, as_callbacks
 from fastnn.optimizers import Optimizer
@@ -453,46 +452,3 @@ def _target_dtype(target: np.ndarray, dtype: np.dtype) -> np.dtype:
     """Labels are vectors of integers; everything else is rows of real numbers."""
     is_labels = target.ndim == 1 and target.dtype.kind in "iub"
     return np.dtype(np.int64) if is_labels else dtype
-
-
-class Interrupts:
-    """Holds Ctrl-C back while parameters and counters change together.
-
-    Only in the main thread, and only where nobody else has taken SIGINT over.
-    """
-
-    def __init__(self) -> None:
-        self._holding = False
-        self._pending = False
-        self._installed = False
-
-    def __enter__(self) -> Interrupts:
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            signal.signal(signal.SIGINT, self._receive)
-            self._installed = True
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def _receive(self, signum: int, frame: Any) -> None:
-        if self._holding:
-            self._pending = True
-        else:
-            raise KeyboardInterrupt
-
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Ctrl-C during the block takes effect at its end."""
-        self._holding = True
-        try:
-            yield
-        finally:
-            self._holding = False
-        if self._pending:
-            self._pending = False
-            raise KeyboardInterrupt
