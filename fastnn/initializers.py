@@ -277,3 +277,18 @@ def get(initializer: Any) -> Initializer:
     if name not in _CLASSES:
         raise ValueError(f"unknown initializer {name!r}; known are {', '.join(_CLASSES)}")
     return _CLASSES[name](**options)
+
+
+def named(rule: Initializer) -> str:
+    """An initializer as the repr of a layer shows it: given values are not listed."""
+    return "Explicit(...)" if isinstance(rule, Explicit) else repr(rule)
+
+
+def fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
+    """The initializer meant by `rule`; explicit values must have the parameter's shape."""
+    initializer = get(rule)
+    if isinstance(initializer, Explicit) and initializer.values is not None:
+        found = initializer.values.shape
+        if found != shape:
+            raise ValueError(f"{name} has shape {found}, expected {shape}")
+    return initializer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn import backend, initializers
+from fastnn import backend
 from fastnn._checks import check_flag, check_integer
 from fastnn._data import Views, matrix, real_array
 from fastnn.initializers import Explicit, Initializer, generator
@@ -485,18 +485,3 @@ def _natural_dtype(arrays: Sequence[np.ndarray]) -> np.dtype:
     """float64 if an array has it, else float32."""
     double = any(x.dtype == np.float64 for x in arrays)
     return np.dtype(np.float64 if double else np.float32)
-
-
-def named(rule: Initializer) -> str:
-    """An initializer as the repr of a layer shows it: given values are not listed."""
-    return "Explicit(...)" if isinstance(rule, Explicit) else repr(rule)
-
-
-def fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
-    """The initializer meant by `rule`; explicit values must have the parameter's shape."""
-    initializer = initializers.get(rule)
-    if isinstance(initializer, Explicit) and initializer.values is not None:
-        found = initializer.values.shape
-        if found != shape:
-            raise ValueError(f"{name} has shape {found}, expected {shape}")
-    return initializer

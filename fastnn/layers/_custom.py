@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._checks import check_flag, check_integer
 from fastnn._data import read_only
-from fastnn.initializers import Initializer
-from fastnn.layers._base import Layer, fitting
+from fastnn.initializers import Initializer, fitting
+from fastnn.layers._base import Layer
 from fastnn.layers._merges import call_on_list
 from fastnn.layers._tensor import check_name
 from fastnn.program import ProgramBuilder

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import initializers
 from fastnn._checks import check_flag, check_integer
-from fastnn.initializers import Initializer
+from fastnn.initializers import Initializer, fitting, named
 from fastnn.layers._activations import Activation, check_alpha, check_function, emit_activation
-from fastnn.layers._base import Layer, fitting, named
+from fastnn.layers._base import Layer
 from fastnn.program import ProgramBuilder
 
 _RELU_LIKE = ("relu", "leaky_relu", "elu", "swish", "hard_swish", "softplus", "gelu", "gelu_tanh",
