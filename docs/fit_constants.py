@@ -33,6 +33,8 @@ DEGREES = {
 }
 TANH_SMALL = mp.mpf("0.55")
 """Up to here tanh is a polynomial; above, tanh >= 1/2, it is 1 - 2 sigmoid(-2 x)."""
+TANH_START, TANH_END, TANH_PIECES = mp.mpf("0.625"), mp.mpf("9.25"), 16
+"""Pieces of tanh in float32: x + TANH_START runs through quarters of octaves up to TANH_END."""
 LOG_REACH = (SQRT2 - 1) / (SQRT2 + 1)
 """Largest s = f / (2 + f) of log(1 + f): 1 + f reaches from sqrt(1/2) to sqrt(2)."""
 LARGEST_GAUSSIAN = {"float": 15, "double": 40}
@@ -80,6 +82,71 @@ def tanh_tail(t: Any) -> Any:
 def tanh_weight(t: Any) -> Any:
     """Share of x**3 * P in tanh(x)."""
     return t / (mp.tanh(mp.sqrt(t)) / mp.sqrt(t)) if t else mp.mpf(0)
+
+
+def tanh_factor(centre: Any) -> Function:
+    """q of tanh(c + d) = tanh(c) + d q(d), as sinh(d) / (cosh(c) cosh(c + d)) over d."""
+    return lambda d: (mp.sinh(d) / d if d else 1) / (mp.cosh(centre) * mp.cosh(centre + d))
+
+
+def tanh_centre(low: Any, high: Any) -> Any:
+    """A number near the middle of an interval where tanh and its slope are nearly float32.
+
+    Rounding the first two coefficients then costs nothing.  Multiples of 2**-18 within 4 % of
+    the half width are tried.
+    """
+    middle, half = (low + high) / 2, (high - low) / 2
+    best = (mp.inf, middle)
+    for i in range(-1000, 1001):
+        c = mp.nint((middle + half * i / 25_000) * 2**18) / 2**18
+        value, slope = mp.tanh(c), mp.sech(c) ** 2
+        loss = abs(value - np.float32(float(value)).item())
+        loss += half * abs(slope - np.float32(float(slope)).item())
+        best = min(best, (loss, c))
+    return best[1]
+
+
+def tanh_piece(low: Any, high: Any) -> tuple[list[Any], float]:
+    """Centre c, tanh(c) and the six coefficients of q on an interval, and the relative error.
+
+    From 0 on, q is that of tanh(d) = d + d q(d), with d**2 as a factor.
+    """
+    if not low:
+        tail, error = rounded_fit(
+            lambda x: tanh_tail(x * x), lambda x: tanh_weight(x * x), low, high, 3, 24, 24
+        )
+        return [mp.mpf(0)] * 4 + tail, error
+    c = tanh_centre(low, high)
+    q, error = rounded_fit(
+        tanh_factor(c), lambda d: d / mp.tanh(c + d), low - c, high - c, 5, 24, 24
+    )
+    return [c, mp.tanh(c), *q], error
+
+
+def tanh_table() -> list[str]:
+    """Lines of the header for the pieces of tanh, each coefficient's sixteen values together."""
+    quarters = [mp.ldexp(m, e) for e in range(-3, 2) for m in (4, 5, 6, 7)]
+    first = quarters.index(TANH_START)
+    edges = [t - TANH_START for t in quarters[first : first + TANH_PIECES]] + [TANH_END]
+    columns: list[Any] = [None] * TANH_PIECES
+    largest = 0.0
+    for i in range(TANH_PIECES):
+        # frexp(t) = m, e with 1/2 <= m < 1: the float has the exponent e + 126.
+        m, e = mp.frexp(quarters[first + i])
+        place = (4 * (int(e) + 126) + int(8 * m) - 4) % TANH_PIECES
+        columns[place], error = tanh_piece(edges[i], edges[i + 1])
+        largest = max(largest, error)
+    print("float TANH_PIECES", f"{largest:.2e} {largest * 2.0**24:.3f} ULP", flush=True)
+    literals = [[literal(np.float32(float(v))) for v in column] for column in columns]
+    rows = zip(*literals, strict=True)
+    return [
+        "/* tanh(x) = max(v, d) + d q(d), d = min(x, TANH_END) - c, x >= 0: the lookups of c, v and",
+        " * the coefficients of q by the quarter octave of x + TANH_START, relative error",
+        f" * {largest:.1e} ({largest * 2.0**24:.2f} ULP at most). */",
+        "static const real TANH_PIECES[] ALIGNED = {",
+        *[f"    {', '.join(row[i : i + 4])}," for row in rows for i in range(0, TANH_PIECES, 4)],
+        "};",
+    ]
 
 
 def mills(q: Any) -> Any:
@@ -217,9 +284,16 @@ def section(name: str) -> list[str]:
                 f"#define {label}_FIRST_LOW {literal(split(coefficients[0], bits, dtype)[1])}"
             )
         print(name, label, degree, f"{error:.2e} {error * 2.0**bits:.3f} ULP", flush=True)
+    if name == "float":
+        lines += tanh_table()
+    else:
+        lines += ["#define TANH_PIECES ((const real *)NULL) /* of float32 alone */"]
     # Steps of log(2) times |n| <= 2044 (252) must be exact without FMA.
     high, low = split(mp.log(2), 42 if name == "double" else 16, dtype)
-    lines += [f"#define TANH_SMALL {literal(dtype(float(TANH_SMALL)))}"]
+    for label, value in (
+        ("TANH_SMALL", TANH_SMALL), ("TANH_START", TANH_START), ("TANH_END", TANH_END)
+    ):
+        lines += [f"#define {label} {literal(dtype(float(value)))}"]
     lines += [f"#define LARGEST_GAUSSIAN {literal(dtype(LARGEST_GAUSSIAN[name]))}"]
     lines += [f"#define LOG2_HIGH {literal(high)}", f"#define LOG2_LOW {literal(low)}"]
     # In two parts: 2 sqrt(2 / pi) and 0.044715 times it (the tanh form of GELU), the height

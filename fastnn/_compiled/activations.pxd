@@ -11,16 +11,16 @@ where the function is well conditioned; docs/accuracy.md has them as measured.
 
 from fastnn._compiled.simd cimport (
     GAUSSIAN_HIGH, GAUSSIAN_LOW, GELU_CUBIC_HIGH, GELU_CUBIC_LOW, GELU_LINEAR_HIGH,
-    GELU_LINEAR_LOW, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW, MILLS_POLYNOMIAL,
-    SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_DEGREE, TANH_POLYNOMIAL, TANH_SMALL,
-    VL, abs_, at_least, at_most, copy_sign, equal, fma_, less, less_equal, load, load_part,
-    mask, polynomial, power_of_two, product_error, real, scale, scale_down, select, splat,
-    store, store_part, vec, with_sign,
+    GELU_LINEAR_LOW, HAS_LOOKUP, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW,
+    MILLS_POLYNOMIAL, SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_SMALL, VL, abs_,
+    at_least, at_most, copy_sign, equal, fma_, less, less_equal, load, load_part, mask,
+    polynomial, power_of_two, product_error, real, scale, scale_down, select, splat, store,
+    store_part, vec, with_sign,
 )
 from fastnn._compiled.vmath cimport (
     add_error, excess_product, exp_lowest, exp_reduced, exp_reduced_pair, exp_reduced_sum,
     expm1_from, largest_number, log_pair, mantissa_pair, pair_product, pair_sum, quotient,
-    small_error,
+    small_error, tanh_by_pieces, tanh_near_zero,
 )
 
 cdef enum:
@@ -74,17 +74,17 @@ cdef inline vec sigmoid(vec z, vec* slope) noexcept nogil:
 
 
 cdef inline vec tanh_(vec z, vec* slope) noexcept nogil:
-    """tanh(z), a polynomial near 0 and 1 - 2 sigmoid(-2 |z|) beyond, and its derivative; 2 ULP."""
-    cdef vec n, p, s, a, square, near, far
+    """tanh(z), 1 - 2 sigmoid(-2 |z|) beyond small z if not by pieces, and its derivative; 2 ULP."""
+    cdef vec n, p, s, a, far
     a = abs_(z)
     p = exp_reduced(at_most(a + a, -exp_lowest()), &n)
     # Beyond 2**-100 it makes no difference.
     s = power_of_two(at_least(-n, splat(-100)))
     slope[0] = logistic_slope(p, s, scale_down(splat(4), -n))
+    if HAS_LOOKUP:
+        return tanh_by_pieces(z)
     far = fma_(splat(-2), logistic_tail(p, s), splat(1))
-    square = z * z
-    near = fma_(a * square, polynomial(square, TANH_POLYNOMIAL, TANH_DEGREE), a)
-    return with_sign(select(less(a, splat(TANH_SMALL)), near, far), z)
+    return with_sign(select(less(a, splat(TANH_SMALL)), tanh_near_zero(a), far), z)
 
 
 cdef inline vec softplus(vec z, vec* slope) noexcept nogil:

@@ -45,9 +45,11 @@ typedef uint32_t ureal;
 #else
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
+#define ALIGNED __attribute__((aligned(64))) /* to lines of the cache */
 #else
 #define INLINE static inline
 #define UNROLL
+#define ALIGNED
 #endif
 
 #if !defined(VECTOR_BYTES)
@@ -338,6 +340,44 @@ INLINE vec polynomial(vec x, const real *c, int degree) {
         for (int i = 0; i <= last; i += 2) t[i / 2] = i < last ? fma_(x, t[i + 1], t[i]) : t[i];
     }
     return t[0];
+}
+
+/* The sixteen numbers of `table`, each lane's at the low four bits of its index.  HAS_LOOKUP
+ * says that registers hold the table: one or three instructions instead of VL loads. */
+#if defined(X86) && VECTOR_BYTES == 64 && !defined(FASTNN_DOUBLE)
+#define HAS_LOOKUP 1
+INLINE vec lookup(const real *table, ivec index) {
+    return (vec)X86(permutexvar)((__m512i)index, (native)load(table));
+}
+#elif defined(X86) && VECTOR_BYTES == 32 && !defined(FASTNN_DOUBLE)
+#define HAS_LOOKUP 1
+INLINE vec lookup(const real *table, ivec index) {
+    native low = X86(permutevar8x32)((native)load(table), (__m256i)index);
+    native high = X86(permutevar8x32)((native)load(table + 8), (__m256i)index);
+    return (vec)X86(blendv)(low, high, (native)(index << 28)); /* by the sign bits */
+}
+#else
+#define HAS_LOOKUP 0
+INLINE vec lookup(const real *table, ivec index) {
+    ireal at[VL];
+    real found[VL];
+    memcpy(at, &index, sizeof at);
+    for (int i = 0; i < VL; i++) found[i] = table[at[i] & 15];
+    return load(found);
+}
+#endif
+
+/* An index for `lookup` that goes up by one with each quarter of an octave: the exponent and
+ * the first two bits of the mantissa, for a >= 0. */
+INLINE ivec quarter_octave(vec a) { return as_int(a) >> (MANTISSA_BITS - 2); }
+
+/* c[0] + c[1] x + ... + c[degree] x**degree, where c[k] is a lookup in the k-th of degree + 1
+ * tables, by Horner's rule: the roundings before the last two weigh little when x is small. */
+INLINE vec lookup_polynomial(vec x, const real *tables, int degree, ivec index) {
+    vec t = lookup(tables + 16 * degree, index);
+    UNROLL
+    for (int k = degree - 1; k >= 0; k--) t = fma_(x, t, lookup(tables + 16 * k, index));
+    return t;
 }
 
 /* The first n of VL elements; the other lanes are zero.  Never touches p[n]. */

@@ -16,6 +16,7 @@ cdef extern from "simd.h" nogil:
     const int MANTISSA_BITS
     const int EXPONENT_BIAS
     const bint HAS_FMA
+    const bint HAS_LOOKUP
     const real SHIFTER
 
     vec load(const real* p) noexcept
@@ -55,18 +56,22 @@ cdef extern from "simd.h" nogil:
     vec log_limits(vec x, vec result) noexcept
     vec split_exponent(vec x, vec* e) noexcept
     vec polynomial(vec x, const real* c, int degree) noexcept
+    vec lookup(const real* table, ivec index) noexcept
+    vec lookup_polynomial(vec x, const real* tables, int degree, ivec index) noexcept
+    ivec quarter_octave(vec a) noexcept
 
     # constants.h
     const real* EXP_POLYNOMIAL
     const real* LOG_POLYNOMIAL
     const real* TANH_POLYNOMIAL
+    const real* TANH_PIECES
     const real* MILLS_POLYNOMIAL
     const int EXP_DEGREE
     const int LOG_DEGREE
     const int TANH_DEGREE
     const int MILLS_DEGREE
     const real MILLS_FIRST_LOW
-    const real TANH_SMALL
+    const real TANH_SMALL, TANH_START, TANH_END
     const real LARGEST_GAUSSIAN
     const real LOG2_HIGH, LOG2_LOW
     const real GELU_LINEAR_HIGH, GELU_LINEAR_LOW

@@ -1,5 +1,5 @@
 # cython: cdivision=True
-"""Exponential and logarithm on vectors, and the arithmetic they are made of.
+"""Exponential, logarithm and tanh on vectors, and the arithmetic they are made of.
 
 Errors are in units of the last place (ULP) and hold for float and double, with and without
 fused multiply-add; docs/accuracy.md has them as measured.  A number may come as a pair
@@ -11,8 +11,10 @@ from libc.float cimport DBL_MAX, FLT_MAX
 
 from fastnn._compiled.simd cimport (
     EXPONENT_BIAS, EXP_DEGREE, EXP_POLYNOMIAL, LOG2_HIGH, LOG2_LOW, LOG_DEGREE, LOG_POLYNOMIAL,
-    SHIFTER, at_least, at_most, copy_sign, fma_, log_limits, polynomial, power_of_two,
-    product_error, real, scale, splat, split_exponent, times_power_of_two, vec,
+    SHIFTER, TANH_DEGREE, TANH_END, TANH_PIECES, TANH_POLYNOMIAL, TANH_START, abs_, at_least,
+    at_most, copy_sign, fma_, ivec, log_limits, lookup, lookup_polynomial, polynomial,
+    power_of_two, product_error, quarter_octave, real, scale, splat, split_exponent,
+    times_power_of_two, vec, with_sign,
 )
 
 
@@ -184,3 +186,25 @@ cdef inline vec vlog1p(vec x) noexcept nogil:
     cdef vec u_low = small_error(at_least(x, splat(1)), at_most(x, splat(1)), u)
     cdef vec result = log_pair(u, u_low)
     return copy_sign(log_limits(u, result), x)
+
+
+# ------------------------------------------------------------------------------- tanh
+
+cdef inline vec tanh_near_zero(vec a) noexcept nogil:
+    """tanh(a), 0 <= a <= TANH_SMALL; 0.6 ULP."""
+    cdef vec square = a * a
+    return fma_(a * square, polynomial(square, TANH_POLYNOMIAL, TANH_DEGREE), a)
+
+
+cdef inline vec tanh_by_pieces(vec z) noexcept nogil:
+    """tanh(z) in float32, by a polynomial about the centre of each of 16 pieces of |z|; 0.7 ULP.
+
+    Short pieces near 0 and long ones where tanh is flat are quarters of octaves of
+    |z| + TANH_START.  The centres are numbers at which tanh is nearly a float.
+    """
+    cdef vec a = at_most(abs_(z), splat(TANH_END))  # from there on it is 1
+    cdef ivec piece = quarter_octave(a + splat(TANH_START))
+    cdef vec d = a - lookup(TANH_PIECES, piece)  # exact
+    # The first piece is d + d q, whose value at its centre is 0; d is smaller in all others.
+    cdef vec start = at_least(lookup(TANH_PIECES + 16, piece), d)
+    return with_sign(fma_(d, lookup_polynomial(d, TANH_PIECES + 32, 5, piece), start), z)
