@@ -140,8 +140,8 @@ def tanh_table() -> list[str]:
     literals = [[literal(np.float32(float(v))) for v in column] for column in columns]
     rows = zip(*literals, strict=True)
     return [
-        "/* tanh(x) = max(v, d) + d q(d), d = min(x, TANH_END) - c, x >= 0: the lookups of c, v and",
-        " * the coefficients of q by the quarter octave of x + TANH_START, relative error",
+        "/* tanh(x) = max(v, d) + d q(d) for x >= 0 and d = min(x, TANH_END) - c.  Tables of c, v",
+        " * and the coefficients of q, by the quarter octave of x + TANH_START, relative error",
         f" * {largest:.1e} ({largest * 2.0**24:.2f} ULP at most). */",
         "static const real TANH_PIECES[] ALIGNED = {",
         *[f"    {', '.join(row[i : i + 4])}," for row in rows for i in range(0, TANH_PIECES, 4)],
@@ -291,7 +291,9 @@ def section(name: str) -> list[str]:
     # Steps of log(2) times |n| <= 2044 (252) must be exact without FMA.
     high, low = split(mp.log(2), 42 if name == "double" else 16, dtype)
     for label, value in (
-        ("TANH_SMALL", TANH_SMALL), ("TANH_START", TANH_START), ("TANH_END", TANH_END)
+        ("TANH_SMALL", TANH_SMALL),
+        ("TANH_START", TANH_START),
+        ("TANH_END", TANH_END),
     ):
         lines += [f"#define {label} {literal(dtype(float(value)))}"]
     lines += [f"#define LARGEST_GAUSSIAN {literal(dtype(LARGEST_GAUSSIAN[name]))}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import accuracy
@@ -85,6 +86,28 @@ def test_sign_of_zero_is_kept(backend, dtype, function):
 def test_subnormal_argument_comes_back_unchanged(backend, dtype, function):
     z = np.finfo(dtype).smallest_subnormal * np.array([1, -1, 3, 12345], dtype)
     np.testing.assert_array_equal(accuracy.evaluate(kernels(dtype), function, z), z)
+
+
+def test_tanh_is_odd_to_the_last_bit(backend, dtype):
+    z = np.abs(accuracy.random_arguments("tanh", dtype, 3000))
+    positive, negative = (accuracy.evaluate(kernels(dtype), "tanh", x) for x in (z, -z))
+    np.testing.assert_array_equal(negative, -positive)
+
+
+def test_tanh_is_one_from_where_it_rounds_to_one_and_less_before(backend, dtype):
+    # 1 - tanh(z) is 2 exp(-2 z) here; half the spacing below 1 is eps / 4.
+    end = math.log(8 / np.finfo(dtype).eps) / 2
+    z = np.array([end - 1, end + 0.01, 1.5 * end, 2 * end, 100 * end], dtype)
+    results = accuracy.evaluate(kernels(dtype), "tanh", z)
+    np.testing.assert_array_equal(results == 1, [False, True, True, True, True])
+
+
+def test_tanh_never_decreases_where_its_pieces_meet(backend):
+    starts = np.array([0.625, 0.75, 0.875, *np.outer([1, 2, 4], [1, 1.25, 1.5, 1.75]).flat, 8])
+    borders = np.append(starts[1:] - starts[0], 9.25).astype(np.float32)
+    neighbours = borders.view(np.int32)[:, np.newaxis] + np.arange(-2000, 2000, dtype=np.int32)
+    results = accuracy.evaluate(kernels("float32"), "tanh", neighbours.view(np.float32).ravel())
+    assert (np.diff(results) >= 0).all()
 
 
 @pytest.mark.parametrize("function", accuracy.FUNCTIONS)

@@ -197,10 +197,10 @@ cdef inline vec tanh_near_zero(vec a) noexcept nogil:
 
 
 cdef inline vec tanh_by_pieces(vec z) noexcept nogil:
-    """tanh(z) in float32, by a polynomial about the centre of each of 16 pieces of |z|; 0.7 ULP.
+    """tanh(z) in float32, by a polynomial about the centre of each of 16 pieces of |z|; 0.8 ULP.
 
-    Short pieces near 0 and long ones where tanh is flat are quarters of octaves of
-    |z| + TANH_START.  The centres are numbers at which tanh is nearly a float.
+    Pieces short near 0 and long where tanh is flat are quarters of octaves of |z| + TANH_START.
+    The centres are numbers at which tanh is nearly a float.  It never decreases.
     """
     cdef vec a = at_most(abs_(z), splat(TANH_END))  # from there on it is 1
     cdef ivec piece = quarter_octave(a + splat(TANH_START))
