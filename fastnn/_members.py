@@ -117,12 +117,11 @@ def _in_threads(
         one_blas_thread() if solved else nullcontext(),
         ThreadPoolExecutor(jobs, "fastnn-member") as pool,
     ):
-        futures = [pool.submit(train, member) for member in members]
         try:
+            futures = [pool.submit(train, member) for member in members]
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
-            if not all(future.done() and not future.exception() for future in futures):
-                given_up.set()  # leaving the block waits for the threads
+            given_up.set()  # leaving the block waits for the threads that still train
     return [future.result() for future in futures]
 
 

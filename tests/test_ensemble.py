@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import pickle
-import signal
-import threading
 
 import numpy as np
 import pytest
@@ -249,18 +246,6 @@ def test_solvers_train_members(data):
     ensemble = Ensemble(net, 2)
     ensemble.fit(*data, epochs=20)
     assert ensemble.score(*data) > 0.9
-
-
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_ctrl_c_stops_all_members_and_is_passed_on(backend, data, n_jobs):
-    ensemble = Ensemble(classifier(), 3)
-    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        ensemble.fit(*data, epochs=10**6, n_jobs=n_jobs)
-    timer.join()
-    epochs = [member.history.epochs for member in ensemble.members]
-    assert 0 < max(epochs) < 10**6
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])

@@ -1,10 +1,17 @@
 """Ctrl-C while a network trains: what it waits for, what is kept, and whose handler it was."""
 
+import os
 import signal
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import pytest
+from networks import classifier, flowers
 from recorder import Recorder, interrupt_at, run
 
+from fastnn.ensemble import Ensemble
 from fastnn.training import TrainingState
 
 
@@ -81,3 +88,38 @@ def test_training_works_outside_the_main_thread():
     thread.start()
     thread.join()
     assert histories[0].epochs == 2
+
+
+# ------------------------------------------------------------------------ members
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_ctrl_c_stops_all_members_and_is_passed_on(backend, n_jobs):
+    ensemble = Ensemble(classifier(), 3)
+
+    def press_when_an_epoch_has_ended():
+        while not any(member.history.epochs for member in ensemble.members):
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=press_when_an_epoch_has_ended, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        ensemble.fit(*flowers(np.random.default_rng(0)), epochs=10**6, n_jobs=n_jobs)
+    epochs = [member.history.epochs for member in ensemble.members]
+    assert 0 < max(epochs) < 10**6
+
+
+def test_ctrl_c_before_all_members_have_started_stops_those_that_have(monkeypatch):
+    submit, submitted = ThreadPoolExecutor.submit, []
+
+    def interrupted(pool, *arguments):
+        if submitted:
+            raise KeyboardInterrupt
+        submitted.append(submit(pool, *arguments))
+        return submitted[0]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    ensemble = Ensemble(classifier(), 2)
+    with pytest.raises(KeyboardInterrupt):
+        ensemble.fit(*flowers(np.random.default_rng(0)), epochs=10**4, n_jobs=2)
+    assert ensemble.members[0].history.epochs < 10**4
