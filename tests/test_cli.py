@@ -10,7 +10,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -423,8 +422,11 @@ def test_the_command_runs_as_a_process():
 def test_ctrl_c_saves_what_was_learnt():
     words = ("--patience", 0, "--epochs", 1_000_000, "--plot", "none")
     process = start("train", "--dataset", "iris", *words)
-    assert process.stderr.read(1)  # the bar: the training has begun
-    time.sleep(0.3)
+    shown = ""
+    while not re.search(r"epoch (?!1/)\d+/", shown):  # the bar: an epoch has ended
+        character = process.stderr.read(1)
+        assert character, shown
+        shown += character
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err

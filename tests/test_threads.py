@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import itertools
@@ -292,6 +293,18 @@ def test_steps_of_several_threads_are_taken_one_after_another(backend):
     assert np.array_equal(net.get_flat(), expected.get_flat())
 
 
+@contextlib.contextmanager
+def ctrl_c_after(seconds):
+    """Interrupts this thread in the block, however late the machine lets the timer run."""
+    here = threading.get_ident()
+    timer = threading.Timer(seconds, lambda: signal.pthread_kill(here, signal.SIGINT))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to threads")
 def test_ctrl_c_ends_the_wait_for_another_thread(backend):
     net, x, _ = small()
@@ -302,12 +315,10 @@ def test_ctrl_c_ends_the_wait_for_another_thread(backend):
             held.set()
             done.wait(10)
 
-    main = threading.get_ident()
     holder = threading.Thread(target=hold)
     holder.start()
     held.wait(10)
-    threading.Timer(0.1, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.1):
         net.predict(x)
     done.set()
     holder.join(10)
@@ -318,9 +329,7 @@ def test_ctrl_c_ends_the_wait_for_another_thread(backend):
 def test_ctrl_c_ends_a_long_prediction(backend):
     net = fnn.Sequential([fnn.Dense(256, 512, activation="relu"), fnn.Dense(512, 1)])
     many = np.broadcast_to(np.float32(1), (4_000_000, 256))
-    main = threading.get_ident()
-    threading.Timer(0.2, lambda: signal.pthread_kill(main, signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt), ctrl_c_after(0.2):
         net.predict(many)
     assert net.predict(many[:2]).shape == (2, 1)
 
