@@ -42,8 +42,11 @@ def counter(tmp_path_factory):
 @pytest.fixture(scope="module", params=[1, 2], ids=["1 thread", "2 threads"])
 def counts(request, counter):
     """[calls, bytes] by what was called."""
-    environment = dict(os.environ, LD_PRELOAD=str(counter), PYTHONMALLOC="malloc")
-    environment["FASTNN_BACKEND"] = "compiled"
+    environment = dict(os.environ, FASTNN_BACKEND="compiled", PYTHONMALLOC="malloc")
+    # By its name alone: a space in LD_PRELOAD would end a path, in LD_LIBRARY_PATH it does not.
+    folders = [str(counter.parent), os.environ.get("LD_LIBRARY_PATH")]
+    environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, folders))
+    environment["LD_PRELOAD"] = counter.name
     command = [sys.executable, str(FOLDER / "allocations.py"), str(request.param)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     if "undefined symbol: __libc_" in done.stderr:
