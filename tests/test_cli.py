@@ -412,7 +412,7 @@ def start(*words, **options):
 
 def test_the_command_runs_as_a_process():
     process = start("train", "--dataset", "iris", "--epochs", 2)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 0
     assert cells(out, "train")[0] == "106"
     assert "Traceback" not in err
@@ -428,7 +428,7 @@ def test_ctrl_c_saves_what_was_learnt():
         assert character, shown
         shown += character
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=600)
     assert process.returncode == 130, err
     assert "interrupted" in out
     assert "Traceback" not in err
@@ -443,4 +443,4 @@ def test_a_reader_that_goes_away_is_no_error():
     process.stdout.close()
     with process.stderr as errors:
         assert not errors.read()
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=600) == 0

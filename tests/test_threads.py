@@ -82,7 +82,7 @@ def in_child(method, function):
     child = context.Process(target=send, args=(there, function))
     child.start()
     try:
-        assert here.poll(60), "the child process hangs"
+        assert here.poll(600), "the child process hangs"
         return here.recv()
     finally:
         child.join(10)
@@ -132,7 +132,7 @@ def run_in_new_process(code, **environment):
     path = os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": path, **environment}
     done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
