@@ -46,7 +46,7 @@ from fastnn._compiled.simd cimport (
 )
 from fastnn._compiled.swish cimport swish_beta_row
 from fastnn._compiled.updates cimport (
-    Outer, Update, set_step, sum_of_squares, update_outer, update_tile
+    Outer, Update, set_steps, sum_of_squares, update_outer, update_tile
 )
 
 ctypedef Py_ssize_t sz

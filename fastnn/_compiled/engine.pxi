@@ -4,9 +4,9 @@
 
 cdef extern from *:
     """
-    #if defined(__GNUC__)
+    #if defined(__GNUC__) && defined(Py_GIL_DISABLED)
     #define exchange(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
-    #else
+    #else  /* callers hold the GIL */
     static int exchange(int *place, int value) { int old = *place; *place = value; return old; }
     #endif
     """
@@ -139,20 +139,22 @@ cdef class Engine(Caller):
         cdef Stream stream
         cdef double work = self.work_per_row * batch.n_rows
         cdef int threads = team_for(work)
-        cdef sz rows = max(self.block, <sz>(LIVELY_WORK / (1 + self.work_per_row)))
+        cdef sz block = self.plan.block, rows
         if self.python_operations:
             self._stream_calling(room, batch)
             return 0
-        self.furnish(room, threads * self.block)
+        self.furnish(room, threads * block)
         stream.batch = batch[0]
         stream.outputs = room.outputs if row_losses == NULL else NULL
         stream.row_losses = row_losses
         stream.work = &room.work
-        stream.block = min(self.block, (batch.n_rows + threads - 1) // threads)
+        stream.block = block if threads == 1 else min(
+            block, (batch.n_rows + threads - 1) // threads)
         stream.first, stream.last = 0, batch.n_rows
         if work < BRIEF_WORK and batch.n_rows < BRIEF_ROWS:
             stream_team(&self.plan, &stream, threads)
             return 0
+        rows = max(block, <sz>(LIVELY_WORK / (1 + self.work_per_row)))
         while stream.first < batch.n_rows:
             stream.last = min(stream.first + threads * rows, batch.n_rows)
             with nogil:
@@ -365,8 +367,7 @@ cdef class Engine(Caller):
 
     cdef int _run(self, Run* run) except -1:
         """The steps of a run on the engine's batch, which describes all samples."""
-        cdef double work = (3 * self.work_per_row * run.batch_size
-                            + UPDATE_WORK * <double>self.program.storage_size)
+        cdef double work = 3 * self.work_per_row * run.batch_size + self.update_work
         cdef int threads = team_for(work)
         if not self.has_optimizer:
             raise RuntimeError("set_optimizer has not been called")

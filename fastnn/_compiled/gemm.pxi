@@ -18,7 +18,7 @@ cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
                const real* b, sz ldb, const real* start, sz ld_start,
                real* c, sz ldc) noexcept nogil:
     """C = start + A B, with VL columns or more: whole vectors of them if `start` is C."""
-    cdef sz n = 0, r, w
+    cdef sz n = 0, r, w, blocks
     cdef int m
     cdef bint far = is_far(columns, K, k_step)
     CHECK(VL <= columns and columns <= ldb and columns <= ldc)
@@ -28,11 +28,11 @@ cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
         w = block_columns(rows, columns - n)
         r = 0
         while r < rows:
-            m = block_rows(rows - r)
-            tile_any(m, w, far, K, a + r * row_step, row_step, k_step, b + n, ldb,
+            blocks = next_blocks(rows - r, &m)
+            tile_any(m, w, far, blocks, K, a + r * row_step, row_step, k_step, b + n, ldb,
                      start + r * ld_start + n if start != NULL else NULL, ld_start,
                      c + r * ldc + n, ldc)
-            r += m
+            r += blocks * m
         n += w
 
 
@@ -43,7 +43,7 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
 
     z and slope receive X W + b and f'(X W + b) unless they are NULL.
     """
-    cdef sz n = 0, r, w
+    cdef sz n = 0, r, w, blocks
     cdef int m
     cdef bint far = is_far(columns, K, 1)
     CHECK(VL <= columns and columns <= ldw and columns <= ldo)
@@ -52,13 +52,13 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
         w = block_columns(rows, columns - n)
         r = 0
         while r < rows:
-            m = block_rows(rows - r)
-            tile_any(m, w, far, K, x + r * ldx, ldx, 1, weight + n, ldw,
+            blocks = next_blocks(rows - r, &m)
+            tile_any(m, w, far, blocks, K, x + r * ldx, ldx, 1, weight + n, ldw,
                      bias + n if bias != NULL else NULL, 0, out + r * ldo + n, ldo)
-            finish_tile(m, w, code, alpha, z + r * ldz + n if z != NULL else NULL, ldz,
+            finish_tile(blocks * m, w, code, alpha, z + r * ldz + n if z != NULL else NULL, ldz,
                         slope + r * lds + n if slope != NULL else NULL, lds,
                         out + r * ldo + n, ldo)
-            r += m
+            r += blocks * m
         n += w
 
 
@@ -105,36 +105,52 @@ cdef void gemm_transposed(sz rows, sz columns, sz K, const real* a, sz lda, cons
 cdef void few_rows_transposed(sz rows, sz columns, sz K, const real* a, sz lda, const real* w,
                               sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
     """`gemm_transposed` for at most FEW_ROWS rows: what was turned is used and forgotten."""
-    if rows == 1: turned_tile(1, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
-    elif rows == 2: turned_tile(2, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
-    elif FEW_ROWS > 2:
-        if rows == 3: turned_tile(3, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
-        elif rows == 4: turned_tile(4, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    if rows == 1: turned_tiles(1, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    elif rows == 2: turned_tiles(2, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    elif FEW_ROWS == 2: pass
+    elif rows == 3: turned_tiles(3, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    elif rows == 4: turned_tiles(4, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
 
 
-cdef inline void turned_tile(int rows, sz columns, sz K, const real* a, sz lda, const real* w,
-                             sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
-    """C (+)= A W', VL columns after another, for a constant number of rows."""
-    cdef vec total[4]
+cdef inline void turned_tiles(int rows, sz columns, sz K, const real* a, sz lda, const real* w,
+                              sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
+    """C (+)= A W' for a constant number of rows, two vectors of columns after another.
+
+    While the chains of one vector wait for each other, the next is turned.
+    """
+    cdef sz pairs = columns // (2 * VL) * (2 * VL)
+    turned_tile(rows, 2, 0, pairs, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    turned_tile(rows, 1, pairs, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+
+
+cdef inline void turned_tile(int rows, int vectors, sz n, sz end, sz K, const real* a, sz lda,
+                             const real* w, sz ldw, sz w_rows, bint accumulate,
+                             real* c, sz ldc) noexcept nogil:
+    """Columns n to `end` of C (+)= A W', for constant numbers of rows and vectors at a time."""
+    cdef vec total[4][2]
     cdef vec turned[16]
-    cdef sz n = 0, k
-    cdef int r, i
-    while n < columns:
+    cdef sz k
+    cdef int r, v, i
+    while n < end:
         for r in range(rows):
-            total[r] = load(c + r * ldc + n) if accumulate else splat(0)
+            for v in range(vectors):
+                total[r][v] = load(c + r * ldc + n + v * VL) if accumulate else splat(0)
         k = 0
         while k + VL <= K:
-            load_turned(w_rows - n, VL, w + n * ldw + k, ldw, turned)
-            for i in range(VL):
-                for r in range(rows):
-                    total[r] = fma_(splat(a[r * lda + k + i]), turned[i], total[r])
+            for v in range(vectors):
+                load_turned(w_rows - n - v * VL, VL, w + (n + v * VL) * ldw + k, ldw, turned)
+                for i in range(VL):
+                    for r in range(rows):
+                        total[r][v] = fma_(splat(a[r * lda + k + i]), turned[i], total[r][v])
             k += VL
         if k < K:
-            load_turned(w_rows - n, K - k, w + n * ldw + k, ldw, turned)
-            for i in range(VL):
-                if k + i < K:
-                    for r in range(rows):
-                        total[r] = fma_(splat(a[r * lda + k + i]), turned[i], total[r])
+            for v in range(vectors):
+                load_turned(w_rows - n - v * VL, K - k, w + (n + v * VL) * ldw + k, ldw, turned)
+                for i in range(VL):
+                    if k + i < K:
+                        for r in range(rows):
+                            total[r][v] = fma_(splat(a[r * lda + k + i]), turned[i], total[r][v])
         for r in range(rows):
-            store(c + r * ldc + n, total[r])
-        n += VL
+            for v in range(vectors):
+                store(c + r * ldc + n + v * VL, total[r][v])
+        n += vectors * VL

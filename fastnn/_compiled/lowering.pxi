@@ -108,6 +108,7 @@ cdef class Lowered:
     cdef list slope_arrays
     cdef dict returned        # by operation: the parameters' gradients that Python returned
     cdef double work_per_row  # multiply-adds of a forward pass
+    cdef double update_work   # those in the time of one update of all parameters
     cdef public sz rows_at_once  # rows of a batch that a training step takes through together
 
     def __init__(self, program, storage, keep_all=False):
@@ -123,6 +124,7 @@ cdef class Lowered:
         self.plan.storage = &parameters[0] if storage.size else NULL
         self.plan.gradients = &gradients[0] if storage.size else NULL
         self.plan.l2 = program.l2
+        self.update_work = UPDATE_WORK * <double>program.storage_size
         self.returned = {}
         self._read_parameters()
         self._read_operations()
@@ -132,6 +134,7 @@ cdef class Lowered:
         self._make_tasks()
         self.rows_at_once = max(1, WORKSPACE_BYTES // self._bytes_per_row())
         self.set_capacity(1)
+        self.plan.block = rows_per_block(&self.plan)
 
     # -------------------------------------------------------------- reading
 

@@ -35,9 +35,9 @@ cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz
     cdef sz row = n_rows * part // parts
     cdef sz last = n_rows * (part + 1) // parts
     cdef sz base = plan.first_row
-    cdef sz block = rows_per_block(plan), stop
+    cdef sz stop
     while row < last:
-        stop = min(row + block, last)
+        stop = min(row + plan.block, last)
         load_rows(plan, &plan.work, batch, base + row, base + stop, row)
         forward_rows(plan, &plan.work, row, stop)
         loss_rows(plan, &plan.work, batch, row_losses, row_stride, base + row, base + stop, row)

@@ -26,7 +26,6 @@ cdef class Reader(Lowered):
     """A lowered program and the arguments of the call under way."""
 
     cdef Room room            # of predictions
-    cdef sz block             # rows of one of its blocks
     cdef Batch batch          # of the call: its arguments ...
     cdef int bad              # ... whether one of them was found unfit ...
     cdef double* row_losses   # ... and the losses of (heads, rows)
@@ -37,7 +36,6 @@ cdef class Reader(Lowered):
 
     def __init__(self, program, storage, keep_all=False):
         super().__init__(program, storage, keep_all)
-        self.block = rows_per_block(&self.plan)
         self.room = self.new_room()
         self.target_rooms = {}
         self.custom_targets = {}

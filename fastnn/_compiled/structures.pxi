@@ -221,6 +221,7 @@ cdef struct Plan:
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace
     bint training            # dropout is active
+    sz block                 # rows that go through all operations together
     Workspace work
 
 

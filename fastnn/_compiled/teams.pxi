@@ -70,10 +70,14 @@ def end_idle_threads():
 
 cdef int team_for(double work) noexcept:
     """Threads for `work` multiply-adds: one for every 4 million, a share of about 20 us."""
-    cdef int limit = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
+    cdef double wanted = 1 + work / 4e6
+    cdef int limit
+    if wanted < 2 or _max_threads <= 1:  # before OpenMP is asked: a small call feels it
+        return 1
+    limit = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
     if limit <= 1 or IN_PARALLEL():
         return 1
-    return <int>min(<double>limit, 1 + work / 4e6)
+    return <int>min(<double>limit, wanted)
 
 
 cdef struct Run:
@@ -119,8 +123,7 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
             if part == 0:
                 run.losses[step] = cost
             return
-        set_step(&weights, run.learning_rates[step], run.first_step + step)
-        set_step(&vectors, run.learning_rates[step], run.first_step + step)
+        set_steps(&weights, &vectors, run.learning_rates[step], run.first_step + step)
         if stored:
             update_stored(&plan, &weights, &vectors, part, parts)
         else:
@@ -175,8 +178,7 @@ cdef void update_alone(const Plan* plan, const Update* recipe, double learning_r
     cdef real factor
     cdef sz i
     set_float_mode(mode | FLUSH_DENORMALS)
-    set_step(&weights, learning_rate, step)
-    set_step(&vectors, learning_rate, step)
+    set_steps(&weights, &vectors, learning_rate, step)
     for i in range(plan.n_tasks):
         measure_stored_task(plan, i)
     factor = clip_factor(plan)

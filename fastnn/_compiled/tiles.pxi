@@ -44,81 +44,108 @@ cdef extern from *:
     real* aligned(real* p) noexcept nogil
 
 
-cdef inline void tile(int rows, int vectors, bint far, sz K, const real* a, sz row_step, sz k_step,
-                      const real* b, sz ldb, const real* start, sz ld_start,
-                      real* c, sz ldc) noexcept nogil:
-    """C = start + A B for `rows` x `vectors`; both, and `far`, are constants at every call.
+cdef inline void tile(int rows, int vectors, bint far, sz blocks, sz K, const real* a,
+                      sz row_step, sz k_step, const real* b, sz ldb, const real* start,
+                      sz ld_start, real* c, sz ldc) noexcept nogil:
+    """C = start + A B for `blocks` tiles below each other, each of `rows` x `vectors`.
 
-    A[i, k] is a[i * row_step + k * k_step].  `start` is NULL for zero, a bias
-    (ld_start = 0), or C itself to accumulate.  Where the operands are `far`, in no near cache,
-    the next columns of B are fetched ahead, or, where rows of A are not contiguous in memory
-    (X'), the rows of both that come next.
+    `rows`, `vectors` and `far` are constants at every call.  A[i, k] is
+    a[i * row_step + k * k_step].  `start` is NULL for zero, a bias (ld_start = 0), or C itself to
+    accumulate.  Where the operands are `far`, in no near cache, the next columns of B are fetched
+    ahead, or, where rows of A are not contiguous in memory (X'), the rows of both that come next.
+
+    The loop over blocks does more than its work: GCC unrolls loops of constant length, which
+    brings `total` into registers, early enough only where they stand inside another loop.
     """
     cdef vec total[14][16]
     cdef vec column[16]
     cdef vec factor
     cdef sz next_b = vectors * VL if k_step == 1 else AHEAD * ldb
     cdef sz next_a = AHEAD * k_step
-    cdef sz k
+    cdef const real* x
+    cdef const real* w
+    cdef sz block, k
     cdef int i, j
-    for i in range(rows):
-        for j in range(vectors):
-            total[i][j] = load(start + i * ld_start + j * VL) if start != NULL else splat(0)
-    for k in range(K):
-        for j in range(vectors):
-            column[j] = load(b + j * VL)
-            if far and j * VL * <int>sizeof(real) % 64 == 0:
-                PREFETCH(b + next_b + j * VL)
-        if far and k_step != 1:
-            PREFETCH(a + next_a)
+    for block in range(blocks):
         for i in range(rows):
-            factor = splat(a[i * row_step])
             for j in range(vectors):
-                total[i][j] = fma_(factor, column[j], total[i][j])
-        a = a + k_step
-        b = b + ldb
-    for i in range(rows):
-        for j in range(vectors):
-            store(c + i * ldc + j * VL, total[i][j])
+                total[i][j] = load(start + i * ld_start + j * VL) if start != NULL else splat(0)
+        x = a
+        w = b
+        for k in range(K):
+            for j in range(vectors):
+                column[j] = load(w + j * VL)
+                if far and j * VL * <int>sizeof(real) % 64 == 0:
+                    PREFETCH(w + next_b + j * VL)
+            if far and k_step != 1:
+                PREFETCH(x + next_a)
+            for i in range(rows):
+                factor = splat(x[i * row_step])
+                for j in range(vectors):
+                    total[i][j] = fma_(factor, column[j], total[i][j])
+            x = x + k_step
+            w = w + ldb
+        for i in range(rows):
+            for j in range(vectors):
+                store(c + i * ldc + j * VL, total[i][j])
+        a = a + rows * row_step
+        c = c + rows * ldc
+        if start != NULL:
+            start = start + rows * ld_start
 
 
-cdef inline void tile_of(int vectors, bint far, int rows, sz K, const real* a, sz row_step,
-                         sz k_step, const real* b, sz ldb, const real* start, sz ld_start,
-                         real* c, sz ldc) noexcept nogil:
+cdef inline void tile_of(int vectors, bint far, int rows, sz blocks, sz K, const real* a,
+                         sz row_step, sz k_step, const real* b, sz ldb, const real* start,
+                         sz ld_start, real* c, sz ldc) noexcept nogil:
     """`tile` for any number of rows: one instance of it for each."""
-    if rows == 1: tile(1, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3: tile(3, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5: tile(5, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6: tile(6, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    if rows == 1:
+        tile(1, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2:
+        tile(2, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3:
+        tile(3, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4:
+        tile(4, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 5:
+        tile(5, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 6:
+        tile(6, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif MAX_ROWS == 6: pass
-    elif rows == 7: tile(7, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 8: tile(8, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 9: tile(9, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 10: tile(10, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 11: tile(11, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 12: tile(12, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 13: tile(13, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 14: tile(14, vectors, far, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 7:
+        tile(7, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 8:
+        tile(8, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 9:
+        tile(9, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 10:
+        tile(10, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 11:
+        tile(11, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 12:
+        tile(12, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 13:
+        tile(13, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 14:
+        tile(14, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
-cdef void tile_2(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
-                 const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+cdef void tile_2(int rows, sz blocks, sz K, const real* a, sz row_step, sz k_step, const real* b,
+                 sz ldb, const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
     """Two vectors of columns."""
-    tile_of(2, False, rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    tile_of(2, False, rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
-cdef void tile_2_far(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
-                     const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+cdef void tile_2_far(int rows, sz blocks, sz K, const real* a, sz row_step, sz k_step,
+                     const real* b, sz ldb, const real* start, sz ld_start, real* c,
+                     sz ldc) noexcept nogil:
     """Two vectors of columns, of operands that are far."""
-    tile_of(2, True, rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    tile_of(2, True, rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
-cdef void tile_1(int rows, sz K, const real* a, sz row_step, sz k_step, const real* b, sz ldb,
-                 const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+cdef void tile_1(int rows, sz blocks, sz K, const real* a, sz row_step, sz k_step, const real* b,
+                 sz ldb, const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
     """One vector, for the last columns."""
-    tile_of(1, False, rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    tile_of(1, False, rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef void tile_wide(int rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
@@ -128,14 +155,13 @@ cdef void tile_wide(int rows, sz columns, sz K, const real* a, sz row_step, sz k
 
     Nothing is fetched ahead: long runs of a row of B are what processors expect.
     """
-    if rows == 1:
-        if columns == WIDE_VECTORS * VL:
-            tile(1, WIDE_VECTORS, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        else: tile(1, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif FEW_ROWS > 2:
-        if rows == 3: tile(3, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-        elif rows == 4: tile(4, 4, False, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    if rows == 1 and columns == WIDE_VECTORS * VL:
+        tile(1, WIDE_VECTORS, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 1: tile(1, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 2: tile(2, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif FEW_ROWS == 2: pass
+    elif rows == 3: tile(3, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 4: tile(4, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
 
 
 cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
@@ -149,10 +175,18 @@ cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
     return K >= GRADIENT_DEPTH
 
 
-cdef inline int block_rows(sz left) noexcept nogil:
-    """Rows of the next tile: `left` in equal blocks of at most MAX_ROWS, so no thin last one."""
+cdef inline sz next_blocks(sz left, int* rows) noexcept nogil:
+    """How many tiles below each other come next, and of how many rows each.
+
+    `left` rows in blocks about equal, of at most MAX_ROWS, so that there is no thin last one; a
+    few at a time, whose results are in the first cache when they are done.
+    """
     cdef sz blocks = (left + MAX_ROWS - 1) // MAX_ROWS
-    return <int>((left + blocks - 1) // blocks)
+    if blocks == 1:
+        rows[0] = <int>left
+        return 1
+    rows[0] = <int>((left + blocks - 1) // blocks)
+    return min(blocks - (blocks * rows[0] - left), <sz>4)
 
 
 cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
@@ -164,15 +198,15 @@ cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
     return 2 * VL if left >= 2 * VL else VL
 
 
-cdef inline void tile_any(int rows, sz columns, bint far, sz K, const real* a, sz row_step,
-                          sz k_step, const real* b, sz ldb, const real* start, sz ld_start,
-                          real* c, sz ldc) noexcept nogil:
-    """One tile of the size `block_rows` and `block_columns` chose."""
+cdef inline void tile_any(int rows, sz columns, bint far, sz blocks, sz K, const real* a,
+                          sz row_step, sz k_step, const real* b, sz ldb, const real* start,
+                          sz ld_start, real* c, sz ldc) noexcept nogil:
+    """Tiles of the size that `next_blocks` and `block_columns` chose."""
     if columns == 2 * VL and far:
-        tile_2_far(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        tile_2_far(rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif columns == 2 * VL:
-        tile_2(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        tile_2(rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     elif columns == VL:
-        tile_1(rows, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        tile_1(rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
     else:
         tile_wide(rows, columns, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)

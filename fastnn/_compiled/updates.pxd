@@ -58,6 +58,16 @@ cdef inline void set_step(Update* u, double learning_rate, Py_ssize_t step) noex
         u.root = <real>(1 / sqrt(1 - power(u.second_decay, <double>step)))
 
 
+cdef inline void set_steps(Update* weights, Update* vectors, double learning_rate,
+                           Py_ssize_t step) noexcept nogil:
+    """`set_step` of two updates that differ in their weight decay alone."""
+    cdef double decay = vectors.weight_decay
+    set_step(weights, learning_rate, step)
+    vectors[0] = weights[0]
+    vectors.weight_decay = decay
+    vectors.shrink = <real>(1 - learning_rate * decay)
+
+
 cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g, real* p,
                               real* first, real* second) noexcept nogil:
     """Update n parameters and their state: none, velocity, square, or first and second moment.
@@ -100,19 +110,29 @@ cdef inline void update_rows(Optimizer kind, const Update* u, Py_ssize_t rows, P
 cdef inline void update_outer(const Update* u, const Outer* o, Py_ssize_t rows, Py_ssize_t columns,
                               real* p, real* first, real* second, Py_ssize_t ld) noexcept nogil:
     """`update_tile` with the gradient X' dZ of a few samples, which is never stored."""
-    if u.kind == ADAM:
-        update_outer_rows(ADAM, u, o, rows, columns, p, first, second, ld)
-    elif u.kind == MOMENTUM:
-        update_outer_rows(MOMENTUM, u, o, rows, columns, p, first, NULL, ld)
-    elif u.kind == RMSPROP:
-        update_outer_rows(RMSPROP, u, o, rows, columns, p, first, NULL, ld)
+    if o.n_samples == 1:
+        update_outer_of(1, u, o, rows, columns, p, first, second, ld)
     else:
-        update_outer_rows(GRADIENT_DESCENT, u, o, rows, columns, p, NULL, NULL, ld)
+        update_outer_of(o.n_samples, u, o, rows, columns, p, first, second, ld)
 
 
-cdef inline void update_outer_rows(Optimizer kind, const Update* u, const Outer* o,
-                                   Py_ssize_t rows, Py_ssize_t columns, real* p, real* first,
-                                   real* second, Py_ssize_t ld) noexcept nogil:
+cdef inline void update_outer_of(Py_ssize_t n_samples, const Update* u, const Outer* o,
+                                 Py_ssize_t rows, Py_ssize_t columns, real* p, real* first,
+                                 real* second, Py_ssize_t ld) noexcept nogil:
+    """`update_outer`; where `n_samples` is a constant, there is no loop over them."""
+    if u.kind == ADAM:
+        update_outer_rows(ADAM, n_samples, u, o, rows, columns, p, first, second, ld)
+    elif u.kind == MOMENTUM:
+        update_outer_rows(MOMENTUM, n_samples, u, o, rows, columns, p, first, NULL, ld)
+    elif u.kind == RMSPROP:
+        update_outer_rows(RMSPROP, n_samples, u, o, rows, columns, p, first, NULL, ld)
+    else:
+        update_outer_rows(GRADIENT_DESCENT, n_samples, u, o, rows, columns, p, NULL, NULL, ld)
+
+
+cdef inline void update_outer_rows(Optimizer kind, Py_ssize_t n_samples, const Update* u,
+                                   const Outer* o, Py_ssize_t rows, Py_ssize_t columns, real* p,
+                                   real* first, real* second, Py_ssize_t ld) noexcept nogil:
     cdef Update local = u[0]
     cdef Outer outer = o[0]
     cdef Py_ssize_t r, j, i
@@ -121,7 +141,7 @@ cdef inline void update_outer_rows(Optimizer kind, const Update* u, const Outer*
         j = 0
         while j < columns:
             gradient = splat(0)
-            for i in range(outer.n_samples):
+            for i in range(n_samples):
                 gradient = fma_(splat(outer.x[i * outer.ldx + r]),
                                 load(outer.dz + i * outer.ldz + j), gradient)
             update_vector(kind, &local, VL, within(gradient, 0, outer.width - j),
