@@ -320,7 +320,7 @@ class _Loop:
         start = time.perf_counter()
         losses = self._pass(None if permute is None else permute(state.epoch))
         logs = {
-            "loss": float(np.average(losses, weights=self._data.batch_rows)),
+            "loss": float((losses * self._data.batch_rows).sum() / self._data.n_rows),
             "learning_rate": learning_rate(self._optimizer, state.step),
             "seconds": time.perf_counter() - start,
         }

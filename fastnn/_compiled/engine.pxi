@@ -120,7 +120,7 @@ cdef class Engine(Caller):
         self.set_capacity(self.batch.n_rows)
         self.n_rows = self.batch.n_rows
         self.plan.keep = True
-        stream.batch = self.batch
+        stream.batch = &self.batch
         stream.outputs = self.room.outputs
         stream.row_losses = NULL
         stream.work = &self.plan.work
@@ -144,7 +144,7 @@ cdef class Engine(Caller):
             self._stream_calling(room, batch)
             return 0
         self.furnish(room, threads * block)
-        stream.batch = batch[0]
+        stream.batch = batch
         stream.outputs = room.outputs if row_losses == NULL else NULL
         stream.row_losses = row_losses
         stream.work = &room.work

@@ -196,23 +196,31 @@ cdef void measure_stored_task(const Plan* plan, sz index) noexcept nogil:
 cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, const real* slopes,
                       sz ld_slopes, bint accumulate, real* out) noexcept nogil:
     """out (+)= the sum of the rows of dz, times `slopes` unless that is NULL, row by row."""
-    cdef sz j = 0, r
-    cdef int i, n
+    cdef sz whole = columns // (4 * VL) * (4 * VL)
+    sum_columns(4, 0, whole, n_rows, dz, ld, slopes, ld_slopes, accumulate, out)
+    sum_columns(1, whole, columns, n_rows, dz, ld, slopes, ld_slopes, accumulate, out)
+
+
+cdef inline void sum_columns(int vectors, sz j, sz end, sz n_rows, const real* dz, sz ld,
+                             const real* slopes, sz ld_slopes, bint accumulate,
+                             real* out) noexcept nogil:
+    """`column_sums` of columns j to `end`, a constant number of vectors at a time."""
     cdef vec total[4]
-    while j < columns:
-        n = 4 if columns - j >= 4 * VL else 1
-        for i in range(n):
+    cdef sz r
+    cdef int i
+    while j < end:
+        for i in range(vectors):
             total[i] = load(out + j + i * VL) if accumulate else splat(0)
         for r in range(n_rows):
-            for i in range(n):
+            for i in range(vectors):
                 if slopes == NULL:
                     total[i] = total[i] + load(dz + r * ld + j + i * VL)
                 else:
                     total[i] = fma_(load(dz + r * ld + j + i * VL),
                                     load(slopes + r * ld_slopes + j + i * VL), total[i])
-        for i in range(n):
+        for i in range(vectors):
             store(out + j + i * VL, total[i])
-        j += n * VL
+        j += vectors * VL
 
 
 cdef void add_scaled(sz n, real factor, const real* x, real* out) noexcept nogil:

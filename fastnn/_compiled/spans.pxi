@@ -273,7 +273,6 @@ cdef class Caller(Reader):
         cdef Batch batch = self.batch
         cdef Span span
         cdef double cost
-        cdef int i
         self.plan.step = <uint32_t>(run.first_step + step)
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
@@ -287,8 +286,7 @@ cdef class Caller(Reader):
             run.losses[step] = cost
             return False
         self._backward_calling(FROM_LOSSES, &batch, threads)
-        for i in range(2):
-            set_step(&updates[i], run.learning_rates[step], run.first_step + step)
+        set_steps(&updates[0], &updates[1], run.learning_rates[step], run.first_step + step)
         span = self._span(&self.plan.work, &batch)
         span.stage = UPDATES
         span.weights, span.vectors = &updates[0], &updates[1]

@@ -280,7 +280,7 @@ cdef struct Stream:
     # A forward pass over many rows in blocks: each thread has `block` rows of the workspace.
     # With block 0 the workspace holds all rows, and each thread takes an equal part.
     const Workspace* work
-    Batch batch
+    const Batch* batch
     sz first                # the rows of the batch to do now
     sz last
     sz block
@@ -295,12 +295,12 @@ cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) n
     cdef sz row = stream.first + part * block, stop, own = part * block
     while row < last and not is_raised(stream.batch.bad):
         stop = min(row + block, last)
-        load_rows(plan, stream.work, &stream.batch, row, stop, own)
+        load_rows(plan, stream.work, stream.batch, row, stop, own)
         forward_rows(plan, stream.work, own, own + stop - row)
         if stream.outputs != NULL:
             copy_outputs(plan, stream.work, own, own + stop - row, stream.outputs, row)
         if stream.row_losses != NULL:
-            loss_rows(plan, stream.work, &stream.batch, stream.row_losses, n_rows, row, stop, own)
+            loss_rows(plan, stream.work, stream.batch, stream.row_losses, n_rows, row, stop, own)
         row += parts * block
 
 
