@@ -179,14 +179,15 @@ class TrainedGraph(JudgedGraph):
         """
         with self._lock:
             state = self._state
-            rate = training.learning_rate(self._compiled(), state.step + 1)
-            loss = None
+            step = state.step + 1
+            rate = training.learning_rate(self._optimizer or self._compiled(), step)
+            loss: float | None = None
             if sample_weight is None:
-                loss = self._engine.step(X, y, rate, state.step + 1, check_finite)
+                loss = self._engine.step(X, y, rate, step, check_finite)
             if loss is None:
                 loss = self._step(self._feed.data(X, y, sample_weight, check_finite), rate)
-            state.step += 1
-            return float(loss)
+            state.step = step
+            return loss
 
     def _step(self, data: Data, rate: float) -> float:
         """One optimizer step on checked data; TrainingError if the cost is not finite."""
