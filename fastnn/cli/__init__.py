@@ -23,6 +23,7 @@ from fastnn.program import ACTIVATIONS
 __all__ = ["main"]
 
 OPTIMIZERS = ("adam", "adamw", "gradient_descent", "momentum", "nesterov", "rmsprop")
+SOLVERS = ("lbfgs", "levenberg_marquardt")
 DTYPES = ("float32", "float64")
 INTERRUPTED = 130
 UNFIT = 2
@@ -191,8 +192,10 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         choices=ACTIVATIONS, metavar="NAME")  # fmt: skip
     add("--dropout", "after each hidden layer", 0.0, type=float, metavar="RATE")
     add("--epochs", "at most", 100, type=int)
-    add("--batch-size", "rows of a batch", 32, type=int, metavar="ROWS")
-    add("--optimizer", ", ".join(OPTIMIZERS), "adam", choices=OPTIMIZERS, metavar="NAME")
+    add("--batch-size", "rows of a batch; default 32", type=int, metavar="ROWS")
+    add("--optimizer", f"{', '.join(OPTIMIZERS)}; or a solver, which takes all rows at once and "
+        f"whose iterations are the epochs: {', '.join(SOLVERS)} (for regression)", "adam",
+        choices=OPTIMIZERS + SOLVERS, metavar="NAME")  # fmt: skip
     add("--learning-rate", "default that of the optimizer", type=float, metavar="RATE")
     add("--schedule", "cosine takes the learning rate to 0 over all epochs", "constant",
         choices=("constant", "cosine"))  # fmt: skip

@@ -18,9 +18,11 @@ from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Network, Sequential
 from fastnn.preprocessing import Preprocessor
 from fastnn.schedules import Cosine
+from fastnn.solvers import LevenbergMarquardt, Solver
 from fastnn.tables import Table
 
 DEFAULT_PATIENCE = 15
+DEFAULT_BATCH_SIZE = 32
 PARTS = ("train", "validation", "test")
 MEASURES = {
     "classification": {"loss": "loss", "accuracy": "accuracy"},
@@ -31,7 +33,7 @@ MEASURES = {
 
 @dataclass(frozen=True)
 class Options:
-    """How to split the data, what to build, and how to train it."""
+    """How to split the data, what to build, and how to train it; 32 rows to a batch if None."""
 
     hidden: tuple[int, ...] = (100,)
     activation: str = "relu"
@@ -41,7 +43,7 @@ class Options:
     schedule: str = "constant"
     l2: float = 0.0
     epochs: int = 100
-    batch_size: int = 32
+    batch_size: int | None = None
     validation: float = 0.15
     test: float = 0.15
     patience: int | None = None
@@ -60,6 +62,33 @@ class Options:
             raise ValueError("--patience needs validation data, but --validation is 0")
         if self.dropout and not self.hidden:
             raise ValueError("--dropout needs hidden layers, but --hidden is none")
+        if self.has_solver:
+            self._refuse_options_of_steps()
+
+    def _refuse_options_of_steps(self) -> None:
+        """A solver has no batches and no learning rate, and needs one cost, not a random one."""
+        given = {
+            "--batch-size": self.batch_size is not None,
+            "--learning-rate": self.learning_rate is not None,
+            "--schedule": self.schedule != "constant",
+            "--dropout": self.dropout > 0,
+        }
+        for name, is_given in given.items():
+            if is_given:
+                raise ValueError(
+                    f"{name} does not go with --optimizer {self.optimizer}, which takes no steps "
+                    "on batches but solves for all rows at once"
+                )
+
+    @property
+    def has_solver(self) -> bool:
+        """Whether all rows are trained on at once."""
+        return isinstance(optimizers.get(self.optimizer), Solver)
+
+    @property
+    def rows_of_batch(self) -> int:
+        """Rows of a batch, where there are batches."""
+        return DEFAULT_BATCH_SIZE if self.batch_size is None else self.batch_size
 
     @property
     def early_stopping(self) -> EarlyStopping | None:
@@ -135,7 +164,7 @@ def fit(table: Table, target: str, options: Options) -> Training:
     history = network.fit(
         *data["train"],
         epochs=options.epochs,
-        batch_size=options.batch_size,
+        batch_size=None if options.has_solver else options.rows_of_batch,
         validation_data=data.get("validation"),
         early_stopping=options.early_stopping,
         verbose=0 if options.quiet else 1,
@@ -167,6 +196,11 @@ def measure(
 
 def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequential:
     """The network for some data, ready to train on `n_rows` rows."""
+    if options.optimizer == LevenbergMarquardt.name and preprocessor.classes:
+        raise ValueError(
+            f"--optimizer {options.optimizer} is for regression, but the target "
+            f"{preprocessor.target!r} has {len(preprocessor.classes)} classes; lbfgs takes any"
+        )
     layers: list[Layer] = []
     width = preprocessor.width
     for hidden in options.hidden:
@@ -181,13 +215,14 @@ def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequenti
     return network
 
 
-def _optimizer(options: Options, n_rows: int) -> optimizers.Optimizer:
+def _optimizer(options: Options, n_rows: int) -> optimizers.Optimizer | Solver:
     optimizer = optimizers.get(options.optimizer)
-    assert isinstance(optimizer, optimizers.Optimizer)  # of the names that --optimizer offers
+    if isinstance(optimizer, Solver):
+        return optimizer
     if options.learning_rate is not None:
         optimizer = replace(optimizer, learning_rate=options.learning_rate)
     if options.schedule == "cosine":
-        steps = options.epochs * math.ceil(n_rows / options.batch_size)
+        steps = options.epochs * math.ceil(n_rows / options.rows_of_batch)
         assert isinstance(optimizer.learning_rate, float)
         optimizer = replace(optimizer, learning_rate=Cosine(optimizer.learning_rate, max(steps, 1)))
     return optimizer
@@ -245,22 +280,27 @@ def _circumstances(training: Training) -> Iterator[tuple[str, str]]:
     extras += [f"{network.n_parameters:,} parameters", options.dtype]
     yield "network", ", ".join([shape, *extras])
     yield "training", ", ".join(_settings(training))
-    yield "epochs", _epochs(training)
+    yield "iterations" if options.has_solver else "epochs", _epochs(training)
     seconds = sum(history.get("seconds", ()))
     samples = history.epochs * len(training.rows["train"])
-    if seconds:
+    if seconds and options.has_solver:  # an iteration looks at a sample more than once
+        yield "time", duration(seconds)
+    elif seconds:
         yield "time", f"{duration(seconds)}, {samples / seconds:,.0f} samples a second"
     yield "backend", _backend()
 
 
 def _settings(training: Training) -> Iterator[str]:
     options, optimizer = training.options, training.network.optimizer
-    assert isinstance(optimizer, optimizers.Optimizer)
-    rate: Any = optimizer.learning_rate
+    assert optimizer is not None
     yield optimizer.name
-    cosine = isinstance(rate, Cosine)
-    yield f"learning rate {rate.initial:g} to 0" if cosine else f"learning rate {rate:g}"
-    yield f"batches of {options.batch_size}"
+    if isinstance(optimizer, optimizers.Optimizer):
+        rate: Any = optimizer.learning_rate
+        cosine = isinstance(rate, Cosine)
+        yield f"learning rate {rate.initial:g} to 0" if cosine else f"learning rate {rate:g}"
+        yield f"batches of {options.rows_of_batch}"
+    else:
+        yield "all rows at once"
     if options.l2:
         yield f"l2 {options.l2:g}"
     yield f"seed {options.seed}"
@@ -273,6 +313,8 @@ def _epochs(training: Training) -> str:
         notes.append("interrupted")
     if history.stopped_early:
         notes.append("stopped early")
+    if history.message and not history.stopped_early and history.epochs < training.options.epochs:
+        notes.append(history.message)
     if history.best_epoch is not None and not history.interrupted:
         notes.append(f"best epoch {history.best_epoch}, kept")
     return ", ".join([f"{history.epochs} of {training.options.epochs}", *notes])
