@@ -198,6 +198,21 @@ def test_check_finite_may_be_turned_off(backend, method):
         assert math.isnan(net.evaluate(bad, LABELS, check_finite=False)["loss"])
 
 
+@pytest.mark.parametrize("value", ["no", None, 0])
+@pytest.mark.parametrize("method", ["predict", "evaluate", "train_step", "loss_and_gradients"])
+def test_check_finite_is_true_or_false_for_arrays_of_any_kind(backend, method, value):
+    net = classifier()
+    for x in (np.ascontiguousarray(X, np.float32), X.tolist(), X[0]):
+        arguments = (x,) if method == "predict" else (x, LABELS[: len(x) if x is not X[0] else 1])
+        with pytest.raises(TypeError, match=f"check_finite must be True or False, got {value!r}"):
+            getattr(net, method)(*arguments, check_finite=value)
+
+
+def test_check_finite_may_be_a_bool_of_numpy(backend):
+    net = classifier()
+    np.testing.assert_array_equal(net.predict(X, check_finite=np.True_), net.predict(X))
+
+
 def two_inputs():
     a, b = Input(2, name="a"), Input(3, name="b")
     hidden = Subtract()([Dense(2, 4)(a), Dense(3, 4)(b)])

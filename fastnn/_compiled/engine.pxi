@@ -81,10 +81,12 @@ cdef class Engine(Caller):
         finally:
             self.busy = 0
 
-    def predict(self, X, bint check=True):
+    def predict(self, X, check=True):
         """The output for X as it is; None where it must be prepared first, or has bad values."""
         cdef Room room = self.room
         if self.plan.n_inputs != 1 or self.plan.n_outputs != 1 or not cnp.PyArray_CheckExact(X):
+            return None
+        if not isinstance(check, bool):  # for Python to refuse
             return None
         self.guard.enter()
         try:
@@ -306,7 +308,7 @@ cdef class Engine(Caller):
             run.losses[run.steps_done] = _np.nan
         return run.steps_done
 
-    def step(self, X, y, double learning_rate, sz number, bint check=True):
+    def step(self, X, y, double learning_rate, sz number, check=True):
         """One optimizer step on X and y as they are; returns the loss.
 
         None where they must be prepared first, or where no step was taken: bad values, or a loss
@@ -315,6 +317,8 @@ cdef class Engine(Caller):
         if self.plan.n_inputs != 1 or self.plan.n_heads != 1:
             return None
         if not cnp.PyArray_CheckExact(X) or not cnp.PyArray_CheckExact(y):
+            return None
+        if not isinstance(check, bool):  # for Python to refuse
             return None
         self._enter()
         try:
