@@ -81,7 +81,7 @@ def solve(
     Raises
     ------
     TrainingError
-        If the cost is not finite at the start.
+        If the cost or its gradient is not finite at the start.
 
     Notes
     -----
@@ -142,11 +142,14 @@ class _Run:
         finally:
             self.problem.accept(self._accepted)
 
-    def check_start(self, cost: float) -> None:
-        """Raise TrainingError unless the cost before the first iteration is finite."""
+    def check_start(self, cost: float, gradient: np.ndarray | None = None) -> None:
+        """Raise TrainingError unless cost and gradient before the first iteration are finite."""
+        epoch, step = self._state.epoch + 1, self._state.step + 1
         if not np.isfinite(cost):
-            epoch, step = self._state.epoch + 1, self._state.step + 1
             raise TrainingError(epoch, 1, step, cost, None)
+        if gradient is not None and not np.isfinite(gradient).all():
+            fault = "the gradient of the cost is not finite"
+            raise TrainingError(epoch, 1, step, cost, None, fault)
 
     def iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
         """Take note of an iteration that ended at x; ends the training by `_Stop`."""
@@ -176,13 +179,15 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
     def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
         nonlocal gradient
         value, gradient = run.problem.cost(x)
+        if not np.isfinite(gradient).all():  # a step too far, as where the cost is not finite
+            value = np.inf
         return value, gradient
 
     def iterated(intermediate_result: Any) -> None:  # SciPy goes by the name of the argument
         measures = {"gradient": float(np.abs(gradient).max())}  # the one evaluated last
         run.iterated(intermediate_result.x, float(intermediate_result.fun), measures)
 
-    run.check_start(run.problem.cost(run.start)[0])
+    run.check_start(*run.problem.cost(run.start))
     options = {
         "maxiter": run.iterations,
         "maxfun": run.iterations * (solver.line_search_steps + 1) + 1,

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn._checks import check_integer
 from fastnn._data import contiguous, is_readable, readable
+from fastnn._gradients import GradientError
 from fastnn._interrupts import Interrupts
 from fastnn._progress import Silence, new_report
 from fastnn.callbacks import Callback, Context, History, as_callbacks
@@ -29,7 +30,7 @@ _GATHERED_BYTES = 1 << 26  # rows that need conversion are gathered this many by
 
 
 class TrainingError(FloatingPointError):
-    """The loss became nan or infinite.
+    """The loss became nan or infinite, or the gradient that a custom loss or layer returned.
 
     Attributes
     ----------
@@ -38,20 +39,24 @@ class TrainingError(FloatingPointError):
     step : int
         The optimizer step that was not taken.
     loss : float
-        The loss of the batch.
+        The loss of the batch; finite where only a gradient is not.
     """
 
     def __init__(
-        self, epoch: int, batch: int, step: int, loss: float, learning_rate: float | None
+        self, epoch: int, batch: int, step: int, loss: float, rate: float | None, gradient: str = ""
     ) -> None:
         advice = "look for nan, inf and very large values in the data"
-        if learning_rate is not None:
+        found = f"the loss became {loss}"
+        if gradient:
+            found = f"{gradient}, though the loss is {loss:.6g},"
+            advice = "look for 0 / 0, roots and logarithms of 0 in the derivative"
+        if rate is not None:
             advice = (
-                f"lower the learning rate (it was {learning_rate:g}), "
+                f"lower the learning rate (it was {rate:g}), "
                 f"clip the gradients (clip_norm=1), or {advice}"
             )
         super().__init__(
-            f"the loss became {loss} at epoch {epoch}, batch {batch} (optimizer step {step}); "
+            f"{found} at epoch {epoch}, batch {batch} (optimizer step {step}); "
             f"the parameters are those before that step. {advice[0].upper()}{advice[1:]}"
         )
         self.epoch = epoch
@@ -193,7 +198,8 @@ def fit(
     Raises
     ------
     TrainingError
-        If the loss of a batch is not finite; the parameters are those before its step.
+        If the loss of a batch is not finite, or a gradient of a custom loss or layer; the
+        parameters are those before its step.
 
     Notes
     -----
@@ -352,9 +358,15 @@ class _Loop:
                     inputs, targets, rows, self._data.batch_size, learning_rates,
                     state.step + 1, losses[done : done + n],
                 )  # fmt: skip
-            except BaseException:  # of a custom loss or layer: the steps before it were taken
-                state.step += int(np.isfinite(losses[done : done + n]).sum())
-                raise
+            except BaseException as error:  # of custom code: the steps before it were taken
+                taken = int(np.isfinite(losses[done : done + n]).sum())
+                state.step += taken
+                if not isinstance(error, GradientError):
+                    raise
+                raise TrainingError(
+                    state.epoch + 1, done + taken + 1, state.step + 1, error.loss,
+                    float(learning_rates[taken]), str(error),
+                ) from error  # fmt: skip
             state.step += taken
         if taken < n:
             raise TrainingError(

@@ -44,7 +44,17 @@ ROWS = [
     {"activations"},
     {"backend"},
     {"reference", "_compiled"},
-    {"program", "_checks", "_data", "_figures", "_interrupts", "_text", "_updates", "_version"},
+    {
+        "program",
+        "_checks",
+        "_data",
+        "_figures",
+        "_gradients",
+        "_interrupts",
+        "_text",
+        "_updates",
+        "_version",
+    },
 ]
 """Modules import from rows below their own, or from their own row without circles."""
 

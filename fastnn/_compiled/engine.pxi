@@ -44,6 +44,12 @@ cdef class Engine(Caller):
         self.caller = <unsigned long>PyThread_get_thread_ident()
         return 0
 
+    cdef void _leave(self) noexcept:
+        """The call is over: another may begin."""
+        if self.calls:
+            self._let_go()
+        self.busy = 0
+
     # --------------------------------------------------------------- calls
 
     def set_optimizer(self, kind, hyper, slots):
@@ -171,7 +177,7 @@ cdef class Engine(Caller):
         try:
             return self._evaluate(inputs, targets)
         finally:
-            self.busy = 0
+            self._leave()
 
     cdef _evaluate(self, inputs, targets):
         cdef sz n_rows
@@ -203,7 +209,7 @@ cdef class Engine(Caller):
             self._read_targets(targets)
             return self._loss_and_gradients(training, step)
         finally:
-            self.busy = 0
+            self._leave()
 
     cdef _loss_and_gradients(self, bint training, step):
         cdef double cost
@@ -280,13 +286,12 @@ cdef class Engine(Caller):
             self._read_targets(targets)
             return self._train(order, batch_size, learning_rates, first_step, losses)
         finally:
-            self.busy = 0
+            self._leave()
 
     cdef _train(self, order, sz batch_size, learning_rates, sz first_step, losses):
         cdef Run run
         cdef const int64_t[::1] indices
         run.n_samples = self.batch.n_rows
-        self.order = order
         if order is not None:
             indices = order
             check_order(indices, self.batch.n_rows)
@@ -302,6 +307,7 @@ cdef class Engine(Caller):
             losses, cnp.NPY_FLOAT64, 1, run.n_steps, -1, "arguments", "losses")
         run.batch_size = min(batch_size, run.n_samples)
         run.first_step = first_step
+        self.order = order if self.calls else None
         self._run(&run)
         self._check_found(run.steps_done)
         if self.bad:
@@ -324,7 +330,7 @@ cdef class Engine(Caller):
         try:
             return self._step(X, y, learning_rate, number, check)
         finally:
-            self.busy = 0
+            self._leave()
 
     cdef _step(self, cnp.ndarray X, cnp.ndarray y, double learning_rate, sz number, bint check):
         cdef Run run

@@ -2,6 +2,7 @@
 
 import numpy as _np
 
+from fastnn import _gradients
 from fastnn import program as _program
 
 # A Python number becomes a `real` by way of `<double>`: Cython takes `real` for a float.

@@ -6,6 +6,9 @@
 # comes the next span.  What a span does is what it does in other programs, so the bits do not
 # depend on the number of threads here either.  A batch always passes in one piece.
 
+from functools import partial as _partial
+
+
 cdef sz CALLED_ROWS = 4096  # of a prediction that a custom layer is called on together
 
 
@@ -101,6 +104,9 @@ cdef class Caller(Reader):
     cdef list python_operations    # their indices
     cdef list python_heads
     cdef bint flushes              # a training call is under way
+    cdef bint steps                # ... and its gradients are those of optimizer steps
+    cdef double cost               # of the step under way
+    cdef object gradient_check     # of what Python returns in a step
     cdef object order              # of the samples of the training call under way, or None
 
     def __init__(self, program, storage, keep_all=False):
@@ -109,6 +115,12 @@ cdef class Caller(Reader):
                                   if operation.kind == "python"]
         self.python_heads = [i for i, head in enumerate(program.heads) if is_custom(head)]
         self.calls = bool(self.python_operations or self.python_heads)
+        self.gradient_check = _gradients.GradientCheck(program) if self.calls else None
+
+    cdef void _let_go(self) noexcept:
+        """Keep no arrays of the caller's when a call is over, however it ended."""
+        self.custom_targets.clear()
+        self.order = None
 
     # -------------------------------------------------------------- passes
 
@@ -193,7 +205,6 @@ cdef class Caller(Reader):
         self._forward_calling(&room.work, room.arrays, &self.batch, False, threads)
         self._all_losses(&room.work, room.arrays, None, &self.batch, self.batch.n_rows,
                          slice(None), threads)
-        self.custom_targets.clear()
         return 0
 
     cdef int _all_losses(self, const Workspace* work, list values, list gradients,
@@ -235,7 +246,6 @@ cdef class Caller(Reader):
             self._sum_gradients(FROM_LOSSES, &self.batch, threads)
         finally:
             self.flushes = False
-        self.custom_targets.clear()
         return cost + 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties, self.plan.n_tasks)
 
     cdef int _sum_gradients(self, Seeds seeds, const Batch* batch, int threads) except -1:
@@ -257,15 +267,13 @@ cdef class Caller(Reader):
         self.plan.training = True
         self.plan.keep = False
         updates[0], updates[1] = recipe[0], recipe[1]
-        self.flushes = True
+        self.flushes = self.steps = True
         try:
             while step < run.n_steps and self._step_calling(run, step, updates, threads):
                 step += 1
                 run.steps_done = step
         finally:
-            self.flushes = False
-            self.order = None  # arrays of the caller's are not kept
-            self.custom_targets.clear()
+            self.flushes = self.steps = False
         return 0
 
     cdef bint _step_calling(self, Run* run, sz step, Update* updates, int threads) except -1:
@@ -285,6 +293,8 @@ cdef class Caller(Reader):
         if not isfinite(cost):
             run.losses[step] = cost
             return False
+        self.cost = cost
+        self.gradient_check.losses(_partial(self._gradient_rows, batch.n_rows), cost)
         self._backward_calling(FROM_LOSSES, &batch, threads)
         set_steps(&updates[0], &updates[1], run.learning_rates[step], run.first_step + step)
         span = self._span(&self.plan.work, &batch)
@@ -300,6 +310,16 @@ cdef class Caller(Reader):
     def _rows(self, list arrays, sz buffer, sz n_rows):
         """The first rows of a buffer, without padding."""
         return arrays[buffer][:n_rows, :self.plan.work.values[buffer].width]
+
+    def _gradient_rows(self, n_rows, buffer):
+        return self._rows(self.gradient_arrays, buffer, n_rows)
+
+    def _returned_gradients(self, index, operation):
+        """Views of what Python returned for an operation's parameters, without padding."""
+        blocks = self.returned.get(index, ())
+        parameters = [self.program.parameters[p] for p in operation.parameters]
+        return [block.reshape(-1, p.stride)[:, :p.shape[len(p.shape) - 1]].reshape(p.shape)
+                for block, p in zip(blocks, parameters)]
 
     def _parameters_of(self, operation):
         return [self.program.parameters[p].view(self.storage) for p in operation.parameters]
@@ -326,6 +346,9 @@ cdef class Caller(Reader):
         for position, p in enumerate(operation.parameters):
             place = self.returned[index][position].reshape(-1, self.program.parameters[p].stride)
             place[:, :self.plan.parameters[<int>p].width] = gradients[position]
+        if self.steps:
+            self.gradient_check.layer(operation, _partial(self._gradient_rows, n_rows),
+                                      self._returned_gradients(index, operation), self.cost)
         return 0
 
     cdef int _call_loss(self, int h, list values, list gradients, sz n_rows, double* row_losses,

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._data import as_json, read_only
+from fastnn._gradients import GradientCheck, GradientError
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering
 from fastnn.layers import Layer, Tensor
@@ -239,6 +240,7 @@ class TracedStep:
         optimizer: Optimizer | Solver,
     ) -> None:
         self._graph, self._program = graph, program
+        self.refusal: GradientError | None = None
         self._before = storage.copy()
         self.storage = _copy(program, storage)
         self.slots = {name: _copy(program, slot) for name, slot in slots.items()}
@@ -251,14 +253,29 @@ class TracedStep:
     ) -> float:
         """Take the step, but for an update where the cost, which is returned, is not finite.
 
-        Without a learning rate there is no update either.
+        Nor is there one without a learning rate, or where `refusal` says what is wrong with
+        a gradient.
         """
         cost = float(self._engine.loss_and_gradients(inputs, targets, True, step))
         self._gradients = self._engine.gradients.copy()  # before clipping scales them
         self._calls = self._trace_calls(step)
         if rate is not None and math.isfinite(cost):
-            self._engine.update(rate, step)
+            self.refusal = self._refused(cost)
+            if self.refusal is None:
+                self._engine.update(rate, step)
         return cost
+
+    def _refused(self, cost: float) -> GradientError | None:
+        """Why the step is not taken though the cost is finite."""
+        parameters = [p.view(self._gradients) for p in self._program.parameters]
+        buffers = self._program.buffers
+        try:
+            GradientCheck(self._program).all(
+                lambda i: self._gradient(buffers[i].name), lambda i: parameters[i], cost
+            )
+        except GradientError as error:
+            return error
+        return None
 
     @property
     def calls(self) -> dict[str, CallTrace]:

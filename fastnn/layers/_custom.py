@@ -30,7 +30,8 @@ class CustomLayer(Layer):
 
     Both engines call them with all rows of a batch at once: read-only views of their own
     buffers, without padding but with strides, valid during the call alone.  An exception passes
-    on to the caller with a note that names the layer, and no optimizer step is taken.  The
+    on to the caller with a note that names the layer, and no optimizer step is taken; nor is one
+    with a gradient that is not finite, which ends training with `TrainingError`.  The
     constructor's arguments are remembered: copies, pickles and files make the layer anew
     from them, so they are given by name or position, not as ``*args``.
 

@@ -27,8 +27,8 @@ class CustomLoss(Loss):
     of its rows is left out; `target` is read-only too, of the network's dtype or int64 labels.
     Both are valid during the call alone.  How samples are averaged is the function's affair: its
     value is the loss.  One that is not finite ends training with `TrainingError`, like that of
-    any loss; an exception passes on to the caller with a note that names the loss.  The
-    step is not taken in either case.
+    any loss, and so does a gradient that is not finite; an exception passes on to the caller
+    with a note that names the loss.  The step is not taken in any of these cases.
 
     ``compile(loss=function)`` is short for ``compile(loss=CustomLoss(function))``.
 

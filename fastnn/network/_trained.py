@@ -11,6 +11,7 @@ import numpy as np
 from fastnn import training
 from fastnn._checks import check_flag
 from fastnn._data import Arrays, Weights, is_readable, readable
+from fastnn._gradients import GradientError
 from fastnn._solving import solve
 from fastnn.callbacks import Callback, Callbacks, EarlyStopping, History, as_callbacks
 from fastnn.losses import ClassWeight
@@ -94,7 +95,8 @@ class TrainedGraph(JudgedGraph):
         TypeError, ValueError
             If the data do not fit.
         TrainingError
-            If the loss of a batch is not finite; it says where.
+            If the loss of a batch is not finite, or the gradient that a custom loss or
+            layer returned; it says where, and the parameters are those before that step.
 
         Notes
         -----
@@ -175,17 +177,22 @@ class TrainedGraph(JudgedGraph):
         TypeError, ValueError
             If the data do not fit.
         TrainingError
-            If the cost is not finite; the step is not taken.
+            If the cost is not finite, or a gradient of a custom loss or layer; the step is
+            not taken.
         """
         with self._lock:
             state = self._state
             step = state.step + 1
             rate = training.learning_rate(self._optimizer or self._compiled(), step)
             loss: float | None = None
-            if sample_weight is None:
-                loss = self._engine.step(X, y, rate, step, check_finite)
-            if loss is None:
-                loss = self._step(self._feed.data(X, y, sample_weight, check_finite), rate)
+            try:
+                if sample_weight is None:
+                    loss = self._engine.step(X, y, rate, step, check_finite)
+                if loss is None:
+                    loss = self._step(self._feed.data(X, y, sample_weight, check_finite), rate)
+            except GradientError as error:
+                epoch = state.epoch + 1
+                raise TrainingError(epoch, 1, step, error.loss, rate, str(error)) from error
             state.step = step
             return loss
 
@@ -253,7 +260,9 @@ class TrainedGraph(JudgedGraph):
         self, X: Any, y: Any, training: bool, step: int, check: bool
     ) -> float | None:
         """The cost on X and y as they are; None where they must be prepared, or are unfit."""
-        if all(type(array) is np.ndarray and is_readable(array) for array in (X, y)):
+        if isinstance(check, bool) and all(
+            type(array) is np.ndarray and is_readable(array) for array in (X, y)
+        ):
             with suppress(TypeError, ValueError):
                 return self._engine.loss_and_gradients([X], [(y, None)], training, step, check)
         return None

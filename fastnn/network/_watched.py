@@ -79,7 +79,8 @@ class WatchedGraph(TrainedGraph):
         TypeError, ValueError
             If the data do not fit.
         TrainingError
-            If `apply` is True and the cost is not finite; the step is not taken.
+            If `apply` is True and the cost is not finite, or a gradient of a custom loss or
+            layer; the step is not taken.
 
         Notes
         -----
@@ -167,9 +168,10 @@ class WatchedGraph(TrainedGraph):
         return heads
 
     def _adopt(self, step: TracedStep, trace: Trace, rate: float) -> None:
-        """Take a traced step; TrainingError if its cost is not finite."""
-        if not trace.is_finite:
-            raise TrainingError(self._state.epoch + 1, 1, trace.step, trace.loss, rate)
+        """Take a traced step; TrainingError if its cost or a custom gradient is not finite."""
+        if not trace.is_finite or step.refusal is not None:
+            fault = str(step.refusal or "")
+            raise TrainingError(self._state.epoch + 1, 1, trace.step, trace.loss, rate, fault)
         self._storage[...] = step.storage
         for name, slot in step.slots.items():
             self._slots[name][...] = slot

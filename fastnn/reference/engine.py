@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._gradients import GradientCheck
 from fastnn._updates import UPDATES
 from fastnn.program import CUSTOM_LOSS
 from fastnn.reference import kernels
@@ -72,6 +73,9 @@ class Engine:
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
         self._call_failed = False
+        self._gradient_check = GradientCheck(program)
+        self._taking_steps = False
+        self._step_cost: float | None = None  # of the batch of a step under way, if finite
         self._caller: int | None = None  # the thread in whose call user code runs
         self.guard: Any = Guard()
         _engines.add(self)
@@ -191,9 +195,13 @@ class Engine:
             losses.append(self._loss(head, target, gradient, rows))
             self._row_losses.append(_shares(losses[-1], head, target, rows))
             self._add(head.output, gradient * self.program.dtype.type(head.weight))
+        cost = self._cost(losses)
+        self._step_cost = cost if self._taking_steps and np.isfinite(cost) else None
+        if self._step_cost is not None:
+            self._gradient_check.losses(self._gradient, cost)
         self._backward()
         self._add_penalty_gradients()
-        return self._cost(losses)
+        return cost
 
     @_quiet
     def train(
@@ -211,11 +219,32 @@ class Engine:
 
         Stops before the update of the first step whose loss is not finite, or, with nan
         for its loss, whose data are refused; ValueError if that is the first step of all.
-        An exception of a custom loss or layer passes on: the steps before it are done, and
-        theirs are the losses that have been written.
+        An exception of a custom loss or layer passes on, and a gradient of theirs that is not
+        finite raises GradientError: the steps before it are done, and theirs are the losses
+        that have been written.
         """
         if self._update is None:
             raise RuntimeError("set_optimizer has not been called")
+        self._taking_steps = True
+        try:
+            return self._train(
+                inputs, targets, order, batch_size, learning_rates, first_step, losses, check
+            )
+        finally:
+            self._taking_steps = False
+
+    def _train(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Target],
+        order: Array | None,
+        batch_size: int,
+        learning_rates: Array,
+        first_step: int,
+        losses: Array,
+        check: bool,
+    ) -> int:
+        assert self._update is not None
         n = len(inputs[0]) if order is None else len(order)
         for i, learning_rate in enumerate(learning_rates):
             rows: Any = slice(i * batch_size, min((i + 1) * batch_size, n))

@@ -233,6 +233,9 @@ def _python_backward(engine: Engine, operation: Any, dy: Array) -> None:
         engine._add(i, np.array(gradient, engine.program.dtype, order="C"))
     for i, gradient in zip(operation.parameters, gradients, strict=True):
         engine._add_parameter_gradient(i, gradient)
+    if engine._step_cost is not None:
+        summed = [engine._weight_gradients[i] for i in operation.parameters]
+        engine._gradient_check.layer(operation, engine._gradient, summed, engine._step_cost)
 
 
 FORWARD: dict[str, Callable[[Engine, Any, list[Array]], Array]] = {
