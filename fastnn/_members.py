@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from fastnn import backend
 from fastnn._checks import check_integer
 from fastnn._progress import check_verbose, new_bar
 from fastnn._solving import one_blas_thread
-from fastnn.callbacks import History
+from fastnn.callbacks import Callback, Callbacks, FunctionCallback, History, as_callbacks
 from fastnn.network import Network
 from fastnn.network._feed import Data
 from fastnn.solvers import Solver
@@ -45,13 +47,29 @@ def _interface(network: Network) -> dict[str, Any]:
     }
 
 
+def own_callbacks(callbacks: Callbacks) -> list[Callback]:
+    """Callbacks for one member: functions are shared, of objects it gets copies."""
+    try:
+        return [c if is_function(c) else copy.deepcopy(c) for c in as_callbacks(callbacks)]
+    except (TypeError, PicklingError) as error:
+        raise TypeError(
+            f"callbacks must be functions, or such that each member can have a copy: {error}"
+        ) from error
+
+
+def is_function(callback: Callback) -> bool:
+    """Whether a callback was given as a plain function."""
+    return isinstance(callback, FunctionCallback)
+
+
 @dataclass(frozen=True)
 class Member:
-    """A network with the rows it is trained on, or all rows for None, and options of `fit`."""
+    """A network with the rows it is trained on, or all for None, callbacks, options of `fit`."""
 
     network: Network
     data: Data
     rows: np.ndarray | None
+    callbacks: Sequence[Callback]
     options: dict[str, Any]
 
     def train(self, given_up: Callable[[], bool]) -> History:
@@ -66,7 +84,8 @@ class Member:
         return self.network.fit(
             data.inputs[0] if len(data.inputs) == 1 else data.inputs,
             targets[0] if len(targets) == 1 else targets,
-            sample_weight=weights, callbacks=lambda context: given_up(), **self.options,
+            sample_weight=weights, callbacks=[*self.callbacks, lambda context: given_up()],
+            **self.options,
         )  # fmt: skip
 
 

@@ -360,7 +360,7 @@ class EarlyStopping(Callback):
         )
 
 
-class _Function(Callback):
+class FunctionCallback(Callback):
     """A plain function as a callback."""
 
     def __init__(self, function: Callable[[Context], Any]) -> None:
@@ -397,7 +397,7 @@ def as_callbacks(callbacks: Callbacks) -> list[Callback]:
         if isinstance(callback, Callback):
             result.append(callback)
         elif callable(callback):
-            result.append(_Function(callback))
+            result.append(FunctionCallback(callback))
         else:
             raise TypeError(f"callbacks must be Callback instances or functions, got {callback!r}")
     return result

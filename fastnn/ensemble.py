@@ -11,9 +11,9 @@ import numpy as np
 
 from fastnn import serialization
 from fastnn._checks import check_choice, check_flag, check_integer
-from fastnn._data import Arrays, Weights, as_json
-from fastnn._members import Member, check_alike, train_members
-from fastnn.callbacks import EarlyStopping, History
+from fastnn._data import MUST_BE_FINITE, Arrays, Weights, as_json
+from fastnn._members import Member, check_alike, is_function, own_callbacks, train_members
+from fastnn.callbacks import Callback, Callbacks, EarlyStopping, History
 from fastnn.losses import Loss
 from fastnn.network import Network, Prediction, _saved
 from fastnn.network._feed import Data
@@ -44,6 +44,8 @@ class Ensemble:
     Attributes
     ----------
     members : tuple of Network
+    callbacks : list of list of Callback
+        Of each member, as its last `fit` left them; not in files and pickles.
     oob_score : float or dict of float, or None
         After `fit` with bootstrap: the score of predictions for each sample by the
         members that did not see it (out of bag); for several losses a dict of these.  None
@@ -93,6 +95,7 @@ class Ensemble:
             raise ValueError("network returned one and the same network for two seeds")
         check_alike(self.members)
         self.oob_score: Any = None
+        self.callbacks: list[list[Callback]] = []
 
     def _member(self, network: Any, i: int) -> Network:
         seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
@@ -119,6 +122,7 @@ class Ensemble:
         validation_data: Sequence[Any] | None = None,
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
+        callbacks: Callbacks = None,
         class_weight: Any = None,
         sample_weight: Weights = None,
         shuffle: bool = True,
@@ -131,7 +135,11 @@ class Ensemble:
         Parameters
         ----------
         X, y, epochs, batch_size, validation_data, validation_split, early_stopping
-            As in `Network.fit`, for each member.
+            As in `Network.fit`, for each member: early stopping ends the training of one.
+        callbacks : Callback, function, or several of them, optional
+            As in `Network.fit`, called for each member, which is ``context.network``.  Of a
+            `Callback` each member gets a copy, kept in `callbacks`, since it may count;
+            functions are shared, and called from several threads with `n_jobs`.
         class_weight, sample_weight, shuffle, check_finite
             As in `Network.fit`.
         verbose : {0, 1, 2}, default 0
@@ -168,11 +176,14 @@ class Ensemble:
             "validation_split": validation_split, "class_weight": class_weight,
             "shuffle": shuffle, "check_finite": check_finite,
         }  # fmt: skip
+        watchers = [own_callbacks(callbacks) for _ in self.members]
         jobs = []
         for i, network in enumerate(self.members):
             rows = self._drawn(i, len(data.inputs[0])) if self.bootstrap else None
             stopping = copy.deepcopy(early_stopping)  # it counts, for one member
-            jobs.append(Member(network, data, rows, {**options, "early_stopping": stopping}))
+            own = {**options, "early_stopping": stopping}
+            jobs.append(Member(network, data, rows, watchers[i], own))
+        self.callbacks = [[w for w in own if not is_function(w)] for own in watchers]
         histories = train_members(jobs, verbose, n_jobs)
         self.oob_score = self._out_of_bag(data) if self.bootstrap else None
         return histories
@@ -198,7 +209,7 @@ class Ensemble:
         if not len(judged):
             return None
         means = [total[judged] / votes[judged] for total in sums]
-        metrics = self.members[0]._measured(self._as_outputs(means), data.rows(judged), 0.0)
+        metrics = self.members[0]._measured(self._as_outputs(means), data.rows(judged))
         known = [head for head in self._heads if head.loss.metric]
         if len(self._heads) == 1:
             return metrics[known[0].loss.metric] if known else None
@@ -417,6 +428,7 @@ class Ensemble:
             ensemble = cls.__new__(cls)
             ensemble.bootstrap = check_flag(described["bootstrap"], "bootstrap")
             ensemble.seed = check_integer(described["seed"], "seed", 0)
+            ensemble.callbacks = []
             ensemble.oob_score = _score_from_json(described["oob_score"])
             members = zip(described["members"], parts, strict=True)
             ensemble.members = tuple(_saved.rebuild(one, values, known) for one, values in members)
@@ -442,6 +454,9 @@ class Ensemble:
         lines = [repr(self), "", self.members[0].summary(), ""]
         lines += [f"member {i}: {m!r}, {m.history!r}" for i, m in enumerate(self.members)]
         return "\n".join(lines)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "callbacks": []}  # they may hold anything
 
     def __len__(self) -> int:
         return len(self.members)
