@@ -140,10 +140,15 @@ def read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
+CAN_BE_ALLOWED = "pass check_finite=False to allow it"
+MUST_BE_FINITE = "inputs must be finite"
+"""What callers with and without an argument `check_finite` say of a number that is not finite."""
+
+
 def check_finite(
     array: np.ndarray,
     name: str,
-    expected: str = "pass check_finite=False to allow it",
+    expected: str = CAN_BE_ALLOWED,
     dtype: Any = None,
 ) -> None:
     """Raise ValueError naming the first element that is nan, inf or too large for dtype.

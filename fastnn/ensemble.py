@@ -340,10 +340,13 @@ class Ensemble:
         X, y, sample_weight, check_finite
             As in `Network.evaluate`.
         """
+        return self._measured(self.members[0]._feed.data(X, y, sample_weight, check_finite))
+
+    def _measured(self, data: Data) -> dict[str, float]:
+        """The cost and the scores of the mean prediction for checked data."""
         first = self.members[0]
-        data = first._feed.data(X, y, sample_weight, check_finite)
         means, _ = self._means(dict(zip(first.input_names, data.inputs, strict=True)), False)
-        return first._measured(self._as_outputs(means), data, 0.0)
+        return first._measured(self._as_outputs(means), data)
 
     def score(self, X: Arrays, y: Arrays, sample_weight: Weights = None) -> float:
         """Accuracy for classification, R^2 for regression, of the mean prediction.
@@ -359,8 +362,10 @@ class Ensemble:
             If the networks have several losses: `evaluate` gives a score for each.  If their
             loss is a custom one without an activation, which knows no score.
         """
-        metric = self.members[0]._metric()
-        return self.evaluate(X, y, sample_weight)[metric]
+        first = self.members[0]
+        metric = first._metric()
+        data = first._feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+        return self._measured(data)[metric]
 
     @property
     def _heads(self) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._checks import check_choice, check_integer, check_number
+from fastnn.losses._tallies import Accuracy, RSquared
 from fastnn.program import REDUCTIONS, Head
 
 ClassWeight = Sequence[float] | Mapping[int, float] | None
@@ -105,11 +105,21 @@ class Loss:
         """
         raise NotImplementedError
 
+    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
+        """What the mean over rows of prepared targets divides by: the sum of all weights."""
+        raise NotImplementedError
+
+    def scorer(self) -> Accuracy | RSquared:
+        """What adds up the score over blocks of outputs, prepared targets and weights."""
+        raise NotImplementedError
+
     def score(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
     ) -> float:
         """Accuracy or R^2 of outputs (N, K) against prepared targets; nan if undefined."""
-        raise NotImplementedError
+        scorer = self.scorer()
+        scorer.add(output, target, weights)
+        return scorer.value
 
     def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray | None:
         """Outputs (N, K) as probabilities (N, K); None for a regression loss."""
@@ -195,9 +205,3 @@ def _readable(value: Any) -> str:
 def _pair(item: Any) -> tuple[int, float]:
     label, weight = item
     return check_integer(label, "class"), check_number(weight, "class_weight", 0.0)
-
-
-def weighted_mean(right: np.ndarray, weights: np.ndarray) -> float:
-    """The share of what is right; nan where all weights are 0."""
-    total = weights.sum()
-    return float((right * weights).sum() / total) if total > 0 else math.nan

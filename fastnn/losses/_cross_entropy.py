@@ -15,8 +15,8 @@ from fastnn.losses._base import (
     expand_class_weight,
     frozen_class_weight,
     in_use,
-    weighted_mean,
 )
+from fastnn.losses._tallies import Accuracy
 
 _MISSING = -(2**63)
 """The label that stands for nan: no class, and nothing that anybody means by a label."""
@@ -149,17 +149,31 @@ class CrossEntropy(Loss):
             self.reduction, None, None,
         )  # fmt: skip
 
-    def score(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
-    ) -> float:
-        """Share of rows whose largest logit is the target's class; ignored rows left out."""
-        truth = target if target.ndim == 1 else target.argmax(axis=1)
-        counted = np.ones(len(truth)) if weights is None else weights.astype(np.float64)
+    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
+        """What the mean over rows of prepared targets divides by."""
+        counted = self._counted(target, weights)
+        u = expand_class_weight(self.class_weight, width)
+        if u is not None and target.ndim == 1:
+            counted = counted * np.asarray(u)[np.where(counted == 0, 0, target)]
+        return float(counted.sum())
+
+    def _counted(self, target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        """Weights (N,) of the rows, 0 for ignored ones."""
+        counted = np.ones(len(target)) if weights is None else weights.astype(np.float64)
         if self._ignored is not None and target.ndim == 1:
-            counted = np.where(target == self._ignored, 0.0, counted)
-        elif self.ignore_nan and target.ndim == 2:
-            counted = observed_weights(target, counted)
-        return weighted_mean(output.argmax(axis=1) == truth, counted)
+            return np.where(target == self._ignored, 0.0, counted)
+        if self.ignore_nan and target.ndim == 2:
+            return observed_weights(target, counted)
+        return counted
+
+    def scorer(self) -> Accuracy:
+        """Share of rows whose largest logit is the target's class; ignored rows left out."""
+
+        def judge(output: np.ndarray, target: np.ndarray, weights: Any) -> Any:
+            truth = target if target.ndim == 1 else target.argmax(axis=1)
+            return output.argmax(axis=1) == truth, self._counted(target, weights)
+
+        return Accuracy(judge)
 
     def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
         """The softmax of each row."""

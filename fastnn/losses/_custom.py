@@ -12,6 +12,7 @@ from fastnn._data import check_finite, check_range, contiguous, read_only, reada
 from fastnn.losses._base import ClassWeight, Loss
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._elementwise import BinaryCrossEntropy
+from fastnn.losses._tallies import Accuracy, RSquared
 from fastnn.program import CUSTOM_LOSS, Head
 
 _JUDGES: dict[str | None, Loss] = {"softmax": CrossEntropy(), "sigmoid": BinaryCrossEntropy()}
@@ -178,13 +179,11 @@ class CustomLoss(Loss):
         """The loss of outputs (N, K) against prepared targets."""
         return self.value_and_gradient(output, target, weights)[0]
 
-    def score(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
-    ) -> float:
+    def scorer(self) -> Accuracy | RSquared:
         """Accuracy, where there is an activation; else there is no score."""
         if self._judge is None:
             raise ValueError(f"loss {self.name} has no score: give CustomLoss an activation")
-        return self._judge.score(output, target, weights)
+        return self._judge.scorer()
 
     def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray | None:
         """Outputs (N, K) as probabilities (N, K), by the activation."""

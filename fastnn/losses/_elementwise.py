@@ -16,8 +16,8 @@ from fastnn.losses._base import (
     expand_class_weight,
     frozen_class_weight,
     in_use,
-    weighted_mean,
 )
+from fastnn.losses._tallies import Accuracy, RSquared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,23 +96,25 @@ class _Elementwise(Loss):
             self._parameter(), self.ignore_value, self.reduction, None, None,
         )  # fmt: skip
 
-    def score(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
-    ) -> float:
-        """R^2 of each column, averaged over the columns that have targets.
+    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
+        """What the mean over rows of prepared targets divides by."""
+        counted = self._counted(target, weights)
+        u = self._class_weights()
+        if u is not None:
+            share = np.where(self._observed(target), target, 0).astype(np.float64)
+            counted *= share * u[1] + (1 - share) * u[0]
+        return float(counted.sum())
 
-        A column whose targets are all equal counts 1 if it is predicted
-        exactly, else 0, as scikit-learn's ``r2_score`` has it; fewer than two
-        samples give nan.
-        """
-        observed = self._observed(target)
-        row_weights = np.ones(len(target)) if weights is None else weights.astype(np.float64)
-        columns = [
-            _r_squared(output[seen, k], target[seen, k], row_weights[seen])
-            for k, seen in enumerate(observed.T)
-            if seen.any()
-        ]
-        return float(np.mean(columns)) if columns else math.nan
+    def _counted(self, target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+        """Weights (N, K) of the elements, 0 for ignored ones."""
+        counted = self._observed(target).astype(np.float64)
+        if weights is not None:
+            counted *= weights[:, None]
+        return counted
+
+    def scorer(self) -> Accuracy | RSquared:
+        """R^2 of each column, averaged over the columns that have targets."""
+        return RSquared(self._observed)
 
 
 @dataclass(frozen=True)
@@ -163,14 +165,13 @@ class BinaryCrossEntropy(_Elementwise):
         outside = ((y < 0) | (y > 1)) & self._observed(y)
         check_range(y, outside, name, "0 <= target <= 1")
 
-    def score(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
-    ) -> float:
+    def scorer(self) -> Accuracy:
         """Share of the elements on the right side of 1/2; ignored ones left out."""
-        counted = self._observed(target).astype(np.float64)
-        if weights is not None:
-            counted *= weights[:, None]
-        return weighted_mean((output >= 0) == (target >= 0.5), counted)
+
+        def judge(output: np.ndarray, target: np.ndarray, weights: Any) -> Any:
+            return (output >= 0) == (target >= 0.5), self._counted(target, weights)
+
+        return Accuracy(judge)
 
     def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
         """The sigmoid of each element."""
@@ -263,17 +264,3 @@ class Huber(_Elementwise):
 
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
-
-
-def _r_squared(output: np.ndarray, target: np.ndarray, weights: np.ndarray) -> float:
-    """1 - residual sum of squares / total sum of squares, weighted, in float64."""
-    counted = weights > 0
-    if counted.sum() < 2:
-        return math.nan
-    y = target[counted].astype(np.float64)
-    w = weights[counted]
-    residual = float(w @ (output[counted] - y) ** 2)
-    total = float(w @ (y - w @ y / w.sum()) ** 2)
-    if total == 0:
-        return 1.0 if residual == 0 else 0.0
-    return 1.0 - residual / total

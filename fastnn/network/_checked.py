@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._checks import check_flag, check_integer, check_number
-from fastnn._data import Arrays, Weights
+from fastnn._data import MUST_BE_FINITE, Arrays, Weights
 from fastnn._progress import new_bar
 from fastnn.inspection import TOLERANCE, GradientCheck, Shadow, compare
 from fastnn.network._feed import Feed
@@ -123,7 +123,7 @@ def _shadow(net: Network, X: Any, y: Any, sample_weight: Any, dropout: bool) -> 
     shadow = Shadow(net.program, net._storage, step)
     double = np.dtype(np.float64)
     feed = Feed(net._feed.inputs, net._feed.heads, double, shadow.engine)
-    data = feed.data(X, y, sample_weight, True)
+    data = feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
     inputs = [np.ascontiguousarray(x, double) for x in data.inputs]
     shadow.set_data(inputs, data.targets)
     return shadow

@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn._checks import check_flag, check_number
 from fastnn._data import (
+    CAN_BE_ALLOWED,
     check_finite,
     check_weights,
     contiguous,
@@ -188,13 +189,18 @@ class Feed:
         self._dtype = dtype
         self._engine = engine
 
-    def check(self, arrays: Sequence[np.ndarray], argument: str = "X") -> None:
-        """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype."""
+    def check(
+        self, arrays: Sequence[np.ndarray], argument: str = "X", hint: str = CAN_BE_ALLOWED
+    ) -> None:
+        """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype.
+
+        `hint` ends the message; callers without an argument `check_finite` give their own.
+        """
         names = [buffer.name for buffer in self.inputs]
         for array, name in zip(arrays, names, strict=True):
             if is_readable(array) and self._engine.all_finite(array):
                 continue
-            check_finite(array, called(argument, name, names), dtype=self._dtype)
+            check_finite(array, called(argument, name, names), hint, self._dtype)
 
     def rows(self, X: Any) -> tuple[list[np.ndarray], bool]:
         """Inputs as (N, width) arrays of any real dtype, and whether X was a single sample."""
@@ -209,12 +215,20 @@ class Feed:
             parts = [part[None, :] for part in parts]
         return prepare_inputs(dict(zip(names, parts, strict=True)), self.inputs), single
 
-    def data(self, X: Any, y: Any, sample_weight: Any, check: bool, suffix: str = "") -> Data:
-        """Checked data; `suffix` follows the arguments' names in error messages."""
+    def data(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        check: bool,
+        suffix: str = "",
+        hint: str = CAN_BE_ALLOWED,
+    ) -> Data:
+        """Checked data; in errors `suffix` follows the names of arguments, `hint` is last."""
         check = check_flag(check, "check_finite")
         inputs = prepare_inputs(X, self.inputs, f"X{suffix}")
         if check:
-            self.check(inputs, f"X{suffix}")
+            self.check(inputs, f"X{suffix}", hint)
         targets = prepare_targets(y, self.heads, inputs, self._dtype, check, f"y{suffix}")
         weights = prepare_weights(
             sample_weight, self.heads, len(inputs[0]), self._dtype, f"sample_weight{suffix}"

@@ -11,13 +11,14 @@ import numpy as np
 
 from fastnn import backend, optimizers
 from fastnn._checks import check_number
-from fastnn._data import Arrays, Weights, contiguous
+from fastnn._data import MUST_BE_FINITE, Arrays, Weights
 from fastnn.graph import untrainable
 from fastnn.losses import Loss
 from fastnn.network._assembled import AssembledGraph
 from fastnn.network._feed import Data, Feed
 from fastnn.network._full_batch import check_solver
 from fastnn.network._heads import LossOnOutput, make_heads
+from fastnn.network._measures import Measures
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
@@ -238,6 +239,10 @@ class JudgedGraph(AssembledGraph):
     ) -> dict[str, float]:
         """The cost and the scores on some data, without dropout.
 
+        Rows are predicted in blocks, over which losses and scores are added up in order, so
+        that memory does not grow with their number; custom losses alone are given all outputs.
+        The blocks depend on the widths of the outputs only, not on `batch_size` or threads.
+
         Parameters
         ----------
         X, batch_size, check_finite
@@ -278,7 +283,10 @@ class JudgedGraph(AssembledGraph):
             If the network has several losses: `evaluate` gives a score for each.  If its
             loss is a custom one without an activation, which knows no score.
         """
-        return self.evaluate(X, y, sample_weight)[self._metric()]
+        metric = self._metric()
+        with self._lock:
+            data = self._feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+            return self._metrics(data, None)[metric]
 
     def _metric(self) -> str:
         """What `evaluate` calls the one score; ValueError where there is none, or several."""
@@ -291,28 +299,18 @@ class JudgedGraph(AssembledGraph):
         return loss.metric
 
     def _metrics(self, data: Data, batch_size: int | None) -> dict[str, float]:
-        """Cost and scores for checked data, from one forward pass."""
-        outputs = self._outputs(data.inputs, batch_size, False)
-        return self._measured(outputs, data, self._penalty())
+        """Cost and scores for checked data, from one forward pass in blocks of rows."""
+        measures = Measures(self._feed.heads, data.targets, self._dtype, self._kernels)
+        for rows in measures.blocks():
+            inputs = [array[rows] for array in data.inputs]
+            measures.add(self._outputs(inputs, batch_size, False), rows)
+        return measures.result(self._penalty())
 
-    def _measured(
-        self, outputs: Sequence[np.ndarray], data: Data, penalty: float
-    ) -> dict[str, float]:
-        """Cost and scores of outputs for checked data."""
-        metrics = {"loss": penalty}
-        for head, (target, weights) in zip(self._feed.heads, data.targets, strict=True):
-            output = outputs[head.output]
-            target = contiguous(target, np.int64 if target.ndim == 1 else self._dtype)
-            value = head.loss.value(output, target, weights, self._kernels)
-            metrics["loss"] += head.weight * value
-            prefix = ""
-            if len(self._feed.heads) > 1:
-                prefix = f"{head.name}_"
-                metrics[f"{prefix}loss"] = value
-            if head.loss.metric:
-                score = head.loss.score(output, target, weights)
-                metrics[f"{prefix}{head.loss.metric}"] = score
-        return metrics
+    def _measured(self, outputs: Sequence[np.ndarray], data: Data) -> dict[str, float]:
+        """Cost, without a penalty, and scores of outputs for checked data."""
+        measures = Measures(self._feed.heads, data.targets, self._dtype, self._kernels)
+        measures.add(outputs)
+        return measures.result(0.0)
 
     def _penalty(self) -> float:
         """l2 / 2 times the sum of the squared trainable weights."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._checks import check_integer
-from fastnn._data import real_array
+from fastnn._data import MUST_BE_FINITE, check_finite, real_array
 from fastnn._figures import BLUE, ORANGE, finished, panels
 from fastnn.stats._autocorrelation import ljung_box, plot_autocorrelation
 from fastnn.stats._durbin_watson import durbin_watson, durbin_watson_test
@@ -184,6 +184,7 @@ def residual_report(
     features = real_array(X, "X").astype(np.float64)
     if features.ndim != 2 or len(features) < 3:
         raise ValueError(f"X has shape {features.shape}, expected (n, k) with n at least 3")
+    check_finite(features, "X", MUST_BE_FINITE)
     response = _column(y, "y", output, len(features))
     predicted = net.predict(X)
     if not isinstance(predicted, np.ndarray):

@@ -1,0 +1,106 @@
+"""The cost and the scores of outputs, block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._data import contiguous
+from fastnn.losses import CustomLoss
+from fastnn.losses._tallies import LossTally
+from fastnn.network._heads import LossOnOutput
+
+Targets = Sequence[tuple[np.ndarray, np.ndarray | None]]
+
+_BLOCK_BYTES = 1 << 22
+_BLOCK_ROWS = 256, 1 << 16
+"""A block has outputs of about so many bytes, and rows between these bounds."""
+
+
+class Measures:
+    """What `evaluate` returns, in the making.
+
+    Parameters
+    ----------
+    heads : sequence of LossOnOutput
+    targets : sequence of (array, weights or None)
+        Checked ones of all rows, for each loss.
+    dtype : dtype
+        Of the outputs.
+    kernels : module
+        Of the backend that computes losses.
+    """
+
+    def __init__(
+        self, heads: Sequence[LossOnOutput], targets: Targets, dtype: np.dtype, kernels: Any
+    ) -> None:
+        self._heads = heads
+        self._targets = targets
+        self._dtype = dtype
+        self._losses = [_loss_of(head, kernels) for head in heads]
+        self._scorers = [head.loss.scorer() if head.loss.metric else None for head in heads]
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of the rows to add one after the other."""
+        n_rows = len(self._targets[0][0])
+        row_bytes = self._dtype.itemsize * sum(head.width for head in self._heads)
+        low, high = _BLOCK_ROWS
+        step = min(max(_BLOCK_BYTES // row_bytes, low), high)
+        for start in range(0, n_rows, step):
+            yield slice(start, min(start + step, n_rows))
+
+    def add(self, outputs: Sequence[np.ndarray], rows: slice = slice(None)) -> None:
+        """Count a block: the network's outputs for these rows."""
+        parts = zip(self._heads, self._losses, self._scorers, self._targets, strict=True)
+        for head, loss, scorer, (target, weights) in parts:
+            output, target = outputs[head.output], self._readable(target[rows])
+            weights = None if weights is None else weights[rows]
+            loss.add(output, target, weights)
+            if scorer is not None:
+                scorer.add(output, target, weights)
+
+    def _readable(self, target: np.ndarray) -> np.ndarray:
+        return contiguous(target, np.int64 if target.ndim == 1 else self._dtype)
+
+    def result(self, penalty: float) -> dict[str, float]:
+        """The cost, with a penalty, and the scores of all rows."""
+        metrics = {"loss": penalty}
+        for head, loss, scorer in zip(self._heads, self._losses, self._scorers, strict=True):
+            value = loss.value
+            metrics["loss"] += head.weight * value
+            prefix = ""
+            if len(self._heads) > 1:
+                prefix = f"{head.name}_"
+                metrics[f"{prefix}loss"] = value
+            if scorer is not None:
+                metrics[f"{prefix}{head.loss.metric}"] = scorer.value
+        return metrics
+
+
+def _loss_of(head: LossOnOutput, kernels: Any) -> LossTally | _AllRows:
+    if isinstance(head.loss, CustomLoss):
+        return _AllRows(head.loss)
+    return LossTally(head.loss, kernels)
+
+
+class _AllRows:
+    """A custom loss: only its function knows how rows come together, so it is given all."""
+
+    def __init__(self, loss: CustomLoss) -> None:
+        self._loss = loss
+        self._blocks: list[tuple[np.ndarray, np.ndarray, np.ndarray | None]] = []
+
+    def add(self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None) -> None:
+        """Keep a block."""
+        self._blocks.append((output, target, weights))
+
+    @property
+    def value(self) -> float:
+        """What the function says of all rows."""
+        if len(self._blocks) > 1:
+            parts = zip(*self._blocks, strict=True)
+            self._blocks = [tuple(None if p[0] is None else np.concatenate(p) for p in parts)]
+        output, target, weights = self._blocks[0]
+        return self._loss.value_and_gradient(output, target, weights)[0]
