@@ -17,9 +17,9 @@ from quadratic_forms import (
 import fastnn
 from fastnn import _compiled
 from fastnn import backend as backends
+from fastnn.stats._basis import orthonormal_basis
 from fastnn.stats._exact import tail
 from fastnn.stats._laws import PathLaw, ResidualLaw, path_eigenvalues
-from fastnn.stats._tested import orthonormal_basis
 
 SHIFTS = np.array([3 + 2j, 0.5 - 1j, -40 + 3j, 2 + 0.1j, 1000 + 1e3j, 5j, 7, 1 - 1j, 9 + 1e-3j])
 

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.linalg import qr
 
 from fastnn._data import real_array
+from fastnn.stats._basis import orthonormal_basis
 from fastnn.stats._inputs import is_table, read_data, read_matrix, refuse_not_finite
 from fastnn.stats._residuals import (
     least_squares,
     refuse_perfect_fit,
-    unit_columns,
 )
 from fastnn.stats._result import RegressionResult
-from fastnn.stats._solvers import tolerance
 from fastnn.stats._warning import warn, warn_if_unsorted
 
 _LONGEST_LAG = 12  # at which a regressor is looked at as a lagged response
@@ -80,7 +78,7 @@ def of_arrays(
         design, response = design[order], response[order]
     if not allow_lagged_response:
         _refuse_lagged_response(design, response, data.labels.columns)
-    basis = orthonormal_basis(design)
+    basis = orthonormal_basis(design, overwrite=True)  # it is a copy of what was given
     residuals = response - basis @ (basis.T @ response)
     residuals -= basis @ (basis.T @ residuals)  # what rounding left of the regressors
     refuse_perfect_fit(residuals, response, basis.shape[1])
@@ -95,29 +93,7 @@ def of_design(X: Any, add_intercept: bool) -> np.ndarray:
     )
     if not np.isfinite(data.design.matrix).all():
         refuse_not_finite(data)
-    return orthonormal_basis(data.design.matrix)
-
-
-def orthonormal_basis(design: np.ndarray) -> np.ndarray:
-    """Orthonormal columns that span those of the design, as many as its rank.
-
-    Raises
-    ------
-    ValueError
-        If fewer than two directions are left to the residuals.
-    """
-    n, p = design.shape
-    scaled = unit_columns(design)
-    Q, R, _ = qr(scaled, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
-    rank = int(np.sum(np.abs(np.diag(R)) > tolerance(n, p)))
-    if n - rank < 2:
-        raise ValueError(
-            f"X must have at least two rows more than independent columns (the intercept "
-            f"included), got {n} rows and rank {rank}: the statistic has no distribution"
-        )
-    if rank == 0:
-        raise ValueError("X must have a column that is not zero, got none")
-    return np.ascontiguousarray(Q[:, :rank])
+    return orthonormal_basis(data.design.matrix, overwrite=True)
 
 
 def has_constant(basis: np.ndarray) -> bool:
