@@ -166,9 +166,22 @@ def durbin_watson(kernels, rng, width, dtype):
     return results
 
 
+def least_squares(kernels, rng, width, dtype):
+    rows = rng.standard_normal((width + 9, min(width, 9) + 1))
+    q = rows.shape[1]
+    high, low = np.zeros((2, q, q))
+    kernels.add_gram(rows, high, low)
+    factor = np.linalg.qr(rows[:, :-1])
+    root = np.ascontiguousarray(np.linalg.inv(factor.R))
+    b = np.ascontiguousarray(root @ (factor.Q.T @ rows[:, -1:]))
+    results = [b, np.empty((q - 1, q - 1)), np.empty(1)]
+    assert kernels.correct_least_squares(high, low, root, *results)
+    return [high, low, *results]
+
+
 CASES = (
     normalizers, layer_norm, cross_entropy, elementwise_losses, updates, elementary, dense, dropout,
-    durbin_watson,
+    durbin_watson, least_squares,
 )  # fmt: skip
 
 

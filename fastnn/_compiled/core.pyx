@@ -14,6 +14,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
     phases.pxi         the two phases of a training step
     teams.pxi          what each thread does: training, gradients, prediction in blocks
     statistics.pxi     the Durbin-Watson statistic and its law, behind fastnn.stats
+    least_squares.pxi  normal equations in twice the precision, behind fastnn.stats
     lowering.pxi       reads a Program into those structures
     arguments.pxi      the arrays callers give, as the engine reads them
     reader.pxi         the arguments of a call
@@ -25,7 +26,7 @@ One source, compiled once per instruction set and dtype: `real` is float or doub
 
 cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
-from libc.math cimport fabs, isfinite, sqrt
+from libc.math cimport fabs, fma, fmax, frexp, isfinite, ldexp, sqrt
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
@@ -105,6 +106,7 @@ include "heads.pxi"
 include "phases.pxi"
 include "teams.pxi"
 include "statistics.pxi"
+include "least_squares.pxi"
 include "lowering.pxi"
 include "arguments.pxi"
 include "reader.pxi"

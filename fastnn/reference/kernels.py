@@ -23,13 +23,16 @@ from fastnn.reference.normalizers import (
     softmax_backward,
 )
 from fastnn.reference.random import dropout
+from fastnn.reference.refinement import add_gram, correct_least_squares
 from fastnn.reference.statistics import difference_resolvent, squared_differences
 
 __all__ = [
     "activation",
     "activation_derivative",
     "adam",
+    "add_gram",
     "clip_by_norm",
+    "correct_least_squares",
     "cross_entropy_labels",
     "cross_entropy_rows",
     "dense_backward",

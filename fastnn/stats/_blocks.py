@@ -12,6 +12,8 @@ QR and LU factorizations", SIAM J. Sci. Comput. 34(1).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isfinite
 
 import numpy as np
 from scipy.linalg import lapack
@@ -20,6 +22,8 @@ from fastnn.stats._design import block_rows
 
 COLUMNS = 64
 """Columns that LAPACK gets room to take at once; SciPy gives it room for 3 unless it is told."""
+
+_SMALL = 1024  # elements of a matrix whose handling costs more than its numbers
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,10 @@ class BlockQR:
     def factor(self) -> Factor:
         """The factor of all rows so far."""
         p = self._p
-        whole = np.zeros((p, p + self._q))
         stacked = [part for level in self._levels for part in level]
+        if len(stacked) == 1 and len(stacked[0]) == p:
+            return Factor(stacked[0][:, :p], stacked[0][:, p:], self._rest.copy())
+        whole = np.zeros((p, p + self._q))
         if len(stacked) == 1:
             whole[: len(stacked[0])] = stacked[0]
         elif stacked:
@@ -80,8 +86,8 @@ class BlockQR:
 
     def is_finite(self) -> bool:
         """Whether no nan or infinity has come in."""
-        parts = (part for level in self._levels for part in level)
-        return bool(np.isfinite(self._rest).all()) and all(np.isfinite(p).all() for p in parts)
+        parts = [self._rest, *(part for level in self._levels for part in level)]
+        return all(isfinite(part.sum()) or np.isfinite(part).all() for part in parts)
 
     def _push(self, part: np.ndarray, level: int) -> None:
         if level == len(self._levels):
@@ -103,7 +109,22 @@ class BlockQR:
             B, _, info = lapack.dormqr("L", "T", A[:, :k], tau, B, COLUMNS * self._q, overwrite_c=1)
             _check(info, "dormqr")
         self._rest += np.einsum("ij,ij->j", B[k:], B[k:])
-        return np.hstack([np.triu(A[:k]), B[:k]])
+        part = np.empty((k, p + self._q))
+        part[:, :p] = upper_triangle(A[:k])
+        part[:, p:] = B[:k]
+        return part
+
+
+def upper_triangle(A: np.ndarray) -> np.ndarray:
+    """What `np.triu` gives; of the small matrices that come again and again, its mask is kept."""
+    if A.size > _SMALL:
+        return np.triu(A)
+    return np.where(_upper(*A.shape), A, 0.0)
+
+
+@lru_cache(maxsize=64)
+def _upper(rows: int, columns: int) -> np.ndarray:
+    return np.arange(rows)[:, None] <= np.arange(columns)
 
 
 def _check(info: int, routine: str) -> None:

@@ -23,7 +23,8 @@ class Estimates:
     def __init__(self, fit: Fit, cov: CovarianceType) -> None:
         self._fit = fit
         self._cov = cov
-        self._covariances = self._make_covariances()
+        if cov.kind != "classical":  # errors and warnings come with the fit
+            self._covariances  # noqa: B018
 
     @property
     def _labels(self) -> Labels:
@@ -141,7 +142,8 @@ class Estimates:
         middle = self._fit.solution.coefficients
         return middle - margin, middle + margin
 
-    def _make_covariances(self) -> np.ndarray:
+    @cached_property
+    def _covariances(self) -> np.ndarray:
         """(m, p, p) covariance matrices of the coefficients."""
         if self._cov.kind == "classical":
             return self._residual_variances[:, None, None] * self._fit.solution.covariance

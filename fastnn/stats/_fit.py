@@ -16,6 +16,7 @@ from fastnn.stats._warning import warn
 
 _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
 _LARGEST = 1e140  # of what is squared and then divided or summed
+_USUAL = 1e70  # sizes whose ratios are no larger than that
 _CONSTANT_LEFT = 1e-24  # of a squared length: less is rounding, so what it is of is constant
 
 
@@ -121,52 +122,21 @@ def fit_data(data: Data, method: str, ridge: float, refine: bool | None) -> Fit:
     accumulator.add_data(data)
     if not accumulator.is_finite():
         refuse_not_finite(data)
-    fit = solved(accumulator, method, ridge, data.design.intercept, data.labels)
     if refine is None:
         refine = method != "cholesky" and not ridge and n * (p + m) ** 2 <= _REFINED_WORK
-    if refine:
-        fit = _refined(fit, data)
-    residuals = data.design.times(fit.solution.coefficients)
-    np.subtract(data.response, residuals, out=residuals)
-    if method == "cholesky":
-        fit = _squares_of_rows(fit, data, residuals)
-    return replace(
-        fit,
-        design=data.design,
-        response=data.response,
-        residuals=residuals,
-        weights=data.weights,
-    )
-
-
-def _squares_of_rows(fit: Fit, data: Data, residuals: np.ndarray) -> Fit:
-    """The fit with sums of squares from the rows: from X'X they are small differences."""
-    weights = np.ones(fit.n) if data.weights is None else data.weights
-    mean = weights @ data.response / weights.sum() if fit.constant is not None else 0.0
-    total = weights @ (data.response - mean) ** 2
-    rounding = _CONSTANT_LEFT * (weights @ data.response**2)
-    own = fit.solution.residual_squares
-    return replace(
-        fit,
-        residual_squares=weights @ residuals**2 if own is None else own,
-        total_squares=np.where(total > rounding, total, 0.0),
-    )
-
-
-def _refined(fit: Fit, data: Data) -> Fit:
-    """The fit in nearly full precision; the same where least norm has decided among many."""
-    if fit.solution.rank < len(fit.labels.columns) and not fit.solution.left_out:
-        return fit
-    solution = refined(fit.solution, data.design, data.response, data.weights)
-    if solution.residual_squares is None:
-        return fit
-    return replace(fit, solution=solution, residual_squares=solution.residual_squares)
+    return solved(accumulator, method, ridge, data.design.intercept, data.labels, data, refine)
 
 
 def solved(
-    accumulator: Accumulator, method: str, ridge: float, intercept: bool, labels: Labels
+    accumulator: Accumulator,
+    method: str,
+    ridge: float,
+    intercept: bool,
+    labels: Labels,
+    data: Data | None = None,
+    refine: bool = False,
 ) -> Fit:
-    """The fit that a factor determines."""
+    """The fit that a factor determines; with data its residuals, and a refined solution."""
     factor = accumulator.factor()
     p, n = len(factor.R), accumulator.n
     _check_rows(n, p, method, ridge)
@@ -178,22 +148,29 @@ def solved(
         penalty = np.full(p, ridge)
         penalty[:intercept] = 0.0
     solution = solve(own, n, method, penalty)
-    left = own.Z - own.R @ solution.coefficients
-    explained = own.Z
-    if intercept:
-        explained = np.vstack([np.zeros((1, own.Z.shape[1])), own.Z[1:]])
-    elif constant is not None:
-        # The part of the responses along the constant, which is what the mean explains.
-        direction = factor.Z[:, -1] / np.linalg.norm(factor.Z[:, -1])
-        explained = own.Z - np.outer(direction, direction @ own.Z)
+    # Where least norm has decided among many solutions, there is nothing to refine.
+    if data is not None and refine and (solution.rank == p or solution.left_out):
+        solution = refined(solution, data.design, data.response, data.weights)
+    squares = solution.residual_squares
+    if squares is None:
+        left = own.Z - own.R @ solution.coefficients
+        squares = own.rest + np.einsum("ij,ij->j", left, left)
+    total = _total(own, _explained(factor, intercept, constant))
+    residuals = None
+    if data is not None:
+        residuals = data.design.times(solution.coefficients)
+        np.subtract(data.response, residuals, out=residuals)
+        if method == "cholesky":
+            own_squares, total = _squares_of_rows(data, residuals, constant is not None)
+            squares = own_squares if solution.residual_squares is None else squares
     return Fit(
-        design=None,
-        response=None,
-        residuals=None,
-        weights=None,
+        design=None if data is None else data.design,
+        response=None if data is None else data.response,
+        residuals=residuals,
+        weights=None if data is None else data.weights,
         log_weights=accumulator.log_weights,
-        residual_squares=own.rest + np.einsum("ij,ij->j", left, left),
-        total_squares=_total(own, explained),
+        residual_squares=squares,
+        total_squares=total,
         intercept=intercept,
         constant=constant,
         n=n,
@@ -202,6 +179,28 @@ def solved(
         ridge=ridge,
         labels=labels,
     )
+
+
+def _squares_of_rows(
+    data: Data, residuals: np.ndarray, has_constant: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Residual and total sums of squares from the rows: from X'X they are small differences."""
+    weights = np.ones(len(residuals)) if data.weights is None else data.weights
+    mean = weights @ data.response / weights.sum() if has_constant else 0.0
+    total = weights @ (data.response - mean) ** 2
+    rounding = _CONSTANT_LEFT * (weights @ data.response**2)
+    return weights @ residuals**2, np.where(total > rounding, total, 0.0)
+
+
+def _explained(factor: Factor, intercept: bool, constant: np.ndarray | None) -> np.ndarray:
+    """Q'y without the part along the constant, which is what the mean explains."""
+    Z = factor.Z[:, :-1]
+    if intercept:
+        return Z[1:]
+    if constant is None:
+        return Z
+    direction = factor.Z[:, -1] / np.linalg.norm(factor.Z[:, -1])
+    return Z - np.outer(direction, direction @ Z)
 
 
 def _total(own: Factor, explained: np.ndarray) -> np.ndarray:
@@ -223,6 +222,9 @@ def _check_sizes(factor: Factor, labels: Labels) -> None:
     """Refuse columns whose squares, or those of their coefficients, overflow or vanish."""
     columns = np.abs(factor.R).max(axis=0, initial=0.0)
     responses = np.abs(factor.Z[:, :-1]).max(axis=0, initial=0.0)
+    found = [size for size in (*columns.tolist(), *responses.tolist()) if size]
+    if not found or (min(found) > _USUAL**-1 and max(found) < _USUAL):
+        return
     sizes = list(zip(labels.columns, columns, strict=True))
     sizes += zip(labels.responses, responses, strict=True)
     columns, responses = columns[columns > 0], responses[responses > 0]
@@ -243,7 +245,9 @@ def _constant(factor: Factor, n: int, intercept: bool) -> np.ndarray | None:
     """The coefficients that make a constant of the columns; None if nothing does."""
     p = len(factor.R)
     if intercept:
-        return np.eye(p)[0]
+        constant = np.zeros(p)
+        constant[0] = 1.0
+        return constant
     ones = factor.Z[:, -1:]
     if factor.rest[-1] > _CONSTANT_LEFT * (factor.rest[-1] + float(np.sum(ones**2))):
         return None

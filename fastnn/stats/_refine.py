@@ -5,134 +5,23 @@ are evaluated in it too; the triangular factor that double precision gave is goo
 correct b by them until nothing is left to correct.  What remains of the squared condition
 number is 2^-106 of it.
 
-Products in twice the precision come from ordinary matrix products: operands are cut into
-slices of so few bits that every sum is exact.
-
 References
 ----------
-Ozaki, Ogita, Oishi & Rump (2012), "Error-free transformations of matrix multiplication by
-using fast routines of matrix multiplication", Numerical Algorithms 59.
 Björck (1996), Numerical Methods for Least Squares Problems, section 6.6.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from fastnn import backend
+from fastnn.reference import refinement
 from fastnn.stats._design import Design
 from fastnn.stats._solvers import Solution
 
-_BITS = 20  # of a slice
-_ROWS = 2048  # of products summed at once: 2^(11 + 2) of 2 * 20 bits fit in the 53 of a double
-_SLICES = 4  # the last takes what is left and need not be exact
-_CORRECTIONS = 8
-_OF_USE = 1e-2  # corrections that have shrunk by this much have improved the solution
-_LEAST_EXPONENT = -1000  # smaller numbers keep fewer digits
-_RIGHT = 1e-24  # of the largest coefficient in standard errors: small ones are right too
-_SPLITTER = 2.0**27 + 1.0
-_EXACT = 3  # orders of products that are added with their rounding errors
-
-# Products of slices i and j are of the order i + j, in units of 2^(-20 (i + j + 2)).  Those of
-# one order are summed, exactly; of the last order, 2^-140, nothing would be left.
-_ORDERS = np.arange(2 * _SLICES - 2)
-_ALIKE = (np.add.outer(range(_SLICES), range(_SLICES)).ravel() == _ORDERS[:, None]).astype(float)
-_SCALES = _BITS * (_ORDERS[:, None, None] + 2)
-
-
-class Double2:
-    """An array as an unevaluated sum of two doubles, ``high + low``."""
-
-    def __init__(self, high: np.ndarray, low: np.ndarray | None = None) -> None:
-        self.high = high
-        self.low = np.zeros_like(high) if low is None else low
-
-    def add(self, other: np.ndarray) -> None:
-        """Add doubles in place (Knuth's two-sum)."""
-        total = self.high + other
-        part = total - self.high
-        self.low = self.low + ((self.high - (total - part)) + (other - part))
-        self.high = total
-
-    def part(self, rows: int, first: int, end: int | None) -> Double2:
-        """The first rows of some columns."""
-        return Double2(self.high[:rows, first:end], self.low[:rows, first:end])
-
-    def of(self, places: list[int]) -> Double2:
-        """Rows and columns of these places."""
-        square = np.ix_(places, places)
-        return Double2(self.high[square], self.low[square])
-
-    def scaled(self, exponents: np.ndarray) -> Double2:
-        """Times two to the exponents."""
-        return Double2(np.ldexp(self.high, exponents), np.ldexp(self.low, exponents))
-
-    def beside(self, columns: np.ndarray) -> Double2:
-        """With more columns, of doubles, to the right."""
-        high = np.hstack([self.high, columns])
-        return Double2(high, np.hstack([self.low, np.zeros_like(columns)]))
-
-    def rounded(self) -> np.ndarray:
-        """The nearest doubles."""
-        return self.high + self.low
-
-
-def product(A: np.ndarray, B: np.ndarray) -> Double2:
-    """A B in twice the working precision, relative to the greatest terms of each element."""
-    result = Double2(np.zeros((A.shape[0], B.shape[1])))
-    for start in range(0, A.shape[1], _ROWS):
-        part = slice(start, start + _ROWS)
-        _add_product(result, _sliced(A[:, part]), _sliced(B[part].T))
-    return result
-
-
-def gram(design: Design, response: np.ndarray, weights: np.ndarray | None) -> Double2:
-    """[X y]'[X y] in twice the working precision, weighted."""
-    p = design.shape[1]
-    total = Double2(np.zeros((p + response.shape[1],) * 2))
-    for place, block in design.blocks():
-        columns = np.vstack([block.T, response[place].T])
-        if weights is not None:
-            columns *= np.sqrt(weights[place])
-        for start in range(0, columns.shape[1], _ROWS):
-            sliced = _sliced(columns[:, start : start + _ROWS])
-            _add_product(total, sliced, sliced)
-    return total
-
-
-def _add_product(
-    result: Double2, left: tuple[np.ndarray, np.ndarray], right: tuple[np.ndarray, np.ndarray]
-) -> None:
-    """Add A B', both sliced by rows of at most `_ROWS` elements."""
-    (rows, A), (columns, B) = left, right
-    products = A.reshape(-1, A.shape[2]) @ B.reshape(-1, B.shape[2]).T
-    products = products.reshape(_SLICES, A.shape[1], _SLICES, B.shape[1]).transpose(0, 2, 1, 3)
-    shape = products.shape[2:]
-    alike = (_ALIKE @ products.reshape(_SLICES**2, -1)).reshape(-1, *shape)
-    alike = np.ldexp(alike, (rows[:, None] + columns) - _SCALES)
-    for part in alike[:_EXACT]:
-        result.add(part)
-    result.add(alike[_EXACT:].sum(axis=0))  # 2^-100 of the largest: rounding is nothing here
-
-
-def _sliced(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Exponents e of the greatest element of each row, and slices of A.
-
-    A = 2^e (S0 2^-20 + S1 2^-40 + S2 2^-60 + S3 2^-80): the S are integers of at most 20 bits,
-    but for the last.
-    """
-    _, exponents = np.frexp(np.abs(A).max(axis=1))
-    exponents = np.maximum(exponents, _LEAST_EXPONENT)
-    slices = np.empty((_SLICES, *A.shape))
-    left = np.multiply(A, np.ldexp(1.0, _BITS - exponents)[:, None])
-    for i in range(_SLICES - 1):
-        np.rint(left, out=slices[i])
-        left -= slices[i]
-        left *= 2.0**_BITS
-    slices[-1] = left
-    return exponents, slices
+_COLUMNS = 64  # beyond, products by BLAS outrun the compiled kernels, which add in twofold sums
 
 
 def refined(
@@ -143,96 +32,41 @@ def refined(
     Corrections that do not shrink are not made: the factor was then too far from the truth, or
     numbers are so large that their squares overflow.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        return _refined(solution, gram(design, response, weights), design.shape[1])
-
-
-def _refined(solution: Solution, products: Double2, n_columns: int) -> Solution:
-    kept = np.delete(np.arange(n_columns), solution.left_out)
-    p, m = len(kept), len(products.high) - n_columns
-    if p < n_columns:
-        products = products.of([*kept, *range(n_columns, n_columns + m)])
-    # Columns of about unit length, by powers of two: small and large ones get equal precision.
-    _, exponents = np.frexp(np.sqrt(np.diag(products.high)))
-    products = products.scaled(-exponents[:, None] - exponents)
-    scale = np.ldexp(1.0, exponents)[:, None]
-    root = scale[:p] * solution.root[kept]
-    before = scale[:p] / scale[p:].T * solution.coefficients[kept]
-    unknowns = np.hstack([before, root @ root.T])
-    found = _corrected(products.part(p, 0, p), products.part(p, p, None), root, unknowns)
-    if found is None:
+    n_columns, m = design.shape[1], response.shape[1]
+    kernels: Any = refinement
+    if n_columns + m <= _COLUMNS:
+        kernels = backend.kernels(np.float64)
+    high, low = _gram(kernels, design, response, weights)
+    kept: Any = slice(None)
+    square: Any = ...
+    if solution.left_out:
+        kept = np.delete(np.arange(n_columns), solution.left_out)
+        square = np.ix_(kept, kept)
+        places = np.append(kept, np.arange(n_columns, n_columns + m))
+        high, low = high[np.ix_(places, places)], low[np.ix_(places, places)]
+    root = np.ascontiguousarray(solution.root[kept])
+    coefficients = np.array(solution.coefficients[kept], order="C")
+    covariance, squares = np.empty((len(root),) * 2), np.empty(m)
+    if not kernels.correct_least_squares(high, low, root, coefficients, covariance, squares):
         return solution
-    x, left = found
-    squares = np.array([_squares(products, x[:, j], left[:, j], p + j) for j in range(m)])
-    coefficients, covariance = solution.coefficients.copy(), solution.covariance.copy()
-    coefficients[kept] = x[:, :m] / scale[:p] * scale[p:].T
-    covariance[np.ix_(kept, kept)] = (x[:, m:] + x[:, m:].T) / 2 / scale[:p] / scale[:p].T
-    return replace(
-        solution,
-        coefficients=coefficients,
-        covariance=covariance,
-        residual_squares=squares * scale[p:, 0] ** 2,
-    )
+    if solution.left_out:
+        whole, spread = solution.coefficients.copy(), solution.covariance.copy()
+        whole[kept], spread[square] = coefficients, covariance
+        coefficients, covariance = whole, spread
+    return solution.corrected(coefficients, covariance, squares)
 
 
-def _corrected(
-    G: Double2, sides: Double2, root: np.ndarray, start: np.ndarray
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Solve G x = [sides, I] by corrections root root' ([sides, I] - G x).
-
-    Returns x, rounded, and what is then left of the sides; None if corrections do not shrink.
-    """
-    sides = sides.beside(np.eye(len(root)))
-    scale = np.linalg.norm(root, axis=1)[:, None]  # of coefficients, as their errors are
-    x, sizes = Double2(start), [1.0]
-    for _ in range(_CORRECTIONS):
-        left = _residual(G, sides, x)
-        correction = root @ (root.T @ left)
-        sizes.append(float(np.max(np.abs(correction / scale) / _size(x.high / scale), initial=0.0)))
-        if not sizes[-1] < sizes[-2] / 2:
-            # As small as they get; of use if that is smaller than what was wrong at first.
-            if not sizes[-2] < _OF_USE * sizes[1]:
-                return None
-            break
-        old = Double2(x.high, x.low)
-        x.add(correction)
-        if sizes[-1] ** 2 / sizes[-2] < _RIGHT:  # the size the next one would have
-            break
-    rounded = x.rounded()
-    if len(sizes) > 2:
-        return rounded, _residual(G, sides, Double2(rounded))
-    # One step so small that its image needs no more than working precision.
-    return rounded, left - G.high @ ((rounded - old.high) - old.low)
-
-
-def _size(x: np.ndarray) -> np.ndarray:
-    """Greatest element of each column, 1 for columns of zeros."""
-    size = np.abs(x).max(axis=0, initial=0.0)
-    return np.where(size > 0, size, 1.0)
-
-
-def _residual(G: Double2, sides: Double2, x: Double2) -> np.ndarray:
-    """What is left of the sides, sides - G x, from twice the precision."""
-    image = product(G.high, x.high)
-    difference = Double2(sides.high, sides.low - image.low)
-    difference.add(-image.high)
-    return difference.rounded() - G.high @ x.low - G.low @ x.high
-
-
-def _squares(products: Double2, b: np.ndarray, left: np.ndarray, j: int) -> float:
-    """|y - X b|^2 = y'y - b'X'y - b'(X'y - X'X b), of which the last part is small."""
-    p = len(b)
-    high, low = _two_product(b, products.high[:p, j])
-    terms = [products.high[j, j], products.low[j, j], *-high, *-low]
-    terms += [*-(b * products.low[:p, j]), *-(b * left)]
-    return max(math.fsum(terms), 0.0)
-
-
-def _two_product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rounded products a b and their errors (Dekker and Veltkamp)."""
-    a_high = _SPLITTER * a - (_SPLITTER * a - a)
-    b_high = _SPLITTER * b - (_SPLITTER * b - b)
-    a_low, b_low = a - a_high, b - b_high
-    rounded = a * b
-    error = ((a_high * b_high - rounded) + a_high * b_low + a_low * b_high) + a_low * b_low
-    return rounded, error
+def _gram(
+    kernels: Any, design: Design, response: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """[X y]'[X y], weighted, as a sum of two matrices."""
+    p = design.shape[1]
+    high, low = np.zeros((2, *(p + response.shape[1],) * 2))
+    for place, block in design.blocks():
+        rows = np.empty((len(block), len(high)))
+        rows[:, :p] = block
+        rows[:, p:] = response[place]
+        if weights is not None:
+            rows *= np.sqrt(weights[place])[:, None]
+        kernels.add_gram(rows, high, low)
+    return high, low

@@ -16,7 +16,7 @@ from functools import cached_property
 import numpy as np
 from scipy.linalg import lapack, solve_triangular
 
-from fastnn.stats._blocks import COLUMNS, Factor
+from fastnn.stats._blocks import COLUMNS, Factor, upper_triangle
 
 METHODS = ("qr", "svd", "cholesky")
 _EPS = float(np.finfo(np.float64).eps)
@@ -80,6 +80,14 @@ class Solution:
     R: np.ndarray
     residual_squares: np.ndarray | None = None
 
+    def corrected(
+        self, coefficients: np.ndarray, covariance: np.ndarray, squares: np.ndarray
+    ) -> Solution:
+        """The solution with these in the place of its own."""
+        return replace(
+            self, coefficients=coefficients, covariance=covariance, residual_squares=squares
+        )
+
     @cached_property
     def condition(self) -> float:
         """Ratio of the extreme singular values of the design."""
@@ -113,12 +121,13 @@ def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> So
     if penalty is not None:
         return _solve_penalised(R, Z, penalty, n, method)
     scale = column_scale(R)
-    pivoted = _Pivoted.of(R / scale, n)
-    kept, dependencies = _dependencies(R / scale, scale, pivoted)
+    scaled = R / scale
+    pivoted = _Pivoted.of(scaled, n)
+    kept, dependencies = _dependencies(scaled, scale, pivoted)
     left_out = tuple(d.column for d in dependencies)
     if method == "cholesky":
-        _refuse_ill_conditioned(_condition(R / scale))
-        root = solve_triangular(R / scale, np.eye(len(R))) / scale[:, None]
+        _refuse_ill_conditioned(_condition(scaled))
+        root = solve_triangular(scaled, np.eye(len(R))) / scale[:, None]
         coefficients = root @ Z
     elif method == "svd":
         coefficients, root = _minimum_norm(R, Z, scale, pivoted.rank)
@@ -173,7 +182,7 @@ class _Pivoted:
             return cls(scaled, np.zeros(0), np.zeros(0, int), 0)
         packed, pivots, tau, _, _ = lapack.dgeqp3(scaled, COLUMNS * (scaled.shape[1] + 1))
         least = tolerance(n, scaled.shape[1])
-        rank = int(np.count_nonzero(np.abs(np.diag(packed)) > least))
+        rank = int(np.count_nonzero(np.abs(packed.diagonal()) > least))
         return cls(packed, tau, pivots - 1, rank)
 
 
@@ -228,7 +237,7 @@ def _basic(
     if rank:
         columns = kept[pivoted.pivots]
         inverse, _ = lapack.dtrtri(pivoted.packed[:rank])
-        root[columns] = np.triu(inverse) / scale[columns, None]
+        root[columns] = upper_triangle(inverse) / scale[columns, None]
         work = COLUMNS * max(Z.shape[1], 1)
         rotated, _, _ = lapack.dormqr("L", "T", pivoted.packed, pivoted.tau, Z, work)
         coefficients = root @ rotated[:rank]
