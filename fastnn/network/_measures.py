@@ -99,8 +99,11 @@ class _AllRows:
     @property
     def value(self) -> float:
         """What the function says of all rows."""
-        if len(self._blocks) > 1:
-            parts = zip(*self._blocks, strict=True)
-            self._blocks = [tuple(None if p[0] is None else np.concatenate(p) for p in parts)]
-        output, target, weights = self._blocks[0]
-        return self._loss.value_and_gradient(output, target, weights)[0]
+        outputs, targets, weights = zip(*self._blocks, strict=True)
+        output, target, weight = map(_joined, (outputs, targets, weights))
+        return self._loss.value_and_gradient(output, target, weight)[0]
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Blocks one below the other; None where there is nothing in them."""
+    return parts[0] if len(parts) == 1 or parts[0] is None else np.concatenate(parts)

@@ -13,6 +13,8 @@ algorithm", Electronic Transactions on Numerical Analysis 44: the argument for d
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import qr, solve_triangular
 
@@ -82,12 +84,18 @@ def _exponents(design: np.ndarray) -> np.ndarray:
 def _triangle(matrix: np.ndarray, exponents: np.ndarray) -> np.ndarray:
     """R of the QR factorisation of a matrix whose columns are divided by powers of two."""
     p = matrix.shape[1]
-    triangle, stacked = np.zeros((0, p)), []
+    triangle = np.zeros((0, p))
+    stacked: list[np.ndarray] = []
     rows = 0
     for start, stop in spans(*matrix.shape):
-        stacked.append(np.linalg.qr(np.ldexp(matrix[start:stop], -exponents), mode="r"))
+        stacked.append(_factor(np.ldexp(matrix[start:stop], -exponents)))
         rows += len(stacked[-1])
         if rows >= block_rows(p):
-            triangle = np.linalg.qr(np.vstack([triangle, *stacked]), mode="r")
+            triangle = _factor(np.vstack([triangle, *stacked]))
             stacked, rows = [], 0
-    return np.linalg.qr(np.vstack([triangle, *stacked]), mode="r")
+    return _factor(np.vstack([triangle, *stacked]))
+
+
+def _factor(matrix: np.ndarray) -> np.ndarray:
+    triangle: Any = np.linalg.qr(matrix, mode="r")
+    return np.asarray(triangle)
