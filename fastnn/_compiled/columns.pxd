@@ -11,9 +11,11 @@ else; `out` may be z.  Limits are those of rows.pxd.
 
 from libc.math cimport INFINITY, NAN
 
-from fastnn._compiled.rows cimport BLOCK, distance, exp_step, put, take
-from fastnn._compiled.simd cimport VL, at_least, equal, real, select, splat, store, vec
-from fastnn._compiled.vmath cimport vexp, vlog1p
+from fastnn._compiled.rows cimport BLOCK, distance, put, take
+from fastnn._compiled.simd cimport (
+    VL, add_where, at_least, equal, mask, real, select, splat, store, vec
+)
+from fastnn._compiled.vmath cimport exp_below, vexp, vlog1p
 
 cdef extern from "lanes.h" nogil:
     void transpose(vec* t) noexcept
@@ -77,13 +79,18 @@ cdef inline vec sum_of(Py_ssize_t K, vec* terms) noexcept nogil:
 
 cdef inline void exp_columns(Py_ssize_t K, const vec* z, vec top, vec* e,
                              ColumnSums* s) noexcept nogil:
-    """e = exp(z - top), and its sum."""
+    """e = exp(z - top), and its sum: `exp_step` of each column."""
     cdef vec others[BLOCK]
+    cdef vec term
+    cdef mask largest
     cdef Py_ssize_t j
     s.ties = splat(0)
     for j in range(K):
-        others[j] = splat(0)
-        e[j] = exp_step(z[j], top, &others[j], &s.ties)
+        largest = equal(z[j], top)
+        term = exp_below(z[j] - top)
+        others[j] = select(largest, splat(0), term)
+        s.ties = add_where(largest, s.ties, splat(1))
+        e[j] = select(largest, splat(1), term)
     s.others = sum_of(K, others)
 
 

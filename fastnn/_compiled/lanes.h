@@ -12,6 +12,8 @@
 
 #define BLOCK 16
 #define VECTORS (BLOCK / VL)
+/* Vectors worked on together, so that their instructions fill each other's waiting times. */
+#define COMPANY (VECTORS > 4 ? VECTORS : 4)
 
 #if VECTOR_BYTES == 0
 #define EXCHANGED(v, d) (v)

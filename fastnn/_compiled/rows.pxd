@@ -13,14 +13,16 @@ A row of -inf has no softmax (nan), and its logsumexp is -inf.  A nan makes all 
 from libc.math cimport INFINITY, NAN
 
 from fastnn._compiled.simd cimport (
-    VL, at_least, equal, fma_, lane, less, load, mask, real, select, splat, store, store_part, vec
+    VL, add_where, at_least, equal, fma_, lane, less, load, mask, not_, prefetch, real, select,
+    splat, store, store_part, vec
 )
-from fastnn._compiled.vmath cimport vexp, vlog1p
+from fastnn._compiled.vmath cimport exp_below, vexp, vlog1p
 
 cdef extern from "lanes.h" nogil:
     enum:
         BLOCK
         VECTORS
+        COMPANY
     real sum_lanes(vec v) noexcept
     real max_lanes(vec v) noexcept
     vec load_part_or(const real* p, int n, real fill) noexcept
@@ -29,6 +31,7 @@ cdef extern from "lanes.h" nogil:
 cdef enum:
     CHUNK = 1024
     LONG = 8192    # elements of a row that leave the first cache
+    NEAR = 262144  # bytes of a row of which two, and their results, fit the second cache
 
 cdef enum Term:
     # What `reduce_row` sums.
@@ -109,11 +112,17 @@ cdef inline real max_block(vec* a) noexcept nogil:
 
 cdef inline real max_row(Py_ssize_t K, const real* x) noexcept nogil:
     """The largest element that is not a nan; -inf if there is none."""
-    cdef vec largest[VECTORS]
+    cdef vec largest[COMPANY]
     cdef Py_ssize_t j = 0
     cdef int i
-    for i in range(VECTORS):
+    for i in range(COMPANY):
         largest[i] = splat(-INFINITY)
+    while j + COMPANY * VL <= K:
+        for i in range(COMPANY):
+            largest[i] = at_least(largest[i], load(x + j + i * VL))
+        j += COMPANY * VL
+    for i in range(VECTORS, COMPANY):
+        largest[i % VECTORS] = at_least(largest[i % VECTORS], largest[i])
     while j + BLOCK <= K:
         for i in range(VECTORS):
             largest[i] = at_least(largest[i], load(x + j + i * VL))
@@ -189,10 +198,10 @@ cdef inline real distance_at(const real* z, Py_ssize_t index, real top) noexcept
 cdef inline vec exp_step(vec z, vec top, vec* others, vec* ties) noexcept nogil:
     """exp(z - top), added to the sum of the others or counted among the largest."""
     cdef mask largest = equal(z, top)
-    cdef vec e = vexp(select(largest, splat(0), z - top))
-    others[0] = others[0] + select(largest, splat(0), e)
-    ties[0] = ties[0] + select(largest, splat(1), splat(0))
-    return e
+    cdef vec e = exp_below(z - top)
+    others[0] = add_where(not_(largest), others[0], e)
+    ties[0] = add_where(largest, ties[0], splat(1))
+    return select(largest, splat(1), e)  # also where both are +inf
 
 
 cdef inline void exp_block(Py_ssize_t K, const real* z, real top, vec* e,
@@ -210,34 +219,69 @@ cdef inline void exp_block(Py_ssize_t K, const real* z, real top, vec* e,
 
 
 cdef inline void exp_row(Py_ssize_t K, const real* z, real top, real* e, ExpSum* s) noexcept nogil:
-    """e = exp(z - top), unless e is NULL, and its sum."""
+    """e = exp(z - top), unless e is NULL, and its sum.
+
+    The next row, most often K elements ahead, comes from memory meanwhile.
+    """
     cdef vec others[VECTORS]
     cdef vec ties[VECTORS]
     cdef vec part[VECTORS]
-    cdef vec v
-    cdef Py_ssize_t j = 0, stop
-    cdef int i
+    cdef Py_ssize_t j = 0, n
+    cdef Py_ssize_t ahead = K if K * <Py_ssize_t>sizeof(real) <= NEAR else 0
     clear(others)
     clear(ties)
     while j < K:
-        stop = min(j + CHUNK, K)
+        n = min(K - j, CHUNK)
         clear(part)
-        while j + BLOCK <= stop:
-            for i in range(VECTORS):
-                v = exp_step(load(z + j + i * VL), splat(top), &part[i], &ties[i])
-                if e != NULL:
-                    store(e + j + i * VL, v)
-            j += BLOCK
-        if j < stop:
-            for i in range(VECTORS):
-                v = exp_step(take(z + j + i * VL, stop - j - i * VL, -INFINITY), splat(top),
-                             &part[i], &ties[i])
-                if e != NULL:
-                    put(e + j + i * VL, stop - j - i * VL, v, False)
-            j = stop
+        exp_chunk(n, z + j, top, e + j if e != NULL else NULL, ahead, part, ties)
         add(others, part)
+        j += n
     s.others = sum_block(others)
     s.ties = sum_block(ties)
+
+
+cdef inline void exp_chunk(Py_ssize_t n, const real* z, real top, real* e, Py_ssize_t ahead,
+                           vec* others, vec* ties) noexcept nogil:
+    """`exp_row` of at most CHUNK elements, added to `others` and `ties`.
+
+    What stands `ahead` of them is asked for from memory.
+    """
+    cdef Py_ssize_t j = 0
+    while j + COMPANY * VL <= n:
+        exp_vectors(COMPANY, z + j, top, e + j if e != NULL else NULL, ahead, others, ties)
+        j += COMPANY * VL
+    while j + BLOCK <= n:
+        exp_vectors(VECTORS, z + j, top, e + j if e != NULL else NULL, ahead, others, ties)
+        j += BLOCK
+    if j < n:
+        exp_rest(n - j, z + j, top, e + j if e != NULL else NULL, others, ties)
+
+
+cdef inline void exp_vectors(int count, const real* z, real top, real* e, Py_ssize_t ahead,
+                             vec* others, vec* ties) noexcept nogil:
+    """A constant number of whole vectors."""
+    cdef vec v[COMPANY]
+    cdef int i
+    # All are loaded first: e may be z, and a store would keep the loads behind it.
+    for i in range(count):
+        v[i] = load(z + i * VL)
+        prefetch(z + ahead + i * VL)
+    for i in range(count):
+        v[i] = exp_step(v[i], splat(top), &others[i % VECTORS], &ties[i % VECTORS])
+    if e != NULL:
+        for i in range(count):
+            store(e + i * VL, v[i])
+
+
+cdef inline void exp_rest(Py_ssize_t n, const real* z, real top, real* e, vec* others,
+                          vec* ties) noexcept nogil:
+    """Fewer than BLOCK elements."""
+    cdef vec v
+    cdef int i
+    for i in range(VECTORS):
+        v = exp_step(take(z + i * VL, n - i * VL, -INFINITY), splat(top), &others[i], &ties[i])
+        if e != NULL:
+            put(e + i * VL, n - i * VL, v, False)
 
 
 cdef inline real exp_total(const ExpSum* s) noexcept nogil:
@@ -292,7 +336,7 @@ cdef inline real logsumexp_long_row(Py_ssize_t K, const real* z) noexcept nogil:
                 return highest
         else:
             clear(part)
-            exp_chunk(n, z + j, top, part, ties)
+            exp_chunk(n, z + j, top, NULL, CHUNK, part, ties)
             add(others, part)
         j += n
     if top == -INFINITY:
@@ -300,21 +344,6 @@ cdef inline real logsumexp_long_row(Py_ssize_t K, const real* z) noexcept nogil:
     s.others = sum_block(others)
     s.ties = sum_block(ties)
     return top + log_total(&s)
-
-
-cdef inline void exp_chunk(Py_ssize_t n, const real* z, real top, vec* others,
-                           vec* ties) noexcept nogil:
-    """exp(z - top) of at most CHUNK elements, added as `exp_row` adds them."""
-    cdef Py_ssize_t j = 0
-    cdef int i
-    while j + BLOCK <= n:
-        for i in range(VECTORS):
-            exp_step(load(z + j + i * VL), splat(top), &others[i], &ties[i])
-        j += BLOCK
-    if j < n:
-        for i in range(VECTORS):
-            exp_step(take(z + j + i * VL, n - j - i * VL, -INFINITY), splat(top), &others[i],
-                     &ties[i])
 
 
 cdef inline real logsumexp_row(Py_ssize_t K, const real* z) noexcept nogil:

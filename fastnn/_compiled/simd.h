@@ -210,6 +210,24 @@ INLINE vec sqrt_(vec a) { return (real)sqrt(a); }
 INLINE vec fma_(vec a, vec b, vec c) { return a * b + c; }
 #endif
 
+/* a + b where m holds, a elsewhere; a is not -0. */
+INLINE vec add_where(mask m, vec a, vec b) {
+#if VECTOR_BYTES == 64
+    return (vec)X86(mask_add)((native)a, m, (native)a, (native)b);
+#else
+    return a + select_(m, b, splat(0));
+#endif
+}
+
+/* The line of p into the first cache, if p can be read; no error if not. */
+INLINE void prefetch(const real *p) {
+#ifdef __GNUC__
+    __builtin_prefetch(p, 0, 3);
+#else
+    (void)p;
+#endif
+}
+
 #define SIGN_BIT ((ireal)((ureal)1 << (8 * sizeof(real) - 1)))
 
 /* at_most and at_least keep a nan in `a`: the comparison is then false. */

@@ -21,6 +21,7 @@ cdef extern from "simd.h" nogil:
 
     vec load(const real* p) noexcept
     void store(real* p, vec v) noexcept
+    void prefetch(const real* p) noexcept
     vec load_part(const real* p, int n) noexcept
     void store_part(real* p, vec v, int n) noexcept
     vec splat(real s) noexcept
@@ -38,6 +39,7 @@ cdef extern from "simd.h" nogil:
     bint any(mask m) noexcept
     vec select "select_"(mask m, vec a, vec b) noexcept  # POSIX has the bare name
 
+    vec add_where(mask m, vec a, vec b) noexcept
     vec at_most(vec a, vec bound) noexcept
     vec at_least(vec a, vec bound) noexcept
     vec abs_(vec a) noexcept

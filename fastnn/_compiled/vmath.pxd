@@ -121,6 +121,13 @@ cdef inline vec vexp(vec x) noexcept nogil:
     return scale(splat(1) + p, n)
 
 
+cdef inline vec exp_below(vec x) noexcept nogil:
+    """`vexp` for x <= 0."""
+    cdef vec n
+    cdef vec p = exp_reduced(at_least(x, exp_lowest()), &n)
+    return scale(splat(1) + p, n)
+
+
 cdef inline vec vexpm1(vec x) noexcept nogil:
     """exp(x) - 1, keeping the sign of zero; 1.3 ULP."""
     cdef vec n, low, r
