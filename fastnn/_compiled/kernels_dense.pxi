@@ -13,8 +13,8 @@ cdef enum:
     MANY_ROWS = 96         # from here on it pays to copy a weight for that
     NARROW_ROWS = 84       # rows of a narrow result at a time: whole register tiles
     NARROW_DEPTH = 128     # rows of a narrow operand that are padded at a time: they stay in L1
-    STREAM_BYTES = 8 << 20 # a weight beyond this is in no near cache ...
-    STREAMS = 16           # ... and passes by so many rows abreast, for few samples
+    STREAM_BYTES = 1 << 19 # a weight beyond this leaves no room in L2 for others ...
+    STREAMS = 8            # ... and passes by so many rows abreast, for few samples
     PART_BYTES = 4 << 20   # of samples whose part of a gradient is summed at a time: within L3
 
 
@@ -113,16 +113,70 @@ cdef void stream_rows(sz rows, sz M, sz K, Rows x, Rows weight, const real* bias
 
     Memory is read best so, where no padding keeps rows of the weight apart; `out` stays in L1.
     """
-    cdef sz whole = M // VL * VL, last = M - VL, k = 0
-    cdef const real* start = bias
-    while k < K:
-        gemm(rows, whole, min(K - k, <sz>STREAMS), x.data + k, x.ld, 1,
-             weight.data + k * weight.ld, weight.ld, start, M if k > 0 else 0, out, M)
-        start = out
-        k += STREAMS
-    if whole < M:
+    cdef sz last = M - VL
+    if rows == 1: stream(1, M, K, x, weight, bias, out)
+    elif rows == 2: stream(2, M, K, x, weight, bias, out)
+    elif FEW_ROWS > 2:
+        if rows == 3: stream(3, M, K, x, weight, bias, out)
+        elif rows == 4: stream(4, M, K, x, weight, bias, out)
+    if M % VL > 0:
         gemm(rows, VL, K, x.data, x.ld, 1, weight.data + last, weight.ld,
              bias + last if bias != NULL else NULL, 0, out + last, M)
+
+
+cdef inline void stream(int rows, sz M, sz K, Rows x, Rows weight, const real* bias,
+                        real* out) noexcept nogil:
+    """The whole vectors of `stream_rows`, for a constant number of samples."""
+    cdef const real* start = bias
+    cdef sz k = 0
+    while k + STREAMS <= K:
+        add_products(rows, STREAMS, M, x.data + k, x.ld, weight.data + k * weight.ld, weight.ld,
+                     start, M if k > 0 else 0, out)
+        start = out
+        k += STREAMS
+    while k < K:
+        add_products(rows, 1, M, x.data + k, x.ld, weight.data + k * weight.ld, weight.ld,
+                     start, M if k > 0 else 0, out)
+        start = out
+        k += 1
+
+
+cdef inline void add_products(int rows, int depth, sz M, const real* x, sz ldx, const real* w,
+                              sz ldw, const real* start, sz ld_start, real* out) noexcept nogil:
+    """out = start + X W for constants of samples and of rows of W; `start` may be out or NULL."""
+    cdef int together = 4 if rows == 1 else 2
+    cdef sz j = 0
+    while j + together * VL <= M:
+        add_products_at(rows, depth, together, x, ldx, w + j, ldw,
+                        start + j if start != NULL else NULL, ld_start, out + j, M)
+        j += together * VL
+    while j + VL <= M:
+        add_products_at(rows, depth, 1, x, ldx, w + j, ldw,
+                        start + j if start != NULL else NULL, ld_start, out + j, M)
+        j += VL
+
+
+cdef inline void add_products_at(int rows, int depth, int vectors, const real* x, sz ldx,
+                                 const real* w, sz ldw, const real* start, sz ld_start,
+                                 real* out, sz ldo) noexcept nogil:
+    """Some vectors of columns."""
+    cdef vec total[4][4]
+    cdef vec column[4]
+    cdef vec factor
+    cdef int i, j, k
+    for i in range(rows):
+        for j in range(vectors):
+            total[i][j] = load(start + i * ld_start + j * VL) if start != NULL else splat(0)
+    for k in range(depth):
+        for j in range(vectors):
+            column[j] = load(w + k * ldw + j * VL)
+        for i in range(rows):
+            factor = splat(x[i * ldx + k])
+            for j in range(vectors):
+                total[i][j] = fma_(factor, column[j], total[i][j])
+    for i in range(rows):
+        for j in range(vectors):
+            store(out + i * ldo + j * VL, total[i][j])
 
 
 cdef void input_gradient(sz rows, sz K, sz M, Rows dz, const real* weight,
