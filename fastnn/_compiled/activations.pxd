@@ -9,6 +9,7 @@ the derivative to `slope`; the compiler drops the one that is not used.  Errors 
 where the function is well conditioned; docs/accuracy.md has them as measured.
 """
 
+from fastnn._compiled.gates cimport gate_open, gate_slope, gate_value, gated
 from fastnn._compiled.simd cimport (
     GAUSSIAN_HIGH, GAUSSIAN_LOW, GELU_CUBIC_HIGH, GELU_CUBIC_LOW, GELU_LINEAR_HIGH,
     GELU_LINEAR_LOW, HAS_LOOKUP, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW,
@@ -99,42 +100,6 @@ cdef inline vec softplus(vec z, vec* slope) noexcept nogil:
     return at_least(z, splat(0)) + log_pair(total, total_low)
 
 
-cdef inline vec gate_value(vec z, vec w, vec w_low) noexcept nogil:
-    """z sigmoid(w + w_low) = z / (1 + exp(-w - w_low)), for |w| <= -exp_lowest(); 2 ULP."""
-    cdef vec n, p, below, smaller, total
-    p = exp_reduced_sum(-w, -w_low, &n)
-    below = at_most(n, splat(0))
-    # With exp(-w) = 2**n (1 + p), the denominator over 2**max(n, 0): its larger term is 1.
-    # z carries that power, because sigmoid alone may be subnormal where the product is not.
-    smaller = scale_down(splat(1), -abs_(n))
-    total = splat(1) + fma_(scale_down(splat(1), below), p, smaller)
-    return scale(z, below - n) / total
-
-
-cdef inline vec gate_slope(vec w, vec w_low, vec v, vec v_low) noexcept nogil:
-    """s (1 + v (1 - s)), s = sigmoid(w + w_low): with v = z dw/dz the derivative of z s; 2 ULP.
-
-    |w| <= -exp_lowest(), and v has the sign of w.  With k = sigmoid(|w|) it is
-    u = (1 - k) (1 - |v| k) for negative w, else 1 - u.
-    """
-    cdef vec r, low, n, m, m_low, t, total, total_low, k, k_low, gain, gain_low, tail, tail_low, u
-    cdef mask negative = less(w, splat(0))
-    r = exp_reduced_pair(-abs_(w), select(negative, w_low, -w_low), &low, &n)
-    m = mantissa_pair(r, low, &m_low)
-    t = scale_down(splat(1), n)
-    # k = 1 / (1 + m t), 1 - k = m t k
-    total = splat(1) + m * t
-    total_low = fma_(m_low, t, small_error(splat(1), m * t, total))
-    k = splat(1) / total
-    k_low = -k * excess_product(splat(1), splat(0), total, total_low, k)
-    gain = pair_product(abs_(v), select(negative, -v_low, v_low), k, k_low, &gain_low)
-    gain = (splat(1) - gain) - gain_low
-    tail = pair_product(m, m_low, k, k_low, &tail_low)
-    u = tail * gain
-    u = scale(u + fma_(tail_low, gain, product_error(tail, gain, u)), n)
-    return select(negative, u, splat(1) - u)
-
-
 cdef inline vec swish(vec beta, vec z, vec* slope) noexcept nogil:
     """z sigmoid(beta z) and its derivative; 2 ULP."""
     cdef vec bound = at_most(-exp_lowest() / abs_(beta), largest_number())
@@ -146,11 +111,12 @@ cdef inline vec swish(vec beta, vec z, vec* slope) noexcept nogil:
 
 
 cdef inline vec silu(vec z, vec* slope) noexcept nogil:
-    """`swish` with beta = 1, where nothing overflows or is rounded; the same bits."""
-    cdef vec zero = splat(0)
-    cdef vec w = at_most(at_least(z, exp_lowest()), -exp_lowest())
-    slope[0] = gate_slope(w, zero, w, zero)
-    return select(less(z, exp_lowest()), copy_sign(zero, z), gate_value(z, w, zero))
+    """`swish` with beta = 1, where nothing overflows or is rounded."""
+    cdef vec zero = splat(0), n, p
+    cdef vec w = at_least(z, exp_lowest())  # below, the value is -0
+    slope[0] = gate_slope(at_most(w, -exp_lowest()), zero, at_most(w, -exp_lowest()), zero)
+    p = exp_reduced(-at_most(w, gate_open()), &n)
+    return gated(w, p, n)
 
 
 # ------------------------------------------------------------------------ GELU and mish
@@ -204,7 +170,7 @@ cdef inline vec gelu(vec z, vec* slope) noexcept nogil:
 
 cdef inline vec gelu_tanh(vec z, vec* slope) noexcept nogil:
     """z sigmoid(w), w = 2 sqrt(2 / pi) (z + 0.044715 z**3), and its derivative; 2 ULP."""
-    cdef vec square, square_low, cubic, cubic_low, inner, inner_low, w, w_low, v, v_low
+    cdef vec square, square_low, cubic, cubic_low, inner, inner_low, w, w_low, v, v_low, p, n
     cdef vec limit = splat(LARGEST_GAUSSIAN)
     cdef vec bounded = at_most(at_least(z, -limit), limit)
     square = pair_product(bounded, splat(0), bounded, splat(0), &square_low)
@@ -218,7 +184,8 @@ cdef inline vec gelu_tanh(vec z, vec* slope) noexcept nogil:
     v = pair_sum(w, w_low, v, v_low, &v_low)
     w = at_most(at_least(w, exp_lowest()), -exp_lowest())
     slope[0] = gate_slope(w, w_low, v, v_low)
-    return gate_value(select(less(z, splat(0)), bounded, z), w, w_low)
+    p = exp_reduced_sum(-at_most(w, gate_open()), -w_low, &n)
+    return gated(select(less(z, splat(0)), bounded, z), p, n)
 
 
 cdef inline vec mish(vec z, vec* slope) noexcept nogil:
