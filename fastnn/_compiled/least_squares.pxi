@@ -13,8 +13,8 @@ cdef double OF_USE = 1e-2   # corrections that have shrunk by this much have bee
 cdef double RIGHT = 1e-24   # share of a next correction that is not made any more
 
 
-cdef inline void add_products(sz n, double a, const double* b, double* high, double* low,
-                              double* last) noexcept nogil:
+cdef inline void add_split_products(sz n, double a, const double* b, double* high, double* low,
+                                    double* last) noexcept nogil:
     """high + low + last += a b, n elements: the sums of errors keep an error of their own."""
     cdef double product, total, part, error, rest
     cdef sz j
@@ -57,7 +57,8 @@ def add_gram(const double[:, ::1] rows, double[:, ::1] high, double[:, ::1] low)
     with nogil:
         for i in range(rows.shape[0]):
             for j in range(q):
-                add_products(q - j, rows[i, j], &rows[i, j], &high[j, j], &low[j, j], &last[j, j])
+                add_split_products(q - j, rows[i, j], &rows[i, j], &high[j, j], &low[j, j],
+                                   &last[j, j])
         for j in range(q):
             join(q - j, &high[j, j], &low[j, j], &last[j, j])
         for j in range(q):
@@ -146,9 +147,9 @@ cdef void find_left(Equations* e) noexcept nogil:
         left[e.m + i] = 1
         for t in range(e.p):
             g, g_low = -e.high[i * q + t], e.low[i * q + t]
-            add_products(e.s, g, e.x + t * e.s, left, low, last)
-            add_products(e.s, g, e.x_low + t * e.s, left, low, last)
-            add_products(e.s, -g_low, e.x + t * e.s, left, low, last)
+            add_split_products(e.s, g, e.x + t * e.s, left, low, last)
+            add_split_products(e.s, g, e.x_low + t * e.s, left, low, last)
+            add_split_products(e.s, -g_low, e.x + t * e.s, left, low, last)
         for j in range(e.s):
             left[j] = left[j] + (low[j] + last[j])
 
@@ -219,9 +220,9 @@ cdef double squares_left(Equations* e, sz response) noexcept nogil:
     cdef double b, total = e.high[y * q + y], error = e.low[y * q + y], last = 0
     for i in range(e.p):
         b = -e.x[i * e.s + response]
-        add_products(1, b, &e.high[i * q + y], &total, &error, &last)
-        add_products(1, b, &e.low[i * q + y], &total, &error, &last)
-        add_products(1, b, &e.left[i * e.s + response], &total, &error, &last)
+        add_split_products(1, b, &e.high[i * q + y], &total, &error, &last)
+        add_split_products(1, b, &e.low[i * q + y], &total, &error, &last)
+        add_split_products(1, b, &e.left[i * e.s + response], &total, &error, &last)
     return fmax(total + (error + last), 0.0)
 
 
