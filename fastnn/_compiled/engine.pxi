@@ -66,7 +66,7 @@ cdef class Engine(Caller):
                 self.plan.slots[i] = <real*>elements(
                     slots[i], REAL_TYPE, 1, self.program.storage_size, -1, "slots", i)
         self.plan.is_large = (
-            self.program.storage_size * (1 + len(slots)) * sizeof(real) > NEAR_BYTES)
+            self.program.storage_size * (1 + len(slots)) * sizeof(real) > LARGE_BYTES)
         self.slots = list(slots)
         self.has_optimizer = True
 

@@ -15,7 +15,7 @@
 cdef sz rows_per_block(const Plan* plan) noexcept nogil:
     """Rows that stream through all operations together: their buffers fit half of a 1 MiB L2.
 
-    But at least 112 (8 tiles), since each block reads all weights again.
+    But up to 128, since each block reads all weights again.
     """
     cdef sz bytes_per_row = 0
     cdef sz rows
@@ -23,7 +23,7 @@ cdef sz rows_per_block(const Plan* plan) noexcept nogil:
     for i in range(plan.n_buffers):
         bytes_per_row += 2 * plan.work.values[i].ld * sizeof(real)
     rows = NEAR_BYTES // bytes_per_row // MAX_ROWS * MAX_ROWS
-    return min(max(rows, <sz>112), 512)
+    return min(max(rows, <sz>128), 512)
 
 
 cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz row_stride,
@@ -37,7 +37,7 @@ cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz
     cdef sz base = plan.first_row
     cdef sz stop
     while row < last:
-        stop = min(row + plan.block, last)
+        stop = row + next_block(last - row, plan.block)
         load_rows(plan, &plan.work, batch, base + row, base + stop, row)
         forward_rows(plan, &plan.work, row, stop)
         loss_rows(plan, &plan.work, batch, row_losses, row_stride, base + row, base + stop, row)
@@ -166,6 +166,8 @@ cdef inline void measure_task(const Plan* plan, sz index, const real* g, sz ldg)
 cdef void clear_padding(const Task* task, sz width, real* g, sz ldg) noexcept nogil:
     """Zero the columns past the parameter's width: an overflow leaves nan there (0 times inf)."""
     cdef sz valid = width - task.n, i, j
+    if valid >= task.n_columns:
+        return
     for i in range(task.n_rows):
         j = valid // VL * VL
         while j < task.n_columns:
@@ -289,7 +291,7 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     return True
 
 
-cdef void prefetch_task(const Plan* plan, sz index) noexcept nogil:
+cdef inline void prefetch_task(const Plan* plan, sz index) noexcept nogil:
     """Fetch what the update of a tile will need while its gradient is worked out."""
     cdef const Task* task = &plan.tasks[index]
     cdef sz ld = plan.parameters[task.parameter].ld

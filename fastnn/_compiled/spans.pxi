@@ -42,12 +42,11 @@ cdef struct Span:
 cdef void span_worker(const Plan* plan, const Span* span, int part, int parts) noexcept nogil:
     """This thread's share of a span: rows, block by block, or tasks of phase 2."""
     cdef sz row = span.n_rows * part // parts, last = span.n_rows * (part + 1) // parts, stop
-    cdef sz block = plan.block
     if span.stage > BACKWARD:
         span_tasks(plan, span, part, parts)
         return
     while row < last:
-        stop = min(row + block, last)
+        stop = row + next_block(last - row, plan.block)
         span_rows(plan, span, row, stop)
         row = stop
 

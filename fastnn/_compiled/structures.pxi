@@ -33,6 +33,7 @@ cdef enum:
 cdef enum:
     WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
     NEAR_BYTES = 1 << 19        # half of a 1 MiB L2
+    LARGE_BYTES = 4 << 20       # parameters and state from here on are fetched ahead
     UPDATE_WORK = 25            # multiply-adds in the time of one parameter's update
     TILE_ROWS = 42        # a task of phase 2 is a tile of a weight of at most this size ...
     TILE_COLUMNS = 32
@@ -216,7 +217,7 @@ cdef struct Plan:
     int n_slots
     double l2
     double clip_norm
-    bint is_large            # parameters and optimizer state leave the near caches
+    bint is_large            # parameters and optimizer state take over LARGE_BYTES
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace

@@ -24,6 +24,8 @@ cdef extern from *:
     #define GRADIENT_DEPTH (512 / (int)sizeof(real))
     #endif
     #define AHEAD 8
+    /* Functions that do nothing but fetch must be inline: GCC finds that they change nothing, and
+       leaves out calls of them. */
     #if defined(__GNUC__)
     #define PREFETCH(p) __builtin_prefetch(p, 0, 2)
     #define PREFETCH_TO_WRITE(p) __builtin_prefetch(p, 1, 2)
@@ -175,17 +177,19 @@ cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
     return K >= GRADIENT_DEPTH
 
 
+cdef inline sz next_block(sz left, sz most) noexcept nogil:
+    """Rows of the next block: `left` in equal blocks of at most `most`, so no thin last one."""
+    cdef sz blocks = (left + most - 1) // most
+    return (left + blocks - 1) // blocks
+
+
 cdef inline sz next_blocks(sz left, int* rows) noexcept nogil:
     """How many tiles below each other come next, and of how many rows each.
 
-    `left` rows in blocks about equal, of at most MAX_ROWS, so that there is no thin last one; a
-    few at a time, whose results are in the first cache when they are done.
+    A few at a time, whose results are in the first cache when they are done.
     """
     cdef sz blocks = (left + MAX_ROWS - 1) // MAX_ROWS
-    if blocks == 1:
-        rows[0] = <int>left
-        return 1
-    rows[0] = <int>((left + blocks - 1) // blocks)
+    rows[0] = <int>next_block(left, MAX_ROWS)
     return min(blocks - (blocks * rows[0] - left), <sz>4)
 
 
