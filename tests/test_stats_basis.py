@@ -7,6 +7,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from fastnn import backend
 from fastnn.stats import durbin_watson_test
 from fastnn.stats._basis import orthonormal_basis
 from fastnn.stats._design import block_rows
@@ -79,6 +80,7 @@ def test_the_basis_takes_little_memory_beside_the_design():
     assert peak < 0.5 * X.nbytes
 
 
+@pytest.mark.skipif(backend.name() == "reference", reason="its resolvents are complex copies")
 def test_the_test_of_many_rows_takes_about_a_copy_of_them():
     X = tall(k=20, n=60_000)
     y = X.sum(axis=1) + np.random.default_rng(1).normal(size=len(X))
