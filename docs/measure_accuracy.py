@@ -3,8 +3,9 @@
 ``python docs/measure_accuracy.py`` measures every backend and instruction set that is
 installed and runs here on hard and random arguments, against mpmath (minutes).  With
 ``--exhaustive`` it measures the compiled builds on all float32 arguments instead, against
-NumPy and SciPy in float64 (an hour or two).  Each table is written between its own markers and
-leaves the other alone.  Needs ``pip install -e ".[test]"``.
+NumPy and SciPy in float64 (four minutes a function).  Each table is written between its own
+markers and leaves the other alone; with ``--only`` the rows of other functions stay as well.
+Needs ``pip install -e ".[test]"``.
 """
 
 from __future__ import annotations
@@ -69,17 +70,20 @@ def rows(function: str, dtype: str, found: dict[str, Worst]) -> Iterable[str]:
         )
 
 
-def write(marker: str, lines: list[str]) -> None:
-    """Replace what stands between the markers of a table."""
+def write(marker: str, new: dict[tuple[str, str], list[str]]) -> None:
+    """Put the rows of a table, by dtype and function, in the place of those that it has."""
     text = PAGE.read_text(encoding="utf-8")
     begin, end = f"<!-- {marker}: begin -->\n", f"<!-- {marker}: end -->"
     before, rest = text.split(begin)
-    after = rest.split(end)[1]
-    table = [
-        "| function | dtype | build | largest error | promised | at | mean error |",
-        "|---|---|---|---|---|---|---|",
-        *lines,
-    ]
+    old, after = rest.split(end)
+    heading, line, *lines = old.splitlines()
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in lines:
+        label, dtype = row.split("|")[1:3]
+        found.setdefault((dtype.strip(), label.split("`")[1]), []).append(row)
+    found |= new
+    order = [(dtype, name) for dtype in ("float32", "float64") for name in accuracy.FUNCTIONS]
+    table = [heading, line, *(row for key in order for row in found.get(key, []))]
     PAGE.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
 
 
@@ -89,17 +93,19 @@ def main() -> None:
     parser.add_argument("--exhaustive", action="store_true", help="all float32 arguments")
     parser.add_argument("--random", type=int, default=20_000, help="random arguments each")
     parser.add_argument("--stride", type=int, default=1, help="with --exhaustive: one in so many")
+    parser.add_argument(
+        "--only", nargs="+", choices=accuracy.FUNCTIONS, default=accuracy.FUNCTIONS, metavar="NAME"
+    )
     options = parser.parse_args()
-    lines: list[str] = []
+    lines: dict[tuple[str, str], list[str]] = {}
     for dtype in ("float32",) if options.exhaustive else ("float32", "float64"):
-        for function in accuracy.FUNCTIONS:
+        for function in options.only:
             if options.exhaustive:
                 found = measure(function, builds(dtype), options.stride)
             else:
                 found = sample(function, dtype, options.random)
-            new = list(rows(function, dtype, found))
-            print(*new, sep="\n", flush=True)
-            lines += new
+            lines[dtype, function] = list(rows(function, dtype, found))
+            print(*lines[dtype, function], sep="\n", flush=True)
     write("exhaustive" if options.exhaustive else "sampled", lines)
 
 
