@@ -47,10 +47,11 @@ def _interface(network: Network) -> dict[str, Any]:
     }
 
 
-def own_callbacks(callbacks: Callbacks) -> list[Callback]:
-    """Callbacks for one member: functions are shared, of objects it gets copies."""
+def own_callbacks(callbacks: Callbacks, n: int) -> list[list[Callback]]:
+    """Callbacks for each of n members: functions are shared, of objects they get copies."""
+    given = as_callbacks(callbacks)  # once: an iterator is empty afterwards
     try:
-        return [c if is_function(c) else copy.deepcopy(c) for c in as_callbacks(callbacks)]
+        return [[c if is_function(c) else copy.deepcopy(c) for c in given] for _ in range(n)]
     except (TypeError, PicklingError) as error:
         raise TypeError(
             f"callbacks must be functions, or such that each member can have a copy: {error}"

@@ -176,7 +176,7 @@ class Ensemble:
             "validation_split": validation_split, "class_weight": class_weight,
             "shuffle": shuffle, "check_finite": check_finite,
         }  # fmt: skip
-        watchers = [own_callbacks(callbacks) for _ in self.members]
+        watchers = own_callbacks(callbacks, len(self.members))
         jobs = []
         for i, network in enumerate(self.members):
             rows = self._drawn(i, len(data.inputs[0])) if self.bootstrap else None

@@ -107,8 +107,14 @@ def test_callbacks_that_cannot_be_copied_are_refused(data):
     np.testing.assert_array_equal(made.members[0].get_flat(), before)
 
 
+def test_callbacks_that_come_from_an_iterator_are_those_of_every_member(data):
+    made = ensemble()
+    made.fit(*data, epochs=2, callbacks=iter([Counting()]))
+    assert [counting.epochs for (counting,) in made.callbacks] == [2, 2, 2]
+
+
 def test_what_is_no_callback_is_refused(data):
-    with pytest.raises(TypeError, match="callbacks must be Callback instances or functions"):
+    with pytest.raises(TypeError, match=r"^callbacks must be Callback instances or functions"):
         ensemble().fit(*data, callbacks=[3])
 
 
