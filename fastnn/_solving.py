@@ -81,7 +81,8 @@ def solve(
     Raises
     ------
     TrainingError
-        If the cost or its gradient is not finite at the start.
+        If the cost or its gradient is not finite at the start, or the Jacobian anywhere; the
+        parameters are those of the last iteration.
 
     Notes
     -----
@@ -142,14 +143,13 @@ class _Run:
         finally:
             self.problem.accept(self._accepted)
 
-    def check_start(self, cost: float, gradient: np.ndarray | None = None) -> None:
-        """Raise TrainingError unless cost and gradient before the first iteration are finite."""
+    def check(self, cost: float, derivatives: np.ndarray | None = None, name: str = "") -> None:
+        """Raise TrainingError unless what the next iteration starts from is finite."""
         epoch, step = self._state.epoch + 1, self._state.step + 1
         if not np.isfinite(cost):
             raise TrainingError(epoch, 1, step, cost, None)
-        if gradient is not None and not np.isfinite(gradient).all():
-            fault = "the gradient of the cost is not finite"
-            raise TrainingError(epoch, 1, step, cost, None, fault)
+        if derivatives is not None and not np.isfinite(derivatives).all():
+            raise TrainingError(epoch, 1, step, cost, None, f"{name} is not finite")
 
     def iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
         """Take note of an iteration that ended at x; ends the training by `_Stop`."""
@@ -187,7 +187,7 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
         measures = {"gradient": float(np.abs(gradient).max())}  # the one evaluated last
         run.iterated(intermediate_result.x, float(intermediate_result.fun), measures)
 
-    run.check_start(*run.problem.cost(run.start))
+    run.check(*run.problem.cost(run.start), "the gradient of the cost")
     options = {
         "maxiter": run.iterations,
         "maxfun": run.iterations * (solver.line_search_steps + 1) + 1,
@@ -245,9 +245,11 @@ def _levenberg_marquardt(solver: LevenbergMarquardt, run: _Run) -> str:
         if not np.array_equal(x, known.last):
             run.iterated(x, known.cost(x), {})
             known.last = x.copy()
-        return problem.jacobian(x)
+        derivatives = problem.jacobian(x)
+        run.check(known.cost(x), derivatives, "the Jacobian of the residuals")  # SciPy does not
+        return derivatives
 
-    run.check_start(known.cost(run.start))
+    run.check(known.cost(run.start))
     known.last = run.start.copy()
     run.begin()
     result = least_squares(

@@ -175,6 +175,33 @@ def test_lbfgs_does_not_go_where_the_gradient_is_not_finite(backend, data, since
     assert net.evaluate(*data)["loss"] <= before
 
 
+def test_levenberg_marquardt_refuses_a_jacobian_that_is_not_finite_at_the_start(backend, data):
+    net = network("mean_squared_error", Scaling("scale"), optimizer="levenberg_marquardt")
+    before = net.get_flat()
+    with pytest.raises(fnn.TrainingError, match="the Jacobian of the residuals is not finite"):
+        net.fit(*data)
+    np.testing.assert_array_equal(net.get_flat(), before)
+
+
+@pytest.mark.parametrize("method", ["trf", "lm"])
+def test_levenberg_marquardt_ends_at_a_jacobian_that_is_not_finite(backend, data, method):
+    layer = Scaling("")
+    optimizer = fnn.LevenbergMarquardt(method=method)
+    net = network("mean_squared_error", fnn.Dense(4, 4, activation="tanh"), layer,
+                  optimizer=optimizer)  # fmt: skip
+    seen = []
+
+    def spoil(context):
+        seen.append(net.get_flat())
+        layer.bad = "scale" if context.epoch == 2 else ""
+
+    with pytest.raises(fnn.TrainingError, match="Jacobian") as caught:
+        net.fit(*data, epochs=9, callbacks=spoil)
+    assert caught.value.epoch == 3
+    assert net.history.epochs == 2
+    np.testing.assert_array_equal(net.get_flat(), seen[-1])
+
+
 # -------------------------------------------------------------- what is kept
 
 

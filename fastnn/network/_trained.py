@@ -96,7 +96,8 @@ class TrainedGraph(JudgedGraph):
             If the data do not fit.
         TrainingError
             If the loss of a batch is not finite, or the gradient that a custom loss or
-            layer returned; it says where, and the parameters are those before that step.
+            layer returned, or what a solver starts from; it says where, and the parameters
+            are those before that step.
 
         Notes
         -----
