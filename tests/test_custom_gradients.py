@@ -119,6 +119,18 @@ def test_the_error_tells_the_loss_the_place_and_what_to_look_for(backend, data):
     assert error.loss == pytest.approx(expected.loss_and_gradients(data[0][30:], data[1][30:])[0])
 
 
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+@pytest.mark.parametrize("bad", ["loss", "scale"])
+def test_the_loss_of_the_error_has_its_penalty(backend, data, call, bad):
+    loss = spoiled(np.nan, since=2) if bad == "loss" else squared
+    net = network(loss, Scaling(bad), l2=0.3)
+    data = [array[:20] for array in data]  # of one batch
+    cost, _ = net.loss_and_gradients(*data)
+    with pytest.raises(fnn.TrainingError) as caught:
+        call(net, *data)
+    assert caught.value.loss == pytest.approx(cost, rel=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:overflow encountered in cast")
 def test_a_gradient_must_be_finite_in_the_dtype_of_the_network(backend, data, dtype):
     net = network(spoiled(1e300), dtype=dtype, optimizer=fnn.Adam(1e-3))
@@ -142,6 +154,17 @@ def test_a_gradient_that_no_trainable_parameter_needs_may_be_anything(backend, d
 def test_gradients_that_are_only_asked_for_are_given_as_they_are(backend, data):
     _, gradients = network(spoiled(np.nan)).loss_and_gradients(*data)
     assert np.isnan(gradients["dense_2.bias"][1])
+
+
+def test_a_backward_pass_after_a_step_may_give_anything(backend, data):
+    layer = Scaling("")
+    net = network("mean_squared_error", layer)
+    net.train_step(*data)
+    layer.bad = "scale"
+    engine = net._engine
+    engine.forward([data[0]], training=True)
+    engine.backward([np.ones((40, 3))])
+    assert np.isinf(engine.gradients).any()
 
 
 def test_a_value_that_is_not_finite_is_told_before_its_gradient(backend, data):

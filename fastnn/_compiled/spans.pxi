@@ -271,6 +271,9 @@ cdef class Caller(Reader):
             while step < run.n_steps and self._step_calling(run, step, updates, threads):
                 step += 1
                 run.steps_done = step
+        except _gradients.GradientError as error:  # which knows of the losses alone
+            error.loss += penalty(&self.plan)
+            raise
         finally:
             self.flushes = self.steps = False
         return 0

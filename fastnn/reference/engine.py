@@ -232,6 +232,7 @@ class Engine:
             )
         finally:
             self._taking_steps = False
+            self._step_cost = None  # a backward pass by itself is checked by nobody
 
     def _train(
         self,
