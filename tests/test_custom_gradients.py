@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import fastnn as fnn
+from fastnn import backend as backends
 
 
 @pytest.fixture
@@ -103,6 +104,20 @@ def test_a_layer_with_a_gradient_that_is_not_finite_takes_no_step(
     with pytest.raises(fnn.TrainingError, match=message):
         call(net, *data)
     np.testing.assert_array_equal(net.get_flat(), before)
+
+
+def test_gradients_that_no_step_takes_may_be_infinite_after_a_step(backend, data):
+    layer = Scaling(None)
+    net = network("mean_squared_error", fnn.Dense(4, 4), layer, optimizer="gradient_descent")
+    engine = backends.new_engine(net.program, net._storage)
+    engine.set_optimizer("gradient_descent", {}, [])
+    X, y = data
+    assert engine.train([X], [(y, None)], None, len(X), np.array([0.1]), 1, np.zeros(1)) == 1
+    layer.bad = "dx"
+    engine.forward([X], training=True)
+    (dx,) = engine.backward([np.ones_like(y)])
+    assert not np.isfinite(dx[3]).any()
+    assert np.isfinite(dx[:3]).all()
 
 
 def test_the_error_tells_the_loss_the_place_and_what_to_look_for(backend, data):
