@@ -26,7 +26,7 @@ class GradientError(FloatingPointError):
         self.loss = loss
 
 
-class GradientCheck:
+class FinitenessCheck:
     """Looks at gradients that Python returned, where a trainable parameter depends on them.
 
     Those of a built-in loss are finite where the loss is; of a function nobody knows.

@@ -114,7 +114,7 @@ cdef class Caller(Reader):
                                   if operation.kind == "python"]
         self.python_heads = [i for i, head in enumerate(program.heads) if is_custom(head)]
         self.calls = bool(self.python_operations or self.python_heads)
-        self.gradient_check = _gradients.GradientCheck(program) if self.calls else None
+        self.gradient_check = _gradients.FinitenessCheck(program) if self.calls else None
 
     cdef void _let_go(self) noexcept:
         """Keep no arrays of the caller's when a call is over, however it ended."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._data import as_json, read_only
-from fastnn._gradients import GradientCheck, GradientError
+from fastnn._gradients import FinitenessCheck, GradientError
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering
 from fastnn.layers import Layer, Tensor
@@ -270,7 +270,7 @@ class TracedStep:
         parameters = [p.view(self._gradients) for p in self._program.parameters]
         buffers = self._program.buffers
         try:
-            GradientCheck(self._program).all(
+            FinitenessCheck(self._program).all(
                 lambda i: self._gradient(buffers[i].name), lambda i: parameters[i], cost
             )
         except GradientError as error:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._gradients import GradientCheck
+from fastnn._gradients import FinitenessCheck
 from fastnn._updates import UPDATES
 from fastnn.program import CUSTOM_LOSS
 from fastnn.reference import kernels
@@ -73,7 +73,7 @@ class Engine:
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
         self._call_failed = False
-        self._gradient_check = GradientCheck(program)
+        self._gradient_check = FinitenessCheck(program)
         self._taking_steps = False
         self._step_cost: float | None = None  # of the batch of a step under way, if finite
         self._caller: int | None = None  # the thread in whose call user code runs
