@@ -50,10 +50,9 @@ cdef Rows rows_apart(sz rows, sz width, const real* x, real[:, ::1] room) noexce
 
 
 cdef sz near_rows(sz left, sz width) noexcept nogil:
-    """Rows of the next block: what stays in L2 while a weight passes, with no thin last one."""
+    """Rows of the next block: what stays in L2 while a weight passes."""
     cdef sz most = min(max(NEAR_BYTES // (width * <sz>sizeof(real)) // MAX_ROWS, 8), 64) * MAX_ROWS
-    cdef sz blocks = (left + most - 1) // most
-    return (left + blocks - 1) // blocks
+    return next_block(left, most)
 
 
 cdef sz part_rows(sz left, sz width) noexcept nogil:
