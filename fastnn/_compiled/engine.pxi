@@ -4,10 +4,13 @@
 
 cdef extern from *:
     """
-    #if defined(__GNUC__) && defined(Py_GIL_DISABLED)
-    #define exchange(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
-    #else  /* callers hold the GIL */
+    #if !defined(Py_GIL_DISABLED)  /* callers hold the GIL */
     static int exchange(int *place, int value) { int old = *place; *place = value; return old; }
+    #elif defined(_MSC_VER)
+    #include <intrin.h>
+    #define exchange(place, value) (int)_InterlockedExchange((volatile long *)(place), value)
+    #else
+    #define exchange(place, value) __atomic_exchange_n(place, value, __ATOMIC_ACQ_REL)
     #endif
     """
     int exchange(int* place, int value)
@@ -48,7 +51,7 @@ cdef class Engine(Caller):
         """The call is over: another may begin."""
         if self.calls:
             self._let_go()
-        self.busy = 0
+        exchange(&self.busy, 0)  # what was written is seen by whoever takes it
 
     # --------------------------------------------------------------- calls
 
@@ -85,7 +88,7 @@ cdef class Engine(Caller):
             self._check_found(0)
             return outputs
         finally:
-            self.busy = 0
+            self._leave()
 
     def predict(self, X, check=True):
         """The output for X as it is; None where it must be prepared first, or has bad values."""
@@ -100,7 +103,7 @@ cdef class Engine(Caller):
             try:
                 return self._predict(room, X, check)
             finally:
-                self.busy = 0
+                self._leave()
         finally:
             self.guard.leave()
 
@@ -239,7 +242,7 @@ cdef class Engine(Caller):
         try:
             return self._backward(output_gradients, input_gradients)
         finally:
-            self.busy = 0
+            self._leave()
 
     cdef _backward(self, output_gradients, bint input_gradients):
         cdef int i, threads = team_for(2 * self.work_per_row * self.n_rows)
@@ -373,7 +376,7 @@ cdef class Engine(Caller):
             with nogil:
                 update_alone(&self.plan, self.recipe, learning_rate, number)
         finally:
-            self.busy = 0
+            self._leave()
 
     cdef int _run(self, Run* run) except -1:
         """The steps of a run on the engine's batch, which describes all samples."""
