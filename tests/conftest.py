@@ -11,6 +11,16 @@ from commands import houses_csv, people_csv
 
 from fastnn import backend as backends
 
+_ENVIRONMENT = dict(os.environ)
+
+
+def pytest_collection_finish():
+    """Importing the benchmarks takes variables out of the environment of BLAS.
+
+    Processes that tests start must find those that NumPy was loaded with here.
+    """
+    os.environ.update(_ENVIRONMENT)
+
 
 def _to_test() -> tuple[str, ...]:
     """The backend FASTNN_BACKEND asks for, which must then be there; else all there are."""
