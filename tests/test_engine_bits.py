@@ -27,6 +27,16 @@ def test_rows_predicted_alone_and_in_a_batch_have_the_same_bits(dtype):
         assert np.array_equal(engine.forward([np.ascontiguousarray(x[rows])])[0], together[rows])
 
 
+@pytest.mark.parametrize("width", [2100, 5003])
+def test_rows_too_wide_for_the_second_cache_have_the_same_bits_alone(dtype, width):
+    program = chain((width, 48), "tanh", dtype=dtype)
+    engine = compiled(program)
+    (x,), _ = data_for(program, 200)
+    (together,) = engine.forward([x])
+    for row in (0, 57, 199):
+        assert np.array_equal(engine.forward([x[row : row + 1].copy()])[0], together[row : row + 1])
+
+
 @pytest.mark.parametrize("threads", [2, 3, 4, 8])
 def test_training_has_the_same_bits_for_any_number_of_threads(dtype, threads, monkeypatch):
     threadpoolctl = pytest.importorskip("threadpoolctl")

@@ -9,6 +9,10 @@
 # elements of C again, to the same bits.
 
 
+cdef enum:
+    LEAST_DEPTH = 128  # of a part of K, which reads and writes C once more
+
+
 cdef inline sz tile_start(sz n, sz columns) noexcept nogil:
     """Where the tile of column n starts, so that a whole vector follows."""
     return min(n, columns - VL)
@@ -46,7 +50,16 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
     cdef sz n = 0, r, w, blocks
     cdef int m
     cdef bint far = is_far(columns, K, 1)
+    cdef const real* start = bias
+    cdef sz ld_start = 0, depth = NEAR_BYTES // (rows * <sz>sizeof(real))
     CHECK(VL <= columns and columns <= ldw and columns <= ldo)
+    # All columns go through rows that fill the second cache and more a part of them at a time.
+    while K > 2 * depth and depth >= LEAST_DEPTH and columns % VL == 0:
+        gemm(rows, columns, depth, x, ldx, 1, weight, ldw, start, ld_start, out, ldo)
+        start, ld_start = out, ldo
+        x = x + depth
+        weight = weight + depth * ldw
+        K -= depth
     while n < columns:
         n = tile_start(n, columns)
         w = block_columns(rows, columns - n)
@@ -54,7 +67,8 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
         while r < rows:
             blocks = next_blocks(rows - r, &m)
             tile_any(m, w, far, blocks, K, x + r * ldx, ldx, 1, weight + n, ldw,
-                     bias + n if bias != NULL else NULL, 0, out + r * ldo + n, ldo)
+                     start + r * ld_start + n if start != NULL else NULL, ld_start,
+                     out + r * ldo + n, ldo)
             finish_tile(blocks * m, w, code, alpha, z + r * ldz + n if z != NULL else NULL, ldz,
                         slope + r * lds + n if slope != NULL else NULL, lds,
                         out + r * ldo + n, ldo)
