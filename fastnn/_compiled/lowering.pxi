@@ -105,6 +105,8 @@ cdef class Lowered:
     cdef Plan plan
     cdef list memory          # arrays that C pointers of the plan point into
     cdef list value_arrays    # the training workspace, one array per buffer
+    cdef unsigned char* free  # what `take` has left of the last array
+    cdef size_t left
     cdef list gradient_arrays
     cdef list slope_arrays
     cdef dict returned        # by operation: the parameters' gradients that Python returned
@@ -140,10 +142,19 @@ cdef class Lowered:
     # -------------------------------------------------------------- reading
 
     cdef void* take(self, size_t size) except NULL:
-        """Zeroed memory that lives as long as the engine."""
-        cdef unsigned char[::1] block = _program.aligned_zeros(max(size, <size_t>1), _np.uint8)
-        self.memory.append(block)
-        return &block[0]
+        """Zeroed memory that lives as long as the engine, a piece of a larger array."""
+        cdef unsigned char[::1] block
+        cdef void* piece
+        size = (size // 64 + 1) * 64
+        if size > self.left:
+            self.left = max(size, <size_t>MEMORY_PIECE)
+            block = _program.aligned_zeros(self.left, _np.uint8)
+            self.memory.append(block)
+            self.free = &block[0]
+        piece = self.free
+        self.free += size
+        self.left -= size
+        return piece
 
     cdef int* indices(self, values) except NULL:
         cdef int* block = <int*>self.take(len(values) * sizeof(int))

@@ -34,6 +34,7 @@ cdef enum:
     WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
     NEAR_BYTES = 1 << 19        # half of a 1 MiB L2
     LARGE_BYTES = 4 << 20       # parameters and state from here on are fetched ahead
+    MEMORY_PIECE = 4096         # bytes of the engine's own tables that are allocated at once
     UPDATE_WORK = 25            # multiply-adds in the time of one parameter's update
     TILE_ROWS = 42        # a task of phase 2 is a tile of a weight of at most this size ...
     TILE_COLUMNS = 32
