@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
+from memory import peak_of
 from sklearn.metrics import accuracy_score, r2_score
 
 import fastnn as fnn
@@ -169,15 +168,6 @@ def test_threads_and_batch_size_do_not_change_the_blocks(backend):
     assert found[0] == found[1] == found[2]
 
 
-def peak(call):
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-
-
 @pytest.mark.parametrize("loss", ["cross_entropy", "mean_squared_error"])
 def test_memory_does_not_grow_with_the_rows_of_a_memory_map(backend, tmp_path, loss):
     net = network(loss, 10, dtype="float32")
@@ -188,7 +178,7 @@ def test_memory_does_not_grow_with_the_rows_of_a_memory_map(backend, tmp_path, l
         y = np.memmap(
             tmp_path / f"y{n}", np.int64 if len(shape) == 1 else np.float32, "w+", shape=shape
         )
-        return peak(lambda: net.evaluate(X, y))
+        return peak_of(lambda: net.evaluate(X, y))[0]
 
     few, many = memory(150_000), memory(450_000)
     assert few > 1e6  # the blocks are seen

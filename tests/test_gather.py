@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import tracemalloc
 
 import numpy as np
 import pytest
+from memory import peak_of
 from programs import chain, initial_storage, set_optimizer
 
 import fastnn as fnn
@@ -298,16 +298,6 @@ def test_the_quick_step_and_the_general_one_are_the_same(backend, dtype):
 
 
 # ------------------------------------------------------------------- memory
-
-
-def peak_of(call):
-    """Bytes that a call has allocated at its peak, beyond what there was."""
-    tracemalloc.start()
-    try:
-        result = call()
-        return tracemalloc.get_traced_memory()[1], result
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("kind", ["int8", "float32", "float64"])

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import tracemalloc
-
 import numpy as np
 import pytest
+from memory import peak_of
 
 from fastnn import backend
 from fastnn.stats import durbin_watson_test
@@ -73,10 +72,7 @@ def test_a_design_of_zeros_is_refused():
 
 def test_the_basis_takes_little_memory_beside_the_design():
     X = tall(k=10, n=100_000)
-    tracemalloc.start()
-    orthonormal_basis(X, overwrite=True)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    peak, _ = peak_of(lambda: orthonormal_basis(X, overwrite=True))
     assert peak < 0.5 * X.nbytes
 
 
@@ -84,8 +80,5 @@ def test_the_basis_takes_little_memory_beside_the_design():
 def test_the_test_of_many_rows_takes_about_a_copy_of_them():
     X = tall(k=20, n=60_000)
     y = X.sum(axis=1) + np.random.default_rng(1).normal(size=len(X))
-    tracemalloc.start()
-    durbin_watson_test(X, y)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    peak, _ = peak_of(lambda: durbin_watson_test(X, y))
     assert peak < 2.2 * X.nbytes

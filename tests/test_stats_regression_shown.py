@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import tracemalloc
 
 import numpy as np
 import pytest
+from memory import peak_of
 from nist import REFERENCES
 from regressions import simulated
 
@@ -215,12 +215,7 @@ def test_a_smooth_line_follows_a_line():
 
 def peak(call):
     call()  # what is imported at the first call is not counted
-    tracemalloc.start()
-    try:
-        call()
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak_of(call)[0]
 
 
 def test_memory_is_one_design_and_two_vectors():
