@@ -225,27 +225,6 @@ class Engine:
         """
         if self._update is None:
             raise RuntimeError("set_optimizer has not been called")
-        self._taking_steps = True
-        try:
-            return self._train(
-                inputs, targets, order, batch_size, learning_rates, first_step, losses, check
-            )
-        finally:
-            self._taking_steps = False
-            self._step_cost = None  # a backward pass by itself is checked by nobody
-
-    def _train(
-        self,
-        inputs: Sequence[Array],
-        targets: Sequence[Target],
-        order: Array | None,
-        batch_size: int,
-        learning_rates: Array,
-        first_step: int,
-        losses: Array,
-        check: bool,
-    ) -> int:
-        assert self._update is not None
         n = len(inputs[0]) if order is None else len(order)
         for i, learning_rate in enumerate(learning_rates):
             rows: Any = slice(i * batch_size, min((i + 1) * batch_size, n))
@@ -254,9 +233,10 @@ class Engine:
             batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
             step = first_step + i
             try:
-                losses[i] = self.loss_and_gradients(
-                    [x[rows] for x in inputs], batch_targets, True, step, check
-                )
+                with self._taking_a_step():
+                    losses[i] = self.loss_and_gradients(
+                        [x[rows] for x in inputs], batch_targets, True, step, check
+                    )
             except ValueError:
                 if i == 0 or self._call_failed:
                     raise
@@ -317,6 +297,16 @@ class Engine:
             self._call_failed = False
         finally:
             self._caller = None
+
+    @contextmanager
+    def _taking_a_step(self) -> Iterator[None]:
+        """What users' losses and layers return is checked: a pass by itself is by nobody."""
+        self._taking_steps = True
+        try:
+            yield
+        finally:
+            self._taking_steps = False
+            self._step_cost = None
 
     def _begin_child(self) -> None:
         """In a forked child, forget the calls of threads that were not forked."""
