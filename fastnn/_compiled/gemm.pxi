@@ -53,7 +53,7 @@ cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const re
     cdef const real* start = bias
     cdef sz ld_start = 0, depth = NEAR_BYTES // (rows * <sz>sizeof(real))
     CHECK(VL <= columns and columns <= ldw and columns <= ldo)
-    # All columns go through rows that fill the second cache and more a part of them at a time.
+    # Rows that would fill the second cache twice over pass in parts: each stays for all columns.
     while K > 2 * depth and depth >= LEAST_DEPTH and columns % VL == 0:
         gemm(rows, columns, depth, x, ldx, 1, weight, ldw, start, ld_start, out, ldo)
         start, ld_start = out, ldo

@@ -115,9 +115,9 @@ cdef void stream_rows(sz rows, sz M, sz K, Rows x, Rows weight, const real* bias
     cdef sz last = M - VL
     if rows == 1: stream(1, M, K, x, weight, bias, out)
     elif rows == 2: stream(2, M, K, x, weight, bias, out)
-    elif FEW_ROWS > 2:
-        if rows == 3: stream(3, M, K, x, weight, bias, out)
-        elif rows == 4: stream(4, M, K, x, weight, bias, out)
+    elif FEW_ROWS == 2: pass
+    elif rows == 3: stream(3, M, K, x, weight, bias, out)
+    elif rows == 4: stream(4, M, K, x, weight, bias, out)
     if M % VL > 0:
         gemm(rows, VL, K, x.data, x.ld, 1, weight.data + last, weight.ld,
              bias + last if bias != NULL else NULL, 0, out + last, M)
@@ -146,36 +146,13 @@ cdef inline void add_products(int rows, int depth, sz M, const real* x, sz ldx, 
     cdef int together = 4 if rows == 1 else 2
     cdef sz j = 0
     while j + together * VL <= M:
-        add_products_at(rows, depth, together, x, ldx, w + j, ldw,
-                        start + j if start != NULL else NULL, ld_start, out + j, M)
+        tile(rows, together, False, 1, depth, x, ldx, 1, w + j, ldw,
+             start + j if start != NULL else NULL, ld_start, out + j, M)
         j += together * VL
     while j + VL <= M:
-        add_products_at(rows, depth, 1, x, ldx, w + j, ldw,
-                        start + j if start != NULL else NULL, ld_start, out + j, M)
+        tile(rows, 1, False, 1, depth, x, ldx, 1, w + j, ldw,
+             start + j if start != NULL else NULL, ld_start, out + j, M)
         j += VL
-
-
-cdef inline void add_products_at(int rows, int depth, int vectors, const real* x, sz ldx,
-                                 const real* w, sz ldw, const real* start, sz ld_start,
-                                 real* out, sz ldo) noexcept nogil:
-    """Some vectors of columns."""
-    cdef vec total[4][4]
-    cdef vec column[4]
-    cdef vec factor
-    cdef int i, j, k
-    for i in range(rows):
-        for j in range(vectors):
-            total[i][j] = load(start + i * ld_start + j * VL) if start != NULL else splat(0)
-    for k in range(depth):
-        for j in range(vectors):
-            column[j] = load(w + k * ldw + j * VL)
-        for i in range(rows):
-            factor = splat(x[i * ldx + k])
-            for j in range(vectors):
-                total[i][j] = fma_(factor, column[j], total[i][j])
-    for i in range(rows):
-        for j in range(vectors):
-            store(out + i * ldo + j * VL, total[i][j])
 
 
 cdef void input_gradient(sz rows, sz K, sz M, Rows dz, const real* weight,

@@ -104,9 +104,9 @@ cdef class Lowered:
     cdef readonly object gradients
     cdef Plan plan
     cdef list memory          # arrays that C pointers of the plan point into
+    cdef unsigned char* free  # the part of the last of them that `take` has not given away ...
+    cdef size_t left          # ... and its bytes
     cdef list value_arrays    # the training workspace, one array per buffer
-    cdef unsigned char* free  # what `take` has left of the last array
-    cdef size_t left
     cdef list gradient_arrays
     cdef list slope_arrays
     cdef dict returned        # by operation: the parameters' gradients that Python returned
