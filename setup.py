@@ -33,7 +33,7 @@ ISA_FLAGS = (
     else {"baseline": []}
 )
 DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
-SOURCES = Path("fastnn/_compiled")
+SOURCES = Path("fastnn/backend/compiled")
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
@@ -60,10 +60,10 @@ def extensions():
     """The list of extensions: the processor query, and the core per instruction set and dtype."""
     from Cython.Build import cythonize
 
-    depends = [str(p) for pattern in ("*.h", "*.pxd", "*.pxi") for p in SOURCES.glob(pattern)]
+    depends = [str(p) for pattern in ("*.h", "*.pxd", "*.pxi") for p in SOURCES.rglob(pattern)]
     templates = [
-        Extension("fastnn._compiled.processor", [str(SOURCES / "processor.pyx")]),
-        Extension("fastnn._compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
+        Extension("fastnn.backend.compiled.processor", [str(SOURCES / "simd" / "processor.pyx")]),
+        Extension("fastnn.backend.compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
     ]
     # A folder for each set of directives: what is up to date is told by time stamps alone.
     build_dir = "build/cython-debug" if DEBUG else "build/cython"
@@ -72,10 +72,10 @@ def extensions():
     for isa in instruction_sets():
         for dtype, macros in DTYPE_MACROS.items():
             variant = Extension(
-                f"fastnn._compiled.{isa}_{dtype}.core",
+                f"fastnn.backend.compiled.{isa}_{dtype}.core",
                 core.sources,
                 depends=depends + core.sources,
-                include_dirs=[str(SOURCES), numpy.get_include()],
+                include_dirs=[str(SOURCES / "simd"), numpy.get_include()],
                 define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
                 extra_compile_args=list(ISA_FLAGS[isa]),
             )

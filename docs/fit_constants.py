@@ -1,6 +1,6 @@
 """Compute the polynomials of the compiled vector mathematics.
 
-Writes `fastnn/_compiled/constants.h`: minimax polynomials found with the Remez
+Writes `fastnn/backend/compiled/simd/constants.h`: minimax polynomials found with the Remez
 exchange in 40-digit arithmetic, coefficients rounded to the element type and
 then moved by single units in the last place as long as that lowers the largest
 error.  The comment above each polynomial states its share in the relative
@@ -19,7 +19,7 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 
-HEADER = Path(__file__).parent.parent / "fastnn" / "_compiled" / "constants.h"
+HEADER = Path(__file__).parent.parent / "fastnn" / "backend" / "compiled" / "simd" / "constants.h"
 Function = Callable[[Any], Any]
 
 mp.mp.dps = 40

@@ -18,7 +18,8 @@ from types import ModuleType
 
 import numpy as np
 
-from fastnn import _compiled, backend
+from fastnn import backend
+from fastnn.backend import compiled
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "accuracy.md"
@@ -30,7 +31,7 @@ from accuracy_float32 import Worst, measure  # noqa: E402
 
 def builds(dtype: str) -> dict[str, ModuleType]:
     """The kernels of every instruction set that is installed and runs here, by name."""
-    names = [isa for isa in _compiled.built() if _compiled.runs_here(isa)]
+    names = [isa for isa in compiled.built() if compiled.runs_here(isa)]
     return {isa: backend.load(isa, dtype) for isa in names}
 
 

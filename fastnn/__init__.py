@@ -20,8 +20,7 @@ from fastnn.backend import (
     set_num_threads,
     show_config,
 )
-from fastnn.callbacks import Callback, EarlyStopping, History
-from fastnn.ensemble import Ensemble
+from fastnn.ensemble.ensemble import Ensemble
 from fastnn.inspection import (
     GradientCheck,
     LayerMonitor,
@@ -81,7 +80,8 @@ from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
 from fastnn.serialization import FormatError
 from fastnn.solvers import LBFGS, LevenbergMarquardt
-from fastnn.training import TrainingError
+from fastnn.training.callbacks import Callback, EarlyStopping, History
+from fastnn.training.loop import TrainingError
 
 __all__ = [
     "ELU",

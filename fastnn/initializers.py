@@ -17,8 +17,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks import check_number
-from fastnn._data import real_array
+from fastnn._shared.arrays import real_array
+from fastnn._shared.numbers import check_number
 
 Shape = tuple[int, ...]
 

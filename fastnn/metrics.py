@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._checks import check_integer
-from fastnn._data import check_finite, check_range, real_array
+from fastnn._shared.arrays import check_finite, check_range, real_array
+from fastnn._shared.numbers import check_integer
 
 __all__ = ["ReliabilityCurve", "expected_calibration_error", "reliability_curve"]
 

@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend, solvers
-from fastnn._checks import check_flag, check_integer, check_number
-from fastnn._data import real_array
-from fastnn._updates import UPDATES
+from fastnn._shared.arrays import real_array
+from fastnn._shared.config import build, replace_fields
+from fastnn._shared.numbers import check_flag, check_integer, check_number
+from fastnn.facts.updates import UPDATES
 from fastnn.schedules import (
     LearningRate,
-    build,
     check_learning_rate,
     from_config,
     rates,
-    replace_fields,
     to_config,
 )
 from fastnn.solvers import Solver

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._text import aligned
+from fastnn._shared.text import aligned
 
 LANES = 16
 """Rows are padded to a multiple of this many elements in both dtypes."""

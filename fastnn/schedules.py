@@ -16,7 +16,8 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn._checks import check_integer, check_number
+from fastnn._shared.config import build, replace_fields
+from fastnn._shared.numbers import check_integer, check_number
 
 __all__ = ["Constant", "Cosine", "Exponential", "Schedule", "Step", "WarmUp"]
 
@@ -331,22 +332,3 @@ def from_config(config: Any) -> float | Schedule:
     if "then" in arguments:
         arguments["then"] = from_config(arguments["then"])
     return build("schedule", _CLASSES, arguments)
-
-
-def build(what: str, classes: Mapping[str, type], config: Mapping[str, Any]) -> Any:
-    """The instance that ``{"name": ..., **arguments}`` describes."""
-    arguments = dict(config)
-    name = arguments.pop("name", None)
-    if not isinstance(name, str) or name not in classes:
-        raise ValueError(f"unknown {what} {name!r}; known are {', '.join(classes)}")
-    known = [f.name for f in fields(classes[name]) if f.init]
-    for key in arguments:
-        if key not in known:
-            raise ValueError(f"{what} {name} has no argument {key!r}, only {', '.join(known)}")
-    return classes[name](**arguments)
-
-
-def replace_fields(instance: Any, **values: Any) -> None:
-    """Store checked values in a frozen dataclass; for `__post_init__` only."""
-    for key, value in values.items():
-        object.__setattr__(instance, key, value)

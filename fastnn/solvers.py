@@ -10,8 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from fastnn._checks import check_choice, check_integer, check_number
-from fastnn.schedules import replace_fields
+from fastnn._shared.config import replace_fields
+from fastnn._shared.numbers import check_choice, check_integer, check_number
 
 __all__ = ["LBFGS", "LevenbergMarquardt", "Solver"]
 

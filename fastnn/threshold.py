@@ -30,7 +30,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn._checks import check_integer
+from fastnn._shared.numbers import check_integer
 from fastnn.layers import Dense
 from fastnn.network import Sequential
 

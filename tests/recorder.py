@@ -6,9 +6,9 @@ import types
 
 import numpy as np
 
-from fastnn.callbacks import History
 from fastnn.optimizers import GradientDescent
-from fastnn.training import TrainingState, fit
+from fastnn.training.callbacks import History
+from fastnn.training.loop import TrainingState, fit
 
 
 class Recorder:

@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 
 from fastnn._version import __version__
 from fastnn.cli._text import note
-from fastnn.datasets import NAMES
-from fastnn.preprocessing import SCALINGS, TASKS
 from fastnn.program import ACTIVATIONS
+from fastnn.tabular.datasets import NAMES
+from fastnn.tabular.preprocessing import SCALINGS, TASKS
 
 __all__ = ["main"]
 

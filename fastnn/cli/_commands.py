@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fastnn import backend, plot
-from fastnn.cli import INTERRUPTED, _model
-from fastnn.cli._model import Model
+from fastnn.cli import INTERRUPTED
 from fastnn.cli._source import check_writable, curve_path, prediction_table, training_table
 from fastnn.cli._text import note, pairs, write_csv
 from fastnn.cli._train import (
@@ -27,8 +26,10 @@ from fastnn.cli._train import (
     score_table,
 )
 from fastnn.network import Network
-from fastnn.preprocessing import Number, Preprocessor
-from fastnn.tables import Table, listing
+from fastnn.tabular import model as _model
+from fastnn.tabular.files import Table, listing
+from fastnn.tabular.model import Model
+from fastnn.tabular.preprocessing import Number, Preprocessor
 
 _SHOWN_COLUMNS = 40
 

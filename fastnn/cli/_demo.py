@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn import datasets
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._commands import finish
 from fastnn.cli._source import check_writable, curve_path
 from fastnn.cli._text import can_print
 from fastnn.cli._train import Options, Training, fit
+from fastnn.tabular import datasets
 
 MODEL = Path("digits.fastnn")
 OPTIONS = Options(

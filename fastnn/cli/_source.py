@@ -8,11 +8,11 @@ import shlex
 from importlib import util
 from pathlib import Path
 
-from fastnn import datasets
-from fastnn._figures import FORMATS, require_matplotlib
+from fastnn._shared.figures import FORMATS, require_matplotlib
 from fastnn.cli._text import note
-from fastnn.preprocessing import Preprocessor
-from fastnn.tables import DataError, MixedColumnError, Table, listing, read_csv, read_npz
+from fastnn.tabular import datasets
+from fastnn.tabular.files import DataError, MixedColumnError, Table, listing, read_csv, read_npz
+from fastnn.tabular.preprocessing import Preprocessor
 
 _TABS = {"\\t": "\t", "tab": "\t"}  # what a tab is called on a command line
 _CSV_OPTIONS = ("delimiter", "header", "encoding")

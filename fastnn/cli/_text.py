@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TextIO
 
-from fastnn._text import aligned
+from fastnn._shared.text import aligned
 
 
 def tabulated(rows: Sequence[Sequence[str]]) -> str:

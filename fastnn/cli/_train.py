@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend, optimizers
-from fastnn.callbacks import EarlyStopping, History
-from fastnn.cli._model import Model
 from fastnn.cli._text import duration, number, pairs, tabulated
-from fastnn.datasets import guess_task, split_rows
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Network, Sequential
-from fastnn.preprocessing import Preprocessor
 from fastnn.schedules import Cosine
 from fastnn.solvers import LevenbergMarquardt, Solver
-from fastnn.tables import Table
+from fastnn.tabular.datasets import guess_task, split_rows
+from fastnn.tabular.files import Table
+from fastnn.tabular.model import Model
+from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.training.callbacks import EarlyStopping, History
 
 DEFAULT_PATIENCE = 15
 DEFAULT_BATCH_SIZE = 32

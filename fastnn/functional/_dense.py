@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastnn import activations, backend
-from fastnn._checks import (
+from fastnn import backend
+from fastnn._shared.numbers import (
     as_floating,
     as_matching,
     check_integer,
@@ -17,6 +17,7 @@ from fastnn._checks import (
     check_out,
     check_shape,
 )
+from fastnn.facts import activations
 from fastnn.functional._shapes import as_rows
 
 

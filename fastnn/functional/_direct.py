@@ -7,7 +7,7 @@ from typing import Any
 from numpy import ndarray
 
 from fastnn import backend
-from fastnn._checks import FLOAT32, FLOAT64
+from fastnn._shared.numbers import FLOAT32, FLOAT64
 
 _override = backend.override
 _pairs: dict[str | None, tuple[Any, Any]] = {}

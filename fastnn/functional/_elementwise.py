@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._checks import as_floating, check_number, check_out
+from fastnn._shared.numbers import as_floating, check_number, check_out
 from fastnn.functional._direct import direct
 from fastnn.functional._documentation import Function, with_sections
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._checks import as_weights, check_flag, check_last_axis, check_out
+from fastnn._shared.numbers import as_weights, check_flag, check_last_axis, check_out
 
 Reduction = Literal["mean", "sum", "half_sum"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._checks import (
+from fastnn._shared.numbers import (
     as_floating,
     as_matching,
     check_flag,

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks import check_number
-from fastnn._data import real_array
-from fastnn._text import titled
+from fastnn._shared.arrays import real_array
+from fastnn._shared.numbers import check_number
+from fastnn._shared.text import titled
 from fastnn.inspection._differences import Point, Slope, slope
 
 Array = np.ndarray

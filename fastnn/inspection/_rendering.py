@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._text import aligned, titled
+from fastnn._shared.text import aligned, titled
 
 if TYPE_CHECKING:
     from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import activations
-from fastnn._checks import check_integer
-from fastnn._data import as_json
-from fastnn._text import titled
-from fastnn.callbacks import Callback, Context
+from fastnn._shared.arrays import as_json
+from fastnn._shared.numbers import check_integer
+from fastnn._shared.text import titled
+from fastnn.facts import activations
 from fastnn.graph import Graph, last_function
 from fastnn.inspection._trace import ParameterTrace, Trace
 from fastnn.program import ROW_FUNCTIONS
+from fastnn.training.callbacks import Callback, Context
 
 Array = np.ndarray
 

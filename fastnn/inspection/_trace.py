@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._data import as_json, read_only
-from fastnn._gradients import FinitenessCheck, GradientError
+from fastnn._shared.arrays import as_json, read_only
+from fastnn.backend.finite import FinitenessCheck, GradientError
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering
 from fastnn.layers import Layer, Tensor

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from fastnn import activations
-from fastnn._checks import check_flag, check_number
+from fastnn._shared.numbers import check_flag, check_number
+from fastnn.facts import activations
 from fastnn.initializers import Constant, Initializer
 from fastnn.layers._base import Layer
 from fastnn.program import ROW_FUNCTIONS, ProgramBuilder

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import backend
-from fastnn._checks import check_flag, check_integer
-from fastnn._data import Views, matrix, real_array
+from fastnn._shared.arrays import Views, matrix, real_array
+from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.initializers import Explicit, Initializer, generator
 from fastnn.layers._eager import OneLayer
 from fastnn.layers._tensor import Tensor, check_dtype, check_name

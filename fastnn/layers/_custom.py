@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn._checks import check_flag, check_integer
-from fastnn._data import read_only
+from fastnn._shared.arrays import read_only
+from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.initializers import Initializer, fitting
 from fastnn.layers._base import Layer
 from fastnn.layers._merges import call_on_list

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import initializers
-from fastnn._checks import check_flag, check_integer
+from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.initializers import Initializer, fitting, named
 from fastnn.layers._activations import Activation, check_alpha, check_function, emit_activation
 from fastnn.layers._base import Layer

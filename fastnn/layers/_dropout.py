@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastnn._checks import check_number
+from fastnn._shared.numbers import check_number
 from fastnn.layers._base import Layer
 from fastnn.program import ProgramBuilder
 

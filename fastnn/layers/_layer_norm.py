@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import initializers
-from fastnn._checks import check_flag, check_integer, check_number
+from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.initializers import Initializer, fitting, named
 from fastnn.layers._base import Layer
 from fastnn.program import ProgramBuilder

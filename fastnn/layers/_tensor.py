@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks import check_integer
+from fastnn._shared.numbers import check_integer
 
 if TYPE_CHECKING:
     from fastnn.layers._base import Layer

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks import check_choice, check_integer, check_number
+from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.losses._tallies import Accuracy, RSquared
 from fastnn.program import REDUCTIONS, Head
 

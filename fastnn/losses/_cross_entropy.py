@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks import check_flag, check_integer, check_number
-from fastnn._data import check_finite, check_range, contiguous, readable, real_array
+from fastnn._shared.arrays import check_finite, check_range, contiguous, readable, real_array
+from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.losses._base import (
     ClassWeight,
     Loss,

@@ -7,8 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks import check_choice, check_flag, check_integer
-from fastnn._data import check_finite, check_range, contiguous, read_only, readable, real_array
+from fastnn._shared.arrays import (
+    check_finite,
+    check_range,
+    contiguous,
+    read_only,
+    readable,
+    real_array,
+)
+from fastnn._shared.numbers import check_choice, check_flag, check_integer
 from fastnn.losses._base import ClassWeight, Loss
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._elementwise import BinaryCrossEntropy

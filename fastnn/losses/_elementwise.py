@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._checks import check_number
-from fastnn._data import check_finite, check_range, readable, real_array
+from fastnn._shared.arrays import check_finite, check_range, readable, real_array
+from fastnn._shared.numbers import check_number
 from fastnn.losses._base import (
     ClassWeight,
     Loss,

@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import backend
-from fastnn._checks import check_flag, check_integer
-from fastnn._data import Arrays, Views, converted, is_readable, readable, real_array
-from fastnn.callbacks import History
+from fastnn._shared.arrays import Arrays, Views, converted, is_readable, readable, real_array
+from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.graph import Graph, build_program
 from fastnn.layers import Layer
 from fastnn.layers._tensor import check_dtype, check_name
@@ -23,7 +22,8 @@ from fastnn.network._summary import ends, table
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
-from fastnn.training import TrainingState
+from fastnn.training.callbacks import History
+from fastnn.training.loop import TrainingState
 
 _MAX_STEPS = 1 << 53
 """Optimizer steps and epochs that are counted: up to here a float64 holds every integer."""

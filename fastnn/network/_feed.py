@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._checks import check_flag, check_number
-from fastnn._data import (
+from fastnn._shared.arrays import (
     CAN_BE_ALLOWED,
     check_finite,
     check_weights,
@@ -23,6 +22,7 @@ from fastnn._data import (
     real_array,
     sample_weights,
 )
+from fastnn._shared.numbers import check_flag, check_number
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
 from fastnn.program import Buffer

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._data import contiguous, readable
+from fastnn._shared.arrays import contiguous, readable
 from fastnn.losses import MeanSquaredError
 from fastnn.network._feed import Data
 from fastnn.network._heads import LossOnOutput
@@ -39,7 +39,7 @@ def check_solver(solver: Solver, program: Program, heads: Sequence[LossOnOutput]
 
 
 class FullBatch:
-    """The problem that a solver gets; see `fastnn._solving.Problem`.
+    """The problem that a solver gets; see `fastnn.training.solving.Problem`.
 
     Frozen parameters are no part of the vector and keep their values.
 

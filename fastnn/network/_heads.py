@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastnn import losses
-from fastnn._checks import check_choice, check_number
+from fastnn._shared.numbers import check_choice, check_number
 from fastnn.graph import last_function
 from fastnn.layers import Tensor
 from fastnn.losses import Loss

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend, optimizers
-from fastnn._checks import check_number
-from fastnn._data import MUST_BE_FINITE, Arrays, Weights
+from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights
+from fastnn._shared.numbers import check_number
 from fastnn.graph import untrainable
 from fastnn.losses import Loss
 from fastnn.network._assembled import AssembledGraph
@@ -22,7 +22,7 @@ from fastnn.network._measures import Measures
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
-from fastnn.training import TrainingState
+from fastnn.training.loop import TrainingState
 
 AnyLoss = str | Loss | Callable[..., Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._data import contiguous
+from fastnn._shared.arrays import contiguous
 from fastnn.losses import CustomLoss
 from fastnn.losses._tallies import LossTally
 from fastnn.network._heads import LossOnOutput

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fastnn import backend
-from fastnn._checks import check_integer
-from fastnn._data import readable
+from fastnn._shared.arrays import readable
+from fastnn._shared.numbers import check_integer
 from fastnn.layers import CustomLayer
 from fastnn.program import Operation, Program
 

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from fastnn import serialization
 from fastnn.graph import trace
 from fastnn.layers import Input, Tensor
-from fastnn.network import _saved
+from fastnn.network import _save as _saved
 from fastnn.network._watched import WatchedGraph
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastnn._text import titled
+from fastnn._shared.text import titled
 from fastnn.graph import Graph, untrainable
 from fastnn.network._heads import LossOnOutput
 

@@ -8,18 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import training
-from fastnn._checks import check_flag
-from fastnn._data import Arrays, Weights, is_readable, readable
-from fastnn._gradients import GradientError
-from fastnn._solving import solve
-from fastnn.callbacks import Callback, Callbacks, EarlyStopping, History, as_callbacks
+from fastnn._shared.arrays import Arrays, Weights, is_readable, readable
+from fastnn._shared.numbers import check_flag
+from fastnn.backend.finite import GradientError
 from fastnn.losses import ClassWeight
 from fastnn.network._feed import Data
 from fastnn.network._full_batch import FullBatch
 from fastnn.network._judged import JudgedGraph
 from fastnn.solvers import Solver
-from fastnn.training import TrainingError
+from fastnn.training import loop
+from fastnn.training.callbacks import Callback, Callbacks, EarlyStopping, History, as_callbacks
+from fastnn.training.loop import TrainingError
+from fastnn.training.solving import solve
 
 
 class TrainedGraph(JudgedGraph):
@@ -134,7 +134,7 @@ class TrainedGraph(JudgedGraph):
                     validate=validate, callbacks=watchers, verbose=verbose,
                     snapshot=self._storage.copy, restore=self._restore, network=self,
                 )  # fmt: skip
-            return training.fit(
+            return loop.fit(
                 self._engine, optimizer, self._state, data.inputs, data.targets,
                 epochs=10 if epochs is None else epochs,
                 batch_size=32 if batch_size is None else batch_size,
@@ -184,7 +184,7 @@ class TrainedGraph(JudgedGraph):
         with self._lock:
             state = self._state
             step = state.step + 1
-            rate = training.learning_rate(self._optimizer or self._compiled(), step)
+            rate = loop.learning_rate(self._optimizer or self._compiled(), step)
             loss: float | None = None
             try:
                 if sample_weight is None:

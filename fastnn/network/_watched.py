@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn import backend, training
-from fastnn._checks import check_flag, check_integer
-from fastnn._data import Arrays, Weights, readable
+from fastnn import backend
+from fastnn._shared.arrays import Arrays, Weights, readable
+from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.inspection import (
     HeadTrace,
     LayerStatistics,
@@ -22,7 +22,8 @@ from fastnn.network._feed import Data
 from fastnn.network._trained import TrainedGraph
 from fastnn.program import LOSSES
 from fastnn.solvers import Solver
-from fastnn.training import TrainingError
+from fastnn.training import loop
+from fastnn.training.loop import TrainingError
 
 
 class _Chosen(NamedTuple):
@@ -110,7 +111,7 @@ class WatchedGraph(TrainedGraph):
             number = self._state.step + 1
             rate = None
             if apply or not isinstance(optimizer, Solver):
-                rate = training.learning_rate(optimizer, number)
+                rate = loop.learning_rate(optimizer, number)
             step = TracedStep(self._graph, self.program, self._storage, self._slots, optimizer)
             cost = step.run(self._readable(data.inputs), data.targets, number, rate)
             trace = Trace(

@@ -5,7 +5,7 @@
 >>> print(result)
 """
 
-from fastnn.stats._autocorrelation import (
+from fastnn.stats.diagnostics.autocorrelation import (
     autocorrelation,
     box_pierce,
     breusch_godfrey,
@@ -13,28 +13,33 @@ from fastnn.stats._autocorrelation import (
     ljung_box,
     plot_autocorrelation,
 )
-from fastnn.stats._bounds import (
+from fastnn.stats.diagnostics.durbin_watson.bounds import (
     Decision,
     DurbinWatsonBounds,
     decide,
     durbin_watson_bounds,
 )
-from fastnn.stats._durbin_watson import (
+from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     DurbinWatsonResult,
     durbin_watson,
     durbin_watson_pvalue,
     durbin_watson_test,
 )
-from fastnn.stats._network_report import FitReport, ResidualReport, residual_report
-from fastnn.stats._prediction import Prediction
-from fastnn.stats._regression import linear_regression
-from fastnn.stats._remedies import AutoregressiveResult, cochrane_orcutt, prais_winsten
-from fastnn.stats._residual_tests import breusch_pagan, jarque_bera, runs_test, white
-from fastnn.stats._result import ConfidenceIntervals, RegressionResult
-from fastnn.stats._solvers import RankDeficiencyWarning
-from fastnn.stats._streamed import linear_regression_blocks
-from fastnn.stats._test_result import TestResult
-from fastnn.stats._zones import plot_bounds
+from fastnn.stats.diagnostics.durbin_watson.zones import plot_bounds
+from fastnn.stats.diagnostics.outcome import TestResult
+from fastnn.stats.diagnostics.variance_normality_runs import (
+    breusch_pagan,
+    jarque_bera,
+    runs_test,
+    white,
+)
+from fastnn.stats.least_squares import linear_regression
+from fastnn.stats.linalg.solvers import RankDeficiencyWarning
+from fastnn.stats.network_report import FitReport, ResidualReport, residual_report
+from fastnn.stats.regression.prediction import Prediction
+from fastnn.stats.remedies import AutoregressiveResult, cochrane_orcutt, prais_winsten
+from fastnn.stats.result import ConfidenceIntervals, RegressionResult
+from fastnn.stats.streamed import linear_regression_blocks
 
 __all__ = [
     "AutoregressiveResult",

@@ -1,0 +1,1 @@
+"""What any room of the package may use: arrays, numbers, text, figures, warnings."""

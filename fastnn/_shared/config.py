@@ -1,0 +1,26 @@
+"""Frozen dataclasses as plain data: made from a description, and filled with checked values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+
+def build(what: str, classes: Mapping[str, type], config: Mapping[str, Any]) -> Any:
+    """The instance that ``{"name": ..., **arguments}`` describes."""
+    arguments = dict(config)
+    name = arguments.pop("name", None)
+    if not isinstance(name, str) or name not in classes:
+        raise ValueError(f"unknown {what} {name!r}; known are {', '.join(classes)}")
+    known = [f.name for f in fields(classes[name]) if f.init]
+    for key in arguments:
+        if key not in known:
+            raise ValueError(f"{what} {name} has no argument {key!r}, only {', '.join(known)}")
+    return classes[name](**arguments)
+
+
+def replace_fields(instance: Any, **values: Any) -> None:
+    """Store checked values in a frozen dataclass; for `__post_init__` only."""
+    for key, value in values.items():
+        object.__setattr__(instance, key, value)

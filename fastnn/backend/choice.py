@@ -1,0 +1,290 @@
+"""Which backend executes programs, and on which instruction set.
+
+The choice is made once, at the first use:
+
+``FASTNN_BACKEND``
+    ``compiled`` or ``reference``.  Unset: compiled where it imports.
+``FASTNN_ISA``
+    One of the instruction sets the installation was built for (``v4``, ``v3``,
+    ``v2`` on x86-64, else ``baseline``).  Unset: the best one the processor has.
+
+An explicit request that cannot be met raises `BackendError`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.numbers import check_integer
+
+BACKENDS = ("compiled", "reference")
+
+
+class BackendError(ImportError):
+    """The backend or instruction set that was asked for is not there."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    name: str
+    isa: str | None
+    reason: str
+
+
+_chosen: _Choice | None = None
+_override: ContextVar[str | None] = ContextVar("fastnn_backend", default=None)
+override = _override.get
+"""The name that the innermost `use` asks for, or None."""
+
+_ANY_NUMBER = 2**16  # of threads: what OpenMP offers at the time of a call is the limit
+_threads = 0  # 0: any number
+_modules: dict[tuple[str | None, str], Any] = {}
+_in_use: dict[tuple[str | None, Any], Any] = {}  # by override and dtype: a quick answer
+
+
+def _choose() -> _Choice:
+    """Settle backend and instruction set from the environment, once."""
+    global _chosen
+    if _chosen is None:
+        wanted = os.environ.get("FASTNN_BACKEND", "").strip().lower()
+        if wanted and wanted not in BACKENDS:
+            raise BackendError(
+                f"FASTNN_BACKEND is {wanted!r}, expected one of {', '.join(BACKENDS)}"
+            )
+        _chosen = (
+            _Choice("reference", None, "FASTNN_BACKEND=reference")
+            if wanted == "reference"
+            else _choose_compiled(required=wanted == "compiled")
+        )
+    return _chosen
+
+
+def _choose_compiled(required: bool) -> _Choice:
+    from fastnn.backend import compiled
+
+    isa = os.environ.get("FASTNN_ISA", "").strip().lower()
+    if isa:
+        if isa not in compiled.built():
+            raise BackendError(
+                f"FASTNN_ISA is {isa!r}, but this installation has "
+                f"{', '.join(compiled.built()) or 'no compiled instruction set'}"
+            )
+        if not compiled.runs_here(isa):
+            raise BackendError(f"FASTNN_ISA is {isa!r}, which this processor does not have")
+        return _Choice("compiled", isa, f"FASTNN_ISA={isa}")
+    for isa in compiled.built():
+        if compiled.runs_here(isa):
+            return _Choice("compiled", isa, f"the best of {', '.join(compiled.built())} here")
+    if required:
+        raise BackendError(
+            "FASTNN_BACKEND=compiled, but no compiled core is installed for this processor; "
+            "reinstall fastnn with a C compiler and without FASTNN_PURE=1"
+        )
+    return _Choice("reference", None, "no compiled core is installed for this processor")
+
+
+def name() -> str:
+    """The backend in use: ``"compiled"`` or ``"reference"``."""
+    return _override.get() or _choose().name
+
+
+def instruction_set() -> str | None:
+    """The instruction set in use (``"v4"``...), or None for the reference backend."""
+    if name() == "reference":
+        return None
+    choice = _choose()
+    return choice.isa or _choose_compiled(required=True).isa
+
+
+def available() -> tuple[str, ...]:
+    """The backends that can be used in this process, compiled first."""
+    try:
+        _choose_compiled(required=True)
+    except BackendError:
+        return ("reference",)
+    return BACKENDS
+
+
+@contextmanager
+def use(backend: str) -> Iterator[None]:
+    """Use `backend` for what is called or built inside a ``with`` block.
+
+    Networks keep the backend they were built with.
+
+    Parameters
+    ----------
+    backend : {"compiled", "reference"}
+
+    Raises
+    ------
+    BackendError
+        If the backend is unknown or not installed.
+    """
+    if backend not in BACKENDS:
+        raise BackendError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
+    if backend not in available():
+        _choose_compiled(required=True)
+    token = _override.set(backend)
+    try:
+        yield
+    finally:
+        _override.reset(token)
+
+
+def load(isa: str | None, dtype: Any) -> Any:
+    """The kernel module of one instruction set (None: the reference) and dtype."""
+    key = (isa, np.dtype(dtype).name)
+    module = _modules.get(key)
+    if module is None:
+        if isa is None:
+            module = importlib.import_module("fastnn.backend.reference.kernels")
+        else:
+            from fastnn.backend import compiled
+
+            module = compiled.load(isa, key[1])
+            module.set_max_threads(_threads or _ANY_NUMBER)
+        _modules[key] = module
+    return module
+
+
+def kernels(dtype: Any) -> Any:
+    """The kernel functions of the backend in use, for one dtype."""
+    key = (_override.get(), dtype)
+    module = _in_use.get(key)
+    if module is None:
+        module = _in_use[key] = load(instruction_set(), dtype)
+    return module
+
+
+def new_engine(program: Any, storage: np.ndarray, keep_all: bool = False) -> Any:
+    """An engine of the backend in use for `program` on its parameter `storage`.
+
+    With `keep_all` the gradient of every buffer can be read after `loss_and_gradients`.
+    """
+    isa = instruction_set()
+    if isa is None:
+        from fastnn.backend.reference.engine import Engine
+
+        return Engine(program, storage, keep_all)
+    return load(isa, program.dtype).Engine(program, storage, keep_all)
+
+
+def new_frozen(program: Any, storage: np.ndarray) -> Any:
+    """What predicts by the backend in use from parameters that nobody changes any more."""
+    isa = instruction_set()
+    if isa is None:
+        from fastnn.backend.reference.frozen import Frozen
+
+        return Frozen(program, storage)
+    return load(isa, program.dtype).Frozen(program, storage)
+
+
+def set_num_threads(n: int) -> None:
+    """Use at most `n` threads in each compiled call.
+
+    Results do not depend on the number of threads.  A forked process starts with one.
+    The reference backend ignores it: NumPy's own threads are set by its BLAS.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    """
+    global _threads
+    _threads = min(check_integer(n, "n", 1), _ANY_NUMBER)
+    _apply_limit()
+
+
+def _apply_limit() -> None:
+    for (isa, _), module in _modules.items():
+        if isa is not None:
+            module.set_max_threads(_threads or _ANY_NUMBER)
+
+
+@contextmanager
+def at_most_threads(n: int) -> Iterator[None]:
+    """`set_num_threads(n)` for all that is called during a ``with`` block, in any thread."""
+    global _threads
+    before = _threads
+    set_num_threads(n)
+    try:
+        yield
+    finally:
+        _threads = before
+        _apply_limit()
+
+
+def get_num_threads() -> int:
+    """Upper bound on the threads of one compiled call (1 without OpenMP or compiled core)."""
+    offered = 1 if instruction_set() is None else max(1, kernels(np.float32).max_threads())
+    return min(offered, _threads) if _threads else offered
+
+
+def _end_idle_threads() -> None:
+    """A forked child has none of its parent's OpenMP threads; waiting for them would never end."""
+    for (isa, _), module in _modules.items():
+        if isa is not None:
+            module.end_idle_threads()
+
+
+def _begin_child() -> None:
+    """Forked processes share the processor with each other and their parent: one thread each.
+
+    Locks that other threads of the parent held would stay locked.
+    """
+    set_num_threads(1)
+    for (isa, _), module in _modules.items():
+        if isa is not None:
+            module.begin_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_end_idle_threads, after_in_child=_begin_child)
+
+
+def show_config() -> None:
+    """Print the backend in use and why, instruction sets, threads and versions."""
+    for key, value in config().items():
+        print(f"{key:<16}{value}")
+
+
+def config() -> dict[str, str]:
+    """What `show_config` prints, as a dictionary."""
+    from fastnn._version import __version__
+    from fastnn.backend import compiled
+
+    choice = _choose()
+    core = None if instruction_set() is None else kernels(np.float32)
+    openmp = core is not None and core.max_threads() > 0
+    return {
+        "fastnn": __version__,
+        "backend": f"{name()} ({choice.reason})" if name() == choice.name else name(),
+        "instruction set": instruction_set() or "none (NumPy)",
+        "built for": ", ".join(compiled.built()) or "nothing (pure Python installation)",
+        "threads": f"{get_num_threads()} ({'OpenMP' if openmp else 'no OpenMP'})",
+        "debug build": "yes" if core is not None and core.DEBUG else "no",
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "numpy": np.__version__,
+        "scipy": _version("scipy"),
+        "platform": f"{sys.platform} {platform.machine()}",
+    }
+
+
+def _version(package: str) -> str:
+    """Version of an installed package, without importing it."""
+    from importlib import metadata
+
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,422 @@
+# Lowering: a Program becomes a Plan of C structures, once, when an engine is made.
+
+import numpy as _np
+
+from fastnn.backend import finite as _gradients
+from fastnn import program as _program
+
+# A Python number becomes a `real` by way of `<double>`: Cython takes `real` for a float.
+
+
+def backward_flow(program, seeds, trainable, inputs_wanted):
+    """Which operations take part in a backward pass, and which gradients they add to.
+
+    Returns, per operation, None or a list of (wanted, accumulate) per input.
+    """
+    needs = [False] * len(program.buffers)
+    for i in program.inputs:
+        needs[i] = inputs_wanted
+    for operation in program.operations:
+        needs[operation.output] = True in (
+            [needs[i] for i in operation.inputs] + [trainable[i] for i in operation.parameters]
+        )
+    written = [False] * len(program.buffers)
+    for i in seeds:
+        written[i] = True
+    flow = []
+    for operation in reversed(program.operations):
+        if not (written[operation.output] and needs[operation.output]):
+            flow.append(None)
+            continue
+        parts = []
+        for i in operation.inputs:
+            parts.append((needs[i], written[i]))
+            written[i] = written[i] or needs[i]
+        flow.append(parts)
+    flow.reverse()
+    return flow
+
+
+def fused_activations(program):
+    """Indices of the activations that the dense operation before them computes as well.
+
+    The pre-activation must be used by nothing else, and the activation have no parameter.
+    """
+    operations = program.operations
+    return {
+        index: user for index, user in only_users(program).items()
+        if operations[index].kind == "dense" and operations[user].kind == "activation"
+        and not operations[user].parameters
+    }
+
+
+def fused_slopes(program, activations):
+    """Of these activations, the backward that the dense operation after them does as well.
+
+    By the index of the dense operation.  The activation's output must be used by nothing else.
+    """
+    users = only_users(program)
+    return {
+        users[index]: index for index in activations
+        if index in users and program.operations[users[index]].kind == "dense"
+    }
+
+
+def only_users(program):
+    """The operation that uses an operation's output, for outputs used by just one and no head."""
+    uses = {}
+    for index, operation in enumerate(program.operations):
+        for i in operation.inputs:
+            uses.setdefault(i, []).append(index)
+    elsewhere = set(program.outputs) | {head.output for head in program.heads}
+    return {
+        index: uses[operation.output][0] for index, operation in enumerate(program.operations)
+        if operation.output not in elsewhere and len(uses.get(operation.output, [])) == 1
+    }
+
+
+def tile_rows(rows):
+    """Rows of the tasks of a weight: about equal, and whole register tiles of 6 rows or of 14."""
+    parts = -(-rows // TILE_ROWS)
+    return -(-rows // parts // 6) * 6
+
+
+def is_custom(head):
+    """Whether a head's loss is a Python function."""
+    return head.loss == _program.CUSTOM_LOSS
+
+
+def parameter_roles(operation):
+    """Indices of the weight (or scale) and of the bias (or shift) of an operation, or -1."""
+    if operation.kind == "python":
+        return -1, -1
+    left = list(operation.parameters)
+    has_first = operation.attributes["scale"] if operation.kind == "layer_norm" else bool(left)
+    first = left.pop(0) if has_first else -1
+    return first, left[0] if left else -1
+
+
+cdef class Lowered:
+    """A Program as a Plan of C structures, with the memory they point into."""
+
+    cdef readonly object program
+    cdef readonly object storage
+    cdef readonly object gradients
+    cdef Plan plan
+    cdef list memory          # arrays that C pointers of the plan point into
+    cdef unsigned char* free  # the part of the last of them that `take` has not given away ...
+    cdef size_t left          # ... and its bytes
+    cdef list value_arrays    # the training workspace, one array per buffer
+    cdef list gradient_arrays
+    cdef list slope_arrays
+    cdef dict returned        # by operation: the parameters' gradients that Python returned
+    cdef double work_per_row  # multiply-adds of a forward pass
+    cdef double update_work   # those in the time of one update of all parameters
+    cdef public sz rows_at_once  # rows of a batch that a training step takes through together
+
+    def __init__(self, program, storage, keep_all=False):
+        self.program = program
+        self.storage = storage
+        self.gradients = _program.aligned_zeros(program.storage_size, program.dtype)
+        self.memory = [storage, self.gradients]
+        cdef real[::1] parameters = storage
+        cdef real[::1] gradients = self.gradients
+        if parameters.shape[0] != program.storage_size:
+            raise ValueError(f"storage has {storage.size} elements, "
+                             f"expected {program.storage_size}")
+        self.plan.storage = &parameters[0] if storage.size else NULL
+        self.plan.gradients = &gradients[0] if storage.size else NULL
+        self.plan.l2 = program.l2
+        self.update_work = UPDATE_WORK * <double>program.storage_size
+        self.returned = {}
+        self._read_parameters()
+        self._read_operations()
+        self._read_heads()
+        self._read_flow(FROM_LOSSES, [head.output for head in program.heads], keep_all)
+        self._read_flow(FROM_OUTPUTS, program.outputs, True)
+        self._make_tasks()
+        self.rows_at_once = max(1, WORKSPACE_BYTES // self._bytes_per_row())
+        self.set_capacity(1)
+        self.plan.block = rows_per_block(&self.plan)
+
+    # -------------------------------------------------------------- reading
+
+    cdef void* take(self, size_t size) except NULL:
+        """Zeroed memory that lives as long as the engine, a piece of a larger array."""
+        cdef unsigned char[::1] block
+        cdef void* piece
+        size = (size // 64 + 1) * 64
+        if size > self.left:
+            self.left = max(size, <size_t>MEMORY_PIECE)
+            block = _program.aligned_zeros(self.left, _np.uint8)
+            self.memory.append(block)
+            self.free = &block[0]
+        piece = self.free
+        self.free += size
+        self.left -= size
+        return piece
+
+    cdef int* indices(self, values) except NULL:
+        cdef int* block = <int*>self.take(len(values) * sizeof(int))
+        for i, value in enumerate(values):
+            block[i] = value
+        return block
+
+    def _read_parameters(self):
+        cdef Param* parameter
+        specs = self.program.parameters
+        self.plan.n_parameters = len(specs)
+        self.plan.parameters = <Param*>self.take(len(specs) * sizeof(Param))
+        for i, spec in enumerate(specs):
+            parameter = &self.plan.parameters[i]
+            parameter.offset = spec.offset
+            parameter.rows = spec.shape[0] if len(spec.shape) == 2 else 1
+            parameter.width = spec.shape[len(spec.shape) - 1]
+            parameter.columns = up(parameter.width)
+            parameter.ld = spec.stride
+            parameter.trainable = spec.trainable
+            parameter.penalized = spec.penalized
+            parameter.is_matrix = len(spec.shape) == 2
+
+    def _read_operations(self):
+        cdef Op* op
+        program = self.program
+        operations = program.operations
+        fused = fused_activations(program)
+        self.plan.n_buffers = len(program.buffers)
+        self.plan.n_inputs = len(program.inputs)
+        self.plan.inputs = self.indices(program.inputs)
+        self.plan.n_outputs = len(program.outputs)
+        self.plan.outputs = self.indices(program.outputs)
+        self.plan.n_ops = len(operations)
+        self.plan.ops = <Op*>self.take(len(operations) * sizeof(Op))
+        for i, operation in enumerate(operations):
+            op = &self.plan.ops[i]
+            op.kind = _program.KINDS.index(operation.kind)
+            op.n_inputs = len(operation.inputs)
+            op.inputs = self.indices(operation.inputs)
+            op.output = operation.output
+            op.weight, op.bias = parameter_roles(operation)
+            op.fused_output = -1
+            op.below = -1
+            op.scale = 1 / <double>len(operation.inputs)
+            self._read_attributes(op, operation)
+            if op.kind == DENSE:
+                parameter = program.parameters[op.weight]
+                self.work_per_row += parameter.size
+        for dense, activation in fused.items():
+            op = &self.plan.ops[dense]
+            op.fused_output = operations[activation].output
+            op.fused_index = activation
+            self._read_attributes(op, operations[activation])
+            self.plan.ops[activation].is_fused = True
+        for dense, activation in fused_slopes(program, fused.values()).items():
+            self.plan.ops[dense].below = activation
+            self.plan.ops[activation].is_below = True
+
+    cdef int _read_attributes(self, Op* op, operation) except -1:
+        attributes = operation.attributes
+        if operation.kind == "activation":
+            op.code = _program.ACTIVATIONS.index(attributes["function"])
+            op.alpha = <double>attributes.get("alpha", 1.0)
+            # From the output f' can be told only where f is one to one: not with alpha < 0.
+            op.from_output = from_output(op.code) and op.alpha >= 0
+        elif operation.kind == "dropout":
+            op.key = attributes["key"]
+            op.threshold = dropout_threshold(attributes["rate"])
+            op.scale = 1 / (1 - <double>attributes["rate"])
+        elif operation.kind == "layer_norm":
+            op.epsilon = <double>attributes["epsilon"]
+        return 0
+
+    def _read_heads(self):
+        cdef HeadSpec* head
+        cdef real[::1] class_weights
+        specs = self.program.heads
+        self.plan.n_heads = len(specs)
+        self.plan.heads = <HeadSpec*>self.take(len(specs) * sizeof(HeadSpec))
+        seen = set()
+        # Custom losses are called when the others are done: theirs is added to what is there.
+        for i, spec in sorted(enumerate(specs), key=lambda entry: is_custom(entry[1])):
+            head = &self.plan.heads[i]
+            options = spec.attributes
+            head.output = spec.output
+            head.weight = <double>spec.weight
+            head.accumulate = spec.output in seen
+            seen.add(spec.output)
+            head.is_custom = is_custom(spec)
+            if head.is_custom:
+                head.loss = -1
+                head.reduction = SUM
+                continue
+            head.loss = _program.LOSSES.index(spec.loss)
+            head.reduction = ("mean", "sum", "half_sum").index(options.get("reduction", "mean"))
+            head.parameter = <double>spec.parameter
+            if options.get("class_weights") is not None:
+                class_weights = _np.array(options["class_weights"], self.program.dtype)
+                needed = 2 if head.loss != 0 else self.program.buffers[spec.output].width
+                if class_weights.shape[0] != needed:
+                    raise ValueError(f"class_weights has {class_weights.shape[0]} entries, "
+                                     f"expected {needed}")
+                self.memory.append(class_weights)
+                head.class_weights = &class_weights[0]
+            ignored = options.get("ignore_index" if head.loss == 0 else "ignore_value")
+            if ignored is not None:
+                head.ignores = True
+                if head.loss == 0:
+                    head.ignore_index = ignored
+                else:
+                    head.ignore_value = <double>ignored
+            head.ignores_nan = options.get("ignore_nan", False)
+            self._set_bounds(head)
+
+    cdef int _set_bounds(self, HeadSpec* head) except -1:
+        """What targets in rows may be: shares, yes or no, or any finite number."""
+        largest = _np.finfo(self.program.dtype).max
+        name = _program.LOSSES[head.loss]
+        head.highest = <double>(1 if name == "binary_cross_entropy" else largest)
+        head.lowest = <double>(0 if name in ("cross_entropy", "binary_cross_entropy")
+                               else -largest)
+        return 0
+
+    def _read_flow(self, Seeds seeds, starts, inputs_wanted):
+        cdef Flow* flow
+        cdef Param* parameter
+        cdef int kind = <int>seeds
+        program = self.program
+        flows = backward_flow(
+            program, starts, [p.trainable for p in program.parameters], inputs_wanted
+        )
+        uses = [[] for _ in program.parameters]
+        for i, (operation, parts) in enumerate(zip(program.operations, flows)):
+            flow = &self.plan.ops[i].flow[kind]
+            flow.active = parts is not None
+            flow.wanted = <bint*>self.take(len(operation.inputs) * sizeof(bint))
+            flow.accumulate = <bint*>self.take(len(operation.inputs) * sizeof(bint))
+            for j, (wanted, accumulate) in enumerate(parts or ()):
+                flow.wanted[j] = wanted
+                flow.accumulate[j] = accumulate
+            if parts is not None:
+                scaled = operation.kind == "layer_norm" and operation.attributes["scale"]
+                has_beta = operation.kind == "activation"
+                for position, p in enumerate(operation.parameters):
+                    slopes = i if has_beta or (scaled and position == 0) else -1
+                    dz = -1 if has_beta else operation.output
+                    given = position if operation.kind == "python" else -1
+                    uses[p].append((operation.inputs[0], dz, slopes, i, given))
+        for i, terms in enumerate(uses):
+            terms.reverse()  # the order in which a backward pass meets them
+            parameter = &self.plan.parameters[i]
+            parameter.n_contributions[kind] = len(terms)
+            parameter.contributions[kind] = <Contribution*>self.take(
+                len(terms) * sizeof(Contribution))
+            for j, (x, dz, slopes, index, given) in enumerate(terms):
+                parameter.contributions[kind][j].x = x
+                parameter.contributions[kind][j].dz = dz
+                parameter.contributions[kind][j].slopes = slopes
+                if given >= 0:
+                    parameter.contributions[kind][j].given = self._returned_gradient(index, given)
+
+    cdef const real* _returned_gradient(self, index, position) except NULL:
+        """Where Python's gradient of an operation's parameter goes, laid out like the storage."""
+        operation = self.program.operations[index]
+        cdef real[::1] block
+        if index not in self.returned:
+            self.returned[index] = [_program.aligned_zeros(self.program.parameters[p].stored,
+                                                           REAL_DTYPE)
+                                    for p in operation.parameters]
+        block = self.returned[index][position]
+        return &block[0]
+
+    def _make_tasks(self):
+        cdef Param* parameter
+        cdef Task* task
+        cdef sz i
+        tasks = []
+        for p in range(self.plan.n_parameters):
+            parameter = &self.plan.parameters[p]
+            if parameter.trainable:
+                width = TILE_COLUMNS if parameter.is_matrix else VECTOR_COLUMNS
+                height = tile_rows(parameter.rows)
+                for n in range(0, parameter.columns, width):
+                    for k in range(0, parameter.rows, height):
+                        tasks.append((p, k, min(height, parameter.rows - k),
+                                      n, min(width, parameter.columns - n)))
+        self.plan.n_tasks = len(tasks)
+        self.plan.tasks = <Task*>self.take(len(tasks) * sizeof(Task))
+        self.plan.task_ends = <double*>self.take(len(tasks) * sizeof(double))
+        self.plan.squares = <double*>self.take(len(tasks) * sizeof(double))
+        self.plan.penalties = <double*>self.take(len(tasks) * sizeof(double))
+        for i in range(self.plan.n_tasks):
+            task = &self.plan.tasks[i]
+            task.parameter, task.k, task.n_rows, task.n, task.n_columns = tasks[i]
+            self.plan.task_ends[i] = task.n_rows * task.n_columns
+            if i > 0:
+                self.plan.task_ends[i] += self.plan.task_ends[i - 1]
+
+    # ------------------------------------------------------------ workspaces
+
+    def _bytes_per_row(self):
+        """What one row of a batch takes in the training workspace."""
+        strides = sum(_program.padded(buffer.width) for buffer in self.program.buffers)
+        slopes = sum(_program.padded(width) for width in self._slope_widths().values())
+        return (2 * strides + slopes) * sizeof(real)
+
+    def _arrays(self, widths, sz n_rows):
+        """Zeroed memory for n_rows rows of some widths, an array each."""
+        arrays = []
+        for width in widths:
+            ld = _program.padded(width)
+            arrays.append(_program.aligned_zeros(n_rows * ld, self.program.dtype)
+                          .reshape(n_rows, ld))
+        return arrays
+
+    cdef int point(self, Matrix* matrix, array, sz width) except -1:
+        cdef real[:, ::1] rows = array
+        matrix.data = &rows[0, 0]
+        matrix.rows = rows.shape[0]
+        matrix.ld = rows.shape[1]
+        matrix.width = width
+        matrix.columns = up(width)
+        return 0
+
+    def _slope_widths(self):
+        """Row widths of what operations keep for their backward pass, by operation."""
+        cdef Op* op
+        widths = {}
+        for i in range(self.plan.n_ops):
+            op = &self.plan.ops[i]
+            width = self.program.buffers[op.output].width
+            if op.kind == ACTIVATION and op.weight >= 0:
+                widths[i] = up(width) + 1  # behind the row, its term of beta's gradient
+            elif op.kind == ACTIVATION and not op.from_output:
+                widths[i] = width
+            elif op.kind == LAYER_NORM:
+                widths[i] = up(width) + 1  # behind the row, the inverse of its spread
+        return widths
+
+    cdef int set_capacity(self, sz n_rows) except -1:
+        """Make room for n_rows rows in training; what was there is gone when it grows.
+
+        All memory is allocated before any pointer moves: without memory, nothing changes.
+        """
+        cdef Workspace* work = &self.plan.work
+        cdef int i
+        if n_rows <= work.capacity:
+            return 0
+        if work.values == NULL:
+            work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
+            work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
+            work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
+        widths = [buffer.width for buffer in self.program.buffers]
+        slope_widths = self._slope_widths()
+        values, gradients = self._arrays(widths, n_rows), self._arrays(widths, n_rows)
+        slopes = self._arrays(slope_widths.values(), n_rows)
+        for i, buffer in enumerate(self.program.buffers):
+            self.point(&work.values[i], values[i], buffer.width)
+            self.point(&work.gradients[i], gradients[i], buffer.width)
+        for (i, width), slope in zip(slope_widths.items(), slopes):
+            self.point(&work.slopes[i], slope, width)
+        self.value_arrays, self.gradient_arrays, self.slope_arrays = values, gradients, slopes
+        work.capacity = n_rows
+        return 0

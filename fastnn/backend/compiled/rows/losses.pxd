@@ -1,0 +1,327 @@
+"""Losses of one row of K outputs, with their gradients.
+
+Each function returns the unweighted loss l of the row.  Where `gradient` is not NULL it
+receives coefficient * dl/dz, or has it added where `accumulate` is true; the coefficient is
+the row's weight over what the total is divided by.  Without `accumulate`, gradient may be the
+row of predictions itself, and never the targets.
+"""
+
+from fastnn.backend.compiled.rows.rows cimport (
+    BLOCK, CHUNK, DISTANCE, VECTORS, ExpSum, add, clear, distance, distance_at, exp_block,
+    exp_excess, exp_row, exp_total, log_total, put, reduce_row, sum_block, sum_row, take, top_row,
+    within,
+)
+from fastnn.backend.compiled.simd.simd cimport (
+    VL, abs_, at_least, copy_sign, equal, fma_, lane, less, mask, not_, real, select, splat, vec
+)
+from fastnn.backend.compiled.math.vmath cimport vexp, vlog1p
+
+cdef enum ElementwiseLoss:
+    # Indices in fastnn.program.LOSSES.
+    BINARY_CROSS_ENTROPY = 1
+    MEAN_SQUARED_ERROR
+    MEAN_ABSOLUTE_ERROR
+    HUBER
+
+cdef struct SoftTarget:
+    # q = (keep * y + base) * u, where y and u are 1 if they are NULL.
+    const real* y
+    const real* u
+    real keep
+    real base
+    real mass          # sum(q)
+    real cost          # sum(q * (max(z) - z))
+
+cdef struct ElementRule:
+    # What an elementwise loss is told; see `elementwise_loss_row`.
+    real parameter
+    const real* class_weights
+    bint ignores
+    real ignore_value
+
+
+# ----------------------------------------------------------------------- cross-entropy
+
+
+cdef inline real cross_entropy_label_row(Py_ssize_t K, const real* z, Py_ssize_t label,
+                                         real smoothing, real coefficient, real* gradient,
+                                         bint accumulate) noexcept nogil:
+    """l = -sum(q log(softmax(z))), q = (1 - smoothing) onehot(label) + smoothing / K.
+
+    dl/dz = softmax(z) - q.
+    """
+    cdef real top = top_row(K, z)
+    cdef real logit = distance_at(z, label, top)
+    cdef real before = gradient[label] if gradient != NULL and accumulate else 0
+    cdef real spread = 0
+    cdef SoftTarget q
+    cdef ExpSum s
+    q.y, q.u, q.keep, q.base, q.mass = NULL, NULL, 0, smoothing / K, 1
+    if smoothing != 0:
+        spread = q.base * reduce_row(DISTANCE, K, z, z, top)
+    softmax_minus(K, z, top, &q, coefficient, gradient, accumulate, &s)
+    if gradient != NULL:
+        gradient[label] = before + coefficient * (
+            complement(lane(vexp(splat(logit)), 0), &s) + (smoothing - q.base))
+    if smoothing == 1:
+        logit = 0
+    return log_total(&s) - (<real>1 - smoothing) * logit - spread
+
+
+cdef inline real complement(real e, const ExpSum* s) noexcept nogil:
+    """e / total - 1; where e is the largest term, from the others, without cancellation."""
+    cdef vec rest = select(equal(splat(e), splat(1)), splat(-exp_excess(s)),
+                           splat(e - exp_total(s)))
+    return lane(rest, 0) / exp_total(s)
+
+
+cdef inline real cross_entropy_target_row(Py_ssize_t K, const real* z, const real* target,
+                                          const real* class_weights, real smoothing,
+                                          real coefficient, real* gradient,
+                                          bint accumulate) noexcept nogil:
+    """l = -sum(q log(softmax(z))), q = u ((1 - smoothing) y + smoothing / K sum(y)).
+
+    u are class weights, 1 where they are NULL; y are targets that need not sum to 1.
+    dl/dz = sum(q) softmax(z) - q.  Where q is 0 the logit may be -inf.
+    """
+    cdef real top = top_row(K, z)
+    cdef SoftTarget q
+    cdef ExpSum s
+    q.y, q.u, q.keep, q.base = target, class_weights, 1 - smoothing, 0
+    if smoothing != 0:
+        q.base = smoothing / K * sum_row(K, target)
+    measure_target(K, z, top, &q)
+    softmax_minus(K, z, top, &q, coefficient, gradient, accumulate, &s)
+    return (q.mass * log_total(&s) if q.mass != 0 else 0) + q.cost
+
+
+cdef inline vec soft_target(const SoftTarget* q, Py_ssize_t j, Py_ssize_t n) noexcept nogil:
+    """q at element j and on, of which n are left; lanes beyond mean nothing."""
+    cdef vec v = splat(q.base)
+    if q.y != NULL:
+        v = fma_(splat(q.keep), take(q.y + j, n, 0), v)
+    if q.u != NULL:
+        v = v * take(q.u + j, n, 0)
+    return v
+
+
+cdef inline void measure_target(Py_ssize_t K, const real* z, real top,
+                                SoftTarget* q) noexcept nogil:
+    """sum(q) and sum(q (top - z)), of terms that are never negative."""
+    cdef vec mass[VECTORS]
+    cdef vec cost[VECTORS]
+    cdef vec mass_part[VECTORS]
+    cdef vec cost_part[VECTORS]
+    cdef Py_ssize_t j = 0, stop
+    clear(mass)
+    clear(cost)
+    while j < K:
+        stop = min(j + CHUNK, K)
+        clear(mass_part)
+        clear(cost_part)
+        while j + BLOCK <= stop:
+            measure_block(BLOCK, z, j, top, q, mass_part, cost_part)
+            j += BLOCK
+        if j < stop:
+            measure_block(stop - j, z, j, top, q, mass_part, cost_part)
+            j = stop
+        add(mass, mass_part)
+        add(cost, cost_part)
+    q.mass = sum_block(mass)
+    q.cost = sum_block(cost)
+
+
+cdef inline void measure_block(Py_ssize_t n, const real* z, Py_ssize_t j, real top,
+                               const SoftTarget* q, vec* mass, vec* cost) noexcept nogil:
+    cdef vec v, below
+    cdef int i
+    for i in range(VECTORS):
+        v = within(soft_target(q, j + i * VL, n - i * VL), i * VL, n)
+        below = distance(take(z + j + i * VL, n - i * VL, 0), splat(top))
+        mass[i] = mass[i] + v
+        cost[i] = cost[i] - times(v, below)
+
+
+cdef inline vec times(vec factor, vec x) noexcept nogil:
+    """factor * x, and 0 where the factor is 0, whatever x is."""
+    return select(equal(factor, splat(0)), splat(0), factor * x)
+
+
+cdef inline void softmax_minus(Py_ssize_t K, const real* z, real top, const SoftTarget* q,
+                               real coefficient, real* gradient, bint accumulate,
+                               ExpSum* s) noexcept nogil:
+    """gradient (+)= coefficient (sum(q) softmax(z) - q), and the sum of exp(z - top)."""
+    cdef vec e[VECTORS]
+    cdef real factor
+    cdef Py_ssize_t j = 0
+    cdef int i
+    if K <= BLOCK:
+        exp_block(K, z, top, e, s)
+        if gradient != NULL:
+            factor = coefficient * q.mass / exp_total(s)
+            for i in range(VECTORS):
+                put_gradient(K - i * VL, e[i], factor, q, i * VL, coefficient, gradient, accumulate)
+        return
+    exp_row(K, z, top, gradient if not accumulate else NULL, s)
+    if gradient == NULL:
+        return
+    factor = coefficient * q.mass / exp_total(s)
+    while j + VL <= K:
+        put_gradient(VL, exp_again(VL, z + j, top, gradient + j, accumulate), factor, q, j,
+                     coefficient, gradient, accumulate)
+        j += VL
+    if j < K:
+        put_gradient(K - j, exp_again(K - j, z + j, top, gradient + j, accumulate), factor, q, j,
+                     coefficient, gradient, accumulate)
+
+
+cdef inline vec exp_again(Py_ssize_t n, const real* z, real top, const real* stored,
+                          bint accumulate) noexcept nogil:
+    """exp(z - top): from where `exp_row` stored it, which an accumulating call has no room for."""
+    if accumulate:
+        return vexp(distance(take(z, n, 0), splat(top)))
+    return take(stored, n, 0)
+
+
+cdef inline void put_gradient(Py_ssize_t n, vec e, real factor, const SoftTarget* q, Py_ssize_t j,
+                              real coefficient, real* gradient, bint accumulate) noexcept nogil:
+    """factor e - coefficient q at element j, of which n are left."""
+    put(gradient + j, n, splat(factor) * e - splat(coefficient) * soft_target(q, j, n), accumulate)
+
+
+# ------------------------------------------------------------------- elementwise losses
+
+
+cdef inline real elementwise_loss_row(int code, real parameter, const real* class_weights,
+                                      bint ignores, real ignore_value, Py_ssize_t K,
+                                      const real* prediction, const real* target,
+                                      real coefficient, real* gradient,
+                                      bint accumulate) noexcept nogil:
+    """The sum of an elementwise loss over the row.
+
+    `code` is an `ElementwiseLoss`; `parameter` the label smoothing of binary cross-entropy,
+    the delta of Huber's loss.  `class_weights` are the weights of targets 0 and 1 (binary
+    cross-entropy only) or NULL.  Where `ignores`, targets equal to `ignore_value` (nan: those
+    that are nan) count for nothing.
+    """
+    cdef ElementRule rule
+    rule.parameter, rule.class_weights = parameter, class_weights
+    rule.ignores, rule.ignore_value = ignores, ignore_value
+    if code == BINARY_CROSS_ENTROPY:
+        return element_row(BINARY_CROSS_ENTROPY, &rule, K, prediction, target, coefficient,
+                           gradient, accumulate)
+    if code == MEAN_SQUARED_ERROR:
+        return element_row(MEAN_SQUARED_ERROR, &rule, K, prediction, target, coefficient,
+                           gradient, accumulate)
+    if code == MEAN_ABSOLUTE_ERROR:
+        return element_row(MEAN_ABSOLUTE_ERROR, &rule, K, prediction, target, coefficient,
+                           gradient, accumulate)
+    return element_row(HUBER, &rule, K, prediction, target, coefficient, gradient, accumulate)
+
+
+cdef inline real element_row(ElementwiseLoss code, const ElementRule* rule, Py_ssize_t K,
+                             const real* a, const real* y, real coefficient, real* gradient,
+                             bint accumulate) noexcept nogil:
+    """`elementwise_loss_row` for one constant code."""
+    cdef vec total[VECTORS]
+    cdef vec part[VECTORS]
+    cdef Py_ssize_t j = 0, stop
+    clear(total)
+    while j < K:
+        stop = min(j + CHUNK, K)
+        clear(part)
+        while j + BLOCK <= stop:
+            element_block(code, rule, BLOCK, a, y, j, coefficient, gradient, accumulate, part)
+            j += BLOCK
+        if j < stop:
+            element_block(code, rule, stop - j, a, y, j, coefficient, gradient, accumulate, part)
+            j = stop
+        add(total, part)
+    return sum_block(total)
+
+
+cdef inline void element_block(ElementwiseLoss code, const ElementRule* rule, Py_ssize_t n,
+                               const real* a, const real* y, Py_ssize_t j, real coefficient,
+                               real* gradient, bint accumulate, vec* total) noexcept nogil:
+    cdef vec goal, loss, slope, weight
+    cdef mask ignored
+    cdef int i
+    for i in range(VECTORS):
+        goal = take(y + j + i * VL, n - i * VL, 0)
+        loss = element_loss(code, rule.parameter, take(a + j + i * VL, n - i * VL, 0), goal,
+                            &slope)
+        if code == BINARY_CROSS_ENTROPY and rule.class_weights != NULL:
+            weight = class_weight(goal, rule.class_weights)
+            loss = times(weight, loss)
+            slope = times(weight, slope)
+        if rule.ignores:
+            ignored = is_ignored(goal, rule.ignore_value)
+            loss = select(ignored, splat(0), loss)
+            slope = select(ignored, splat(0), slope)
+        total[i] = total[i] + within(loss, i * VL, n)
+        if gradient != NULL:
+            put(gradient + j + i * VL, n - i * VL, splat(coefficient) * slope, accumulate)
+
+
+cdef inline vec class_weight(vec y, const real* class_weights) noexcept nogil:
+    """y u_1 + (1 - y) u_0."""
+    return y * splat(class_weights[1]) + (splat(1) - y) * splat(class_weights[0])
+
+
+cdef inline mask is_ignored(vec y, real ignore_value) noexcept nogil:
+    if ignore_value == ignore_value:
+        return equal(y, splat(ignore_value))
+    return not_(equal(y, y))
+
+
+cdef inline vec element_loss(ElementwiseLoss code, real parameter, vec a, vec y,
+                             vec* slope) noexcept nogil:
+    """l(a, y) for each element, and its derivative with respect to a."""
+    cdef vec r, size, limit = splat(parameter)
+    if code == BINARY_CROSS_ENTROPY:
+        return binary_cross_entropy(a, fma_(splat(1 - parameter), y, splat(<real>0.5 * parameter)),
+                                    slope)
+    r = a - y
+    if code == MEAN_SQUARED_ERROR:
+        slope[0] = r + r
+        return r * r
+    if code == MEAN_ABSOLUTE_ERROR:
+        slope[0] = select(less(splat(0), abs_(r)), copy_sign(splat(1), r), r)
+        return abs_(r)
+    size = abs_(r)
+    slope[0] = select(less(limit, size), copy_sign(limit, r), r)
+    return select(less(limit, size), limit * (size - <real>0.5 * limit), <real>0.5 * r * r)
+
+
+cdef inline vec binary_cross_entropy(vec z, vec y, vec* slope) noexcept nogil:
+    """y softplus(-z) + (1 - y) softplus(z), whose derivative is sigmoid(z) - y.
+
+    Both are sums of terms of one sign for y in [0, 1]: no cancellation at confident logits.
+    """
+    cdef vec decay = vexp(splat(0) - abs_(z))
+    cdef vec likely = splat(1) / (splat(1) + decay)
+    cdef vec unlikely = decay * likely
+    cdef vec rest = splat(1) - y
+    cdef mask negative = less(z, splat(0))
+    slope[0] = rest * select(negative, unlikely, likely) - y * select(negative, likely, unlikely)
+    return (vlog1p(decay) + times(y, at_least(splat(0) - z, splat(0)))
+            + times(rest, at_least(z, splat(0))))
+
+
+cdef inline real target_weight_row(const real* class_weights, bint ignores, real ignore_value,
+                                   Py_ssize_t K, const real* target) noexcept nogil:
+    """The weight of a row's elements in a mean: 1 each, or their class weights; 0 if ignored."""
+    cdef vec total[VECTORS]
+    cdef Py_ssize_t j = 0
+    cdef vec y, weight
+    cdef int i
+    clear(total)
+    while j < K:
+        for i in range(VECTORS):
+            y = take(target + j + i * VL, K - j - i * VL, 0)
+            weight = class_weight(y, class_weights) if class_weights != NULL else splat(1)
+            if ignores:
+                weight = select(is_ignored(y, ignore_value), splat(0), weight)
+            total[i] = total[i] + within(weight, i * VL, K - j)
+        j += BLOCK
+    return sum_block(total)

@@ -1,0 +1,486 @@
+"""The reference engine: a program executed operation by operation in plain NumPy.
+
+It specifies what the compiled engine computes; operations.py holds the operations.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastnn.backend.finite import FinitenessCheck
+from fastnn.backend.reference import kernels
+from fastnn.backend.reference.guard import Guard
+from fastnn.backend.reference.operations import BACKWARD, FORWARD
+from fastnn.facts.updates import UPDATES
+from fastnn.program import CUSTOM_LOSS
+
+Array = np.ndarray
+Target = tuple[Array, Array | None]
+
+_BLOCK = 1 << 16
+"""Rows that a prediction computes at a time: bounds its memory."""
+
+# Overflow is a result like any other (a diverging loss is reported), as in the compiled engine.
+_quiet = np.errstate(all="ignore")
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+class Engine:
+    """Executes one program on one storage of parameters.
+
+    Parameters
+    ----------
+    program : Program
+    storage : (program.storage_size,) array of program.dtype
+        Kept, not copied: callers may write into it between calls.
+    keep_all : bool, default False
+        Whether `loss_and_gradients` leaves the gradient of every buffer, also of those that
+        no trainable parameter needs.  This engine always does.
+
+    Attributes
+    ----------
+    guard : context manager
+        A lock that its thread may take again, for callers whose calls belong together.
+        `predict` waits for it; the other methods do not.
+
+    Notes
+    -----
+    Inputs are (N, width) arrays, targets (N,) labels or (N, width) rows, or (N,) where the
+    width is 1, of any real type in native byte order and with any strides: they are converted
+    a batch or a block at a time.  Weights are (N,) and of the program's dtype.  With `check`,
+    inputs and targets that are not finite in that dtype or out of range raise ValueError;
+    labels that are no classes do so in any case.
+    """
+
+    def __init__(self, program: Any, storage: Array, keep_all: bool = False) -> None:
+        self.program = program
+        self.storage = storage
+        self.gradients = np.zeros_like(storage)
+        self._weights = [p.view(storage) for p in program.parameters]
+        self._weight_gradients = [p.view(self.gradients) for p in program.parameters]
+        self._values: list[Array | None] = [None] * len(program.buffers)
+        self._buffer_gradients: list[Array | None] = [None] * len(program.buffers)
+        self._training = False
+        self._step = 0
+        self._update: Callable[[int, float], None] | None = None
+        self._row_losses: list[Array] = []
+        self._call_failed = False
+        self._gradient_check = FinitenessCheck(program)
+        self._taking_steps = False
+        self._step_cost: float | None = None  # of the batch of a step under way, if finite
+        self._caller: int | None = None  # the thread in whose call user code runs
+        self.guard: Any = Guard()
+        _engines.add(self)
+
+    # ------------------------------------------------------------ public calls
+
+    def set_optimizer(self, kind: str, hyper: dict[str, float], slots: Sequence[Array]) -> None:
+        """Choose the update `train` applies; see `reference.kernels` for the formulas."""
+        hyper = dict(hyper)
+        clip_norm = hyper.pop("clip_norm", 0.0)
+        apply = UPDATES[kind]
+
+        def update(step: int, learning_rate: float) -> None:
+            if clip_norm:
+                kernels.clip_by_norm(self.gradients, clip_norm)
+            for parameter in self.program.parameters:
+                if parameter.trainable:
+                    block = slice(parameter.offset, parameter.offset + parameter.stored)
+                    arrays = [a[block] for a in (self.storage, self.gradients, *slots)]
+                    apply(kernels, arrays, step, learning_rate, hyper, parameter.penalized)
+
+        self._update = update
+
+    @_quiet
+    def forward(
+        self, inputs: Sequence[Array], training: bool = False, step: int = 0, check: bool = False
+    ) -> list[Array]:
+        """Run the operations; returns a new array for each output of the program."""
+        self._training, self._step = training, step
+        n = self._check_inputs(inputs)
+        if training or n <= _BLOCK:
+            return self._forward(inputs, check)
+        outputs = [self._empty(i, n) for i in self.program.outputs]
+        for start in range(0, n, _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            parts = self._forward([x[rows] for x in inputs], check)
+            for output, part in zip(outputs, parts, strict=True):
+                output[rows] = part
+        return outputs
+
+    def _forward(self, inputs: Sequence[Array], check: bool) -> list[Array]:
+        for i, x in zip(self.program.inputs, inputs, strict=True):
+            self._values[i] = np.ascontiguousarray(x, self.program.dtype)
+            if check and not np.isfinite(self._value(i)).all():
+                raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
+        for operation in self.program.operations:
+            arguments = [self._value(i) for i in operation.inputs]
+            self._values[operation.output] = FORWARD[operation.kind](self, operation, arguments)
+        return [self._value(i).copy() for i in self.program.outputs]
+
+    def predict(self, X: Any, check: bool = True) -> Array | None:
+        """The output for X as it is, where an engine has a quick way; this one has none: None."""
+        return None
+
+    def step(
+        self, X: Any, y: Any, learning_rate: float, number: int, check: bool = True
+    ) -> float | None:
+        """One optimizer step on X and y as they are, where an engine has a quick way; else None."""
+        return None
+
+    @_quiet
+    def all_finite(self, x: Array) -> bool:
+        """Whether every number of an (N, width) array is finite in the program's dtype."""
+        blocks = (x[start : start + _BLOCK] for start in range(0, len(x), _BLOCK))
+        return all(np.isfinite(block.astype(self.program.dtype)).all() for block in blocks)
+
+    @_quiet
+    def backward(
+        self, output_gradients: Sequence[Array | None], input_gradients: bool = True
+    ) -> list[Array]:
+        """Gradients of the last training forward, from those of the outputs.
+
+        Overwrites `gradients`; returns the gradients of the inputs.
+        """
+        self._clear_gradients()
+        for i, dy in zip(self.program.outputs, output_gradients, strict=True):
+            if dy is not None:
+                self._add(i, dy)
+        self._backward()
+        if not input_gradients:
+            return []
+        return [self._gradient(i).copy() for i in self.program.inputs]
+
+    @_quiet
+    def evaluate(
+        self, inputs: Sequence[Array], targets: Sequence[Target]
+    ) -> tuple[float, list[float]]:
+        """The cost and the loss of each head, without dropout."""
+        self._training = False
+        self._check_inputs(inputs)
+        self._forward(inputs, False)
+        losses = [
+            self._loss(head, target, None)
+            for head, target in zip(self.program.heads, self._targets(targets, False), strict=True)
+        ]
+        return self._cost(losses), losses
+
+    @_quiet
+    def loss_and_gradients(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Target],
+        training: bool = False,
+        step: int = 0,
+        check: bool = False,
+    ) -> float:
+        """The cost; its gradients are left in `gradients` and the buffers'."""
+        self._training, self._step = training, step
+        self._check_inputs(inputs)
+        self._forward(inputs, check)
+        self._clear_gradients()
+        losses = []
+        self._row_losses = []
+        for head, target in zip(self.program.heads, self._targets(targets, check), strict=True):
+            gradient = np.empty_like(self._value(head.output))
+            rows = np.ones(len(gradient))
+            losses.append(self._loss(head, target, gradient, rows))
+            self._row_losses.append(_shares(losses[-1], head, target, rows))
+            self._add(head.output, gradient * self.program.dtype.type(head.weight))
+        cost = self._cost(losses)
+        self._step_cost = cost if self._taking_steps and np.isfinite(cost) else None
+        if self._step_cost is not None:
+            self._gradient_check.losses(self._gradient, cost)
+        self._backward()
+        self._add_penalty_gradients()
+        return cost
+
+    @_quiet
+    def train(
+        self,
+        inputs: Sequence[Array],
+        targets: Sequence[Target],
+        order: Array | None,
+        batch_size: int,
+        learning_rates: Array,
+        first_step: int,
+        losses: Array,
+        check: bool = False,
+    ) -> int:
+        """One optimizer step per batch; returns how many were done.
+
+        Stops before the update of the first step whose loss is not finite, or, with nan
+        for its loss, whose data are refused; ValueError if that is the first step of all.
+        An exception of a custom loss or layer passes on, and a gradient of theirs that is not
+        finite raises GradientError: the steps before it are done, and theirs are the losses
+        that have been written.
+        """
+        if self._update is None:
+            raise RuntimeError("set_optimizer has not been called")
+        n = len(inputs[0]) if order is None else len(order)
+        for i, learning_rate in enumerate(learning_rates):
+            rows: Any = slice(i * batch_size, min((i + 1) * batch_size, n))
+            if order is not None:
+                rows = order[rows]
+            batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
+            step = first_step + i
+            try:
+                with self._taking_a_step():
+                    losses[i] = self.loss_and_gradients(
+                        [x[rows] for x in inputs], batch_targets, True, step, check
+                    )
+            except ValueError:
+                if i == 0 or self._call_failed:
+                    raise
+                losses[i] = np.nan
+            if not np.isfinite(losses[i]):
+                return i
+            self._update(step, float(learning_rate))
+        return len(learning_rates)
+
+    @_quiet
+    def update(self, learning_rate: float, number: int) -> None:
+        """Step `number` of the optimizer, with the gradients in `gradients`.
+
+        After `loss_and_gradients` in training it completes what `train` does in one step, to
+        the same bits.  Clipping by norm changes the gradients in place.
+        """
+        if self._update is None:
+            raise RuntimeError("set_optimizer has not been called")
+        self._update(number, learning_rate)
+
+    def value(self, name: str) -> Array:
+        """The named buffer as the last forward left it."""
+        return self._value(self.program.buffer_index(name))
+
+    def gradient(self, name: str) -> Array:
+        """Gradient of the cost with respect to the named buffer.
+
+        The compiled engine computes only what a trainable parameter (or, after
+        `backward` or with `keep_all`, an input) needs, and has zeros for the rest.
+        """
+        return self._gradient(self.program.buffer_index(name))
+
+    def sample_losses(self) -> Array:
+        """What each sample adds to each head's loss in the last `loss_and_gradients`.
+
+        (heads, rows) of float64; the sum of a row is the loss of that head.
+        """
+        return np.array(self._row_losses)
+
+    # ---------------------------------------------------------------- arguments
+
+    def _check_inputs(self, inputs: Sequence[Array]) -> int:
+        """The number of rows; ValueError unless the inputs are as many as wide as they must be."""
+        if self._caller is not None:
+            raise RuntimeError("a custom loss or layer called the network that is calling it")
+        expected = [(len(inputs[0]), self._width(i)) for i in self.program.inputs]
+        shapes = [x.shape for x in inputs]
+        if shapes != expected or not len(inputs[0]):
+            raise ValueError(f"inputs have shapes {shapes}, expected {expected} with rows")
+        return len(inputs[0])
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        """While user code runs, it must not use the buffers of the call under way."""
+        self._caller, self._call_failed = threading.get_ident(), True
+        try:
+            yield
+            self._call_failed = False
+        finally:
+            self._caller = None
+
+    @contextmanager
+    def _taking_a_step(self) -> Iterator[None]:
+        """What users' losses and layers return is checked: a pass by itself is by nobody."""
+        self._taking_steps = True
+        try:
+            yield
+        finally:
+            self._taking_steps = False
+            self._step_cost = None
+
+    def _begin_child(self) -> None:
+        """In a forked child, forget the calls of threads that were not forked."""
+        self.guard.begin_child()
+        if self._caller != threading.get_ident():
+            self._caller = None
+
+    def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
+        """Labels as int64, rows as (N, width) of the program's dtype."""
+        n_rows = len(self._value(self.program.inputs[0]))
+        prepared = []
+        for head, (values, weights) in zip(self.program.heads, targets, strict=True):
+            if len(values) != n_rows:
+                raise ValueError(f"targets have {len(values)} rows, expected {n_rows}")
+            width, dtype = self._width(head.output), self.program.dtype
+            if head.loss == CUSTOM_LOSS:
+                loss = head.attributes["loss"]
+                prepared.append(loss.read(values, weights, n_rows, width, dtype, check))
+            elif head.loss == "cross_entropy" and values.ndim == 1:
+                prepared.append((_labels(values), weights))
+            else:
+                rows = np.ascontiguousarray(values, dtype).reshape(n_rows, width)
+                if check and not _are_fit(head, rows):
+                    raise ValueError(f"targets of {head.loss} are not finite or out of range")
+                prepared.append((rows, weights))
+        return prepared
+
+    def _width(self, i: int) -> int:
+        return int(self.program.buffers[i].width)
+
+    def _empty(self, i: int, n: int) -> Array:
+        return np.empty((n, self._width(i)), self.program.dtype)
+
+    # ---------------------------------------------------------------- internals
+
+    def _value(self, i: int) -> Array:
+        value = self._values[i]
+        if value is None:
+            raise RuntimeError(f"buffer {self.program.buffers[i].name!r} has not been computed")
+        return value
+
+    def _gradient(self, i: int) -> Array:
+        gradient = self._buffer_gradients[i]
+        return np.zeros_like(self._value(i)) if gradient is None else gradient
+
+    def _add(self, i: int, gradient: Array) -> None:
+        """Add to the gradient of buffer i: a buffer used twice receives both."""
+        present = self._buffer_gradients[i]
+        self._buffer_gradients[i] = gradient if present is None else present + gradient
+
+    def _clear_gradients(self) -> None:
+        self._buffer_gradients = [None] * len(self.program.buffers)
+        self.gradients[...] = 0
+
+    def _backward(self) -> None:
+        for operation in reversed(self.program.operations):
+            dy = self._buffer_gradients[operation.output]
+            if dy is not None:
+                BACKWARD[operation.kind](self, operation, dy)
+
+    def _loss(
+        self, head: Any, target: Target, gradient: Array | None, losses: Array | None = None
+    ) -> float:
+        """The loss of a head; the unweighted ones of its rows go to `losses`."""
+        output = self._value(head.output)
+        values, weights = target
+        options = head.attributes
+        if head.loss == CUSTOM_LOSS:
+            with self._calling():
+                value, slope = options["loss"].value_and_gradient(output, values, weights)
+            if gradient is not None:
+                gradient[...] = slope
+            return float(value)
+        class_weights = options.get("class_weights")
+        if class_weights is not None:
+            class_weights = np.asarray(class_weights, output.dtype)
+        if head.loss == "cross_entropy":
+            return _cross_entropy(head, output, target, class_weights, losses, gradient)
+        return kernels.elementwise_loss(
+            head.loss, output, values, weights, class_weights, head.parameter,
+            options.get("ignore_value"), options.get("reduction", "mean"), losses, gradient,
+        )  # fmt: skip
+
+    def _penalized(self) -> list[int]:
+        return [i for i, p in enumerate(self.program.parameters) if p.penalized and p.trainable]
+
+    def _cost(self, losses: Sequence[float]) -> float:
+        cost = sum(h.weight * loss for h, loss in zip(self.program.heads, losses, strict=True))
+        if self.program.l2:
+            squares = sum(
+                float(np.sum(np.square(self._weights[i], dtype=np.float64)))
+                for i in self._penalized()
+            )
+            cost += 0.5 * self.program.l2 * squares
+        return float(cost)
+
+    def _add_penalty_gradients(self) -> None:
+        if self.program.l2:
+            l2 = self.program.dtype.type(self.program.l2)
+            for i in self._penalized():
+                self._weight_gradients[i] += l2 * self._weights[i]
+
+    def _add_parameter_gradient(self, i: int, gradient: Array) -> None:
+        if self.program.parameters[i].trainable:
+            self._weight_gradients[i] += gradient
+
+
+def _cross_entropy(
+    head: Any,
+    output: Array,
+    target: Target,
+    class_weights: Array | None,
+    losses: Array | None,
+    gradient: Array | None,
+) -> float:
+    """The loss of labels or of rows; rows with a nan count for nothing where it is ignored."""
+    values, weights = target
+    options = head.attributes
+    reduction = options.get("reduction", "mean")
+    if values.dtype == np.int64:
+        return kernels.cross_entropy_labels(
+            output, values, weights, class_weights, head.parameter,
+            options.get("ignore_index"), reduction, losses, gradient,
+        )  # fmt: skip
+    if options.get("ignore_nan"):
+        missing = np.isnan(values).any(axis=1)
+        weights = np.where(missing, 0, np.ones(len(values)) if weights is None else weights)
+    return kernels.cross_entropy_rows(
+        output, values, weights, class_weights, head.parameter, reduction, losses, gradient
+    )
+
+
+def _shares(loss: float, head: Any, target: Target, row_losses: Array) -> Array:
+    """What each row adds to the loss of a head, from the rows' losses before any weight."""
+    values, weights = target
+    class_weights = head.attributes.get("class_weights")
+    if np.isfinite(loss):  # then rows that are not finite are those without influence
+        row_losses = np.where(np.isfinite(row_losses), row_losses, 0)
+    if weights is not None:
+        row_losses = np.where(weights == 0, 0, row_losses * weights)
+    if class_weights is not None and values.dtype == np.int64:
+        kept = values != head.attributes.get("ignore_index")
+        row_losses = row_losses * np.asarray(class_weights)[np.where(kept, values, 0)]
+    total = row_losses.sum()
+    return np.zeros_like(row_losses) if total == 0 else row_losses * (loss / total)
+
+
+def _labels(values: Array) -> Array:
+    """Labels as int64; those that are too large for it must not become negative."""
+    if values.dtype.kind not in "iub":
+        raise TypeError(f"labels must be integers, got {values.dtype}")
+    if values.dtype == np.uint64:
+        values = np.minimum(values, np.uint64(2**63 - 1))
+    return values.astype(np.int64)
+
+
+def _are_fit(head: Any, rows: Array) -> bool:
+    """Whether targets are shares, yes or no, or finite, as their loss wants them, or ignored."""
+    largest = np.finfo(rows.dtype).max
+    low = 0 if head.loss in ("cross_entropy", "binary_cross_entropy") else -largest
+    high = 1 if head.loss == "binary_cross_entropy" else largest
+    fit = (low <= rows) & (rows <= high)
+    if head.attributes.get("ignore_nan"):
+        fit |= np.isnan(rows).any(axis=1, keepdims=True)
+    ignored = head.attributes.get("ignore_value")
+    if ignored is not None:
+        fit |= np.isnan(rows) if np.isnan(ignored) else rows == rows.dtype.type(ignored)
+    return bool(fit.all())
+
+
+def _begin_child() -> None:
+    for engine in list(_engines):
+        engine._begin_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_child)

@@ -1,0 +1,208 @@
+"""The losses, value and gradient in one pass, in plain NumPy.
+
+Every loss is a weighted reduction of terms: "mean" divides the weighted sum by
+the sum of the weights, "sum" does not, "half_sum" is half the sum.  Sums are
+accumulated in float64.  A term of weight 0 has no influence, be it infinite or nan;
+weights that sum to zero (everything ignored) give loss 0 and gradient 0.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastnn.backend.reference.normalizers import shift
+
+
+def cross_entropy_labels(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray | None,
+    class_weights: np.ndarray | None,
+    label_smoothing: float,
+    ignore_index: int | None,
+    reduction: str,
+    losses: np.ndarray | None,
+    gradient: np.ndarray | None,
+) -> float:
+    """Cross-entropy of rows of logits with integer labels.
+
+    l = -sum_k q_k log_softmax(z)_k with q = (1 - s) onehot + s / K; the weight of a
+    row is its sample weight times the class weight of its label, 0 if ignored.
+    """
+    n_rows, n_classes = logits.shape
+    kept = np.ones(n_rows, bool) if ignore_index is None else labels != ignore_index
+    _check_range(labels, kept, n_classes)
+    labels = np.where(kept, labels, 0)
+    weight = kept.astype(np.float64)
+    if weights is not None:
+        weight *= weights
+    if class_weights is not None:
+        weight *= class_weights[labels]
+
+    rows = np.arange(n_rows)
+    with np.errstate(all="ignore"):
+        shifted = shift(logits)
+        loss = shifted.log_total[:, 0] - shifted.z[rows, labels]
+        if label_smoothing:
+            mean = shifted.log_total[:, 0] - shifted.z.mean(axis=1)
+            loss = _times(1 - label_smoothing, loss) + label_smoothing * mean
+        loss = np.where(kept, loss, 0)
+        if losses is not None:
+            losses[...] = loss
+        value, scale = _reduce(weight, loss, reduction)
+        if gradient is not None:
+            difference = shifted.probabilities
+            # p - 1 at the label, without cancellation where it has the largest logit.
+            own = shifted.e[rows, labels] - 1 - shifted.rest[:, 0]
+            difference[rows, labels] = own / (1 + shifted.rest[:, 0]) + label_smoothing
+            difference -= label_smoothing / n_classes
+            _scale_into(gradient, difference, scale[:, np.newaxis])
+    return value
+
+
+def _check_range(labels: np.ndarray, kept: np.ndarray, n_classes: int) -> None:
+    bad = kept & ((labels < 0) | (labels >= n_classes))
+    if bad.any():
+        i = int(bad.argmax())
+        raise ValueError(f"labels[{i}] is {labels[i]}, expected 0 <= label < {n_classes}")
+
+
+def cross_entropy_rows(
+    logits: np.ndarray,
+    targets: np.ndarray,
+    weights: np.ndarray | None,
+    class_weights: np.ndarray | None,
+    label_smoothing: float,
+    reduction: str,
+    losses: np.ndarray | None,
+    gradient: np.ndarray | None,
+) -> float:
+    """Cross-entropy of rows of logits with rows of targets, which need not sum to 1.
+
+    l = -sum_k u_k y_k log_softmax(z)_k with u the class weights and y the targets,
+    of which smoothing spreads the share s evenly; the weight of a row is its sample weight.
+    """
+    n_rows, n_classes = logits.shape
+    y = targets
+    if label_smoothing:
+        total = targets.sum(axis=1, keepdims=True)
+        y = (1 - label_smoothing) * targets + label_smoothing / n_classes * total
+    if class_weights is not None:
+        y = y * class_weights
+    weight = np.ones(n_rows) if weights is None else weights.astype(np.float64)
+
+    with np.errstate(all="ignore"):
+        shifted = shift(logits)
+        terms = _times(y, shifted.log_total - shifted.z)
+        loss = terms.sum(axis=1)
+        if losses is not None:
+            losses[...] = loss
+        value, scale = _reduce(weight, loss, reduction)
+        if gradient is not None:
+            difference = y.sum(axis=1, keepdims=True) * shifted.probabilities - y
+            _scale_into(gradient, difference, scale[:, np.newaxis])
+    return value
+
+
+def elementwise_loss(
+    name: str,
+    prediction: np.ndarray,
+    target: np.ndarray,
+    weights: np.ndarray | None,
+    class_weights: np.ndarray | None,
+    parameter: float,
+    ignore_value: float | None,
+    reduction: str,
+    losses: np.ndarray | None,
+    gradient: np.ndarray | None,
+) -> float:
+    """Compare predictions and targets element by element.
+
+    `name` is binary_cross_entropy (predictions are logits, `parameter` the label
+    smoothing), mean_squared_error, mean_absolute_error or huber (`parameter` delta).
+    The weight of an element is its row's sample weight, times 0 if its target is ignored.
+    """
+    weight = np.ones(prediction.shape)
+    if weights is not None:
+        weight *= weights[:, np.newaxis]
+    factor = np.ones(prediction.shape)
+    if ignore_value is not None:
+        ignored = np.isnan(target) if np.isnan(ignore_value) else target == ignore_value
+        factor[ignored] = 0
+        target = np.where(ignored, 0, target)
+    if class_weights is not None:
+        factor *= target * class_weights[1] + (1 - target) * class_weights[0]
+
+    with np.errstate(all="ignore"):
+        loss, slope = _ELEMENTWISE[name](prediction, target, parameter)
+        if losses is not None:
+            losses[...] = _times(factor, loss).sum(axis=1)
+        value, scale = _reduce(weight * factor, loss, reduction)
+        if gradient is not None:
+            _scale_into(gradient, slope, scale)
+    return value
+
+
+def _binary_cross_entropy(
+    z: np.ndarray, y: np.ndarray, label_smoothing: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """softplus(z) - y z, and its derivative sigmoid(z) - y, without cancellation."""
+    if label_smoothing:
+        y = (1 - label_smoothing) * y + label_smoothing / 2
+    # With the other side's share of the target, both are sums of non-negative terms:
+    # softplus(z) - y z = log(1 + exp(-|z|)) + |z| (1 - y if z >= 0 else y).
+    e = np.exp(-np.abs(z))
+    small, large = e / (1 + e), 1 / (1 + e)
+    positive = z >= 0
+    loss = np.log1p(e) + _times(np.where(positive, 1 - y, y), np.abs(z))
+    sigmoid = np.where(positive, large, small)
+    complement = np.where(positive, small, large)
+    return loss, (1 - y) * sigmoid - y * complement
+
+
+def _mean_squared_error(
+    a: np.ndarray, y: np.ndarray, unused: float
+) -> tuple[np.ndarray, np.ndarray]:
+    residual = a - y
+    return residual * residual, 2 * residual
+
+
+def _mean_absolute_error(
+    a: np.ndarray, y: np.ndarray, unused: float
+) -> tuple[np.ndarray, np.ndarray]:
+    residual = a - y
+    return np.abs(residual), np.sign(residual)
+
+
+def _huber(a: np.ndarray, y: np.ndarray, delta: float) -> tuple[np.ndarray, np.ndarray]:
+    residual = a - y
+    size = np.abs(residual)
+    loss = np.where(size <= delta, 0.5 * residual * residual, delta * (size - 0.5 * delta))
+    return loss, np.clip(residual, -delta, delta)
+
+
+_ELEMENTWISE = {
+    "binary_cross_entropy": _binary_cross_entropy,
+    "mean_squared_error": _mean_squared_error,
+    "mean_absolute_error": _mean_absolute_error,
+    "huber": _huber,
+}
+
+
+def _times(weight: np.ndarray | float, term: np.ndarray) -> np.ndarray:
+    """Return weight * term, and 0 where the weight is 0, whatever the term."""
+    return np.where(weight == 0, 0, weight * term)
+
+
+def _reduce(weight: np.ndarray, loss: np.ndarray, reduction: str) -> tuple[float, np.ndarray]:
+    """The reduced loss, and its derivative with respect to each term of `loss`."""
+    total = float(weight.sum())
+    if total == 0:
+        return 0.0, np.zeros_like(weight)
+    norm = {"mean": total, "sum": 1.0, "half_sum": 2.0}[reduction]
+    return float(_times(weight, loss).sum()) / norm, weight / norm
+
+
+def _scale_into(out: np.ndarray, slope: np.ndarray, scale: np.ndarray) -> None:
+    """Write slope * scale into out, in its dtype."""
+    out[...] = _times(scale, slope)

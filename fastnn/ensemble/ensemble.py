@@ -1,0 +1,500 @@
+"""Ensembles: several networks of one make, whose predictions are averaged or vote."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+
+from fastnn import serialization
+from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights, as_json
+from fastnn._shared.numbers import check_choice, check_flag, check_integer
+from fastnn.ensemble.members import Member, check_alike, is_function, own_callbacks, train_members
+from fastnn.losses import Loss
+from fastnn.network import Network, Prediction
+from fastnn.network import _save as _saved
+from fastnn.network._feed import Data
+from fastnn.serialization import FormatError
+from fastnn.training.callbacks import Callback, Callbacks, EarlyStopping, History
+
+__all__ = ["Ensemble"]
+
+_VOTING = ("soft", "hard")
+
+
+class Ensemble:
+    """Networks that differ in their seeds, or in the samples they see, and predict together.
+
+    Parameters
+    ----------
+    network : Network or function of a seed
+        A compiled network that the members are made like: graph, loss and optimizer are
+        copied, initial values drawn anew, frozen parameters kept; it is not trained
+        itself.  Or a function that takes a seed and returns a compiled network.
+    n : int, default 5
+        Members, at least 2.
+    bootstrap : bool, default False
+        Train each member on as many samples as there are, drawn with replacement
+        (bagging), rather than on the samples themselves.
+    seed : int, default 0
+        Of the members' seeds and of what they draw.  Member i is the same whatever `n`.
+
+    Attributes
+    ----------
+    members : tuple of Network
+    callbacks : list of list of Callback
+        Of each member, as its last `fit` left them; not in files and pickles.
+    oob_score : float or dict of float, or None
+        After `fit` with bootstrap: the score of predictions for each sample by the
+        members that did not see it (out of bag); for several losses a dict of these.  None
+        for a custom loss that knows no score.
+
+    Raises
+    ------
+    TypeError
+        If `network` is neither of these.
+    RuntimeError
+        If the network is not compiled.
+    ValueError
+        If the networks that the function returns differ in dtype, inputs, outputs or losses;
+        if the network is itself a copy or from a file, and a trainable layer of it was given
+        its initial values.
+
+    References
+    ----------
+    Breiman (1996), "Bagging predictors"; Lakshminarayanan, Pritzel & Blundell (2017), "Simple
+    and scalable predictive uncertainty estimation using deep ensembles".
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> net = fnn.Sequential([fnn.Dense(2, 8, activation="tanh"), fnn.Dense(8, 2)])
+    >>> net.compile(loss="cross_entropy", optimizer="adam")
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> ensemble = fnn.Ensemble(net, n=3)
+    >>> histories = ensemble.fit(X, X[:, 0] > X[:, 1], epochs=5)
+    >>> ensemble.predict(X).std.shape
+    (200, 2)
+    """
+
+    def __init__(
+        self,
+        network: Network | Callable[[int], Network],
+        n: int = 5,
+        *,
+        bootstrap: bool = False,
+        seed: int = 0,
+    ) -> None:
+        n = check_integer(n, "n", 2)
+        self.bootstrap = check_flag(bootstrap, "bootstrap")
+        self.seed = check_integer(seed, "seed", 0)
+        self.members = tuple(self._member(network, i) for i in range(n))
+        if len(set(map(id, self.members))) < n:
+            raise ValueError("network returned one and the same network for two seeds")
+        check_alike(self.members)
+        self.oob_score: Any = None
+        self.callbacks: list[list[Callback]] = []
+
+    def _member(self, network: Any, i: int) -> Network:
+        seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
+        if isinstance(network, Network):
+            network._compiled()
+            return _saved.reseeded(network, seed)
+        if isinstance(network, type) or not callable(network):
+            raise TypeError(f"network must be a Network or a function of a seed, got {network!r}")
+        member = network(seed)
+        if not isinstance(member, Network):
+            raise TypeError(f"network must return a Network, got {type(member).__name__}")
+        member._compiled()
+        return member
+
+    # ----------------------------------------------------------------- train
+
+    def fit(
+        self,
+        X: Arrays,
+        y: Arrays,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        validation_data: Sequence[Any] | None = None,
+        validation_split: float | None = None,
+        early_stopping: EarlyStopping | int | None = None,
+        callbacks: Callbacks = None,
+        class_weight: Any = None,
+        sample_weight: Weights = None,
+        shuffle: bool = True,
+        verbose: int = 0,
+        check_finite: bool = True,
+        n_jobs: int = 1,
+    ) -> list[History]:
+        """Train all members for some epochs more.
+
+        Parameters
+        ----------
+        X, y, epochs, batch_size, validation_data, validation_split, early_stopping
+            As in `Network.fit`, for each member: early stopping ends the training of one.
+        callbacks : Callback, function, or several of them, optional
+            As in `Network.fit`, called for each member, which is ``context.network``.  Of a
+            `Callback` each member gets a copy, kept in `callbacks`, since it may count;
+            functions are shared, and called from several threads with `n_jobs`.
+        class_weight, sample_weight, shuffle, check_finite
+            As in `Network.fit`.
+        verbose : {0, 1, 2}, default 0
+            Nothing, a progress bar over members, or a line for each member.
+        n_jobs : int, default 1
+            Members trained at the same time, in threads; -1 for one on each core.  The
+            threads of a single member are fewer meanwhile.  It changes no result.
+
+        Returns
+        -------
+        list of History
+            One for each member.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the data do not fit; if `validation_split` is given with bootstrap, where
+            the parts would share samples: `oob_score` judges without.
+        TrainingError
+            If the loss of a member is not finite.
+        KeyboardInterrupt
+            After Ctrl-C, once all members have stopped; they keep what they have learnt.
+        """
+        if self.bootstrap and validation_split is not None:
+            raise ValueError(
+                "validation_split does not go with bootstrap=True, which repeats samples in both "
+                "parts; use oob_score, or pass validation_data"
+            )
+        data = self.members[0]._feed.data(
+            X, y, sample_weight, check_flag(check_finite, "check_finite")
+        )
+        options = {
+            "epochs": epochs, "batch_size": batch_size, "validation_data": validation_data,
+            "validation_split": validation_split, "class_weight": class_weight,
+            "shuffle": shuffle, "check_finite": check_finite,
+        }  # fmt: skip
+        watchers = own_callbacks(callbacks, len(self.members))
+        jobs = []
+        for i, network in enumerate(self.members):
+            rows = self._drawn(i, len(data.inputs[0])) if self.bootstrap else None
+            stopping = copy.deepcopy(early_stopping)  # it counts, for one member
+            own = {**options, "early_stopping": stopping}
+            jobs.append(Member(network, data, rows, watchers[i], own))
+        self.callbacks = [[w for w in own if not is_function(w)] for own in watchers]
+        histories = train_members(jobs, verbose, n_jobs)
+        self.oob_score = self._out_of_bag(data) if self.bootstrap else None
+        return histories
+
+    def _drawn(self, i: int, n: int) -> np.ndarray:
+        """The rows that member i is trained on."""
+        sequence = np.random.SeedSequence([self.seed, i, 1])
+        return np.sort(np.random.Generator(np.random.PCG64(sequence)).integers(0, n, n))
+
+    def _out_of_bag(self, data: Data) -> Any:
+        """The score of each sample's prediction by the members that have not seen it."""
+        n = len(data.inputs[0])
+        sums: list[Any] = [0.0] * len(self.members[0].graph.outputs)
+        votes = np.zeros((n, 1))
+        for i, member in enumerate(self.members):
+            unseen = np.ones((n, 1), bool)
+            unseen[self._drawn(i, n)] = False
+            votes += unseen
+            outputs = member._outputs(data.inputs, None, False)
+            for k, part in enumerate(self._comparable(outputs)):
+                sums[k] = sums[k] + np.where(unseen, part, 0)
+        judged = np.flatnonzero(votes)
+        if not len(judged):
+            return None
+        means = [total[judged] / votes[judged] for total in sums]
+        metrics = self.members[0]._measured(self._as_outputs(means), data.rows(judged))
+        known = [head for head in self._heads if head.loss.metric]
+        if len(self._heads) == 1:
+            return metrics[known[0].loss.metric] if known else None
+        return {head.name: metrics[f"{head.name}_{head.loss.metric}"] for head in known}
+
+    # --------------------------------------------------------------- predict
+
+    def predict(
+        self, X: Arrays, *, return_samples: bool = False, check_finite: bool = True
+    ) -> Prediction:
+        """Mean and spread of the members' outputs: logits where a loss of classification is used.
+
+        Parameters
+        ----------
+        X, check_finite
+            As in `Network.predict`.
+        return_samples : bool, default False
+            Return every member's outputs as well.
+
+        Returns
+        -------
+        Prediction
+            A named tuple of ``mean``, ``std`` and ``samples``, in the order of `members`.
+        """
+        keep = check_flag(return_samples, "return_samples")
+        outputs, single = self._all_outputs(X, check_finite)
+        stacks = [np.stack(parts)[:, 0] if single else np.stack(parts) for parts in outputs]
+        dtype = self.members[0].dtype
+        means = [stack.mean(axis=0, dtype=np.float64).astype(dtype) for stack in stacks]
+        stds = [stack.std(axis=0, ddof=1, dtype=np.float64).astype(dtype) for stack in stacks]
+        arrange = self.members[0]._arrange
+        return Prediction(arrange(means), arrange(stds), arrange(stacks) if keep else None)
+
+    def predict_proba(self, X: Arrays, check_finite: bool = True) -> Any:
+        """The mean of the members' probabilities, as `Network.predict_proba` arranges them.
+
+        Parameters
+        ----------
+        X, check_finite
+            As in `Network.predict`.
+        """
+        self.members[0]._check_classification()
+        means, single = self._means(X, check_finite)
+        results: list[Any] = [None] * len(means)
+        for head in self._heads:
+            if head.loss.activation is not None:
+                p = means[head.output].astype(self.members[0].dtype)
+                results[head.output] = p[0] if single else p
+        return self.members[0]._arrange(results)
+
+    def predict_classes(self, X: Arrays, voting: str = "soft", check_finite: bool = True) -> Any:
+        """The class that the members agree on, as `Network.predict_classes` arranges them.
+
+        Parameters
+        ----------
+        X, check_finite
+            As in `Network.predict`.
+        voting : {"soft", "hard"}, default "soft"
+            Soft: the class of the largest mean probability (binary: a mean of at
+            least 1/2).  Hard: the class that most members predict; among classes of
+            equally many votes, the one of the largest mean probability.  What is still
+            equal goes to the smaller label (binary: to 1).
+        """
+        check_choice(voting, "voting", _VOTING)
+        self.members[0]._check_classification()
+        outputs, single = self._all_outputs(X, check_finite)
+        results: list[Any] = [None] * len(outputs)
+        for head in self._heads:
+            if head.loss.activation is not None:
+                classes = self._voted(head.loss, outputs[head.output], voting == "hard")
+                results[head.output] = classes[0] if single else classes
+        return self.members[0]._arrange(results)
+
+    def _voted(self, loss: Loss, outputs: Sequence[np.ndarray], hard: bool) -> Any:
+        """Classes from every member's outputs (N, K)."""
+        shares = np.mean([self._shares(loss, z) for z in outputs], axis=0)
+        if hard:
+            counts = sum(_votes(loss, z) for z in outputs)
+            # Less than a vote, so that mean probabilities decide among equals only.
+            shares = (counts + 0.5 * shares) / (len(outputs) + 0.5)
+        return loss.classes(shares - 0.5 if loss.activation == "sigmoid" else shares)
+
+    def _all_outputs(self, X: Arrays, check: bool) -> tuple[list[list[np.ndarray]], bool]:
+        """For each output what every member predicts, (N, width), and whether X was single."""
+        found = []
+        single = False
+        for member in self.members:
+            outputs, single = member._all_outputs(X, None, check)
+            found.append(outputs)
+        return [list(parts) for parts in zip(*found, strict=True)], single
+
+    def _means(self, X: Arrays, check: bool) -> tuple[list[np.ndarray], bool]:
+        """Means of probabilities, or of outputs where a loss knows none, in float64."""
+        outputs, single = self._all_outputs(X, check)
+        by_member = [self._comparable(list(parts)) for parts in zip(*outputs, strict=True)]
+        return [np.mean(parts, axis=0) for parts in zip(*by_member, strict=True)], single
+
+    def _comparable(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One member's outputs as what may be averaged: probabilities, or the outputs."""
+        parts = [output.astype(np.float64) for output in outputs]
+        for head in self._heads:
+            parts[head.output] = self._shares(head.loss, outputs[head.output])
+        return parts
+
+    def _shares(self, loss: Loss, output: np.ndarray) -> np.ndarray:
+        p = loss.probabilities(output, self.members[0]._kernels)
+        return (output if p is None else p).astype(np.float64)
+
+    def _as_outputs(self, means: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Outputs that the losses would turn into these means."""
+        outputs = list(means)
+        for head in self._heads:
+            outputs[head.output] = _as_output(head.loss, means[head.output])
+        return [np.ascontiguousarray(output, self.members[0].dtype) for output in outputs]
+
+    # -------------------------------------------------------------- evaluate
+
+    def evaluate(
+        self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
+    ) -> dict[str, float]:
+        """The cost and the scores of the mean prediction, as `Network.evaluate` has them.
+
+        For classification these are of the mean probabilities (soft voting); the cost has no
+        L2 penalty, which belongs to a member.
+
+        Parameters
+        ----------
+        X, y, sample_weight, check_finite
+            As in `Network.evaluate`.
+        """
+        return self._measured(self.members[0]._feed.data(X, y, sample_weight, check_finite))
+
+    def _measured(self, data: Data) -> dict[str, float]:
+        """The cost and the scores of the mean prediction for checked data."""
+        first = self.members[0]
+        means, _ = self._means(dict(zip(first.input_names, data.inputs, strict=True)), False)
+        return first._measured(self._as_outputs(means), data)
+
+    def score(self, X: Arrays, y: Arrays, sample_weight: Weights = None) -> float:
+        """Accuracy for classification, R^2 for regression, of the mean prediction.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `Network.score`.
+
+        Raises
+        ------
+        ValueError
+            If the networks have several losses: `evaluate` gives a score for each.  If their
+            loss is a custom one without an activation, which knows no score.
+        """
+        first = self.members[0]
+        metric = first._metric()
+        data = first._feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+        return self._measured(data)[metric]
+
+    @property
+    def _heads(self) -> Any:
+        return self.members[0]._feed.heads
+
+    # --------------------------------------------------------- save and load
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all members to one file, which `Ensemble.load` reads; see `Network.save`.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        ValueError
+            If a learning rate is a function, which no file can hold.
+        OSError
+            If the file cannot be written.
+        """
+        structure = {
+            "class": "Ensemble",
+            "bootstrap": self.bootstrap,
+            "seed": self.seed,
+            "oob_score": as_json(self.oob_score),
+            "members": [_saved.structure(member) for member in self.members],
+        }
+        arrays = {
+            f"{i}/{name}": array
+            for i, member in enumerate(self.members)
+            for name, array in _saved.arrays(member).items()
+        }
+        serialization.save(path, structure, arrays)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()
+    ) -> Self:
+        """Read an ensemble that `save` wrote.
+
+        Parameters
+        ----------
+        path : str or path-like
+        custom : sequence of classes, functions and CustomLoss objects, or mapping by name
+            The custom layers and losses that the members have, as in `fastnn.load`.
+
+        Raises
+        ------
+        FormatError
+            If the file is no ensemble, is damaged, or was written by a newer version, or
+            `custom` lacks something that the members have.
+        OSError
+            If the file cannot be read.
+        """
+        known = _saved.by_name(custom)
+        described, arrays = serialization.load(path)
+        try:
+            if described["class"] != "Ensemble":
+                raise ValueError(f"it holds a {described['class']}: use fastnn.load")
+            parts: list[dict[str, np.ndarray]] = [{} for _ in described["members"]]
+            for name, array in arrays.items():
+                i, _, rest = name.partition("/")
+                parts[int(i)][rest] = array
+            ensemble = cls.__new__(cls)
+            ensemble.bootstrap = check_flag(described["bootstrap"], "bootstrap")
+            ensemble.seed = check_integer(described["seed"], "seed", 0)
+            ensemble.callbacks = []
+            ensemble.oob_score = _score_from_json(described["oob_score"])
+            members = zip(described["members"], parts, strict=True)
+            ensemble.members = tuple(_saved.rebuild(one, values, known) for one, values in members)
+            check_integer(len(ensemble.members), "n", 2)
+            for member in ensemble.members:
+                member._compiled()
+            check_alike(ensemble.members)
+        except FormatError:
+            raise
+        except (
+            ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
+            RuntimeError, TypeError, ValueError,
+        ) as error:  # fmt: skip
+            raise FormatError(
+                f"{os.fspath(path)} does not describe an ensemble: {error}"
+            ) from error
+        return ensemble
+
+    # ---------------------------------------------------------- descriptions
+
+    def summary(self) -> str:
+        """The first member's summary, and a line for each member."""
+        lines = [repr(self), "", self.members[0].summary(), ""]
+        lines += [f"member {i}: {m!r}, {m.history!r}" for i, m in enumerate(self.members)]
+        return "\n".join(lines)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "callbacks": []}  # they may hold anything
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    def __repr__(self) -> str:
+        first, kind = self.members[0], "bootstrap" if self.bootstrap else "seeds"
+        score = "" if self.oob_score is None else f", oob_score {self.oob_score}"
+        return f"<Ensemble of {len(self.members)} {type(first).__name__} by {kind}{score}>"
+
+
+def _score_from_json(score: Any) -> Any:
+    """A number, by output where it is a mapping; None as it is."""
+    if isinstance(score, Mapping):
+        return {name: float(value) for name, value in score.items()}
+    return None if score is None else float(score)
+
+
+def _as_output(loss: Loss, mean: np.ndarray) -> np.ndarray:
+    """The logits of mean probabilities; means of other outputs as they are."""
+    if loss.activation is None:
+        return mean
+    tiny, eps = np.finfo(np.float32).tiny, np.finfo(np.float64).epsneg
+    if loss.activation == "softmax":
+        return np.log(np.maximum(mean, tiny))
+    p = np.clip(mean, tiny, 1 - eps)
+    return np.log(p) - np.log1p(-p)
+
+
+def _votes(loss: Loss, output: np.ndarray) -> np.ndarray:
+    """A member's votes (N, K): 1 for the class of a row, or for each question it affirms."""
+    classes = loss.classes(output)
+    assert classes is not None
+    if loss.activation == "softmax":
+        return (classes[:, None] == np.arange(output.shape[1])).astype(np.float64)
+    return classes.reshape(output.shape).astype(np.float64)

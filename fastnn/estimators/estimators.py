@@ -1,0 +1,395 @@
+"""Networks as scikit-learn estimators, for its pipelines, searches and cross-validation.
+
+Inputs are taken as they are: put a `StandardScaler` before them in a pipeline
+unless they have comparable scales of about 1.  The same holds for the targets
+of regression (`TransformedTargetRegressor`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+
+from fastnn import optimizers
+from fastnn._shared.arrays import sample_weights
+from fastnn._shared.numbers import check_integer, check_number
+from fastnn.layers import Dense, Dropout, Layer
+from fastnn.network import Sequential
+from fastnn.solvers import Solver
+from fastnn.tabular.datasets import split_rows
+from fastnn.training.callbacks import EarlyStopping, History
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import (
+        check_is_fitted,
+        column_or_1d,
+        validate_data,
+    )
+except ImportError as error:
+    raise ImportError(
+        'fastnn.estimators needs scikit-learn 1.6 or newer: pip install "fastnn[sklearn]"'
+    ) from error
+
+__all__ = ["NetworkClassifier", "NetworkRegressor"]
+
+
+class _NetworkEstimator(BaseEstimator):
+    """What classification and regression share."""
+
+    def __init__(
+        self,
+        hidden: Sequence[int] | int = (100,),
+        activation: Any = "relu",
+        *,
+        dropout: float = 0.0,
+        optimizer: Any = "adam",
+        learning_rate: Any = None,
+        alpha: float = 1e-4,
+        batch_size: int | None = None,
+        epochs: int = 100,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        dtype: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.hidden = hidden
+        self.activation = activation
+        self.dropout = dropout
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.epochs = epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.dtype = dtype
+        self.random_state = random_state
+        self.verbose = verbose
+
+    _loss: str
+
+    def _build(self, n_in: int, n_out: int, dtype: np.dtype) -> None:
+        """Make `network_`, untrained, and the seed of what is random besides."""
+        self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        layers: list[Layer] = []
+        for width in np.atleast_1d(self.hidden).tolist():
+            layers.append(Dense(n_in, width, self.activation))
+            if check_number(self.dropout, "dropout", 0.0, below=1.0):
+                layers.append(Dropout(self.dropout))
+            n_in = width
+        layers.append(Dense(n_in, n_out))
+        optimizer = optimizers.get(self.optimizer)
+        if self.learning_rate is not None:
+            if isinstance(optimizer, Solver):
+                raise ValueError(f"learning_rate does not go with {optimizer.name}, which has none")
+            optimizer = replace(optimizer, learning_rate=self.learning_rate)
+        network = Sequential(layers, dtype=dtype, seed=self._seed)
+        network.compile(self._loss, optimizer, l2=check_number(self.alpha, "alpha", 0.0))
+        self.network_ = network
+
+    def _train(
+        self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None, epochs: int
+    ) -> Self:
+        """Train `network_` on checked data."""
+        arguments: dict[str, Any] = {}
+        if self.early_stopping:
+            patience = check_integer(self.patience, "patience", 1)
+            arguments["early_stopping"] = EarlyStopping(patience=patience)
+            rows, held_out = self._hold_out(y)
+            held = [a[held_out] for a in (X, y, sample_weight) if a is not None]
+            arguments["validation_data"] = held
+            X, y = X[rows], y[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+        self.history_: History = self.network_.fit(
+            X,
+            y,
+            epochs=epochs,
+            batch_size=self.batch_size,
+            sample_weight=sample_weight,
+            verbose=self.verbose,
+            check_finite=False,
+            **arguments,
+        )
+        self.n_iter_ = self.history_.epochs
+        if self.history_.interrupted:
+            # What has been learnt stays usable, but a search over many fits must end.
+            raise KeyboardInterrupt
+        return self
+
+    def _hold_out(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rows to train on, and rows for early stopping."""
+        share = check_number(self.validation_fraction, "validation_fraction", above=0.0, below=1.0)
+        labels = y if self._loss == "cross_entropy" else None
+        rows, held_out, _ = split_rows(len(y), share, 0.0, self._seed, labels)
+        return rows, held_out
+
+    def _types(self) -> list[Any]:
+        """What X may be; anything else becomes the first of these."""
+        return [np.float64, np.float32] if self.dtype is None else [np.dtype(self.dtype)]
+
+    def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        weights = sample_weights(sample_weight, len(X))
+        if not weights.any():
+            raise ValueError("sample_weight is zero for every sample, expected a positive weight")
+        return weights
+
+    def _inputs(self, X: Any) -> np.ndarray:
+        """Checked X of a prediction."""
+        check_is_fitted(self, "network_")
+        checked: np.ndarray = validate_data(
+            self, X, dtype=self.network_.dtype, order="C", reset=False
+        )
+        return checked
+
+
+class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
+    """A dense network for classification, trained on the cross-entropy.
+
+    Parameters
+    ----------
+    hidden : sequence of int, or int, default (100,)
+        Widths of the hidden layers; empty for a linear model.
+    activation : str or Activation, default "relu"
+        Of the hidden layers; see `fastnn.Activation` for the names.
+    dropout : float, default 0
+        Rate of the dropout after each hidden layer.
+    optimizer : str, Optimizer or Solver, default "adam"
+        "lbfgs" often serves small data best.
+    learning_rate : float or Schedule, optional
+        By default the optimizer's own.  A solver has none.
+    alpha : float, default 0.0001
+        alpha / 2 times the sum of the squared weights is added to the mean loss.
+        (In scikit-learn's own networks this term is divided by the number of samples.)
+    batch_size : int, optional
+        32 unless given.  A solver takes all samples at once and no batch_size.
+    epochs : int, default 100
+        At most; iterations of a solver.
+    early_stopping : bool, default False
+        Hold out a part of the data, end the training once the loss there has stopped
+        falling, and keep the parameters of the best epoch.
+    validation_fraction : float, default 0.1
+        Share of the samples that early stopping holds out, each class its share.
+    patience : int, default 10
+        Epochs in a row without improvement that early stopping bears.
+    dtype : {"float32", "float64"}, optional
+        Of parameters and computations.  By default that of X: float32 stays, everything
+        else becomes float64.
+    random_state : int, RandomState or None
+        Source of initial values, batches, dropout and held-out samples.
+    verbose : int, default 0
+        As in `Network.fit`.
+
+    Attributes
+    ----------
+    network_ : Sequential
+        The trained network.
+    history_ : History
+        What each epoch measured.
+    n_iter_ : int
+        Epochs done.
+    n_features_in_ : int
+        Number of features.
+    feature_names_in_ : array of str
+        Their names, if X had any.
+    classes_ : (K,) array
+        The classes.
+
+    Examples
+    --------
+    >>> from fastnn.estimators.estimators import NetworkClassifier
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = make_pipeline(StandardScaler(), NetworkClassifier(epochs=30, random_state=0))
+    >>> bool(model.fit(X, y).score(X, y) > 0.9)
+    True
+    """
+
+    _loss = "cross_entropy"
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new network.
+
+        Parameters
+        ----------
+        X : (N, n) array_like
+        y : (N,) array_like
+            Labels of any kind, of at least two classes.
+        sample_weight : (N,) array_like, optional
+            Not negative.
+
+        Returns
+        -------
+        NetworkClassifier
+            The estimator itself.
+        """
+        X, y = self._check(X, y, reset=True)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        self._begin(X)
+        return self._train(X, labels, self._weights(sample_weight, X), self.epochs)
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+        """Train for one epoch on a part of the data; the first call makes the network.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+        classes : array_like
+            All classes that will come.  Needed in the first call, if given later it
+            must be the same.
+
+        Returns
+        -------
+        NetworkClassifier
+            The estimator itself.
+        """
+        if self.early_stopping:
+            raise ValueError("partial_fit does not go with early_stopping=True")
+        first = not hasattr(self, "network_")
+        if first and classes is None:
+            raise ValueError("the first call of partial_fit needs classes")
+        X, y = self._check(X, y, reset=first)
+        if first:
+            self.classes_ = np.unique(column_or_1d(classes))
+            self._begin(X)
+        elif classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes is {classes}, but at first it was {self.classes_.tolist()}")
+        unknown = np.setdiff1d(y, self.classes_)
+        if len(unknown):
+            raise ValueError(
+                f"y has the class {unknown.tolist()[0]!r}, which is not among the classes"
+            )
+        labels = np.searchsorted(self.classes_, y)
+        return self._train(X, labels, self._weights(sample_weight, X), 1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class of each row of X, (N,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        labels: np.ndarray = self.classes_[best]
+        return labels
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class for each row of X, (N, K) in the order of `classes_`."""
+        X = self._inputs(X)
+        probabilities: np.ndarray = self.network_.predict_proba(X, check_finite=False)
+        return probabilities
+
+    def _begin(self, X: np.ndarray) -> None:
+        if len(self.classes_) < 2:
+            only = self.classes_.tolist()[0]
+            raise ValueError(f"a classifier needs at least 2 classes, got one class only: {only!r}")
+        self._build(X.shape[1], len(self.classes_), X.dtype)
+
+    def _check(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        dtype = self._types() if reset else self.network_.dtype
+        X, y = validate_data(self, X, y, dtype=dtype, order="C", reset=reset)
+        check_classification_targets(y)
+        return X, column_or_1d(y)
+
+
+class NetworkRegressor(RegressorMixin, _NetworkEstimator):
+    """A dense network for regression, trained on the mean squared error.
+
+    Several targets can be learnt at once.
+
+    Parameters
+    ----------
+    hidden, activation, dropout, optimizer, learning_rate, alpha, batch_size, epochs
+        As in `NetworkClassifier`.
+    early_stopping, validation_fraction, patience, dtype, random_state, verbose
+        As in `NetworkClassifier`.
+
+    Attributes
+    ----------
+    network_, history_, n_iter_, n_features_in_, feature_names_in_
+        As in `NetworkClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.estimators.estimators import NetworkRegressor
+    >>> X = np.linspace(-3, 3, 200)[:, None]
+    >>> model = NetworkRegressor((32, 32), "tanh", epochs=100, random_state=0)
+    >>> bool(model.fit(X, np.sin(X[:, 0])).score(X, np.sin(X[:, 0])) > 0.95)
+    True
+    """
+
+    _loss = "mean_squared_error"
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train a new network.
+
+        Parameters
+        ----------
+        X : (N, n) array_like
+        y : (N,) or (N, K) array_like
+        sample_weight : (N,) array_like, optional
+            Not negative.
+
+        Returns
+        -------
+        NetworkRegressor
+            The estimator itself.
+        """
+        X, y = self._check(X, y, reset=True)
+        self._begin(X, y)
+        return self._train(X, y, self._weights(sample_weight, X), self.epochs)
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on a part of the data; the first call makes the network.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        NetworkRegressor
+            The estimator itself.
+        """
+        if self.early_stopping:
+            raise ValueError("partial_fit does not go with early_stopping=True")
+        first = not hasattr(self, "network_")
+        X, y = self._check(X, y, reset=first)
+        if first:
+            self._begin(X, y)
+        elif y.shape[1:] != self._target_shape:
+            raise ValueError(f"y has shape {y.shape}, expected {('N', *self._target_shape)}")
+        return self._train(X, y, self._weights(sample_weight, X), 1)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The predicted targets, (N,) or (N, K) as in `fit`."""
+        X = self._inputs(X)
+        outputs: np.ndarray = self.network_.predict(X, check_finite=False)
+        return outputs.reshape(len(X), *self._target_shape)
+
+    def _begin(self, X: np.ndarray, y: np.ndarray) -> None:
+        self._target_shape = y.shape[1:]
+        self._build(X.shape[1], y.shape[1] if y.ndim > 1 else 1, X.dtype)
+
+    def _check(self, X: Any, y: Any, reset: bool) -> tuple[np.ndarray, np.ndarray]:
+        dtype = self._types() if reset else self.network_.dtype
+        X, y = validate_data(
+            self, X, y, dtype=dtype, order="C", reset=reset, multi_output=True, y_numeric=True
+        )
+        # A column is one target, as everywhere in scikit-learn, which warns of it.
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags

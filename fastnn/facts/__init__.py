@@ -1,0 +1,1 @@
+"""What is known of each activation, loss, update and operation: one row for each."""

@@ -1,0 +1,419 @@
+"""What is known about each elementwise activation, as data that prints as a table.
+
+>>> from fastnn import activations
+>>> print(activations.table())                    # doctest: +SKIP
+>>> print(activations.get("swish"))               # doctest: +SKIP
+>>> activations.get("relu").zero_centred
+False
+
+The functions themselves are in `fastnn.functional`.  Softmax and log-softmax are
+functions of a whole row, not of one element; they are described there.
+
+An activation *saturates* where its derivative tends to zero: units driven there
+pass almost no gradient to the layers below (the vanishing gradient).  Where it is
+not differentiable, a value has to be chosen for training; it is stated here.
+
+References
+----------
+- Nair & Hinton (2010), "Rectified linear units improve restricted Boltzmann
+  machines", ICML.
+- Maas, Hannun & Ng (2013), "Rectifier nonlinearities improve neural network
+  acoustic models", ICML workshop.
+- Ramachandran, Zoph & Le (2017), "Searching for activation functions", arXiv:1710.05941.
+- Howard et al. (2019), "Searching for MobileNetV3", arXiv:1905.02244.
+- Clevert, Unterthiner & Hochreiter (2015), "Fast and accurate deep network learning
+  by exponential linear units (ELUs)", arXiv:1511.07289.
+- Klambauer, Unterthiner, Mayr & Hochreiter (2017), "Self-normalizing neural
+  networks", arXiv:1706.02515.
+- Dugas, Bengio, Belisle, Nadeau & Garcia (2000), "Incorporating second-order
+  functional knowledge for better option pricing", NIPS.
+- Hendrycks & Gimpel (2016), "Gaussian error linear units (GELUs)", arXiv:1606.08415.
+- Misra (2019), "Mish: a self regularized non-monotonic activation function",
+  arXiv:1908.08681.
+- LeCun, Bottou, Orr & Muller (1998), "Efficient BackProp".
+- McCulloch & Pitts (1943), "A logical calculus of the ideas immanent in nervous
+  activity", Bulletin of Mathematical Biophysics 5.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+__all__ = ["ActivationInfo", "flat_range", "get", "names", "table"]
+
+
+@dataclass(frozen=True)
+class ActivationInfo:
+    """The facts about one activation f(z); `print` shows them line by line."""
+
+    name: str
+    formula: str
+    derivative: str
+    output_range: str
+    saturates: str
+    """Where the derivative tends to zero, and to which value f tends there."""
+    not_differentiable: str
+    """Where f has no derivative, and the value that is used there."""
+    zero_centred: bool
+    """Whether outputs of both signs balance: f is odd."""
+    monotonic: bool
+    cost: str
+    """Class of cost: "copy", "arithmetic", "one exp", "exp and log", "erf"."""
+    source: str
+    """Short form of an entry in the references of this module."""
+    parameter: str | None = None
+    """What the parameter means, where there is one; `Dense` and `Activation` call it `alpha`."""
+    default_alpha: float | None = None
+    symbol: str = "alpha"
+    """What the formulas call the parameter."""
+    aliases: tuple[str, ...] = ()
+    flat_below: float = -math.inf
+    flat_above: float = math.inf
+    """z <= flat_below and z >= flat_above count as saturated: there f' tends to 0, and |f'(z)| has
+    come down to 1/20 of its largest value.  For the default parameter; see `flat_range`."""
+
+    def __str__(self) -> str:
+        rows = [
+            ("f(z)", self.formula),
+            ("f'(z)", self.derivative),
+            ("range", self.output_range),
+            ("saturates", self.saturates),
+            ("not differentiable", self.not_differentiable),
+            ("zero-centred", _yes(self.zero_centred)),
+            ("monotonic", _yes(self.monotonic)),
+            ("cost", self.cost),
+            ("source", self.source),
+        ]
+        if self.parameter is not None:
+            rows.append((self.symbol, f"{self.parameter}, default {self.default_alpha:g}"))
+        if self.aliases:
+            rows.append(("also called", ", ".join(self.aliases)))
+        return "\n".join([self.name, *(f"  {label:<18}  {text}" for label, text in rows)])
+
+
+_REGISTRY = {
+    info.name: info
+    for info in (
+        ActivationInfo(
+            name="identity",
+            formula="z",
+            derivative="1",
+            output_range="(-inf, inf)",
+            saturates="nowhere",
+            not_differentiable="nowhere",
+            zero_centred=True,
+            monotonic=True,
+            cost="copy",
+            source="LeCun et al. (1998)",
+            aliases=("linear",),
+        ),
+        ActivationInfo(
+            name="binary_step",
+            formula="1 if z >= 0, else 0",
+            derivative="0 (a Dirac impulse at 0, which no number represents)",
+            output_range="{0, 1}",
+            saturates="everywhere: gradients through it are 0",
+            not_differentiable="z = 0; uses 0",
+            zero_centred=False,
+            monotonic=True,
+            cost="arithmetic",
+            source="McCulloch & Pitts (1943)",
+            aliases=("heaviside", "threshold"),
+            flat_below=math.inf,
+        ),
+        ActivationInfo(
+            name="sigmoid",
+            formula="s = 1 / (1 + exp(-z))",
+            derivative="s (1 - s), at most 1/4",
+            output_range="(0, 1)",
+            saturates="both sides: to 0 and to 1",
+            not_differentiable="nowhere",
+            zero_centred=False,
+            monotonic=True,
+            cost="one exp",
+            source="LeCun et al. (1998)",
+            aliases=("logistic",),
+            flat_below=-4.3565,
+            flat_above=4.3565,
+        ),
+        ActivationInfo(
+            name="tanh",
+            formula="tanh(z) = 2 sigmoid(2 z) - 1",
+            derivative="1 - tanh(z)^2, at most 1",
+            output_range="(-1, 1)",
+            saturates="both sides: to -1 and to 1",
+            not_differentiable="nowhere",
+            zero_centred=True,
+            monotonic=True,
+            cost="one exp",
+            source="LeCun et al. (1998)",
+            flat_below=-2.1783,
+            flat_above=2.1783,
+        ),
+        ActivationInfo(
+            name="relu",
+            formula="max(0, z)",
+            derivative="1 if z > 0, else 0",
+            output_range="[0, inf)",
+            saturates="z < 0: to 0; a unit that is negative for all samples is dead",
+            not_differentiable="z = 0; uses 0",
+            zero_centred=False,
+            monotonic=True,
+            cost="arithmetic",
+            source="Nair & Hinton (2010)",
+            flat_below=0.0,
+        ),
+        ActivationInfo(
+            name="leaky_relu",
+            formula="z if z > 0, else alpha z",
+            derivative="1 if z > 0, else alpha",
+            output_range="(-inf, inf)",
+            saturates="nowhere",
+            not_differentiable="z = 0; uses alpha",
+            zero_centred=False,
+            monotonic=True,
+            cost="arithmetic",
+            source="Maas, Hannun & Ng (2013)",
+            parameter="slope for z <= 0",
+            default_alpha=0.01,
+            aliases=("lrelu",),
+        ),
+        ActivationInfo(
+            name="swish",
+            formula="z s, s = sigmoid(beta z)",
+            derivative="s + beta z s (1 - s)",
+            output_range="[-0.2785 / beta, inf)",
+            saturates="z -> -inf: to 0",
+            not_differentiable="nowhere",
+            zero_centred=False,
+            monotonic=False,
+            cost="one exp",
+            source="Ramachandran, Zoph & Le (2017)",
+            parameter="0 gives z/2, infinity gives relu",
+            default_alpha=1.0,
+            symbol="beta",
+            aliases=("silu",),
+            flat_below=-3.9299,
+        ),
+        ActivationInfo(
+            name="hard_swish",
+            formula="z min(max(z + 3, 0), 6) / 6",
+            derivative="0 if z <= -3, 1 if z >= 3, else (2 z + 3) / 6",
+            output_range="[-3/8, inf)",
+            saturates="z <= -3: 0",
+            not_differentiable="z = -3; uses 0. z = 3; uses 1",
+            zero_centred=False,
+            monotonic=False,
+            cost="arithmetic",
+            source="Howard et al. (2019)",
+            aliases=("hardswish",),
+            flat_below=-3.0,
+        ),
+        ActivationInfo(
+            name="elu",
+            formula="z if z > 0, else alpha (exp(z) - 1)",
+            derivative="1 if z > 0, else alpha exp(z)",
+            output_range="(-alpha, inf)",
+            saturates="z -> -inf: to -alpha",
+            not_differentiable="z = 0 unless alpha = 1; uses alpha",
+            zero_centred=False,
+            monotonic=True,
+            cost="one exp",
+            source="Clevert, Unterthiner & Hochreiter (2015)",
+            parameter="minus the limit at -inf",
+            default_alpha=1.0,
+            flat_below=-2.9957,
+        ),
+        ActivationInfo(
+            name="selu",
+            formula="1.0507 (z if z > 0, else 1.6733 (exp(z) - 1))",
+            derivative="1.0507 if z > 0, else 1.7581 exp(z)",
+            output_range="(-1.7581, inf)",
+            saturates="z -> -inf: to -1.7581",
+            not_differentiable="z = 0; uses 1.7581",
+            zero_centred=False,
+            monotonic=True,
+            cost="one exp",
+            source="Klambauer et al. (2017)",
+            flat_below=-2.9957,
+        ),
+        ActivationInfo(
+            name="softplus",
+            formula="log(1 + exp(z))",
+            derivative="sigmoid(z)",
+            output_range="(0, inf)",
+            saturates="z -> -inf: to 0",
+            not_differentiable="nowhere",
+            zero_centred=False,
+            monotonic=True,
+            cost="exp and log",
+            source="Dugas et al. (2000)",
+            flat_below=-2.9444,
+        ),
+        ActivationInfo(
+            name="gelu",
+            formula="z Phi(z), Phi the standard normal distribution function",
+            derivative="Phi(z) + z phi(z), phi the standard normal density",
+            output_range="[-0.1700, inf)",
+            saturates="z -> -inf: to 0",
+            not_differentiable="nowhere",
+            zero_centred=False,
+            monotonic=False,
+            cost="erf",
+            source="Hendrycks & Gimpel (2016)",
+            flat_below=-2.2786,
+        ),
+        ActivationInfo(
+            name="gelu_tanh",
+            formula="z (1 + tanh(u)) / 2, u = sqrt(2/pi) (z + 0.044715 z^3)",
+            derivative="s + 2 z u' s (1 - s), s = sigmoid(2 u)",
+            output_range="[-0.1700, inf)",
+            saturates="z -> -inf: to 0",
+            not_differentiable="nowhere",
+            zero_centred=False,
+            monotonic=False,
+            cost="one exp",
+            source="Hendrycks & Gimpel (2016)",
+            flat_below=-2.2857,
+        ),
+        ActivationInfo(
+            name="mish",
+            formula="z t, t = tanh(softplus(z))",
+            derivative="t + z (1 - t^2) sigmoid(z)",
+            output_range="[-0.3088, inf)",
+            saturates="z -> -inf: to 0",
+            not_differentiable="nowhere",
+            zero_centred=False,
+            monotonic=False,
+            cost="one exp",
+            source="Misra (2019)",
+            flat_below=-3.9813,
+        ),
+        ActivationInfo(
+            name="zero_indicator",
+            formula="1 if z = 0, else 0",
+            derivative="0",
+            output_range="{0, 1}",
+            saturates="everywhere: gradients through it are 0",
+            not_differentiable="z = 0; uses 0",
+            zero_centred=False,
+            monotonic=False,
+            cost="arithmetic",
+            source="McCulloch & Pitts (1943)",
+            flat_below=math.inf,
+        ),
+    )
+}
+
+_ALIASES = {alias: info.name for info in _REGISTRY.values() for alias in info.aliases}
+
+
+def names() -> tuple[str, ...]:
+    """The names of all elementwise activations."""
+    return tuple(_REGISTRY)
+
+
+def get(name: str) -> ActivationInfo:
+    """The facts about the activation called `name`.
+
+    Parameters
+    ----------
+    name : str
+        A name in `names()` or an alias, such as "silu" for swish.
+
+    Returns
+    -------
+    ActivationInfo
+
+    Raises
+    ------
+    TypeError
+        If it is not a string.
+    ValueError
+        If there is no such activation; the message lists those there are.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"activation must be a string, got {type(name).__name__}")
+    info = _REGISTRY.get(_ALIASES.get(name, name))
+    if info is None:
+        raise ValueError(f"unknown activation {name!r}; known are {', '.join(_REGISTRY)}")
+    return info
+
+
+def flat_range(name: str, alpha: float | None = None) -> tuple[float, float]:
+    """Where an activation is saturated: at z <= the first number and z >= the second.
+
+    There f' tends to 0, and |f'(z)| has come down to 1/20 of its largest value.
+
+    Parameters
+    ----------
+    name : str
+        As in `get`.
+    alpha : float, optional
+        Parameter of the activation; its default if None.
+
+    Returns
+    -------
+    low, high : float
+        Infinite on a side where it does not saturate.
+    """
+    info = get(name)
+    if alpha is None or alpha == info.default_alpha:
+        return info.flat_below, info.flat_above
+    if info.name == "swish":  # f(z) = g(beta z) / beta
+        bounds = sorted([_over(info.flat_below, alpha), _over(info.flat_above, alpha)])
+        return bounds[0], bounds[1]
+    if info.name == "elu":  # f'(z) = |alpha| exp(z) below 0, 1 above
+        size = abs(alpha)
+        return (min(0.0, math.log(max(1.0, size) / 20 / size)) if size else 0.0), math.inf
+    return (0.0 if alpha == 0 else -math.inf), math.inf  # leaky ReLU with slope 0 is ReLU
+
+
+def _over(bound: float, beta: float) -> float:
+    """Return bound / beta; a function that is linear (beta 0) has no bound."""
+    return bound / beta if beta else math.copysign(math.inf, bound)
+
+
+def table() -> str:
+    """A table of the properties of all activations, as text.
+
+    Formulas and derivatives, which are long, are in `print(get(name))`.
+    """
+    head = (
+        "activation",
+        "range",
+        "zero-centred",
+        "monotonic",
+        "saturates",
+        "not differentiable",
+        "cost",
+    )
+    rows = [
+        (
+            info.name,
+            info.output_range,
+            _yes(info.zero_centred),
+            _yes(info.monotonic),
+            info.saturates,
+            info.not_differentiable,
+            info.cost,
+        )
+        for info in _REGISTRY.values()
+    ]
+    return "\n".join(_aligned([head, *rows]))
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:
+    """Rows as lines with left-aligned columns and a rule under the first."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    rows.insert(1, tuple("-" * width for width in widths))
+    for row in rows:
+        yield "  ".join(
+            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
+        ).rstrip()
+
+
+def _yes(flag: bool) -> str:
+    return "yes" if flag else "no"

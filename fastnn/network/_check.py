@@ -1,0 +1,165 @@
+"""Gradients of a network compared with differences."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights
+from fastnn._shared.numbers import check_flag, check_integer, check_number
+from fastnn.inspection import TOLERANCE, GradientCheck, Shadow, compare
+from fastnn.network._feed import Feed
+from fastnn.network._network import Network
+from fastnn.training.progress import new_bar
+
+Array = np.ndarray
+Indices = Sequence[tuple[int, ...]]
+
+
+def check_gradients(
+    net: Network,
+    X: Arrays,
+    y: Arrays,
+    sample_weight: Weights = None,
+    *,
+    tolerance: float = TOLERANCE,
+    dropout: bool = False,
+    max_numbers: int = 10_000,
+    seed: int = 0,
+    verbose: int = 0,
+) -> GradientCheck:
+    """Compare a network's gradients with central differences of its cost.
+
+    The comparison takes place in float64, on a copy of the network with the same
+    graph, parameters, losses, weights and penalty, executed by the same backend.
+    Nothing in the network changes.
+
+    Parameters
+    ----------
+    net : Network
+        Compiled.
+    X, y, sample_weight
+        As in `Network.fit`; some samples will do.
+    tolerance : float, default 1e-7
+        Relative error that is borne.
+    dropout : bool, default False
+        Whether dropout is active, with the masks of the next step throughout; else it
+        passes everything, as in prediction.
+    max_numbers : int, default 10000
+        Of a network with more trainable parameters, so many are compared: a share of
+        each array, and at least 8 of each.
+    seed : int, default 0
+        Of that choice.
+    verbose : {0, 1}, default 0
+        Nothing, or a progress bar.
+
+    Returns
+    -------
+    GradientCheck
+        `ok`, `relative_error`, the `worst` array and place, and `kinks`;
+        ``print(result)`` says it in words.
+
+    Raises
+    ------
+    RuntimeError
+        If the network has not been compiled.
+    TypeError, ValueError
+        If the data do not fit, the cost is not finite, or no parameter is trainable.
+    ImportError
+        If verbose is 1 and tqdm is not installed.
+
+    Notes
+    -----
+    The step fits each parameter: it is relative to its size, or to that of its array, and
+    shrinks until Richardson's extrapolations agree, and until no unit passes a corner
+    between the two ends (a ReLU at 0, an absolute difference, the corners of a loss).
+    Where some unit does so at any step, and the slopes to both sides differ, the cost has a
+    kink in that parameter; it is reported in `kinks` and not compared.
+
+    Examples
+    --------
+    >>> import numpy as np, fastnn as fnn
+    >>> net = fnn.Sequential([fnn.Dense(2, 3, activation="tanh"), fnn.Dense(3, 1)])
+    >>> net.compile(loss="mean_squared_error")
+    >>> result = fnn.check_gradients(net, [[0.0, 1.0], [1.0, 1.0]], [1.0, 0.0])
+    >>> result.ok, result.n_checked
+    (True, 13)
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net must be a Network, got {type(net).__name__}")
+    tolerance = check_number(tolerance, "tolerance", above=0.0)
+    max_numbers = check_integer(max_numbers, "max_numbers", 1)
+    check_integer(verbose, "verbose", 0, 1)
+    with net._lock, backend.use(net.backend):
+        shadow = _shadow(net, X, y, sample_weight, check_flag(dropout, "dropout"))
+        parameters = shadow.parameters
+        if not parameters:
+            raise ValueError("the network has no trainable parameters: there is nothing to check")
+        chosen = _chosen(parameters, max_numbers, check_integer(seed, "seed", 0))
+        gradients = shadow.gradients()
+        here = shadow.point()
+        if not np.isfinite(here.value):
+            raise ValueError(f"the cost is {here.value}: its gradients cannot be checked")
+        total = sum(len(indices) for indices in chosen.values())
+        with _progress(total if verbose else 0) as advance:
+            found = compare(
+                parameters, gradients, chosen, shadow.moved, here, tolerance,
+                shadow.piece_names, advance,
+            )  # fmt: skip
+        error = None
+        if net.dtype == np.float32:
+            error = _float32_error(net, shadow, gradients)
+        return GradientCheck(found.arrays, found.kinks, tolerance, error)
+
+
+def _shadow(net: Network, X: Any, y: Any, sample_weight: Any, dropout: bool) -> Shadow:
+    """The network in float64, with checked data."""
+    net._compiled()
+    step = net._state.step + 1 if dropout else None
+    shadow = Shadow(net.program, net._storage, step)
+    double = np.dtype(np.float64)
+    feed = Feed(net._feed.inputs, net._feed.heads, double, shadow.engine)
+    data = feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+    inputs = [np.ascontiguousarray(x, double) for x in data.inputs]
+    shadow.set_data(inputs, data.targets)
+    return shadow
+
+
+def _chosen(parameters: Mapping[str, Array], limit: int, seed: int) -> dict[str, Indices]:
+    """Indices of the numbers to compare: all, or about `limit`, the arrays by their sizes."""
+    total = sum(array.size for array in parameters.values())
+    rng = np.random.default_rng(seed)
+    chosen: dict[str, Indices] = {}
+    for name, array in parameters.items():
+        size = array.size
+        count = size if total <= limit else min(size, max(8, size * limit // total))
+        flat = np.arange(size)
+        if count < size:
+            flat = np.sort(rng.choice(size, count, replace=False))
+        chosen[name] = [tuple(map(int, np.unravel_index(i, array.shape))) for i in flat]
+    return chosen
+
+
+def _float32_error(net: Network, shadow: Shadow, gradients: Mapping[str, Array]) -> float:
+    """How far float32 gradients on the same data are from `gradients`."""
+    own = shadow.in_dtype(net.program, net._storage)
+    errors = [
+        np.abs(own[name] - gradient).max() / largest
+        for name, gradient in gradients.items()
+        if (largest := np.abs(gradient).max()) > 0
+    ]
+    return float(max(errors, default=0.0))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], object]]:
+    """What to call after each of `total` numbers; a bar unless that is 0."""
+    if not total:
+        yield lambda: None
+        return
+    with new_bar(total, "number") as bar:
+        yield bar.update

@@ -1,0 +1,322 @@
+"""Tests of residuals against autocorrelation, beside Durbin and Watson's."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._shared.figures import BLUE, SKY, axes_or_new, finished
+from fastnn._shared.numbers import check_choice, check_integer, check_number
+from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import durbin_watson
+from fastnn.stats.diagnostics.outcome import TestResult
+from fastnn.stats.diagnostics.residuals import (
+    ALTERNATIVES,
+    NO_AUTOCORRELATION,
+    auxiliary,
+    moderate,
+    regression_parts,
+    residual_series,
+    shifted,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestResult:
+    """Test a regression for autocorrelation of its errors up to some lag.
+
+    The residuals are regressed on the design and on themselves 1..lags steps before (zeros
+    where there was nothing yet).  Unlike Durbin and Watson's, the test holds, for large n,
+    where lagged responses are among the regressors.
+
+    Parameters
+    ----------
+    result : RegressionResult
+        Of an unweighted regression of one response.
+    lags : int, default 1
+        The alternative: autocorrelation of order 1 to `lags`.
+    form : {"chi2", "f"}, default "chi2"
+        n R^2 of the auxiliary regression, or the F statistic of its lagged columns, which
+        keeps its level better in small samples.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `result` is no such regression, or it has too few observations for so many lags.
+
+    References
+    ----------
+    Breusch (1978), "Testing for autocorrelation in dynamic linear models".
+    Godfrey (1978), "Testing against general autoregressive and moving average error models".
+    """
+    from scipy import stats
+
+    residuals, design = regression_parts(result, in_order=True)
+    n = len(residuals)
+    lags = check_integer(lags, "lags", 1)
+    check_choice(form, "form", ("chi2", "f"))
+    left = n - result.rank - lags
+    if left < 1:
+        raise ValueError(
+            f"lags is {lags}, but {n} observations of {result.rank} columns allow "
+            f"at most {n - result.rank - 1}"
+        )
+    columns = [shifted(residuals, lag) for lag in range(1, lags + 1)]
+    total = float(residuals @ residuals)
+    rest, _ = auxiliary(residuals, np.column_stack([design, *columns]))
+    name = f"Breusch-Godfrey test, lags 1 to {lags}"
+    if form == "f":
+        statistic = (total - rest) / lags / (rest / left)
+        law, pvalue = f"F({lags}, {left})", float(stats.f.sf(statistic, lags, left))
+    else:
+        statistic = n * (1 - rest / total)
+        law, pvalue = f"chi2({lags})", float(stats.chi2.sf(statistic, lags))
+    return TestResult(statistic, pvalue, name, law, NO_AUTOCORRELATION)
+
+
+def ljung_box(
+    residuals: Any, lags: int | Sequence[int] = 10, *, fitted_parameters: int = 0
+) -> TestResult:
+    """Test a series for autocorrelation by the sum of its first squared autocorrelations.
+
+    ``Q = n (n + 2) sum_k r_k^2 / (n - k)``.
+
+    Parameters
+    ----------
+    residuals : (n,) array_like or RegressionResult
+    lags : int or sequence of int, default 10
+        Number of autocorrelations summed; for several, the result holds arrays.
+    fitted_parameters : int, default 0
+        Parameters of an ARMA model that were fitted to the series: taken from the degrees
+        of freedom.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the residuals are no series longer than the lags.
+
+    References
+    ----------
+    Ljung & Box (1978), "On a measure of lack of fit in time series models".
+    """
+    return _portmanteau("Ljung-Box test", residuals, lags, fitted_parameters, refined=True)
+
+
+def box_pierce(
+    residuals: Any, lags: int | Sequence[int] = 10, *, fitted_parameters: int = 0
+) -> TestResult:
+    """Box and Pierce's ``Q = n sum_k r_k^2``; `ljung_box` is closer to its law in small samples.
+
+    Parameters
+    ----------
+    residuals, lags, fitted_parameters
+        As in `ljung_box`.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ljung_box` does.
+
+    References
+    ----------
+    Box & Pierce (1970), "Distribution of residual autocorrelations in autoregressive-integrated
+    moving average time series models".
+    """
+    return _portmanteau("Box-Pierce test", residuals, lags, fitted_parameters, refined=False)
+
+
+def _portmanteau(
+    name: str, residuals: Any, lags: int | Sequence[int], fitted: int, refined: bool
+) -> TestResult:
+    from scipy import stats
+
+    series = residual_series(residuals, in_order=True)
+    n = len(series)
+    fitted = check_integer(fitted, "fitted_parameters", 0)
+    single = np.ndim(lags) == 0
+    wanted = [check_integer(lag, "lags", 1, n - 1) for lag in np.atleast_1d(lags).tolist()]
+    if not wanted:
+        raise ValueError("lags is empty")
+    if min(wanted) <= fitted:
+        raise ValueError(
+            f"lags is {min(wanted)}, expected more than the {fitted} fitted_parameters"
+        )
+    r = autocorrelation(series, max(wanted))[1:]
+    factors = (n + 2) / (n - np.arange(1, len(r) + 1)) if refined else np.ones(len(r))
+    sums = n * np.cumsum(factors * r**2)
+    statistics = np.array([sums[lag - 1] for lag in wanted])
+    freedoms = np.array(wanted) - fitted
+    pvalues = stats.chi2.sf(statistics, freedoms)
+    law = "; ".join(f"chi2({freedom})" for freedom in freedoms)
+    if single:
+        return TestResult(
+            float(statistics[0]), float(pvalues[0]), name, law, NO_AUTOCORRELATION
+        )  # fmt: skip
+    return TestResult(statistics, pvalues, name, law, NO_AUTOCORRELATION)
+
+
+def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") -> TestResult:
+    """Durbin's h: a test for autocorrelation where the lagged response is a regressor.
+
+    There Durbin and Watson's statistic is biased towards 2, and its p-value means nothing.
+    ``h = (1 - d / 2) sqrt(n / (1 - n v))``, with v the estimated variance of the
+    coefficient of the lagged response, is asymptotically standard normal.
+
+    Parameters
+    ----------
+    result : RegressionResult
+        Of an unweighted regression of one response.
+    lagged : str or int
+        The column of the design, by name or index, that holds the response one step before.
+    alternative : {"two-sided", "positive", "negative"}
+        The autocorrelation to test against.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such column, or n v >= 1, where h is undefined (use
+        `breusch_godfrey`).
+
+    References
+    ----------
+    Durbin (1970), "Testing for serial correlation in least-squares regression when some of
+    the regressors are lagged dependent variables".
+    """
+    from scipy import stats
+
+    residuals, design = regression_parts(result, in_order=True)
+    check_choice(alternative, "alternative", ALTERNATIVES)
+    column = _column(lagged, list(result.names), design.shape[1])
+    response = np.asarray(result.response, np.float64).reshape(-1)
+    if not np.allclose(design[1:, column], response[:-1], rtol=1e-8, atol=0.0):
+        raise ValueError(
+            f"lagged: column {result.names[column]!r} does not hold the response one step before"
+        )
+    n = len(residuals)
+    total = float(residuals @ residuals)
+    rest, _ = auxiliary(design[:, column], np.delete(design, column, axis=1))
+    variance = total / (n - result.rank) / rest
+    if n * variance >= 1:
+        raise ValueError(
+            f"h is undefined: n times the variance of the coefficient of "
+            f"{result.names[column]!r} is {n * variance:.4g}, not below 1; use breusch_godfrey"
+        )
+    d = float(durbin_watson(residuals))
+    h = (1 - d / 2) * math.sqrt(n / (1 - n * variance))
+    tails = {
+        "positive": stats.norm.sf(h),
+        "negative": stats.norm.cdf(h),
+        "two-sided": 2 * stats.norm.sf(abs(h)),
+    }
+    return TestResult(
+        h, float(tails[alternative]), "Durbin's h test", "normal", NO_AUTOCORRELATION, alternative
+    )
+
+
+def _column(wanted: str | int, names: list[str], p: int) -> int:
+    if isinstance(wanted, str):
+        if wanted not in names:
+            raise ValueError(f"lagged: no column {wanted!r}; the design has {', '.join(names)}")
+        return names.index(wanted)
+    return check_integer(wanted, "lagged", 0, p - 1)
+
+
+def autocorrelation(residuals: Any, lags: int | None = None) -> np.ndarray:
+    """Autocorrelations of a series about its mean m.
+
+    ``r_k = sum_t (e_t - m)(e_{t-k} - m) / sum_t (e_t - m)^2``.
+
+    Parameters
+    ----------
+    residuals : (n,) array_like or RegressionResult
+    lags : int, optional
+        The largest lag; by default min(10 log10(n), n - 1) as in R.
+
+    Returns
+    -------
+    (lags + 1,) array
+        From lag 0, whose autocorrelation is 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the residuals are no series longer than the lags, or are constant.
+    """
+    series = moderate(residual_series(residuals))
+    n = len(series)
+    lags = _largest_lag(lags, n)
+    centred = series - series.mean()
+    total = float(centred @ centred)
+    if total <= (n * np.finfo(float).eps * np.abs(series).max()) ** 2:
+        raise ValueError("residuals are constant: their autocorrelation is undefined")
+    return np.array([centred[k:] @ centred[: n - k] / total for k in range(lags + 1)])
+
+
+def _largest_lag(lags: int | None, n: int) -> int:
+    if lags is None:
+        return min(int(10 * math.log10(n)), n - 1)
+    return check_integer(lags, "lags", 1, n - 1)
+
+
+def plot_autocorrelation(
+    residuals: Any,
+    lags: int | None = None,
+    *,
+    level: float = 0.95,
+    path: str | os.PathLike[str] | None = None,
+    ax: Axes | None = None,
+) -> Figure:
+    """Draw the autocorrelations of residuals, with the band white noise stays in.
+
+    Parameters
+    ----------
+    residuals, lags
+        As in `autocorrelation`.
+    level : float, default 0.95
+        Probability of the band, ``+-z / sqrt(n)``, for each single lag.
+    path : str or path-like, optional
+        Where to save the figure; its ending chooses the format.
+    ax : matplotlib Axes, optional
+        Draw there; by default a new figure is made.
+
+    Returns
+    -------
+    Figure
+    """
+    from scipy import stats
+
+    n = len(residual_series(residuals, in_order=True))
+    level = check_number(level, "level", above=0.0, below=1.0)
+    r = autocorrelation(residuals, lags)
+    band = float(stats.norm.isf((1 - level) / 2)) / math.sqrt(n)
+    ax = axes_or_new(ax)
+    steps = np.arange(1, len(r))
+    ax.axhspan(-band, band, color=SKY, alpha=0.25, label=f"{level:.0%} band of white noise")
+    ax.vlines(steps, 0, r[1:], color=BLUE, linewidth=2)
+    ax.plot(steps, r[1:], "o", color=BLUE, markersize=4)
+    ax.axhline(0, color="0.3", linewidth=0.8)
+    ax.set(xlabel="lag", ylabel="autocorrelation", xlim=(0.2, len(r) - 0.2))
+    ax.legend(loc="best")
+    return finished(ax.figure, path)

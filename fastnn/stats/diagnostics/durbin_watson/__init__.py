@@ -1,0 +1,1 @@
+"""The Durbin-Watson test: statistic, exact law, bounds, zones."""

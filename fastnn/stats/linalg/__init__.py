@@ -1,0 +1,1 @@
+"""Linear algebra of tall matrices: blocks of rows, triangles, solutions, bases."""

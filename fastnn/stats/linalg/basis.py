@@ -1,0 +1,101 @@
+"""An orthonormal basis of the columns of a design, in little more memory than its own.
+
+A tall design is gone through by blocks of rows: the triangle R of its QR factorisation is
+found, and X R^-1 written block by block.  R has the errors of a Householder factorisation, but
+X R^-1 is orthonormal only as far as X is well-conditioned; doing it once more with what came out,
+whose condition is about 1, makes it so to rounding.
+
+References
+----------
+Yamamoto, Nakatsukasa, Yanagisawa & Fukaya (2015), "Roundoff error analysis of the CholeskyQR2
+algorithm", Electronic Transactions on Numerical Analysis 44: the argument for doing it twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.linalg import qr, solve_triangular
+
+from fastnn.stats.diagnostics.residuals import unit_columns
+from fastnn.stats.linalg.design import block_rows, spans
+from fastnn.stats.linalg.solvers import tolerance
+
+
+def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray:
+    """Orthonormal columns that span those of the design, as many as its rank.
+
+    Parameters
+    ----------
+    design : (n, p) array of float64
+    overwrite : bool
+        Whether the basis may take the design's place.
+
+    Raises
+    ------
+    ValueError
+        If fewer than two directions are left to the residuals.
+    """
+    n, p = design.shape
+    if n <= block_rows(p):
+        scaled = unit_columns(design)
+        Q, R, _ = qr(scaled, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
+        return np.ascontiguousarray(Q[:, : _rank(R, n, p)])
+    exponents = _exponents(design)
+    triangle = _triangle(design, exponents)
+    length = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
+    triangle /= np.where(length > 0, length, 1.0)
+    R, pivots = qr(triangle, mode="r", pivoting=True, check_finite=False)
+    rank = _rank(R, n, p)
+    kept = pivots[:rank]
+    inverse = solve_triangular(R[:rank, :rank], np.eye(rank)) / length[kept, None]
+    basis = design if overwrite and rank == p and design.flags.c_contiguous else np.empty((n, rank))
+    for start, stop in spans(n, p):
+        block = np.ldexp(design[start:stop], -exponents)
+        basis[start:stop] = block[:, kept] @ inverse
+    again = solve_triangular(_triangle(basis, np.zeros(rank, int)), np.eye(rank))
+    for start, stop in spans(n, rank):
+        basis[start:stop] = basis[start:stop] @ again
+    return basis
+
+
+def _rank(R: np.ndarray, n: int, p: int) -> int:
+    """How many columns of unit length are independent, from their pivoted factor."""
+    rank = int(np.sum(np.abs(np.diag(R)) > tolerance(n, p)))
+    if n - rank < 2:
+        raise ValueError(
+            f"X must have at least two rows more than independent columns (the intercept "
+            f"included), got {n} rows and rank {rank}: the statistic has no distribution"
+        )
+    if rank == 0:
+        raise ValueError("X must have a column that is not zero, got none")
+    return rank
+
+
+def _exponents(design: np.ndarray) -> np.ndarray:
+    """Powers of two that scale columns, exactly, so that squares neither over- nor underflow."""
+    largest = np.zeros(design.shape[1])
+    for start, stop in spans(*design.shape):
+        np.maximum(largest, np.abs(design[start:stop]).max(axis=0), out=largest)
+    return np.frexp(largest)[1]
+
+
+def _triangle(matrix: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+    """R of the QR factorisation of a matrix whose columns are divided by powers of two."""
+    p = matrix.shape[1]
+    triangle = np.zeros((0, p))
+    stacked: list[np.ndarray] = []
+    rows = 0
+    for start, stop in spans(*matrix.shape):
+        stacked.append(_factor(np.ldexp(matrix[start:stop], -exponents)))
+        rows += len(stacked[-1])
+        if rows >= block_rows(p):
+            triangle = _factor(np.vstack([triangle, *stacked]))
+            stacked, rows = [], 0
+    return _factor(np.vstack([triangle, *stacked]))
+
+
+def _factor(matrix: np.ndarray) -> np.ndarray:
+    triangle: Any = np.linalg.qr(matrix, mode="r")
+    return np.asarray(triangle)

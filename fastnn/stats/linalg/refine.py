@@ -1,0 +1,72 @@
+"""Least squares to nearly full precision, for problems of moderate size.
+
+The normal equations G b = c are formed in twice the working precision, and their residuals
+are evaluated in it too; the triangular factor that double precision gave is good enough to
+correct b by them until nothing is left to correct.  What remains of the squared condition
+number is 2^-106 of it.
+
+References
+----------
+Björck (1996), Numerical Methods for Least Squares Problems, section 6.6.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fastnn import backend
+from fastnn.backend.reference import refinement
+from fastnn.stats.linalg.design import Design
+from fastnn.stats.linalg.solvers import Solution
+
+_COLUMNS = 64  # beyond, products by BLAS outrun the compiled kernels, which add in twofold sums
+
+
+def refined(
+    solution: Solution, design: Design, response: np.ndarray, weights: np.ndarray | None
+) -> Solution:
+    """The solution with coefficients, covariance and residual sums of squares corrected.
+
+    Corrections that do not shrink are not made: the factor was then too far from the truth, or
+    numbers are so large that their squares overflow.
+    """
+    n_columns, m = design.shape[1], response.shape[1]
+    kernels: Any = refinement
+    if n_columns + m <= _COLUMNS:
+        kernels = backend.kernels(np.float64)
+    high, low = _gram(kernels, design, response, weights)
+    kept: Any = slice(None)
+    square: Any = ...
+    if solution.left_out:
+        kept = np.delete(np.arange(n_columns), solution.left_out)
+        square = np.ix_(kept, kept)
+        places = np.append(kept, np.arange(n_columns, n_columns + m))
+        high, low = high[np.ix_(places, places)], low[np.ix_(places, places)]
+    root = np.ascontiguousarray(solution.root[kept])
+    coefficients = np.array(solution.coefficients[kept], order="C")
+    covariance, squares = np.empty((len(root),) * 2), np.empty(m)
+    if not kernels.correct_least_squares(high, low, root, coefficients, covariance, squares):
+        return solution
+    if solution.left_out:
+        whole, spread = solution.coefficients.copy(), solution.covariance.copy()
+        whole[kept], spread[square] = coefficients, covariance
+        coefficients, covariance = whole, spread
+    return solution.corrected(coefficients, covariance, squares)
+
+
+def _gram(
+    kernels: Any, design: Design, response: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """[X y]'[X y], weighted, as a sum of two matrices."""
+    p = design.shape[1]
+    high, low = np.zeros((2, *(p + response.shape[1],) * 2))
+    for place, block in design.blocks():
+        rows = np.empty((len(block), len(high)))
+        rows[:, :p] = block
+        rows[:, p:] = response[place]
+        if weights is not None:
+            rows *= np.sqrt(weights[place])[:, None]
+        kernels.add_gram(rows, high, low)
+    return high, low

@@ -1,0 +1,275 @@
+"""A regression network beside least squares: what it explains, and what its residuals hide."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._shared.arrays import MUST_BE_FINITE, check_finite, real_array
+from fastnn._shared.figures import BLUE, ORANGE, finished, panels
+from fastnn._shared.numbers import check_integer
+from fastnn.stats.diagnostics.autocorrelation import ljung_box, plot_autocorrelation
+from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
+    durbin_watson,
+    durbin_watson_test,
+)
+from fastnn.stats.diagnostics.outcome import TestResult
+from fastnn.stats.diagnostics.variance_normality_runs import jarque_bera, runs_test, variance_test
+from fastnn.stats.least_squares import linear_regression
+from fastnn.stats.regression.inputs import read_columns, refuse_bad_values
+from fastnn.stats.result import RegressionResult
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class FitReport:
+    """How well one model predicts, and tests of what it left over.
+
+    Attributes
+    ----------
+    predictions, residuals : (n,) arrays
+        ``residuals = y - predictions``.
+    rmse, mae, mean, r2 : float
+        Root of the mean squared residual, mean absolute residual, mean residual, share of
+        the variance about the mean of y that is explained.
+    durbin_watson : float
+        The statistic.
+    tests : dict of str to TestResult
+        By name: Durbin-Watson (for least squares fitted to these rows alone, whose exact
+        law is known, and unless X holds the response of earlier rows), Ljung-Box, runs,
+        Breusch-Pagan and Jarque-Bera.  Tests that cannot be made are not there: all of them
+        for a perfect fit, runs where all residuals have one sign.
+    """
+
+    predictions: np.ndarray
+    residuals: np.ndarray
+    rmse: float
+    mae: float
+    mean: float
+    r2: float
+    durbin_watson: float
+    tests: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ResidualReport:
+    """A network and its least-squares baseline on the same rows; prints as a table.
+
+    Attributes
+    ----------
+    network, baseline : FitReport
+    regression : RegressionResult
+        The baseline itself.
+    is_in_sample : bool
+        Whether the baseline was fitted to the rows of the report.
+    """
+
+    network: FitReport
+    baseline: FitReport
+    regression: RegressionResult
+    is_in_sample: bool
+
+    @property
+    def gain(self) -> float:
+        """Share of the baseline's mean squared residual that the network removes."""
+        if not self.baseline.rmse:
+            return float("-inf") if self.network.rmse else float("nan")
+        return 1 - (self.network.rmse / self.baseline.rmse) ** 2
+
+    def __str__(self) -> str:
+        reports = self.network, self.baseline
+        lines = [f"{len(self.network.residuals)} samples", ""]
+        lines.append(f"{'residuals':<24}{'network':>14}{'least squares':>16}")
+        for label, key in (
+            ("root mean square", "rmse"),
+            ("mean absolute", "mae"),
+            ("mean", "mean"),
+            ("R^2", "r2"),
+            ("Durbin-Watson d", "durbin_watson"),
+        ):
+            first, second = (getattr(report, key) for report in reports)
+            lines.append(f"{label:<24}{first:>14.6g}{second:>16.6g}")
+        lines += ["", "p-values of tests of the residuals"]
+        for name in self.baseline.tests | self.network.tests:
+            cells = [
+                f"{report.tests[name].pvalue:.4g}" if name in report.tests else "-"
+                for report in reports
+            ]
+            lines.append(f"{name:<24}{cells[0]:>14}{cells[1]:>16}")
+        return "\n".join([*lines, "", *self._verdict()])
+
+    def _verdict(self) -> list[str]:
+        gain = self.gain
+        if gain > 0:
+            lines = [f"The network removes {gain:.1%} of the baseline's mean squared residual."]
+        else:
+            lines = [f"Least squares is better: its mean squared residual is {-gain:.1%} smaller."]
+            if self.baseline.r2 == 1:
+                lines = ["Least squares fits exactly."]
+        if self.is_in_sample:
+            lines.append(
+                "The baseline was fitted to these rows.  If the network was trained on them too, "
+                "its residuals\nare smaller than those of new data: a report on rows held out, "
+                "with a baseline of the training\nrows, tells more."
+            )
+        return lines
+
+    def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw both models: prediction against y, residuals, their quantiles, autocorrelation.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            Where to save the figure; its ending chooses the format.
+
+        Returns
+        -------
+        Figure
+            With a row of four panels for each model.
+        """
+        axes = panels(2, 4)
+        titles = "network", "least squares"
+        for row, report, title in zip(axes, (self.network, self.baseline), titles, strict=True):
+            _draw(row, report, title)
+        _share_limits(axes)
+        return finished(axes[0, 0].figure, path)
+
+
+def residual_report(
+    net: Any,
+    X: Any,
+    y: Any,
+    *,
+    baseline: RegressionResult | None = None,
+    output: int = 0,
+    lags: int | None = None,
+    names: Any = None,
+) -> ResidualReport:
+    """Put a regression network beside least squares, with tests of both models' residuals.
+
+    Parameters
+    ----------
+    net : Network, or anything with ``predict``
+        With one input; its `output`-th column is looked at.
+    X : (n, k) array_like
+        Rows in the order of time, or of whatever autocorrelation would mean something in.
+    y : (n,) or (n, n_out) array_like
+    baseline : RegressionResult, optional
+        Least squares fitted to other rows, such as those the network was trained on; by
+        default it is fitted to these.
+    output : int, default 0
+        The column of y and of the network's output.
+    lags : int, optional
+        Of the Ljung-Box test; by default min(10, n // 5).
+    names : sequence of str, optional
+        Of the columns of X.
+
+    Returns
+    -------
+    ResidualReport
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data do not fit, or the network has several inputs or outputs.
+
+    Notes
+    -----
+    The exact law of Durbin and Watson's statistic holds for least squares only: for the
+    network the report has the statistic without a p-value.
+    """
+    features = real_array(X, "X").astype(np.float64)
+    if features.ndim != 2 or len(features) < 3:
+        raise ValueError(f"X has shape {features.shape}, expected (n, k) with n at least 3")
+    check_finite(features, "X", MUST_BE_FINITE)
+    response = _column(y, "y", output, len(features))
+    predicted = net.predict(X)
+    if not isinstance(predicted, np.ndarray):
+        raise TypeError("net must have a single output, got a network with several")
+    predicted = _column(predicted, "the output of net", output, len(features))
+    in_sample = baseline is None
+    if baseline is None:
+        baseline = linear_regression(X, response, names=names)
+    fitted = np.asarray(baseline.predict(X), np.float64).reshape(len(features), -1)[:, 0]
+    lags = min(10, max(len(features) // 5, 1)) if lags is None else check_integer(lags, "lags", 1)
+    network = _fit_report(features, response, predicted, lags)
+    least = _fit_report(features, response, fitted, lags)
+    if in_sample:
+        with suppress(ValueError):  # of a perfect fit, or where X holds the lagged response
+            least.tests["Durbin-Watson"] = durbin_watson_test(baseline)
+    return ResidualReport(network, least, baseline, in_sample)
+
+
+def _column(values: Any, name: str, output: int, n: int) -> np.ndarray:
+    columns = read_columns(values, name, n)
+    i = check_integer(output, "output", 0, columns.shape[1] - 1)
+    refuse_bad_values(columns[:, i : i + 1], name)
+    return columns[:, i]
+
+
+def _fit_report(X: np.ndarray, y: np.ndarray, predictions: np.ndarray, lags: int) -> FitReport:
+    residuals = y - predictions
+    spread = float(np.sum((y - y.mean()) ** 2))
+    squares = float(residuals @ residuals)
+    return FitReport(
+        predictions=predictions,
+        residuals=residuals,
+        rmse=(squares / len(y)) ** 0.5,
+        mae=float(np.abs(residuals).mean()),
+        mean=float(residuals.mean()),
+        r2=1 - squares / spread if spread else float("nan"),
+        durbin_watson=float(durbin_watson(residuals)) if squares else float("nan"),
+        tests=_tests(X, residuals, lags) if squares else {},
+    )
+
+
+def _tests(X: np.ndarray, residuals: np.ndarray, lags: int) -> dict[str, TestResult]:
+    """The tests that can be made: not of constant residuals, nor of runs of a single sign."""
+    candidates = {
+        "Ljung-Box": lambda: ljung_box(residuals, lags),
+        "runs": lambda: runs_test(residuals),
+        "Breusch-Pagan": lambda: variance_test("Breusch-Pagan test", residuals, X, True),
+        "Jarque-Bera": lambda: jarque_bera(residuals),
+    }
+    tests = {}
+    for name, test in candidates.items():
+        with suppress(ValueError):
+            tests[name] = test()
+    return tests
+
+
+def _draw(row: Any, report: FitReport, title: str) -> None:
+    """The four panels of one model."""
+    from scipy import stats
+
+    fit, spread, quantiles, lags = row
+    y = report.predictions + report.residuals
+    style = {"marker": ".", "linestyle": "", "color": BLUE, "alpha": 0.6}
+    fit.plot(report.predictions, y, **style)
+    ends = [min(y.min(), report.predictions.min()), max(y.max(), report.predictions.max())]
+    fit.plot(ends, ends, color=ORANGE, linewidth=1)
+    fit.set(xlabel="predicted", ylabel="observed", title=f"{title}: R² = {report.r2:.4f}")
+    spread.plot(report.predictions, report.residuals, **style)
+    spread.axhline(0, color=ORANGE, linewidth=1)
+    spread.set(xlabel="predicted", ylabel="residual", title="residuals")
+    (theory, ordered), (slope, intercept, _) = stats.probplot(report.residuals)
+    quantiles.plot(theory, ordered, **style)
+    quantiles.plot(theory, intercept + slope * theory, color=ORANGE, linewidth=1)
+    quantiles.set(xlabel="normal quantile", ylabel="residual", title="normal Q-Q")
+    plot_autocorrelation(report.residuals, ax=lags)
+    lags.set_title(f"d = {report.durbin_watson:.3f}")
+
+
+def _share_limits(axes: Any) -> None:
+    """The same limits in each column, so that the two rows can be compared by eye."""
+    for column in axes.T:
+        low = min(ax.get_ylim()[0] for ax in column)
+        high = max(ax.get_ylim()[1] for ax in column)
+        for ax in column:
+            ax.set_ylim(low, high)

@@ -1,0 +1,1 @@
+"""Linear regression: inputs, fit, covariance, estimates, prediction, text and pictures."""

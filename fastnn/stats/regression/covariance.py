@@ -1,0 +1,146 @@
+"""Covariance of least-squares coefficients where errors are not alike or not independent.
+
+All are sandwiches B M B with the bread B = (X'WX)^-1 and M, the meat, an estimate of the
+covariance of X'We.  Rows are read in blocks: no second copy of the design is made.
+
+References
+----------
+White (1980), "A heteroskedasticity-consistent covariance matrix estimator", Econometrica 48.
+MacKinnon & White (1985), "Some heteroskedasticity-consistent covariance matrix estimators
+with improved finite sample properties", J. Econometrics 29.
+Newey & West (1987), "A simple, positive semi-definite, heteroskedasticity and
+autocorrelation consistent covariance matrix", Econometrica 55.
+Andrews (1991), "Heteroskedasticity and autocorrelation consistent covariance matrix
+estimation", Econometrica 59.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.numbers import check_choice, check_integer
+from fastnn._shared.warnings import warn_if_unsorted
+from fastnn.stats.regression.fit import Fit
+
+COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "HAC")
+KERNELS = ("bartlett", "parzen", "uniform")
+
+
+@dataclass(frozen=True)
+class CovarianceType:
+    """Which covariance, checked.
+
+    Attributes
+    ----------
+    kind : str
+        One of `COVARIANCES`.
+    lags : int or None
+        Of HAC; None for the rule of `default_lags`.
+    kernel : str
+        Of HAC.
+    """
+
+    kind: str
+    lags: int | None
+    kernel: str
+
+    @classmethod
+    def checked(cls, kind: Any, lags: Any, kernel: Any) -> CovarianceType:
+        """One of what a caller gives."""
+        kind = check_choice(kind, "cov_type", COVARIANCES)
+        if kind != "HAC" and (lags is not None or kernel is not None):
+            raise ValueError(f"lags and kernel belong to cov_type='HAC', got cov_type={kind!r}")
+        if lags is not None:
+            lags = check_integer(lags, "lags", 0)
+        kernel = "bartlett" if kernel is None else check_choice(kernel, "kernel", KERNELS)
+        return cls(kind, lags, kernel)
+
+    def lags_for(self, n: int) -> int:
+        """The lags used for n observations."""
+        return min(default_lags(n) if self.lags is None else self.lags, n - 1)
+
+    def described(self, n: int) -> str:
+        """For a summary."""
+        if self.kind != "HAC":
+            return self.kind
+        return f"HAC ({self.kernel}, {self.lags_for(n)} lags)"
+
+
+def default_lags(n: int) -> int:
+    """The integer part of 4 (n/100)^(2/9), the rule of Newey & West (1994)."""
+    return int(4 * (n / 100) ** (2 / 9))
+
+
+def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
+    """(m, p, p) robust covariance matrices, one for each response.
+
+    HC0 weighs a row by its squared residual; HC1 multiplies by n / (n - p); HC2 and HC3
+    divide squared residuals by 1 - h and (1 - h)^2, h being the leverage; HAC adds products
+    of residuals up to some lags apart.
+    """
+    if fit.design is None or fit.residuals is None:
+        raise ValueError(
+            f"cov_type={cov.kind!r} needs the rows again, which were streamed; "
+            "use cov_type='classical'"
+        )
+    if cov.kind == "HAC":
+        warn_if_unsorted(fit.labels.rows)
+    root = fit.solution.root
+    meats = [np.zeros((root.shape[1],) * 2) for _ in fit.labels.responses]
+    tails: list[np.ndarray] = [np.zeros((0, root.shape[1])) for _ in fit.labels.responses]
+    weights = lag_weights(cov, fit.n) if cov.kind == "HAC" else np.ones(1)
+    for place, block in fit.design.blocks():
+        rows = block @ root
+        residuals = fit.residuals[place]
+        if fit.weights is not None:
+            rows *= np.sqrt(fit.weights[place])[:, None]
+            residuals = residuals * np.sqrt(fit.weights[place])[:, None]
+        residuals = _corrected(residuals, rows, cov.kind)
+        for j, meat in enumerate(meats):
+            scores = rows * residuals[:, j : j + 1]
+            tails[j] = _add_products(meat, tails[j], scores, weights)
+    factor = fit.n / df_residual if cov.kind == "HC1" and df_residual > 0 else 1.0
+    if cov.kind == "HC1" and df_residual <= 0:
+        factor = np.nan
+    return np.array([factor * root @ meat @ root.T for meat in meats])
+
+
+def _corrected(residuals: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
+    """Residuals divided as HC2 and HC3 ask for; a row of leverage 1 has no residual at all."""
+    if kind not in ("HC2", "HC3"):
+        return residuals
+    left = 1.0 - np.einsum("ij,ij->i", rows, rows)
+    left = np.where(left > 1e-12, left, np.nan)
+    return residuals / (np.sqrt(left) if kind == "HC2" else left)[:, None]
+
+
+def _add_products(
+    meat: np.ndarray, before: np.ndarray, scores: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Add the products of rows up to some lags apart; returns the last rows, for the next block.
+
+    `before` are the last rows of the blocks before.
+    """
+    joined = np.vstack([before, scores])
+    first, n = len(before), len(scores)
+    smooth = (weights[0] / 2) * scores
+    for lag, weight in enumerate(weights[1:], 1):
+        partners = joined[max(first - lag, 0) : max(first + n - lag, 0)]
+        smooth[n - len(partners) :] += weight * partners
+    products = scores.T @ smooth
+    meat += products + products.T
+    return joined[max(0, len(joined) - (len(weights) - 1)) :]
+
+
+def lag_weights(cov: CovarianceType, n: int) -> np.ndarray:
+    """Weights of the lags 0, 1... up to the last that is used."""
+    lags = cov.lags_for(n)
+    x = np.arange(lags + 1) / (lags + 1)
+    if cov.kernel == "bartlett":
+        return 1 - x
+    if cov.kernel == "parzen":
+        return np.where(x <= 0.5, 1 - 6 * x**2 + 6 * x**3, 2 * (1 - x) ** 3)
+    return np.ones(lags + 1)

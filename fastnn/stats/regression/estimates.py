@@ -1,0 +1,264 @@
+"""What a fitted regression says of its coefficients and of itself."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy import special
+
+from fastnn._shared.numbers import check_number
+from fastnn.stats.regression.covariance import CovarianceType, sandwich
+from fastnn.stats.regression.fit import Fit, described
+from fastnn.stats.regression.labels import Labels
+
+
+class Estimates:
+    """Coefficients with their standard errors and tests, and measures of the fit.
+
+    The base of `RegressionResult`, whose docstring describes every attribute.
+    """
+
+    def __init__(self, fit: Fit, cov: CovarianceType) -> None:
+        self._fit = fit
+        self._cov = cov
+        if cov.kind != "classical":  # errors and warnings come with the fit
+            self._covariances  # noqa: B018
+
+    @property
+    def _labels(self) -> Labels:
+        return self._fit.labels
+
+    # ------------------------------------------------------------ the problem
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self._labels.columns
+
+    @property
+    def response_names(self) -> tuple[str, ...]:
+        return self._labels.responses
+
+    @property
+    def method(self) -> str:
+        return self._fit.method
+
+    @property
+    def ridge(self) -> float:
+        return self._fit.ridge
+
+    @property
+    def cov_type(self) -> str:
+        return self._cov.kind
+
+    @property
+    def has_intercept(self) -> bool:
+        return self._fit.constant is not None
+
+    @property
+    def n_observations(self) -> int:
+        return self._fit.n
+
+    @property
+    def n_parameters(self) -> int:
+        return len(self.names)
+
+    @property
+    def rank(self) -> int:
+        return self._fit.solution.rank
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        return tuple(described(d, self._labels) for d in self._fit.solution.dependencies)
+
+    @property
+    def effective_parameters(self) -> float:
+        return self._fit.solution.effective_parameters
+
+    @property
+    def df_model(self) -> float:
+        return self.effective_parameters - self.has_intercept
+
+    @property
+    def df_residual(self) -> float:
+        df = self.n_observations - self.effective_parameters
+        return df if self.ridge else int(df)
+
+    @property
+    def condition_number(self) -> float:
+        return self._fit.solution.condition
+
+    @property
+    def scaled_condition_number(self) -> float:
+        return self._fit.solution.scaled_condition
+
+    # ------------------------------------------------------------ coefficients
+
+    @property
+    def _estimated(self) -> np.ndarray:
+        """(p,) whether a coefficient is determined."""
+        estimated = np.ones(self.n_parameters, bool)
+        estimated[list(self._fit.solution.left_out)] = False
+        return estimated
+
+    def _shown(self, values: np.ndarray) -> np.ndarray:
+        """(p, m) values with nan for columns that were left out."""
+        return np.where(self._estimated[:, None], values, np.nan)
+
+    @cached_property
+    def coefficients(self) -> Any:
+        return self._labels.by_column(self._shown(self._fit.solution.coefficients))
+
+    @property
+    def _errors(self) -> np.ndarray:
+        variances = np.diagonal(self._covariances, axis1=1, axis2=2).T
+        return self._shown(np.sqrt(variances))
+
+    @cached_property
+    def standard_errors(self) -> Any:
+        return self._labels.by_column(self._errors)
+
+    @cached_property
+    def covariance(self) -> Any:
+        both = self._estimated[:, None] & self._estimated
+        return self._labels.square(np.where(both, self._covariances, np.nan))
+
+    @property
+    def _t(self) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._fit.solution.coefficients / self._errors
+
+    @cached_property
+    def tvalues(self) -> Any:
+        return self._labels.by_column(self._t)
+
+    @cached_property
+    def pvalues(self) -> Any:
+        return self._labels.by_column(t_pvalue(self._t, self.df_residual))
+
+    def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
+        margin = t_quantile(check_level(level), self.df_residual) * self._errors
+        middle = self._fit.solution.coefficients
+        return middle - margin, middle + margin
+
+    @cached_property
+    def _covariances(self) -> np.ndarray:
+        """(m, p, p) covariance matrices of the coefficients."""
+        if self._cov.kind == "classical":
+            return self._residual_variances[:, None, None] * self._fit.solution.covariance
+        return sandwich(self._fit, self._cov, self.df_residual)
+
+    # -------------------------------------------------------------- of the fit
+
+    @cached_property
+    def residual_sum_of_squares(self) -> Any:
+        return self._labels.scalar(self._fit.residual_squares)
+
+    @cached_property
+    def total_sum_of_squares(self) -> Any:
+        return self._labels.scalar(self._fit.total_squares)
+
+    @property
+    def _residual_variances(self) -> np.ndarray:
+        if self.df_residual <= 0:
+            return np.full_like(self._fit.residual_squares, np.nan)
+        return self._fit.residual_squares / self.df_residual
+
+    @cached_property
+    def residual_standard_deviation(self) -> Any:
+        return self._labels.scalar(np.sqrt(self._residual_variances))
+
+    @property
+    def _r_squared(self) -> np.ndarray:
+        total = np.where(self._fit.total_squares > 0, self._fit.total_squares, np.nan)
+        return 1.0 - self._fit.residual_squares / total
+
+    @cached_property
+    def r_squared(self) -> Any:
+        return self._labels.scalar(self._r_squared)
+
+    @cached_property
+    def adjusted_r_squared(self) -> Any:
+        df = self.df_residual if self.df_residual > 0 else np.nan
+        ratio = (self.n_observations - self.has_intercept) / df
+        return self._labels.scalar(1.0 - ratio * (1.0 - self._r_squared))
+
+    @cached_property
+    def _f(self) -> np.ndarray:
+        if self.df_model <= 0 or self.df_residual <= 0 or self.ridge:
+            return np.full_like(self._fit.residual_squares, np.nan)
+        if self._cov.kind == "classical":
+            total = np.where(self._fit.total_squares > 0, self._fit.total_squares, np.nan)
+            explained = np.maximum(total - self._fit.residual_squares, 0.0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return explained / self.df_model / self._residual_variances
+        return self._wald() / self.df_model
+
+    def _wald(self) -> np.ndarray:
+        """(m,) Wald statistics of the hypothesis that all but the constant is zero."""
+        kept = np.flatnonzero(self._estimated)
+        contrasts = np.eye(len(kept))
+        if self._fit.constant is not None:
+            # Orthogonal to the coefficients of the constant, whatever columns make it up.
+            constant = self._fit.constant[kept]
+            contrasts = np.linalg.qr(constant[:, None], mode="complete").Q[:, 1:].T
+        statistics = []
+        for b, V in zip(self._fit.solution.coefficients.T, self._covariances, strict=True):
+            off = contrasts @ b[kept]
+            spread = contrasts @ V[np.ix_(kept, kept)] @ contrasts.T
+            statistics.append(off @ np.linalg.pinv(spread, hermitian=True) @ off)
+        return np.array(statistics)
+
+    @cached_property
+    def fvalue(self) -> Any:
+        return self._labels.scalar(self._f)
+
+    @cached_property
+    def f_pvalue(self) -> Any:
+        return self._labels.scalar(f_pvalue(self._f, self.df_model, self.df_residual))
+
+    @cached_property
+    def log_likelihood(self) -> Any:
+        n = self.n_observations
+        with np.errstate(divide="ignore"):
+            per_row = np.log(2 * np.pi * self._fit.residual_squares / n) + 1
+        return self._labels.scalar(0.5 * (self._fit.log_weights - n * per_row))
+
+    @property
+    def aic(self) -> Any:
+        return -2 * self.log_likelihood + 2 * self.effective_parameters
+
+    @property
+    def bic(self) -> Any:
+        return -2 * self.log_likelihood + np.log(self.n_observations) * self.effective_parameters
+
+
+def check_level(level: Any) -> float:
+    """A confidence level, between 0 and 1."""
+    return check_number(level, "level", above=0.0, below=1.0)
+
+
+def t_pvalue(t: np.ndarray, df: float) -> np.ndarray:
+    """Two-sided p-values of Student's t, accurate in the far tails."""
+    return f_pvalue(t * t, 1, df)
+
+
+def t_quantile(level: float, df: float) -> float:
+    """Half the width of an interval of this level, in standard errors."""
+    return float(special.stdtrit(df, 0.5 + level / 2)) if df > 0 else np.nan
+
+
+def f_pvalue(f: np.ndarray, df_model: float, df_residual: float) -> np.ndarray:
+    """Upper tail of the F distribution, by the incomplete beta function.
+
+    Of the two shares that add up to 1 the smaller is the one that rounding leaves whole.
+    """
+    if df_model <= 0 or df_residual <= 0:
+        return np.full_like(f, np.nan)
+    a, b = df_model / 2, df_residual / 2
+    with np.errstate(invalid="ignore", over="ignore"):
+        odds = f * (df_model / df_residual)
+        near = special.betaincc(a, b, odds / (1 + odds))
+        far = special.betainc(b, a, 1 / (1 + odds))
+    return np.where(odds < 1, near, far)

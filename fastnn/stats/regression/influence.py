@@ -1,0 +1,140 @@
+"""What single observations do to a fit: leverage, studentised residuals, Cook's distance.
+
+References
+----------
+Cook & Weisberg (1982), Residuals and Influence in Regression.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fastnn.stats.linalg.design import Design
+from fastnn.stats.regression.estimates import Estimates
+
+_CERTAIN = 1e-12  # 1 - leverage below this: the row determines a coefficient by itself
+
+
+class Influence(Estimates):
+    """Arrays of n rows, computed when they are first asked for.
+
+    A base of `RegressionResult`, whose docstring describes every attribute.
+    """
+
+    def _refuse_streamed(self) -> None:
+        if self._fit.design is None:
+            raise AttributeError(
+                "the rows were streamed and are not kept, so there is nothing to say of each; "
+                "linear_regression keeps them"
+            )
+
+    @property
+    def _design(self) -> Design:
+        self._refuse_streamed()
+        assert self._fit.design is not None
+        return self._fit.design
+
+    @property
+    def _rows_residuals(self) -> np.ndarray:
+        """(n, m) residuals."""
+        self._refuse_streamed()
+        assert self._fit.residuals is not None
+        return self._fit.residuals
+
+    @property
+    def _response(self) -> np.ndarray:
+        """(n, m) responses."""
+        self._refuse_streamed()
+        assert self._fit.response is not None
+        return self._fit.response
+
+    @property
+    def _root_weights(self) -> np.ndarray:
+        """(n,) square roots of the weights, 1 where there are none."""
+        if self._fit.weights is None:
+            return np.ones(self.n_observations)
+        return np.sqrt(self._fit.weights)
+
+    @property
+    def _weighted_residuals(self) -> np.ndarray:
+        """(n, m) residuals times the roots of the weights: of equal variance."""
+        if self._fit.weights is None:
+            return self._rows_residuals
+        return self._rows_residuals * self._root_weights[:, None]
+
+    @property
+    def is_weighted(self) -> bool:
+        return self._fit.weights is not None or self._fit.log_weights != 0.0
+
+    @property
+    def design(self) -> np.ndarray | None:
+        return None if self._fit.design is None else self._fit.design.matrix
+
+    @property
+    def weights(self) -> np.ndarray | None:
+        return self._fit.weights
+
+    @cached_property
+    def response(self) -> Any:
+        return self._labels.by_row(self._response)
+
+    @cached_property
+    def residuals(self) -> Any:
+        return self._labels.by_row(self._rows_residuals)
+
+    @cached_property
+    def fitted(self) -> Any:
+        return self._labels.by_row(self._fitted)
+
+    @property
+    def _fitted(self) -> np.ndarray:
+        return self._response - self._rows_residuals
+
+    @cached_property
+    def _leverage(self) -> np.ndarray:
+        leverage = np.empty(self.n_observations)
+        root = self._fit.solution.root
+        for place, block in self._design.blocks():
+            rows = block @ root
+            np.einsum("ij,ij->i", rows, rows, out=leverage[place])
+        if self._fit.weights is not None:
+            leverage *= self._fit.weights
+        return np.minimum(leverage, 1.0, out=leverage)
+
+    @property
+    def leverage(self) -> Any:
+        return self._labels.of_rows(self._leverage)
+
+    @cached_property
+    def _standardized(self) -> np.ndarray:
+        """(n, m) internally studentised residuals; nan for rows of leverage 1."""
+        left = 1.0 - self._leverage
+        with np.errstate(divide="ignore", invalid="ignore"):
+            scale = np.sqrt(np.where(left > _CERTAIN, left, np.nan))
+            return self._weighted_residuals / scale[:, None] / np.sqrt(self._residual_variances)
+
+    @cached_property
+    def standardized_residuals(self) -> Any:
+        return self._labels.by_row(self._standardized)
+
+    @cached_property
+    def studentized_residuals(self) -> Any:
+        r, df = self._standardized, self.df_residual
+        with np.errstate(divide="ignore", invalid="ignore"):
+            # The variance without the row itself, by its own residual; at least 0 by rounding.
+            others = np.maximum(df - r**2, 0.0) / (df - 1 if df > 1 else np.nan)
+            return self._labels.by_row(r / np.sqrt(others))
+
+    @cached_property
+    def cooks_distance(self) -> Any:
+        return self._labels.by_row(self._cook)
+
+    @property
+    def _cook(self) -> np.ndarray:
+        left = 1.0 - self._leverage
+        with np.errstate(divide="ignore", invalid="ignore"):
+            pull = np.where(left > _CERTAIN, self._leverage / left, np.nan)
+            return self._standardized**2 * pull[:, None] / self.effective_parameters

@@ -1,0 +1,230 @@
+"""Checks of what callers give: arrays, lists and tables become a design and a response.
+
+Tables are known by what they can do, not by their class, so that nothing imports pandas
+before the caller has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.arrays import real_array
+from fastnn.stats.linalg.design import Design, spans
+from fastnn.stats.regression.labels import Labels
+
+INTERCEPT = "intercept"
+_NAMED = 6  # columns an error message lists
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a regression is fitted to."""
+
+    design: Design
+    response: np.ndarray  # (n, m) float64
+    weights: np.ndarray | None  # (n,) float64, positive
+    labels: Labels
+
+
+def read_data(
+    X: Any,
+    y: Any,
+    *,
+    names: Sequence[str] | None,
+    weights: Any,
+    add_intercept: bool,
+    copy: bool | None,
+) -> Data:
+    """Checked data; nan and infinities are looked for while the design is read."""
+    columns, matrix = read_matrix(X, "X")
+    responses, response = read_matrix(y, "y", prefix="y")
+    n = len(matrix)
+    if len(response) != n:
+        raise ValueError(f"X and y must have as many rows, got {n} and {len(response)}")
+    if not n:
+        raise ValueError("X must have at least one row, got none")
+    if not response.shape[1]:
+        raise ValueError("y must have at least one column, got none")
+    _check_alignment(X, y, "y")
+    _check_alignment(X, weights, "weights")
+    if names is not None:
+        columns = _checked_names(names, matrix.shape[1])
+    labels = Labels(
+        columns=tuple([INTERCEPT, *columns] if add_intercept else columns),
+        responses=tuple(responses),
+        single=np.ndim(y) == 1,
+        rows=X.index if _is_pandas(X) else None,
+        named=is_table(X),
+        pandas=_is_pandas(X),
+    )
+    _refuse_repeated(labels.columns)
+    if not labels.columns:
+        raise ValueError("X must have at least one column where there is no intercept, got none")
+    if copy is None:
+        copy = not isinstance(X, np.memmap)
+    return Data(
+        Design(matrix, add_intercept, copy),
+        response.astype(np.float64),
+        None if weights is None else _checked_weights(weights, n),
+        labels,
+    )
+
+
+def is_table(values: Any) -> bool:
+    """Whether `values` has named columns, as a DataFrame has."""
+    return hasattr(values, "columns") and hasattr(values, "to_numpy")
+
+
+def _is_pandas(values: Any) -> bool:
+    return type(values).__module__.partition(".")[0] == "pandas"
+
+
+def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
+    """Names of the columns and the (n, k) array; a vector is a matrix of one column."""
+    if is_table(values):
+        return _read_table(values, name)
+    own_name = getattr(values, "name", None)  # of a Series
+    if hasattr(values, "to_numpy"):
+        values = _column(values, name)
+    array = real_array(values, name)
+    if array.ndim not in (1, 2):
+        raise ValueError(f"{name} must have shape (n,) or (n, k), got {array.shape}")
+    if array.ndim == 1:
+        only = prefix if prefix == "y" else f"{prefix}1"
+        return [only if own_name is None else str(own_name)], array[:, None]
+    return [f"{prefix}{j + 1}" for j in range(array.shape[1])], array
+
+
+def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
+    columns = [str(column) for column in table.columns]
+    whole = table.to_numpy()
+    if whole.dtype.kind in "biuf" and whole.ndim == 2:
+        return columns, whole
+    # Columns of several types: each is looked at by itself, and named if it is no number.
+    matrix = np.empty((len(table), len(columns)))
+    for j, (label, column) in enumerate(zip(columns, table.columns, strict=True)):
+        values = _column(table[column], f"column {label!r} of {name}")
+        if values.ndim != 1:  # pandas gives all columns of a name
+            raise ValueError(f"{name} must have columns of different names, got {label!r} twice")
+        matrix[:, j] = values
+    return columns, matrix
+
+
+def _column(series: Any, name: str) -> np.ndarray:
+    """A column of a table; a missing value of a nullable type becomes nan."""
+    values = series.to_numpy()
+    # Nullable columns of numbers have a kind too; text, which might be read as numbers, is "O".
+    if values.dtype == object and getattr(series.dtype, "kind", "O") in "biuf":
+        with contextlib.suppress(TypeError, ValueError):  # the check below says what it is
+            values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if values.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} must hold real numbers, got {getattr(series, 'dtype', values.dtype)}; "
+            "encode text and categories as numbers first"
+        )
+    return values
+
+
+def _check_alignment(X: Any, other: Any, name: str) -> None:
+    """Two tables of pandas must have one index: rows are not matched by label."""
+    if not (_is_pandas(X) and _is_pandas(other)):
+        return
+    if not X.index.equals(other.index):
+        raise ValueError(
+            f"X and {name} must have the same index; align them first (X.align or join)"
+        )
+
+
+def _checked_names(names: Sequence[str], n_columns: int) -> list[str]:
+    if isinstance(names, str):
+        raise TypeError("names must be a sequence of str, one for each column of X, got a str")
+    checked = list(names)
+    if not all(isinstance(name, str) for name in checked):
+        raise TypeError(f"names must be strings, got {checked!r}")
+    if len(checked) != n_columns:
+        raise ValueError(
+            f"names must have one name for each of the {n_columns} columns of X "
+            f"(the intercept's is added), got {len(checked)}"
+        )
+    return checked
+
+
+def _refuse_repeated(columns: tuple[str, ...]) -> None:
+    repeated = sorted({name for name in columns if columns.count(name) > 1})
+    if repeated:
+        hint = f"; with add_intercept=True {INTERCEPT!r} is taken" if INTERCEPT in repeated else ""
+        raise ValueError(f"names of columns must differ, got {', '.join(repeated)} twice{hint}")
+
+
+def _checked_weights(weights: Any, n: int) -> np.ndarray:
+    array = real_array(weights, "weights")
+    if array.shape != (n,):
+        raise ValueError(f"weights must have shape ({n},), got {array.shape}")
+    array = array.astype(np.float64)
+    bad = ~(array > 0) | ~np.isfinite(array)
+    if bad.any():
+        first = int(bad.argmax())
+        raise ValueError(
+            f"weights must be positive and finite, got {bad.sum()} that are not, first "
+            f"weights[{first}] = {array[first]:g}; leave out rows that are not to count"
+        )
+    return array
+
+
+def refuse_not_finite(data: Data) -> None:
+    """Raise ValueError with the count of nan and infinite values, by column."""
+    counts, rows = _not_finite(data)
+    total = sum(counts.values())
+    if not total:
+        raise ValueError("X and y hold numbers too large to compute with; scale them first")
+    named = [f"{name} ({count})" for name, count in counts.items() if count]
+    more = f" and {len(named) - _NAMED} more columns" if len(named) > _NAMED else ""
+    raise ValueError(
+        f"X and y must be finite, got {total} nan or infinite values in {len(rows)} of "
+        f"{len(data.response)} rows, first in row {rows[0]}: {', '.join(named[:_NAMED])}{more}; "
+        "drop or fill them first"
+    )
+
+
+def refuse_bad_values(matrix: np.ndarray, name: str) -> None:
+    """Raise ValueError with the count of nan and infinite values."""
+    bad = ~np.isfinite(matrix)
+    if bad.any():
+        raise ValueError(
+            f"{name} must be finite, got {bad.sum()} nan or infinite values in "
+            f"{bad.any(axis=1).sum()} of {len(matrix)} rows"
+        )
+
+
+def read_columns(values: Any, name: str, n: int) -> np.ndarray:
+    """`values` as (n, k) float64 numbers, k at least 1; a vector is one column.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not.
+    """
+    columns = real_array(values, name).astype(np.float64)
+    if columns.ndim == 1:
+        columns = columns[:, None]
+    if columns.ndim != 2 or len(columns) != n or columns.shape[1] == 0:
+        raise ValueError(f"{name} has shape {columns.shape}, expected ({n},) or ({n}, k)")
+    return columns
+
+
+def _not_finite(data: Data) -> tuple[dict[str, int], np.ndarray]:
+    """How many values of each column are not finite, and in which rows."""
+    labels, p = data.labels, data.design.shape[1]
+    counts, rows = np.zeros(p + len(labels.responses), int), []
+    for start, stop in spans(*data.design.shape):
+        block = np.hstack([data.design.rows(start, stop), data.response[start:stop]])
+        bad = ~np.isfinite(block)
+        counts += bad.sum(axis=0)
+        rows.append(start + np.flatnonzero(bad.any(axis=1)))
+    names = [*labels.columns, *(f"response {name}" for name in labels.responses)]
+    return dict(zip(names, map(int, counts), strict=True)), np.concatenate(rows)

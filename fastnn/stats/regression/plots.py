@@ -1,0 +1,212 @@
+"""The four plots of residuals, drawn with matplotlib."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import special
+
+from fastnn._shared.figures import BLUE, ORANGE, finished, panels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fastnn.stats.result import RegressionResult
+
+_DRAWN = 5000  # points of a panel, at most; the extreme ones are always among them
+_NAMED = 3  # extreme points of each panel
+_SPAN = 2 / 3  # share of the points that a smooth line looks at
+_POINTS, _LINE, _GUIDE = BLUE, ORANGE, "0.55"
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What the panels show: (n,) arrays, and which of the rows.
+
+    Attributes
+    ----------
+    fitted, residuals, standardized : (n,) array
+        Residuals are weighted.
+    defined, extreme : array of int
+        Rows that have a standardised residual, in order and from the most extreme one on.
+    names : (n,) array or None
+    """
+
+    fitted: np.ndarray
+    residuals: np.ndarray
+    standardized: np.ndarray
+    defined: np.ndarray
+    extreme: np.ndarray
+    names: np.ndarray | None
+
+    @staticmethod
+    def of(result: RegressionResult) -> _Rows:
+        """Those of a regression of one response."""
+        standardized = result._standardized[:, 0]
+        defined = np.flatnonzero(np.isfinite(standardized))  # not where leverage is 1
+        if not len(defined):
+            raise ValueError(
+                "residuals are zero or undefined in every row: there is nothing to draw"
+            )
+        return _Rows(
+            result._fitted[:, 0],
+            result._weighted_residuals[:, 0],
+            standardized,
+            defined,
+            defined[np.argsort(-np.abs(standardized[defined]))],
+            None if result._labels.rows is None else np.asarray(result._labels.rows),
+        )
+
+    @cached_property
+    def shown(self) -> np.ndarray:
+        """The rows that are drawn."""
+        return _thinned(self.defined, self.extreme)
+
+
+def residual_plots(result: RegressionResult, path: str | os.PathLike[str] | None) -> Figure:
+    """What `RegressionResult.plot` returns."""
+    rows = _Rows.of(result)
+    (fit, normal), (scale, influence) = panels(2, 2, 5.0, 4.25)
+    _residuals_and_fitted(fit, rows)
+    _normal_quantiles(normal, rows)
+    _scale_and_location(scale, rows)
+    _residuals_and_leverage(influence, rows, result)
+    figure = fit.figure
+    figure.suptitle(f"Residuals of {result.response_names[0]}")
+    return finished(figure, path)
+
+
+def _residuals_and_fitted(ax: Axes, rows: _Rows) -> None:
+    _scatter(ax, rows.fitted[rows.shown], rows.residuals[rows.shown])
+    ax.axhline(0, color=_GUIDE, linestyle=":")
+    _smooth(ax, rows.fitted[rows.shown], rows.residuals[rows.shown])
+    _name(ax, rows.fitted, rows.residuals, rows.extreme, rows.names)
+    _titles(ax, "Residuals and fitted values", "fitted value", "residual")
+
+
+def _normal_quantiles(ax: Axes, rows: _Rows) -> None:
+    standardized = rows.standardized
+    order = rows.defined[np.argsort(standardized[rows.defined])]
+    n = len(order)
+    offset = 0.375 if n <= 10 else 0.5  # Blom's plotting positions for short samples, as R has
+    theory = np.full(len(standardized), np.nan)
+    theory[order] = special.ndtri((np.arange(1, n + 1) - offset) / (n + 1 - 2 * offset))
+    shown = _thinned(order, rows.extreme)
+    _scatter(ax, theory[shown], standardized[shown])
+    # Through the quartiles, so that outliers do not bend the line they are judged by.
+    low, high = np.quantile(standardized[rows.defined], [0.25, 0.75])
+    slope = (high - low) / (2 * special.ndtri(0.75))
+    ax.axline((0, (low + high) / 2), slope=slope, color=_GUIDE, linestyle="--")
+    _name(ax, theory, standardized, rows.extreme, rows.names)
+    _titles(ax, "Normal quantiles", "quantile of a normal law", "standardised residual")
+
+
+def _scale_and_location(ax: Axes, rows: _Rows) -> None:
+    spread = np.sqrt(np.abs(rows.standardized))
+    _scatter(ax, rows.fitted[rows.shown], spread[rows.shown])
+    _smooth(ax, rows.fitted[rows.shown], spread[rows.shown])
+    _name(ax, rows.fitted, spread, rows.extreme, rows.names)
+    ax.set_ylim(bottom=0)
+    _titles(ax, "Scale and location", "fitted value", "√ |standardised residual|")
+
+
+def _residuals_and_leverage(ax: Axes, rows: _Rows, result: RegressionResult) -> None:
+    """The residuals with contours of Cook's distance, by which the rows to name are chosen."""
+    from matplotlib.ticker import MaxNLocator
+
+    leverage, standardized, defined = result._leverage, rows.standardized, rows.defined
+    extreme = defined[np.argsort(-result._cook[defined, 0])]
+    shown = _thinned(defined, extreme)
+    _scatter(ax, leverage[shown], standardized[shown])
+    ax.axhline(0, color=_GUIDE, linestyle=":")
+    _smooth(ax, leverage[shown], standardized[shown])
+    _name(ax, leverage, standardized, extreme, rows.names)
+    right = 1.08 * float(leverage[defined].max(initial=0.0)) or 1.0
+    low, high = ax.get_ylim()
+    ax.set_xlim(0, right)
+    _draw_contours(ax, result.effective_parameters, right)
+    ax.set_ylim(low, high)
+    ax.xaxis.set_major_locator(MaxNLocator(6))
+    # At the right end contours are nearest to the points.
+    if _contour(0.5, result.effective_parameters, _largest_leverage(right)) < max(high, -low):
+        ax.legend(fontsize="small")
+    _titles(ax, "Residuals and leverage", "leverage", "standardised residual")
+
+
+def _draw_contours(ax: Axes, parameters: float, right: float) -> None:
+    """The residuals at which Cook's distance is 1/2 and 1, up to a leverage."""
+    h = np.linspace(right / 400, _largest_leverage(right), 400)
+    for distance, style in ((0.5, "--"), (1.0, "-")):
+        contour = _contour(distance, parameters, h)
+        for sign in (1, -1):
+            ax.plot(h, sign * contour, color=_GUIDE, linestyle=style, linewidth=1,
+                    label=f"Cook's distance {distance:g}" if sign == 1 else None)  # fmt: skip
+
+
+def _contour(distance: float, parameters: float, leverage: Any) -> Any:
+    """The standardised residual that gives a row of this leverage this Cook's distance."""
+    return np.sqrt(distance * parameters * (1 - leverage) / leverage)
+
+
+def _largest_leverage(right: float) -> float:
+    """The end of the axis, but below a leverage of 1, where a contour meets zero."""
+    return min(right, 1 - 1e-9)
+
+
+def _thinned(places: np.ndarray, extreme: np.ndarray) -> np.ndarray:
+    """At most some thousand of the places, evenly taken, and the extreme ones."""
+    if len(places) <= _DRAWN:
+        return places
+    step = -(-len(places) // _DRAWN)
+    return np.union1d(places[::step], extreme[: _DRAWN // 20])
+
+
+def _scatter(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    alpha = float(np.clip(60 / np.sqrt(max(len(x), 1)) / 4, 0.25, 0.85))
+    ax.scatter(x, y, s=14, color=_POINTS, alpha=alpha, linewidths=0)
+
+
+def _name(
+    ax: Axes, x: np.ndarray, y: np.ndarray, extreme: np.ndarray, names: np.ndarray | None
+) -> None:
+    """Write the names of the extreme points beside them; rows count from 0."""
+    middle = np.nanmean(x)
+    for i in extreme[:_NAMED]:
+        right = x[i] > middle
+        ax.annotate(str(i if names is None else names[i]), (x[i], y[i]), fontsize="small",
+                    xytext=(-5 if right else 5, 0), textcoords="offset points",
+                    ha="right" if right else "left", va="center")  # fmt: skip
+
+
+def _titles(ax: Axes, title: str, x: str, y: str) -> None:
+    ax.set_title(title)
+    ax.set_xlabel(x)
+    ax.set_ylabel(y)
+    ax.grid(alpha=0.25)
+
+
+def _smooth(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
+    """A line through the middle of the points, where there are enough of them."""
+    if len(np.unique(x)) >= 5:
+        ax.plot(*smoothed(x, y), color=_LINE, linewidth=1.5)
+
+
+def smoothed(x: np.ndarray, y: np.ndarray, n_points: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Local linear regression with tricube weights (Cleveland 1979, without robustness)."""
+    at = np.unique(np.quantile(x, np.linspace(0, 1, n_points)))
+    k = max(3, int(np.ceil(_SPAN * len(x))))
+    values = np.empty_like(at)
+    for i, centre in enumerate(at):
+        d = x - centre
+        width = np.partition(np.abs(d), k - 1)[k - 1]
+        w = np.clip(1 - (np.abs(d) / (width * 1.0001 or 1.0)) ** 3, 0, None) ** 3
+        total, mean = w.sum(), np.sum(w * d) / w.sum()
+        spread = np.sum(w * (d - mean) ** 2)
+        slope = np.sum(w * (d - mean) * y) / spread if spread > 0 else 0.0
+        values[i] = np.sum(w * y) / total - slope * mean
+    return at, values

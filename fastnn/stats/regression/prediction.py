@@ -1,0 +1,106 @@
+"""Predictions with intervals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from fastnn._shared.numbers import check_choice
+from fastnn._shared.warnings import warn
+from fastnn.stats.linalg.design import Design
+from fastnn.stats.linalg.solvers import RankDeficiencyWarning
+from fastnn.stats.regression.estimates import check_level, t_quantile
+from fastnn.stats.regression.inputs import is_table, read_matrix, refuse_bad_values
+from fastnn.stats.regression.labels import framed
+
+if TYPE_CHECKING:
+    from fastnn.stats.result import RegressionResult
+
+INTERVALS = ("confidence", "prediction")
+_SATISFIED = 1e-7  # relative: new rows may round differently from those of the fit
+
+
+class Prediction(NamedTuple):
+    """Predicted means and intervals: (n,) arrays, (n, m) for several responses, or Series."""
+
+    mean: Any
+    lower: Any
+    upper: Any
+    standard_error: Any
+
+
+def predict(result: RegressionResult, X: Any, interval: Any, level: Any) -> Any:
+    """What `RegressionResult.predict` returns."""
+    if interval is not None:
+        check_choice(interval, "interval", INTERVALS)
+    level = check_level(level)
+    design = _design(result, X)
+    _warn_not_estimable(result, design)
+    mean = design.times(result._fit.solution.coefficients)
+    if interval is None:
+        return _labelled(result, X, mean)
+    variances = _variances(design, result._covariances)
+    errors = np.sqrt(variances)
+    if interval == "prediction":
+        variances = variances + result._residual_variances
+    margin = t_quantile(level, result.df_residual) * np.sqrt(variances)
+    parts = (mean, mean - margin, mean + margin, errors)
+    return Prediction(*(_labelled(result, X, part) for part in parts))
+
+
+def _design(result: RegressionResult, X: Any) -> Design:
+    """New rows with the columns of the fit, by name where both have names."""
+    columns = list(result.names[result._fit.intercept :])
+    if is_table(X) and result._labels.named:
+        missing = [name for name in columns if name not in map(str, X.columns)]
+        if missing:
+            raise ValueError(f"X must have the columns of the fit, and lacks {', '.join(missing)}")
+        labels = {str(label): label for label in X.columns}
+        X = X[[labels[name] for name in columns]]
+    _, matrix = read_matrix(X, "X")
+    if matrix.shape[1] != len(columns):
+        hint = " (use X[None, :] for a single row)" if np.ndim(X) == 1 else ""
+        raise ValueError(
+            f"X must have the {len(columns)} columns of the fit, got {matrix.shape[1]}{hint}"
+        )
+    refuse_bad_values(matrix, "X")
+    return Design(matrix, result._fit.intercept, copy=False)
+
+
+def _warn_not_estimable(result: RegressionResult, design: Design) -> None:
+    """Where columns depend on others, rows that break the dependence cannot be predicted."""
+    broken = np.zeros(design.shape[0], bool)
+    for dependency in result._fit.solution.dependencies:
+        others = list(dependency.combination)
+        shares = np.array(list(dependency.combination.values()))
+        for place, block in design.blocks():
+            terms = block[:, others] * shares
+            off = np.abs(block[:, dependency.column] - terms.sum(axis=1))
+            size = np.abs(terms).sum(axis=1) + np.abs(block[:, dependency.column])
+            broken[place] |= off > _SATISFIED * size
+    if broken.any():
+        warn(
+            f"{broken.sum()} of {len(broken)} rows break the dependence among columns that held "
+            "in the fit; their predictions rest on an arbitrary choice of coefficients",
+            RankDeficiencyWarning,
+        )
+
+
+def _variances(design: Design, covariances: np.ndarray) -> np.ndarray:
+    """(n, m) variances of the predicted means."""
+    variances = np.empty((design.shape[0], len(covariances)))
+    for place, block in design.blocks():
+        for j, covariance in enumerate(covariances):
+            variances[place, j] = np.einsum("ij,ij->i", block @ covariance, block)
+    return np.maximum(variances, 0.0, out=variances)
+
+
+def _labelled(result: RegressionResult, X: Any, values: np.ndarray) -> Any:
+    """As the caller gave X: a table gives a table."""
+    labels = result._labels
+    pandas = labels.pandas and is_table(X) and hasattr(X, "index")
+    if labels.single:
+        values = values[:, 0]
+        return framed(values, X.index, name=labels.responses[0]) if pandas else values
+    return framed(values, X.index, labels.responses) if pandas else values

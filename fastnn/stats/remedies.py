@@ -1,0 +1,231 @@
+"""Regressions whose errors follow a first-order autoregression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.numbers import check_integer, check_number
+from fastnn._shared.warnings import warn
+from fastnn.stats.diagnostics.residuals import is_fitted, least_squares, residual_series
+from fastnn.stats.least_squares import linear_regression
+from fastnn.stats.regression.labels import framed
+from fastnn.stats.result import RegressionResult
+
+
+@dataclass(frozen=True)
+class AutoregressiveResult:
+    """A regression ``y = X b + u`` with ``u_t = rho u_{t-1} + innovation_t``.
+
+    Attributes
+    ----------
+    rho : float
+        Estimated, or given, correlation of successive errors.
+    iterations : int
+        Rounds of estimating rho; 0 where it was given.
+    converged : bool
+        Whether the last round changed rho by no more than the tolerance.
+    regression : RegressionResult
+        Of the transformed data, whose errors are the innovations: its coefficients, standard
+        errors and t tests are those of the model.  They take rho for known.  R^2 and F are of
+        the transformed data, about zero in the case of Prais and Winsten, which leaves no constant.
+    residuals : (n,) array or Series
+        ``y - X b``, of the errors u.  Coefficients, standard errors and residuals are Series
+        where the data were tables of pandas.
+    method : str
+    """
+
+    rho: float
+    iterations: int
+    converged: bool
+    regression: RegressionResult
+    residuals: Any
+    method: str
+
+    @property
+    def coefficients(self) -> Any:
+        """Estimated coefficients, of the columns `names`."""
+        return self.regression.coefficients
+
+    @property
+    def standard_errors(self) -> Any:
+        """Standard errors of the coefficients, rho taken for known."""
+        return self.regression.standard_errors
+
+    @property
+    def names(self) -> Any:
+        """Names of the coefficients."""
+        return self.regression.names
+
+    @property
+    def innovations(self) -> np.ndarray:
+        """Residuals of the transformed regression: what autocorrelation leaves."""
+        return np.asarray(self.regression.residuals)
+
+    def __str__(self) -> str:
+        state = "" if self.converged else ", NOT converged"
+        rounds = f"after {self.iterations} rounds{state}" if self.iterations else "given"
+        return f"{self.method}: rho = {self.rho:.6g} ({rounds})\n{self.regression}"
+
+
+def cochrane_orcutt(
+    X: Any,
+    y: Any = None,
+    *,
+    rho: float | None = None,
+    add_intercept: bool = True,
+    names: Any = None,
+    tolerance: float = 1e-8,
+    max_iterations: int = 100,
+) -> AutoregressiveResult:
+    """Least squares with errors of a first-order autoregression, the first observation lost.
+
+    Regress ``y_t - rho y_{t-1}`` on ``x_t - rho x_{t-1}``, estimate rho from the residuals
+    ``e = y - X b`` by ``sum e_t e_{t-1} / sum e_{t-1}^2``, and so on until rho stays.
+
+    Parameters
+    ----------
+    X : (n, k) array_like, DataFrame or RegressionResult
+        Regressors without a column of ones, rows in the order of time; or a regression
+        whose data are taken, without `names` and `add_intercept`.
+    y : (n,) array_like
+        Not given with a regression.
+    rho : float, optional
+        Between -1 and 1; estimated unless given.
+    add_intercept : bool, default True
+    names : sequence of str, optional
+        Of the columns of X.
+    tolerance : float, default 1e-8
+        Change of rho at which iteration ends.
+    max_iterations : int, default 100
+        Without convergence by then, a warning says so.
+
+    Returns
+    -------
+    AutoregressiveResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data do not fit; if the regression is weighted, penalised, streamed, of dependent
+        columns or perfect; or if rho leaves (-1, 1): difference the series then.
+
+    References
+    ----------
+    Cochrane & Orcutt (1949), "Application of least squares regression to relationships
+    containing auto-correlated error terms".
+    """
+    return _iterate("Cochrane-Orcutt", X, y, rho, add_intercept, names, tolerance, max_iterations)
+
+
+def prais_winsten(
+    X: Any,
+    y: Any = None,
+    *,
+    rho: float | None = None,
+    add_intercept: bool = True,
+    names: Any = None,
+    tolerance: float = 1e-8,
+    max_iterations: int = 100,
+) -> AutoregressiveResult:
+    """`cochrane_orcutt` with the first observation kept, times ``sqrt(1 - rho^2)``.
+
+    That is generalised least squares for the estimated rho, and better in small samples.
+
+    Parameters
+    ----------
+    X, y, rho, add_intercept, names, tolerance, max_iterations
+        As in `cochrane_orcutt`.
+
+    Returns
+    -------
+    AutoregressiveResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `cochrane_orcutt` does.
+
+    References
+    ----------
+    Prais & Winsten (1954), "Trend estimators and serial correlation".
+    """
+    return _iterate("Prais-Winsten", X, y, rho, add_intercept, names, tolerance, max_iterations)
+
+
+def _iterate(
+    method: str, X: Any, y: Any, rho: Any, add_intercept: bool, names: Any,
+    tolerance: float, max_iterations: int,
+) -> AutoregressiveResult:  # fmt: skip
+    start = _start(X, y, add_intercept, names)
+    design, response = start._design.matrix, start._response[:, 0]
+    tolerance = check_number(tolerance, "tolerance", 0.0)
+    max_iterations = check_integer(max_iterations, "max_iterations", 1)
+    residuals = residual_series(start)
+    rounds, converged = 0, True
+    if rho is None:
+        rho, converged = _correlation(residuals), False
+        while not converged and rounds < max_iterations:
+            rounds += 1
+            residuals = response - design @ _solve(method, design, response, rho)
+            before, rho = rho, _correlation(residuals)
+            converged = abs(rho - before) <= tolerance
+        if not converged:
+            warn(f"rho still changes by {abs(rho - before):.2g} after {rounds} rounds")
+    else:
+        rho = _check_rho(check_number(rho, "rho"))
+    X, y = transformed(method, design, rho), transformed(method, response, rho)
+    labels = start._labels
+    if labels.pandas:
+        rows = labels.rows[-len(y) :]
+        X, y = framed(X, rows, labels.columns), framed(y, rows, name=labels.responses[0])
+    regression = linear_regression(X, y, add_intercept=False, names=list(start.names))
+    residuals = response - design @ np.asarray(regression.coefficients)
+    if labels.pandas:
+        residuals = framed(residuals, labels.rows, name=labels.responses[0])
+    return AutoregressiveResult(rho, rounds, converged, regression, residuals, method)
+
+
+def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> RegressionResult:
+    """The ordinary regression iteration starts from."""
+    start = X
+    if not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
+        start = linear_regression(X, y, add_intercept=add_intercept, names=names)
+    start = least_squares(start, in_order=True, weighted=False)
+    if start.rank < start.n_parameters:
+        raise ValueError("the columns of the regression are linearly dependent; drop some first")
+    return start
+
+
+def _solve(method: str, design: np.ndarray, response: np.ndarray, rho: float) -> np.ndarray:
+    X, y = transformed(method, design, rho), transformed(method, response, rho)
+    found: np.ndarray = np.linalg.lstsq(X, y, rcond=None)[0]
+    return found
+
+
+def transformed(method: str, values: np.ndarray, rho: float) -> np.ndarray:
+    """Rows whose errors are uncorrelated if those of `values` are an autoregression."""
+    differences = values[1:] - rho * values[:-1]
+    if method == "Cochrane-Orcutt":
+        return differences
+    return np.concatenate([math.sqrt((1 - rho) * (1 + rho)) * values[:1], differences])
+
+
+def _correlation(residuals: np.ndarray) -> float:
+    before = residuals[:-1]
+    total = float(before @ before)
+    if total == 0:
+        raise ValueError("all residuals but the last are zero: they have no autocorrelation")
+    return _check_rho(float(residuals[1:] @ before) / total)
+
+
+def _check_rho(rho: float) -> float:
+    if not abs(rho) < 1:
+        raise ValueError(
+            f"rho is {rho:.4g}, expected between -1 and 1: the errors do not return to "
+            "their mean; regress the differences of the series instead"
+        )
+    return rho

@@ -1,0 +1,97 @@
+"""Regression on more rows than memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fastnn._shared.numbers import check_choice, check_flag, check_number
+from fastnn.stats.regression.covariance import CovarianceType
+from fastnn.stats.regression.fit import Accumulator, solved, warn_if_deficient
+from fastnn.stats.regression.inputs import Data, read_data, refuse_not_finite
+from fastnn.stats.result import RegressionResult
+
+
+def linear_regression_blocks(
+    blocks: Iterable[Any],
+    *,
+    add_intercept: bool = True,
+    method: str = "qr",
+    names: Sequence[str] | None = None,
+    ridge: float = 0.0,
+) -> RegressionResult:
+    """Fit y = X b to rows that come in blocks, each of which is read once and forgotten.
+
+    Coefficients, classical standard errors and everything that is made of sums of squares
+    are those of `linear_regression` on all rows.  What needs rows again is not there: residuals,
+    leverage, robust covariances.
+
+    Parameters
+    ----------
+    blocks : iterable of (X, y) or (X, y, weights)
+        As `linear_regression` takes them: arrays of any number of rows, or tables.
+    method : {"qr", "svd"}
+        Not the normal equations, whose sums of squares need the rows a second time.
+    add_intercept, names, ridge
+        As in `linear_regression`.
+
+    Returns
+    -------
+    RegressionResult
+        Whose ``design`` is None.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `linear_regression`, naming the block; and if there is no block, or blocks differ
+        in their columns.
+
+    References
+    ----------
+    Demmel, Grigori, Hoemmen & Langou (2012), "Communication-optimal parallel and sequential
+    QR and LU factorizations", SIAM J. Sci. Comput. 34(1).
+    """
+    method = check_choice(method, "method", ("qr", "svd"))
+    ridge = check_number(ridge, "ridge", low=0.0)
+    add_intercept = check_flag(add_intercept, "add_intercept")
+    first: Data | None = None
+    accumulator: Accumulator | None = None
+    for i, block in enumerate(blocks):
+        try:
+            data = _read(block, names, add_intercept)
+            if first is None or accumulator is None:
+                p, m = data.design.shape[1], data.response.shape[1]
+                first, accumulator = data, Accumulator(p, m, method)
+            _check_alike(first, data)
+            accumulator.add_data(data)
+            if not accumulator.is_finite():
+                refuse_not_finite(data)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"block {i}: {error}") from error
+    if first is None or accumulator is None:
+        raise ValueError("blocks must have at least one block, got none")
+    fit = solved(accumulator, method, ridge, add_intercept, first.labels.without_rows())
+    warn_if_deficient(fit)
+    return RegressionResult(fit, CovarianceType("classical", None, "bartlett"))
+
+
+def _read(block: Any, names: Sequence[str] | None, add_intercept: bool) -> Data:
+    if not isinstance(block, (tuple, list)) or len(block) not in (2, 3):
+        raise TypeError(f"must be (X, y) or (X, y, weights), got {type(block).__name__}")
+    X, y, weights = block if len(block) == 3 else (*block, None)
+    return read_data(X, y, names=names, weights=weights, add_intercept=add_intercept, copy=False)
+
+
+def _check_alike(first: Data, data: Data) -> None:
+    if first.labels.columns != data.labels.columns:
+        raise ValueError(
+            f"must have the columns of the first block, {', '.join(first.labels.columns)}; "
+            f"got {', '.join(data.labels.columns)}"
+        )
+    if first.response.shape[1] != data.response.shape[1]:
+        raise ValueError(
+            f"must have the {first.response.shape[1]} responses of the first block, "
+            f"got {data.response.shape[1]}"
+        )
+    if (first.weights is None) != (data.weights is None):
+        raise ValueError("must have weights if the first block has, and else none")

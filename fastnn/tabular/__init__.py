@@ -1,0 +1,1 @@
+"""Tables: reading, preprocessing, and networks that are trained on them."""

@@ -1,0 +1,403 @@
+"""The history of a training, and callbacks that watch and steer it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal
+
+import numpy as np
+
+from fastnn._shared.arrays import as_json
+from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
+
+__all__ = ["Callback", "Context", "EarlyStopping", "History"]
+
+Status = Literal["running", "finished", "stopped", "interrupted", "failed"]
+
+_SHOWN_ROWS = 12  # rows of the table that print(history) shows
+
+
+class History(Mapping[str, list[float]]):
+    """What every finished epoch measured: a read-only mapping from names to lists.
+
+    The lists have one number for each epoch: `loss` (mean over the epoch's
+    batches, weighted by their numbers of samples), `learning_rate` (of the
+    epoch's last step), `seconds` (of training, validation not counted), and
+    with validation data `val_loss` and the metrics `val_...`.  What an epoch
+    did not measure is nan.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether Ctrl-C ended the last training.
+    stopped_early : bool
+        Whether a callback ended the last training.
+    best_epoch : int or None
+        Epoch, counted from 1, that `EarlyStopping` found best.
+    message : str
+        Why a solver (`LBFGS`, `LevenbergMarquardt`) ended the last training; else empty.
+    """
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[float]] = {}
+        self._epochs = 0
+        self.interrupted = False
+        self.stopped_early = False
+        self.best_epoch: int | None = None
+        self.message = ""
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return self._epochs
+
+    def __getitem__(self, name: str) -> list[float]:
+        try:
+            return self._columns[name]
+        except KeyError:
+            names = ", ".join(self._columns) or "nothing yet"
+            raise KeyError(f"no {name!r} in the history; it has {names}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+    def append(self, logs: Mapping[str, float]) -> None:
+        """Add what one epoch measured."""
+        for name in logs:
+            self._columns.setdefault(name, [math.nan] * self._epochs)
+        for name, column in self._columns.items():
+            column.append(float(logs.get(name, math.nan)))
+        self._epochs += 1
+
+    def copy(self) -> History:
+        """An independent copy."""
+        return History.from_dict(self.to_dict())
+
+    def replace(self, other: History) -> None:
+        """Become a copy of another history, in place."""
+        vars(self).update(vars(other.copy()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data; `from_dict` makes an equal history of it.
+
+        Numbers that JSON does not have become text: "nan", "inf", "-inf".
+        """
+        return {
+            "columns": as_json(self._columns),
+            "epochs": self._epochs,
+            "interrupted": self.interrupted,
+            "stopped_early": self.stopped_early,
+            "best_epoch": self.best_epoch,
+            "message": self.message,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> History:
+        """The history that `to_dict` turned into `data`.
+
+        Raises
+        ------
+        ValueError
+            If `data` does not describe a history.
+        """
+        history = cls()
+        try:
+            history._epochs = check_integer(data["epochs"], "epochs", 0)
+            for name, column in data["columns"].items():
+                history._columns[str(name)] = [float(x) for x in column]
+            history.interrupted = bool(data["interrupted"])
+            history.stopped_early = bool(data["stopped_early"])
+            history.message = str(data.get("message", ""))  # files of older versions have none
+            if data["best_epoch"] is not None:
+                history.best_epoch = check_integer(data["best_epoch"], "best_epoch", 1)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            raise ValueError(f"not a training history: {error!r}") from error
+        for name, column in history._columns.items():
+            if len(column) != history._epochs:
+                raise ValueError(
+                    f"not a training history: {len(column)} values of {name!r} "
+                    f"in {history._epochs} epochs"
+                )
+        return history
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, History) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        parts = [f"{self._epochs} epoch{'s' * (self._epochs != 1)}"]
+        if self._epochs:
+            last = {name: column[-1] for name, column in self._columns.items()}
+            hidden = ("learning_rate", "seconds")
+            parts += [
+                f"{name} {x:.4g}"
+                for name, x in last.items()
+                if name not in hidden and not math.isnan(x)
+            ]
+        if self.best_epoch is not None:
+            parts.append(f"best epoch {self.best_epoch}")
+        if self.stopped_early:
+            parts.append("stopped early")
+        if self.interrupted:
+            parts.append("interrupted")
+        if self.message:
+            parts.append(self.message)
+        return f"History({', '.join(parts)})"
+
+    def __str__(self) -> str:
+        if not self._epochs:
+            return repr(self)
+        shown = self._shown_epochs()
+        columns = [["epoch", *(str(i + 1) for i in shown)]]
+        columns += [
+            [name, *(_cell(name, column[i]) for i in shown)]
+            for name, column in self._columns.items()
+        ]
+        widths = [5] + [max(9, *map(len, column)) for column in columns[1:]]
+        lines = [
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in zip(*columns, strict=True)
+        ]
+        if len(shown) < self._epochs:
+            lines.append(f"({len(shown)} of {self._epochs} epochs shown)")
+        return "\n".join([*lines, repr(self)])
+
+    def _shown_epochs(self) -> list[int]:
+        """Evenly spread epochs, with the first, the last and the best among them."""
+        spread = np.linspace(0, self._epochs - 1, min(self._epochs, _SHOWN_ROWS))
+        shown = {int(i) for i in np.round(spread)}
+        if self.best_epoch is not None and self.best_epoch <= self._epochs:
+            shown.add(self.best_epoch - 1)
+        return sorted(shown)
+
+
+def _cell(name: str, value: float) -> str:
+    """A number of the history's table; what an epoch did not measure is a dash."""
+    if math.isnan(value):
+        return "-"
+    return f"{value:.3f}" if name == "seconds" else f"{value:.4g}"
+
+
+class Context:
+    """What a callback sees of the training, and its hold on it.
+
+    Attributes
+    ----------
+    epoch : int
+        Epoch that just ended, counted from 1 over all trainings of the network.
+    step : int
+        Optimizer steps done, over all trainings of the network.
+    logs : dict of float
+        What the epoch measured: `loss`, `learning_rate`, `seconds`, `val_...`.
+    history : History
+        All finished epochs, this one included.
+    network : object or None
+        The network in training.
+    status : {"running", "finished", "stopped", "interrupted", "failed"}
+        How the training stands; in `on_train_end`, how it ended.
+    """
+
+    def __init__(
+        self,
+        history: History,
+        network: Any = None,
+        snapshot: Callable[[], Any] | None = None,
+        restore: Callable[[Any], None] | None = None,
+    ) -> None:
+        self.epoch = 0
+        self.step = 0
+        self.logs: dict[str, float] = {}
+        self.history = history
+        self.network = network
+        self.status: Status = "running"
+        self.stop_requested = False
+        self._snapshot = snapshot
+        self._restore = restore
+
+    def stop(self) -> None:
+        """End the training after this epoch."""
+        self.stop_requested = True
+
+    def snapshot(self) -> Any:
+        """A copy of the parameters, for `restore`."""
+        if self._snapshot is None:
+            raise RuntimeError("this training gives no snapshots of its parameters")
+        return self._snapshot()
+
+    def restore(self, copy: Any) -> None:
+        """Set the parameters back to a copy that `snapshot` made."""
+        if self._restore is None:
+            raise RuntimeError("this training cannot restore parameters")
+        self._restore(copy)
+
+
+class Callback:
+    """Base class of callbacks: override what you need.
+
+    A plain function is a callback too; it is called like `on_epoch_end`.
+    """
+
+    def on_train_begin(self, context: Context) -> None:
+        """Called before the first epoch."""
+
+    def on_epoch_end(self, context: Context) -> bool | None:
+        """Called after each epoch and its validation; returning True ends the training."""
+        return None
+
+    def on_train_end(self, context: Context) -> None:
+        """Called when the training ends in any way; `context.status` tells which."""
+
+
+class EarlyStopping(Callback):
+    """End the training once a measure has stopped improving.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        Name of the measure in the history.
+    patience : int, default 10
+        Epochs in a row without improvement that are borne; the last of them ends the training.
+    min_delta : float, default 0
+        An improvement is a change for the better by more than this.
+    restore_best : bool, default True
+        Put the parameters of the best epoch back at the end.  State of the
+        optimizer is not put back.  A training that Ctrl-C or an error ended keeps
+        its last parameters.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether small or large is good.  "auto" takes "max" for names that end in
+        accuracy, score, r2, auc or f1.
+
+    Attributes
+    ----------
+    best : float or None
+        Best value of the measure in the last training.
+    best_epoch : int or None
+        Its epoch, counted from 1.
+
+    References
+    ----------
+    Prechelt (1998), "Early stopping - but when?".
+    """
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        patience: int = 10,
+        min_delta: float = 0.0,
+        restore_best: bool = True,
+        mode: Literal["auto", "min", "max"] = "auto",
+    ) -> None:
+        if not isinstance(monitor, str):
+            raise TypeError(f"monitor must be the name of a measure, got {monitor!r}")
+        check_choice(mode, "mode", ("auto", "min", "max"))
+        if mode == "auto":
+            large_is_good = monitor.endswith(("accuracy", "score", "r2", "auc", "f1"))
+            mode = "max" if large_is_good else "min"
+        self.monitor = monitor
+        self.patience = check_integer(patience, "patience", 1)
+        self.min_delta = check_number(min_delta, "min_delta", 0.0)
+        self.restore_best = check_flag(restore_best, "restore_best")
+        self.mode = mode
+        self._forget()
+
+    def _forget(self) -> None:
+        self.best: float | None = None
+        self.best_epoch: int | None = None
+        self._waited = 0
+        self._parameters: Any = None
+
+    def on_train_begin(self, context: Context) -> None:
+        """Forget what an earlier training measured."""
+        self._forget()
+
+    def on_epoch_end(self, context: Context) -> bool:
+        """Compare this epoch with the best; True once patience has run out.
+
+        Raises
+        ------
+        ValueError
+            If the epoch did not measure what is monitored.
+        """
+        if self.monitor not in context.logs:
+            hint = "; pass validation data" if self.monitor.startswith("val_") else ""
+            raise ValueError(
+                f"EarlyStopping monitors {self.monitor!r}, but the epochs measure "
+                f"{', '.join(context.logs)}{hint}"
+            )
+        value = context.logs[self.monitor]
+        if self._improves(value):
+            self.best, self.best_epoch, self._waited = value, context.epoch, 0
+            context.history.best_epoch = context.epoch
+            if self.restore_best:
+                self._parameters = context.snapshot()
+            return False
+        self._waited += 1
+        return self._waited >= self.patience
+
+    def _improves(self, value: float) -> bool:
+        if math.isnan(value):
+            return False
+        if self.best is None:
+            return True
+        gain = value - self.best if self.mode == "max" else self.best - value
+        return gain > self.min_delta
+
+    def on_train_end(self, context: Context) -> None:
+        """Put the best parameters back, unless the training broke off."""
+        if self._parameters is not None and context.status in ("finished", "stopped"):
+            context.restore(self._parameters)
+        self._parameters = None
+
+    def __repr__(self) -> str:
+        return (
+            f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience}, "
+            f"min_delta={self.min_delta:g}, restore_best={self.restore_best}, mode={self.mode!r})"
+        )
+
+
+class FunctionCallback(Callback):
+    """A plain function as a callback."""
+
+    def __init__(self, function: Callable[[Context], Any]) -> None:
+        self._function = function
+
+    def on_epoch_end(self, context: Context) -> bool:
+        result = self._function(context)
+        # Only a genuine True stops: functions written for their effect return all sorts of things.
+        return isinstance(result, bool | np.bool_) and bool(result)
+
+
+Callbacks = (
+    Callback | Callable[[Context], Any] | Iterable[Callback | Callable[[Context], Any]] | None
+)
+"""What `fit` takes as callbacks."""
+
+
+def as_callbacks(callbacks: Callbacks) -> list[Callback]:
+    """Callbacks as a list of `Callback`; takes one, several or None.
+
+    Raises
+    ------
+    TypeError
+        If one is neither a Callback nor a function.
+    """
+    if callbacks is None:
+        return []
+    if isinstance(callbacks, Callback) or callable(callbacks):
+        callbacks = [callbacks]
+    result: list[Callback] = []
+    for callback in callbacks:
+        if isinstance(callback, type):
+            raise TypeError(f"callbacks has the class {callback.__name__}, expected an instance")
+        if isinstance(callback, Callback):
+            result.append(callback)
+        elif callable(callback):
+            result.append(FunctionCallback(callback))
+        else:
+            raise TypeError(f"callbacks must be Callback instances or functions, got {callback!r}")
+    return result

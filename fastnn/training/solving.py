@@ -1,0 +1,294 @@
+"""Training by a solver of SciPy: its iterations, told as epochs are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastnn._shared.numbers import check_integer
+from fastnn.solvers import LBFGS, LevenbergMarquardt, Solver
+from fastnn.training.callbacks import Callbacks, Context, History, as_callbacks
+from fastnn.training.interrupts import Interrupts
+from fastnn.training.loop import (
+    TrainingError,
+    TrainingState,
+    Validate,
+    count_epoch,
+    under_way,
+    wants_stop,
+)
+from fastnn.training.progress import Silence, new_report
+
+_TRIALS = 20
+"""Evaluations that Levenberg-Marquardt may take for each iteration, on average."""
+
+
+class Problem(Protocol):
+    """What is minimised, as a function of the vector of trainable parameters in float64."""
+
+    def start(self) -> np.ndarray:
+        """The parameters as they are."""
+
+    def accept(self, x: np.ndarray) -> None:
+        """Set the parameters."""
+
+    def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """The cost and its gradient."""
+
+    def residuals(self, x: np.ndarray) -> np.ndarray:
+        """Numbers whose sum of squares is the cost."""
+
+    def jacobian(self, x: np.ndarray) -> np.ndarray:
+        """Their derivatives, (residuals, parameters)."""
+
+
+def solve(
+    solver: Solver,
+    problem: Problem,
+    state: TrainingState,
+    *,
+    iterations: int | None,
+    validate: Validate | None = None,
+    callbacks: Callbacks = None,
+    verbose: int = 0,
+    snapshot: Callable[[], Any] | None = None,
+    restore: Callable[[Any], None] | None = None,
+    network: Any = None,
+) -> History:
+    """Let a solver train; each of its iterations counts as an epoch and as a step.
+
+    Parameters
+    ----------
+    solver : Solver
+    problem : Problem
+    state : TrainingState
+        Updated in place.
+    iterations : int or None
+        At most; None: the solver's own number.
+    validate, callbacks, verbose, snapshot, restore, network
+        As in `training.fit`.
+
+    Returns
+    -------
+    History
+        A copy.  Losses are those of all samples at the end of the iteration.
+
+    Raises
+    ------
+    TrainingError
+        If the cost or its gradient is not finite at the start, or the Jacobian anywhere; the
+        parameters are those of the last iteration.
+
+    Notes
+    -----
+    However it ends, the parameters are those of the last iteration that was finished, or what
+    callbacks put in their place at the very end.
+    """
+    if iterations is None:
+        iterations = solver.max_iterations
+    iterations = check_integer(iterations, "epochs", 0)
+    watchers = as_callbacks(callbacks)
+    context = Context(state.history, network, snapshot, restore)
+    interrupts = Interrupts()
+    report = new_report(verbose, state.epoch + iterations, iterations)
+    with under_way(state, context, watchers, interrupts, report):
+
+        def end_epoch(logs: dict[str, float]) -> bool:
+            count_epoch(state, logs, validate, interrupts, steps=1)
+            report.end(state.epoch, logs)
+            context.logs = logs
+            return wants_stop(watchers, context, state)
+
+        run = _Run(problem, state, iterations, report, end_epoch)
+        if iterations:
+            state.history.message = run.finish(_RUNS[type(solver)], solver)
+    return state.history.copy()
+
+
+class _Stop(Exception):
+    """Thrown through SciPy when no iteration is wanted any more."""
+
+
+class _Run:
+    """The iterations of one training."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        state: TrainingState,
+        iterations: int,
+        report: Silence,
+        end_epoch: Callable[[dict[str, float]], bool],
+    ) -> None:
+        self.problem = problem
+        self.iterations = iterations
+        self._state = state
+        self._report = report
+        self._end_epoch = end_epoch
+        self._done = 0
+        self._accepted = problem.start()
+        self.start = self._accepted.copy()
+
+    def finish(self, run: Callable[[Any, _Run], str], solver: Solver) -> str:
+        """Run to the end, and leave the parameters of the last iteration; why it ended."""
+        try:
+            return run(solver, self)
+        except _Stop as reason:
+            return str(reason)
+        finally:
+            self.problem.accept(self._accepted)
+
+    def check(self, cost: float, derivatives: np.ndarray | None = None, name: str = "") -> None:
+        """Raise TrainingError unless what the next iteration starts from is finite."""
+        epoch, step = self._state.epoch + 1, self._state.step + 1
+        if not np.isfinite(cost):
+            raise TrainingError(epoch, 1, step, cost, None)
+        if derivatives is not None and not np.isfinite(derivatives).all():
+            raise TrainingError(epoch, 1, step, cost, None, f"{name} is not finite")
+
+    def iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
+        """Take note of an iteration that ended at x; ends the training by `_Stop`."""
+        self._accepted = x.copy()
+        self.problem.accept(x)
+        seconds = time.perf_counter() - self._since
+        self._report.advance(1, np.array([loss]))
+        self._done += 1
+        stop = self._end_epoch({"loss": loss, **measures, "seconds": seconds})
+        if stop:
+            raise _Stop("stopped by a callback")
+        if self._done >= self.iterations:
+            raise _Stop(f"reached the limit of {self.iterations} iterations")
+        self.begin()
+
+    def begin(self) -> None:
+        """The next iteration begins."""
+        self._report.begin(self._state.epoch + 1)
+        self._since = time.perf_counter()
+
+
+def _lbfgs(solver: LBFGS, run: _Run) -> str:
+    from scipy.optimize import minimize
+
+    gradient = np.zeros(0)
+
+    def cost(x: np.ndarray) -> tuple[float, np.ndarray]:
+        nonlocal gradient
+        value, gradient = run.problem.cost(x)
+        if not np.isfinite(gradient).all():  # a step too far, as where the cost is not finite
+            value = np.inf
+        return value, gradient
+
+    def iterated(intermediate_result: Any) -> None:  # SciPy goes by the name of the argument
+        measures = {"gradient": float(np.abs(gradient).max())}  # the one evaluated last
+        run.iterated(intermediate_result.x, float(intermediate_result.fun), measures)
+
+    run.check(*run.problem.cost(run.start), "the gradient of the cost")
+    options = {
+        "maxiter": run.iterations,
+        "maxfun": run.iterations * (solver.line_search_steps + 1) + 1,
+        "maxcor": solver.memory,
+        "maxls": solver.line_search_steps,
+        "gtol": solver.tolerance,
+        "ftol": solver.loss_tolerance,
+    }
+    with np.errstate(all="ignore"), one_blas_thread():  # a trial step may overflow
+        run.begin()
+        result = minimize(
+            cost, run.start, jac=True, method="L-BFGS-B", callback=iterated, options=options
+        )
+    return _readable(result.message)
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """BLAS on one thread, where threadpoolctl is there to see to it.
+
+    SciPy multiplies matrices of a few rows; OpenBLAS gives even these to several threads, whose
+    waiting takes a hundred times as long wherever another process uses the cores.  The limit is
+    one of the process, so that only the main thread sets it: blocks that overlap in several
+    threads could not put it back.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return nullcontext()
+    try:
+        from threadpoolctl import threadpool_limits
+    except ImportError:
+        return nullcontext()
+    limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limits
+
+
+_ENDS = {
+    "PROJECTED GRADIENT": "converged: the gradient is within tolerance",
+    "REDUCTION OF F": "converged: the cost falls by less than loss_tolerance",
+    "ABNORMAL": "no descent in the line search: the precision of the cost is reached",
+}
+"""What SciPy's messages about L-BFGS-B mean, by what they contain."""
+
+
+def _readable(message: str) -> str:
+    plain = message.upper().replace("_", " ")
+    return next((text for part, text in _ENDS.items() if part in plain), plain.lower())
+
+
+def _levenberg_marquardt(solver: LevenbergMarquardt, run: _Run) -> str:
+    from scipy.optimize import least_squares
+
+    problem, known = run.problem, _Residuals(run.problem)
+
+    def jacobian(x: np.ndarray) -> np.ndarray:
+        """Asked for at the start and after every step taken, by both methods."""
+        if not np.array_equal(x, known.last):
+            run.iterated(x, known.cost(x), {})
+            known.last = x.copy()
+        derivatives = problem.jacobian(x)
+        run.check(known.cost(x), derivatives, "the Jacobian of the residuals")  # SciPy does not
+        return derivatives
+
+    run.check(known.cost(run.start))
+    known.last = run.start.copy()
+    run.begin()
+    result = least_squares(
+        known, run.start, jac=jacobian, method=solver.method, x_scale="jac",
+        ftol=solver.tolerance, xtol=solver.tolerance, gtol=solver.tolerance,
+        max_nfev=_TRIALS * (run.iterations + 1),
+    )  # fmt: skip
+    if not np.array_equal(result.x, known.last):  # the last step converged: no Jacobian after it
+        try:
+            run.iterated(result.x, known.cost(result.x), {})
+        except _Stop as reason:
+            if "callback" in str(reason):
+                raise
+    return str(result.message).strip().rstrip(".").replace("`", "")
+
+
+class _Residuals:
+    """The residuals as a function, which knows the cost where it was evaluated last."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self._x = np.zeros(0)
+        self._cost = np.nan
+        self.last = np.zeros(0)
+        """End of the last iteration."""
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        residuals = self._problem.residuals(x)
+        self._x, self._cost = x.copy(), float(residuals @ residuals)
+        return residuals
+
+    def cost(self, x: np.ndarray) -> float:
+        """The sum of the squared residuals at x."""
+        if not np.array_equal(x, self._x):
+            self(x)
+        return self._cost
+
+
+_RUNS: dict[type[Solver], Callable[[Any, _Run], str]] = {
+    LBFGS: _lbfgs,
+    LevenbergMarquardt: _levenberg_marquardt,
+}

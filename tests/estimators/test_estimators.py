@@ -1,0 +1,243 @@
+"""The scikit-learn estimators: its own checks, and what those do not look at."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastnn.estimators import NetworkClassifier, NetworkRegressor
+from fastnn.optimizers import Adam, GradientDescent
+from fastnn.schedules import Cosine
+from fastnn.training.callbacks import EarlyStopping
+
+ESTIMATORS = [NetworkClassifier, NetworkRegressor]
+
+
+@parametrize_with_checks([NetworkClassifier(epochs=40), NetworkRegressor(epochs=40)])
+def test_scikit_learn_check(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def iris():
+    X, y = load_iris(return_X_y=True)
+    return StandardScaler().fit_transform(X), y
+
+
+def test_classifier_learns(backend):
+    X, y = load_breast_cancer(return_X_y=True)
+    model = make_pipeline(StandardScaler(), NetworkClassifier(epochs=30, random_state=0))
+    assert cross_val_score(model, X, y, cv=3).mean() > 0.95
+
+
+def test_regressor_learns(backend):
+    X, y = load_diabetes(return_X_y=True)
+    X, y = StandardScaler().fit_transform(X), (y - y.mean()) / y.std()
+    model = NetworkRegressor((), epochs=60, random_state=0)
+    assert cross_val_score(model, X, y, cv=3).mean() > 0.4  # linear least squares: 0.49
+
+
+def test_labels_may_be_text(iris):
+    X, y = iris
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = NetworkClassifier(epochs=30, random_state=0).fit(X, names)
+    assert model.score(X, names) > 0.9
+    assert model.classes_.tolist() == ["setosa", "versicolor", "virginica"]
+
+
+def test_several_targets_are_learnt_at_once():
+    X = np.linspace(-2, 2, 200)[:, None]
+    Y = np.column_stack([X[:, 0], X[:, 0] ** 2])
+    model = NetworkRegressor((32,), "tanh", epochs=150, learning_rate=0.01, random_state=0)
+    assert model.fit(X, Y).score(X, Y) > 0.95
+    assert model.predict(X).shape == Y.shape
+
+
+def test_probabilities_belong_to_the_predicted_class(iris):
+    X, y = iris
+    model = NetworkClassifier(epochs=5, random_state=0).fit(X, y)
+    probabilities = model.predict_proba(X)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), model.predict(X))
+
+
+@pytest.mark.parametrize(
+    ("given", "dtype", "expected"),
+    [
+        (np.float32, None, np.float32),
+        (np.float64, None, np.float64),
+        (np.int32, None, np.float64),
+        (np.float64, "float32", np.float32),
+    ],
+)
+def test_dtype_follows_X_unless_chosen(iris, given, dtype, expected):
+    X, y = iris
+    model = NetworkClassifier(epochs=1, dtype=dtype).fit(X.astype(given), y)
+    assert model.network_.dtype == expected
+    assert model.predict_proba(X).dtype == expected
+
+
+def test_one_random_state_gives_one_network(iris):
+    fits = [NetworkClassifier(epochs=3, dropout=0.2, random_state=7).fit(*iris) for _ in range(2)]
+    np.testing.assert_array_equal(*(fit.network_.get_flat() for fit in fits))
+
+
+def test_early_stopping_keeps_the_best_epoch(iris):
+    X, y = iris
+    model = NetworkClassifier(
+        (64, 64), epochs=300, early_stopping=True, validation_fraction=0.3, patience=3,
+        learning_rate=0.01, random_state=0,
+    ).fit(X, y)  # fmt: skip
+    history = model.history_
+    assert history.stopped_early
+    assert model.n_iter_ < 300
+    assert history.best_epoch == 1 + int(np.argmin(history["val_loss"]))
+
+
+def test_hidden_may_be_empty_or_one_number(iris):
+    for hidden, layers in (((), 1), (8, 2), ([8, 4], 3)):
+        assert len(NetworkClassifier(hidden, epochs=1).fit(*iris).network_.layers) == layers
+
+
+def test_learning_rate_replaces_that_of_the_optimizer(iris):
+    schedule = Cosine(0.1, 100)
+    model = NetworkClassifier(optimizer=Adam(1.0), learning_rate=schedule, epochs=1).fit(*iris)
+    assert model.network_.optimizer == Adam(schedule)
+
+
+def test_alpha_is_the_penalty_of_the_mean_loss(iris):
+    X, y = iris
+    plain, penalised = (
+        NetworkClassifier(alpha=alpha, epochs=0, random_state=0).fit(X, y).network_
+        for alpha in (0.0, 0.5)
+    )
+    squares = sum((v**2).sum() for k, v in plain.parameters.items() if k.endswith("weight"))
+    difference = penalised.evaluate(X, y)["loss"] - plain.evaluate(X, y)["loss"]
+    assert difference == pytest.approx(0.25 * squares)
+
+
+def test_sample_weights_count_as_repetitions(iris):
+    X, y = iris
+    weights = np.random.default_rng(0).integers(1, 4, len(y))
+    settings = {"epochs": 20, "batch_size": 1000, "random_state": 0, "alpha": 0.0}
+    settings["optimizer"] = GradientDescent(0.1)
+    weighted = NetworkClassifier(**settings).fit(X, y, weights)
+    repeated = NetworkClassifier(**settings).fit(np.repeat(X, weights, 0), np.repeat(y, weights))
+    np.testing.assert_allclose(weighted.predict_proba(X), repeated.predict_proba(X), rtol=1e-9)
+
+
+def test_partial_fit_goes_on_where_it_stopped(iris):
+    X, y = iris
+    model = NetworkClassifier(random_state=0)
+    for _ in range(30):
+        model.partial_fit(X[::2], y[::2], classes=[0, 1, 2])
+        model.partial_fit(X[1::2], y[1::2])
+    assert model.n_iter_ == 60
+    assert model.score(X, y) > 0.9
+
+
+def test_partial_fit_of_regression_goes_on_where_it_stopped():
+    X = np.linspace(-2, 2, 64)[:, None]
+    model = NetworkRegressor(random_state=0, learning_rate=0.01)
+    scores = [model.partial_fit(X, X[:, 0]).score(X, X[:, 0]) for _ in range(60)]
+    assert scores[-1] > 0.95 > scores[0]
+
+
+def test_partial_fit_needs_the_classes_first(iris):
+    with pytest.raises(ValueError, match="first call of partial_fit needs classes"):
+        NetworkClassifier().partial_fit(*iris)
+
+
+def test_partial_fit_refuses_other_classes(iris):
+    X, y = iris
+    model = NetworkClassifier().partial_fit(X, y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match="at first it was"):
+        model.partial_fit(X, y, classes=[0, 1])
+    with pytest.raises(ValueError, match="class 7, which is not among"):
+        model.partial_fit(X, y + 5 * (y == 2))
+
+
+def test_partial_fit_refuses_another_number_of_targets():
+    X = np.ones((5, 2))
+    model = NetworkRegressor().partial_fit(X, np.ones((5, 2)))
+    with pytest.raises(ValueError, match=r"y has shape \(5,\), expected"):
+        model.partial_fit(X, np.ones(5))
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_partial_fit_refuses_early_stopping(Estimator, iris):
+    with pytest.raises(ValueError, match="does not go with early_stopping"):
+        Estimator(early_stopping=True).partial_fit(*iris)
+
+
+def test_zero_weights_are_refused(iris):
+    X, y = iris
+    with pytest.raises(ValueError, match="zero for every sample"):
+        NetworkClassifier().fit(X, y, np.zeros(len(y)))
+
+
+@pytest.mark.parametrize(
+    "unfit",
+    [
+        {"hidden": (0,)}, {"hidden": (2.5,)}, {"activation": "poetry"}, {"dropout": 1.0},
+        {"optimizer": "poetry"}, {"learning_rate": -1.0}, {"alpha": -1.0}, {"batch_size": 0},
+        {"epochs": -1}, {"early_stopping": True, "validation_fraction": 0.0},
+        {"early_stopping": True, "patience": 0},
+    ],
+)  # fmt: skip
+def test_unfit_parameters_are_refused_by_fit(unfit, iris):
+    with pytest.raises((TypeError, ValueError)):
+        NetworkClassifier(**unfit).fit(*iris)
+
+
+def test_search_over_parameters(iris):
+    search = GridSearchCV(
+        NetworkClassifier(epochs=5, random_state=0), {"hidden": [(), (20,)]}, cv=2
+    ).fit(*iris)
+    assert search.best_params_["hidden"] in ((), (20,))
+    assert search.best_estimator_.predict(iris[0]).shape == iris[1].shape
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_fitted_estimator_survives_pickling(Estimator, iris):
+    X, y = iris
+    model = Estimator(epochs=2, optimizer=Adam(Cosine(0.1, 10)), random_state=0).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+
+
+def test_clone_keeps_parameters_and_no_network(iris):
+    model = NetworkClassifier((5,), optimizer=Adam(0.1), epochs=1).fit(*iris)
+    copy = clone(model)
+    assert copy.get_params() == model.get_params()
+    assert not hasattr(copy, "network_")
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_interruption_is_passed_on_and_what_was_learnt_stays(Estimator, iris, monkeypatch):
+    X, y = iris
+
+    def interrupt(self, context):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EarlyStopping, "on_epoch_end", interrupt)
+    model = Estimator(early_stopping=True, validation_fraction=0.2)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.predict(X).shape == y.shape
+
+
+def test_without_scikit_learn_the_extra_is_named(monkeypatch):
+    for name in ("fastnn.estimators", "fastnn.estimators.estimators"):
+        monkeypatch.delitem(sys.modules, name)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=r"fastnn\[sklearn\]"):
+        import fastnn.estimators  # noqa: F401

@@ -1,0 +1,269 @@
+"""The rules of docs/architecture.md: who imports whom, what an import costs, docstrings."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+import importlib.util
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastnn
+import fastnn.functional
+import fastnn.stats
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = Path(importlib.util.find_spec("fastnn").origin).parent
+
+FLOORS = (
+    {"_shared", "facts", "serialization", "_version"},
+    {"program", "initializers", "schedules", "solvers", "metrics"},
+    {"backend", "losses"},
+    {"activations", "functional", "layers", "optimizers", "stats"},
+    {"graph", "training"},
+    {"inspection"},
+    {"network"},
+    {"ensemble", "plot", "tabular", "threshold"},
+    {"cli", "estimators"},
+)
+"""Rooms of the package, the ground floor first.  A file imports from lower floors and its room."""
+
+NOT_IMPORTED = {"scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas"}
+
+
+# ---------------------------------------------------------------------- imports
+
+
+def room_of(name):
+    """`layers` for fastnn.layers._dense and for fastnn.layers."""
+    return name.split(".")[1]
+
+
+def python_imports(file):
+    """What a file imports at any depth, functions included; not what only a type checker reads."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    unseen = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in unseen:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file.name} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def cython_imports(file):
+    text = file.read_text(encoding="utf-8")
+    for match in re.finditer(r"^(?:from|c?import) +(fastnn\.[\w.]+)", text, re.MULTILINE):
+        yield match[1]
+
+
+SUFFIXES_OF_CODE = {".py": python_imports, ".pyx": cython_imports, ".pxd": cython_imports}
+FILES = {
+    file: "fastnn." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
+    for file in sorted(PACKAGE.rglob("*.p*"))
+    if file.suffix in SUFFIXES_OF_CODE and file != PACKAGE / "__init__.py"
+}
+NAMES = {*FILES.values()}
+
+
+def imported_files(file):
+    """Names of the package's files that a file imports, and rooms of which it names the face."""
+    for name in SUFFIXES_OF_CODE[file.suffix](file):
+        while name.startswith("fastnn."):
+            if name in NAMES or f"{name}.__init__" in NAMES:
+                yield name
+                break
+            name = name.rpartition(".")[0]
+
+
+IMPORTS = {FILES[file]: {*imported_files(file)} for file in FILES}
+FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def test_every_room_has_its_floor():
+    assert {room_of(name) for name in NAMES} == set(FLOOR_OF)
+
+
+@pytest.mark.parametrize("room", sorted(FLOOR_OF))
+def test_files_import_from_lower_floors_and_their_own_room(room):
+    wrong = {
+        f"{name} -> {other}"
+        for name, others in IMPORTS.items()
+        for other in others
+        if room_of(name) == room != room_of(other) and FLOOR_OF[room_of(other)] >= FLOOR_OF[room]
+    }
+    assert not wrong
+
+
+def test_no_files_import_each_other_in_a_circle():
+    """A face (an __init__ that hands names on) is no link of a circle."""
+    graphlib.TopologicalSorter(
+        {name: others for name, others in IMPORTS.items() if not name.endswith(".__init__")}
+    ).prepare()
+
+
+def test_nothing_private_stands_at_the_top():
+    assert {room for room in FLOOR_OF if room.startswith("_")} == {"_shared", "_version"}
+
+
+def test_architecture_page_shows_the_floors():
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| \d+ \| ((?:`\w+`(?:, )?)+) \|", page, re.MULTILINE)
+    assert [set(re.findall(r"\w+", floor)) for floor in table] == [*FLOORS]
+
+
+def modules_loaded_by(statement):
+    code = f"{statement}\nimport sys; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT / "tests"
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()}
+
+
+def test_import_brings_in_nothing_slow_or_optional():
+    assert not modules_loaded_by("import fastnn, fastnn.functional") & NOT_IMPORTED
+
+
+def test_prediction_brings_in_nothing_slow_or_optional():
+    predict = "import fastnn as f; f.Sequential([f.Dense(2, 1)]).predict([[1.0, 2.0]])"
+    assert not modules_loaded_by(predict) & NOT_IMPORTED
+
+
+# ------------------------------------------------------------------------- text
+
+FORBIDDEN = {
+    "unfinished work": r"\b(TODO|FIXME|XXX)\b",
+    "a path of somebody's machine": r"(?<![\w.$}])/(home|Users|root|work)/\w",
+    "numbers that depend on the machine of the build": r"march=native|ffast-math|Ofast",
+}
+SUFFIXES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".c", ".md", ".toml", ".json"}
+
+
+def texts():
+    folders = [PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "docs"))]
+    files = [*ROOT.iterdir(), *(file for folder in folders for file in folder.rglob("*"))]
+    built = {"_build", "course"}
+    ours = [f for f in files if f.suffix in SUFFIXES and not built & {*f.parts} and f.is_file()]
+    return [*(f for f in ours if f != Path(__file__)), ROOT / ".ci" / "run"]
+
+
+def files_named_by(page):
+    """Those in backquotes that are not part of a command; `kernels*.pxi` stands for several."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
+    return set(re.findall(r"`([\w/*]+\.(?:pyx|pxd|pxi|py|h|c))`", text))
+
+
+needs_sources = pytest.mark.skipif(
+    not (PACKAGE / "backend" / "compiled" / "core.pyx").exists(),
+    reason="looks at the compiled core's sources",
+)
+
+
+@needs_sources
+@pytest.mark.parametrize("page", ["architecture.md", "benchmarks.md", "engine.md", "testing.md"])
+def test_page_names_files_that_exist(page):
+    names, files = files_named_by(page), [*texts(), Path(__file__)]
+    assert names
+    assert not {name for name in names if not any(file.match(name) for file in files)}
+
+
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_no_file_has(what):
+    found = []
+    for file in texts():
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            if re.search(FORBIDDEN[what], line):
+                found.append(f"{file.name}:{number}: {line.strip()}")
+    assert not found
+
+
+def test_lines_that_no_linter_reads_are_at_most_100_characters():
+    files = [f for f in texts() if f.suffix in {".pyx", ".pxd", ".pxi", ".c"}]
+    found = [
+        f"{file.name}:{number}"
+        for file in files
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1)
+        if len(line) > 100
+    ]
+    assert not found
+
+
+def test_package_reads_no_format_that_runs_code():
+    pattern = r"\bimport (pickle|dill|joblib|marshal|shelve)\b|allow_pickle=True|\b(eval|exec)\("
+    found = [
+        file.name
+        for file in PACKAGE.rglob("*.py")
+        if re.search(pattern, file.read_text(encoding="utf-8"))
+    ]
+    assert not found
+
+
+# ------------------------------------------------------------------- docstrings
+
+
+def public():
+    """Public functions, classes and methods by dotted name, with the arguments to describe."""
+    for module in (fastnn, fastnn.functional, fastnn.stats):
+        for name in module.__all__:
+            item = getattr(module, name)
+            if inspect.isclass(item):
+                own = "__init__" in vars(item) and not issubclass(item, BaseException)
+                yield name, item, arguments(item) if own else []
+                yield from methods(name, item)
+            elif callable(item):
+                yield name, item, arguments(item)
+
+
+def methods(owner, cls):
+    """Those a base class does not describe; one argument may be described by the first line."""
+    for name, item in vars(cls).items():
+        if not name.startswith("_") and callable(item):
+            names = arguments(item)[1:]
+            inherited = any(hasattr(base, name) for base in cls.__bases__)
+            yield f"{owner}.{name}", item, [] if inherited or len(names) == 1 else names
+
+
+def arguments(item):
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(item).parameters.values()
+    return [p.name for p in parameters if p.kind not in kinds]
+
+
+def documented(docstring):
+    """Names in the Parameters section of a numpydoc docstring, or a result's Attributes."""
+    pattern = r"^(?:Parameters|Attributes)\n-+\n(.*?)(?=^[A-Z][\w ]+\n-+\n|\Z)"
+    section = re.search(pattern, docstring, re.M | re.S)
+    heads = re.findall(r"^(\w[\w, ]*?)(?: :.*)?$", section[1], re.MULTILINE) if section else []
+    return {name.strip() for head in heads for name in head.split(",")}
+
+
+PUBLIC = {name: (item, names) for name, item, names in public()}
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_name_has_a_docstring(name):
+    assert inspect.getdoc(PUBLIC[name][0])
+
+
+@pytest.mark.parametrize("name", [name for name, (_, names) in PUBLIC.items() if names])
+def test_docstring_describes_every_parameter(name):
+    item, names = PUBLIC[name]
+    assert documented(inspect.getdoc(item)) == set(names)
+
+
+def test_api_page_has_every_public_name():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    on_page = set(re.findall(r"^\.\. auto\w+:: (?:fastnn\.)?(\w+)$", page, re.MULTILINE))
+    assert {name for name in fastnn.__all__ if not name.startswith("_")} <= on_page

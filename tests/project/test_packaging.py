@@ -1,0 +1,91 @@
+"""The installed distribution is what pyproject.toml says it is."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib import metadata, resources
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import fastnn
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = {"cli", "sklearn", "plot", "test", "bench", "docs", "all"}
+
+
+def required(extra=None):
+    """Names that an installation requires, those of an extra included; extras of extras too."""
+    found = set()
+    for text in metadata.requires("fastnn"):
+        requirement = Requirement(text)
+        marker = requirement.marker
+        if marker is None or (extra and marker.evaluate({"extra": extra})):
+            if requirement.name == "fastnn":
+                found.update(*(required(inner) for inner in requirement.extras))
+            else:
+                found.add(requirement.name)
+    return found
+
+
+def test_version_is_that_of_the_distribution():
+    assert fastnn.__version__ == metadata.version("fastnn")
+
+
+def test_version_has_an_entry_in_the_changelog():
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.search(rf"^## {re.escape(fastnn.__version__)}\b", changelog, re.MULTILINE)
+
+
+def test_types_are_published():
+    assert resources.files("fastnn").joinpath("py.typed").is_file()
+
+
+def test_run_time_requirements_are_few():
+    assert required() == {"numpy", "scipy", "safetensors", "tqdm"}
+
+
+def test_extras():
+    assert set(metadata.metadata("fastnn").get_all("Provides-Extra")) == EXTRAS
+
+
+@pytest.mark.parametrize(
+    ("extra", "names"),
+    [
+        ("sklearn", {"scikit-learn"}),
+        ("plot", {"matplotlib"}),
+        ("cli", {"scikit-learn", "matplotlib"}),
+        ("test", {"pytest", "hypothesis", "mpmath", "scikit-learn", "matplotlib"}),
+        ("bench", {"asv", "virtualenv"}),
+        ("docs", {"sphinx", "myst-parser"}),
+        ("all", {"scikit-learn", "matplotlib", "pytest", "asv", "sphinx"}),
+    ],
+)
+def test_extra_brings(extra, names):
+    assert names <= required(extra)
+
+
+def test_command_is_installed():
+    (command,) = metadata.entry_points(group="console_scripts", name="fastnn")
+    assert callable(command.load())
+
+
+def test_licence_is_in_the_distribution():
+    files = metadata.files("fastnn") or []
+    editable = any("__editable__" in str(file) for file in files)
+    assert editable or any(file.name == "LICENSE" for file in files)
+    assert metadata.metadata("fastnn")["License-Expression"] == PROJECT["license"] == "BSD-3-Clause"
+
+
+def test_sources_of_the_compiled_core_are_in_the_source_distribution():
+    patterns = (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
+    packaged = re.search(r"^recursive-include fastnn (.*)$", patterns, re.MULTILINE)[1].split()
+    folder = ROOT / "fastnn" / "backend" / "compiled"
+    if not folder.is_dir():
+        pytest.skip("this is a checkout without the package, beside an installed wheel")
+    for file in folder.rglob("*"):
+        if file.suffix in {".pyx", ".pxd", ".pxi", ".h"}:
+            assert f"*{file.suffix}" in packaged, file.name
