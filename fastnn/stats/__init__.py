@@ -26,13 +26,10 @@ from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     durbin_watson_test,
 )
 from fastnn.stats.diagnostics.durbin_watson.zones import plot_bounds
+from fastnn.stats.diagnostics.normality import jarque_bera
 from fastnn.stats.diagnostics.outcome import TestResult
-from fastnn.stats.diagnostics.variance_normality_runs import (
-    breusch_pagan,
-    jarque_bera,
-    runs_test,
-    white,
-)
+from fastnn.stats.diagnostics.runs import runs_test
+from fastnn.stats.diagnostics.variance import breusch_pagan, white
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
 from fastnn.stats.network_report import FitReport, ResidualReport, residual_report

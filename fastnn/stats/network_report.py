@@ -17,8 +17,10 @@ from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     durbin_watson,
     durbin_watson_test,
 )
+from fastnn.stats.diagnostics.normality import jarque_bera
 from fastnn.stats.diagnostics.outcome import TestResult
-from fastnn.stats.diagnostics.variance_normality_runs import jarque_bera, runs_test, variance_test
+from fastnn.stats.diagnostics.runs import runs_test
+from fastnn.stats.diagnostics.variance import variance_test
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.regression.inputs import read_columns, refuse_bad_values
 from fastnn.stats.result import RegressionResult

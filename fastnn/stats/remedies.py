@@ -12,6 +12,7 @@ from fastnn._shared.numbers import check_integer, check_number
 from fastnn._shared.warnings import warn
 from fastnn.stats.diagnostics.residuals import is_fitted, least_squares, residual_series
 from fastnn.stats.least_squares import linear_regression
+from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.labels import framed
 from fastnn.stats.result import RegressionResult
 
@@ -189,7 +190,7 @@ def _iterate(
     return AutoregressiveResult(rho, rounds, converged, regression, residuals, method)
 
 
-def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> RegressionResult:
+def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
     """The ordinary regression iteration starts from."""
     start = X
     if not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):

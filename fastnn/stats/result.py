@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.stats.regression.covariance import CovarianceType
+from fastnn.stats.regression.estimates import check_level
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.prediction import predict
 from fastnn.stats.regression.summary import summary
@@ -113,7 +114,17 @@ class RegressionResult(Influence):
         -------
         str
         """
-        return summary(self, level)
+        level = check_level(level)
+        results = [self]
+        if not self._labels.single:
+            results = [self.for_response(name) for name in self.response_names]
+        return "\n\n".join(summary(one, level, one._diagnostics()) for one in results)
+
+    def _diagnostics(self) -> list[tuple[str, str]]:
+        """What the summary shows of the residuals of one response."""
+        from fastnn.stats.diagnostics.summary import diagnostic_entries
+
+        return [] if self.design is None else diagnostic_entries(self, self.durbin_watson)
 
     def confidence_intervals(self, level: float = 0.95) -> ConfidenceIntervals:
         """Intervals that hold each true coefficient with probability `level`.

@@ -33,6 +33,9 @@ FLOORS = (
 )
 """Rooms of the package, the ground floor first.  A file imports from lower floors and its room."""
 
+FLOORS_OF_STATS = ("linalg", "regression", "diagnostics")
+"""Rooms of fastnn.stats, the ground floor first; the functions users call stand above them."""
+
 NOT_IMPORTED = {"scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas"}
 
 
@@ -112,6 +115,23 @@ def test_no_files_import_each_other_in_a_circle():
     graphlib.TopologicalSorter(
         {name: others for name, others in IMPORTS.items() if not name.endswith(".__init__")}
     ).prepare()
+
+
+def floor_in_stats(name):
+    room = name.split(".")[2]
+    return FLOORS_OF_STATS.index(room) if room in FLOORS_OF_STATS else len(FLOORS_OF_STATS)
+
+
+def test_rooms_of_stats_import_from_lower_floors():
+    files = [name for name in IMPORTS if room_of(name) == "stats"]
+    wrong = {
+        f"{name} -> {other}"
+        for name in files
+        for other in IMPORTS[name]
+        if room_of(other) == "stats" and floor_in_stats(other) > floor_in_stats(name)
+    }
+    assert len({floor_in_stats(name) for name in files}) == 1 + len(FLOORS_OF_STATS)
+    assert not wrong
 
 
 def test_nothing_private_stands_at_the_top():

@@ -12,9 +12,10 @@ from nist import REFERENCES
 from regressions import simulated
 
 from fastnn.stats import linear_regression, linear_regression_blocks
-from fastnn.stats.regression import summary as _summary
+from fastnn.stats.diagnostics import summary as diagnostics_summary
+from fastnn.stats.diagnostics.normality import normality
 from fastnn.stats.regression.plots import smoothed
-from fastnn.stats.regression.summary import normality, p_text
+from fastnn.stats.regression.summary import p_text
 
 X, Y, WEIGHTS = simulated()
 LONGLEY = REFERENCES["Longley"]
@@ -80,7 +81,7 @@ def test_a_response_that_does_not_vary_explains_nothing(value):
 
 
 def test_of_much_data_the_summary_has_the_statistic_alone(monkeypatch):
-    monkeypatch.setattr(_summary, "_SECONDS_OF_WORK", 0)
+    monkeypatch.setattr(diagnostics_summary, "_SECONDS_OF_WORK", 0)
     line = next(line for line in str(linear_regression(X, Y)).splitlines() if "Durbin" in line)
     assert " p " not in line.partition("Durbin")[2]
 

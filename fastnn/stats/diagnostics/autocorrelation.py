@@ -16,12 +16,12 @@ from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.residuals import (
     ALTERNATIVES,
     NO_AUTOCORRELATION,
-    auxiliary,
     moderate,
     regression_parts,
     residual_series,
     shifted,
 )
+from fastnn.stats.linalg.basis import auxiliary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn._shared.arrays import real_array
 from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.linalg.solvers import tolerance
-from fastnn.stats.result import RegressionResult
+from fastnn.stats.regression.influence import Influence
 
 NO_AUTOCORRELATION = "the errors are not autocorrelated"
 ALTERNATIVES = ("two-sided", "positive", "negative")
@@ -35,7 +35,7 @@ def residual_series(residuals: Any, *, in_order: bool = False) -> np.ndarray:
     TypeError, ValueError
         If they are no vector of at least three finite real numbers, or are zero.
     """
-    if isinstance(residuals, RegressionResult):
+    if isinstance(residuals, Influence):
         residuals = weighted_residuals(residuals, in_order=in_order)
     elif hasattr(residuals, "innovations"):
         raise TypeError(
@@ -85,7 +85,7 @@ def is_fitted(X: Any, y: Any, *, named: bool = False, add_intercept: bool = True
     TypeError
         If something is given that belongs to data, or data without a response.
     """
-    if not isinstance(X, RegressionResult):
+    if not isinstance(X, Influence):
         if y is None:
             raise TypeError("y must be given unless X is a fitted regression")
         return False
@@ -96,9 +96,7 @@ def is_fitted(X: Any, y: Any, *, named: bool = False, add_intercept: bool = True
     return True
 
 
-def least_squares(
-    result: Any, *, in_order: bool = False, weighted: bool = True
-) -> RegressionResult:
+def least_squares(result: Any, *, in_order: bool = False, weighted: bool = True) -> Influence:
     """A regression of one response that keeps its rows and has no penalty.
 
     Parameters
@@ -115,7 +113,7 @@ def least_squares(
     TypeError, ValueError
         If it is something else.
     """
-    if not isinstance(result, RegressionResult):
+    if not isinstance(result, Influence):
         raise TypeError(
             f"result must be what linear_regression returns, got {type(result).__name__}"
         )
@@ -140,7 +138,7 @@ def least_squares(
     return result
 
 
-def weighted_residuals(result: RegressionResult, *, in_order: bool = False) -> np.ndarray:
+def weighted_residuals(result: Influence, *, in_order: bool = False) -> np.ndarray:
     """(n,) residuals of one response, of equal variance where the weights are right."""
     if len(result.response_names) != 1 or result._fit.design is None:
         least_squares(result)  # says what is wrong
@@ -172,32 +170,6 @@ def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -
             "the residuals are zero to rounding: the fit is perfect, which leaves nothing to "
             "test (the Durbin-Watson statistic, 0 / 0, is undefined)"
         )
-
-
-def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
-    """The residual sum of squares of y regressed on X, and the rank of X.
-
-    Columns are scaled to unit length first, so that the rank does not depend on units.
-    """
-    from scipy import linalg
-
-    X = unit_columns(X)
-    least = max(X.shape) * np.finfo(np.float64).eps
-    solution, _, rank, _ = linalg.lstsq(X, y, cond=least, lapack_driver="gelsy")
-    residuals = y - X @ solution
-    return float(residuals @ residuals), int(rank)
-
-
-def unit_columns(X: np.ndarray) -> np.ndarray:
-    """A copy with columns of unit length; columns of zeros stay.
-
-    By powers of two first, which round nothing, so that squares neither over- nor underflow.
-    """
-    largest = np.abs(X).max(axis=0)
-    scaled: np.ndarray = np.ldexp(X, -np.frexp(largest)[1], order="F")  # as LAPACK wants it
-    length = np.linalg.norm(scaled, axis=0)
-    scaled /= np.where(length > 0, length, 1.0)
-    return scaled
 
 
 def shifted(series: np.ndarray, lag: int) -> np.ndarray:

@@ -16,9 +16,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.linalg import qr, solve_triangular
+from scipy.linalg import lstsq, qr, solve_triangular
 
-from fastnn.stats.diagnostics.residuals import unit_columns
 from fastnn.stats.linalg.design import block_rows, spans
 from fastnn.stats.linalg.solvers import tolerance
 
@@ -99,3 +98,27 @@ def _triangle(matrix: np.ndarray, exponents: np.ndarray) -> np.ndarray:
 def _factor(matrix: np.ndarray) -> np.ndarray:
     triangle: Any = np.linalg.qr(matrix, mode="r")
     return np.asarray(triangle)
+
+
+def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
+    """The residual sum of squares of y regressed on X, and the rank of X.
+
+    Columns are scaled to unit length first, so that the rank does not depend on units.
+    """
+    X = unit_columns(X)
+    least = max(X.shape) * np.finfo(np.float64).eps
+    solution, _, rank, _ = lstsq(X, y, cond=least, lapack_driver="gelsy")
+    residuals = y - X @ solution
+    return float(residuals @ residuals), int(rank)
+
+
+def unit_columns(X: np.ndarray) -> np.ndarray:
+    """A copy with columns of unit length; columns of zeros stay.
+
+    By powers of two first, which round nothing, so that squares neither over- nor underflow.
+    """
+    largest = np.abs(X).max(axis=0)
+    scaled: np.ndarray = np.ldexp(X, -np.frexp(largest)[1], order="F")  # as LAPACK wants it
+    length = np.linalg.norm(scaled, axis=0)
+    scaled /= np.where(length > 0, length, 1.0)
+    return scaled

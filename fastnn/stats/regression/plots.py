@@ -11,12 +11,12 @@ import numpy as np
 from scipy import special
 
 from fastnn._shared.figures import BLUE, ORANGE, finished, panels
+from fastnn.stats.regression.influence import Influence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from fastnn.stats.result import RegressionResult
 
 _DRAWN = 5000  # points of a panel, at most; the extreme ones are always among them
 _NAMED = 3  # extreme points of each panel
@@ -45,7 +45,7 @@ class _Rows:
     names: np.ndarray | None
 
     @staticmethod
-    def of(result: RegressionResult) -> _Rows:
+    def of(result: Influence) -> _Rows:
         """Those of a regression of one response."""
         standardized = result._standardized[:, 0]
         defined = np.flatnonzero(np.isfinite(standardized))  # not where leverage is 1
@@ -68,7 +68,7 @@ class _Rows:
         return _thinned(self.defined, self.extreme)
 
 
-def residual_plots(result: RegressionResult, path: str | os.PathLike[str] | None) -> Figure:
+def residual_plots(result: Influence, path: str | os.PathLike[str] | None) -> Figure:
     """What `RegressionResult.plot` returns."""
     rows = _Rows.of(result)
     (fit, normal), (scale, influence) = panels(2, 2, 5.0, 4.25)
@@ -115,7 +115,7 @@ def _scale_and_location(ax: Axes, rows: _Rows) -> None:
     _titles(ax, "Scale and location", "fitted value", "√ |standardised residual|")
 
 
-def _residuals_and_leverage(ax: Axes, rows: _Rows, result: RegressionResult) -> None:
+def _residuals_and_leverage(ax: Axes, rows: _Rows, result: Influence) -> None:
     """The residuals with contours of Cook's distance, by which the rows to name are chosen."""
     from matplotlib.ticker import MaxNLocator
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,11 +11,9 @@ from fastnn._shared.warnings import warn
 from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
 from fastnn.stats.regression.estimates import check_level, t_quantile
+from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import is_table, read_matrix, refuse_bad_values
 from fastnn.stats.regression.labels import framed
-
-if TYPE_CHECKING:
-    from fastnn.stats.result import RegressionResult
 
 INTERVALS = ("confidence", "prediction")
 _SATISFIED = 1e-7  # relative: new rows may round differently from those of the fit
@@ -30,7 +28,7 @@ class Prediction(NamedTuple):
     standard_error: Any
 
 
-def predict(result: RegressionResult, X: Any, interval: Any, level: Any) -> Any:
+def predict(result: Influence, X: Any, interval: Any, level: Any) -> Any:
     """What `RegressionResult.predict` returns."""
     if interval is not None:
         check_choice(interval, "interval", INTERVALS)
@@ -49,7 +47,7 @@ def predict(result: RegressionResult, X: Any, interval: Any, level: Any) -> Any:
     return Prediction(*(_labelled(result, X, part) for part in parts))
 
 
-def _design(result: RegressionResult, X: Any) -> Design:
+def _design(result: Influence, X: Any) -> Design:
     """New rows with the columns of the fit, by name where both have names."""
     columns = list(result.names[result._fit.intercept :])
     if is_table(X) and result._labels.named:
@@ -68,7 +66,7 @@ def _design(result: RegressionResult, X: Any) -> Design:
     return Design(matrix, result._fit.intercept, copy=False)
 
 
-def _warn_not_estimable(result: RegressionResult, design: Design) -> None:
+def _warn_not_estimable(result: Influence, design: Design) -> None:
     """Where columns depend on others, rows that break the dependence cannot be predicted."""
     broken = np.zeros(design.shape[0], bool)
     for dependency in result._fit.solution.dependencies:
@@ -96,7 +94,7 @@ def _variances(design: Design, covariances: np.ndarray) -> np.ndarray:
     return np.maximum(variances, 0.0, out=variances)
 
 
-def _labelled(result: RegressionResult, X: Any, values: np.ndarray) -> Any:
+def _labelled(result: Influence, X: Any, values: np.ndarray) -> Any:
     """As the caller gave X: a table gives a table."""
     labels = result._labels
     pandas = labels.pandas and is_table(X) and hasattr(X, "index")

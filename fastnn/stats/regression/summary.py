@@ -2,44 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import numpy as np
-from scipy import special
 
-from fastnn.stats.regression.estimates import check_level
-
-if TYPE_CHECKING:
-    from fastnn.stats.result import RegressionResult
+from fastnn.stats.regression.influence import Influence
 
 _LEAST_WIDTH = 80
 _ILL_CONDITIONED = 1e8  # columns of unit length: beyond, half the digits are at stake
-_SECONDS_OF_WORK = 1e8  # n p^2 up to which an exact p-value takes a few seconds
-_ROUNDING = 1e-14  # of the total sum of squares
 _WIDTHS = (12, 12, 11, 10, 12, 12)  # of the columns of coefficients
 _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"}
 
 
-def summary(result: RegressionResult, level: float) -> str:
-    """The tables of one response or of several, one below the other."""
-    check_level(level)
-    if result._labels.single:
-        return _one(result, level)
-    return "\n\n".join(_one(result.for_response(name), level) for name in result.response_names)
+Entries = Sequence[tuple[str, str]]
+"""Names and values that stand in two columns, row by row."""
 
 
-def _one(result: RegressionResult, level: float) -> str:
+def summary(result: Influence, level: float, diagnostics: Entries) -> str:
+    """The tables of a regression of one response.
+
+    Parameters
+    ----------
+    result : Influence
+    level : float
+        Of the confidence intervals.
+    diagnostics : sequence of (name, value)
+        Tests of the residuals; empty where rows were streamed.
+    """
     rows = _coefficients(result, level)
     width = max(_LEAST_WIDTH, max(len(row) for row in rows))
     rule, thin = "=" * width, "-" * width
     parts = ["Linear regression".center(width).rstrip(), rule, *_head(result, width), rule]
     parts += [rows[0], thin, *rows[1:], rule]
     if result.design is not None:
-        parts += [*_residuals(result, width), rule]
+        parts += [*_residuals(result, diagnostics, width), rule]
     return "\n".join([*parts, *_notes(result)])
 
 
-def _head(result: RegressionResult, width: int) -> list[str]:
+def _head(result: Influence, width: int) -> list[str]:
     """Two columns: what was fitted, and how well."""
     kind = "Ridge" if result.ridge else "Weighted" if result.is_weighted else "Ordinary"
     method = f"{kind} least squares ({_METHODS[result.method]})"
@@ -49,24 +49,22 @@ def _head(result: RegressionResult, width: int) -> list[str]:
         ("Covariance", result._cov.described(result.n_observations)),
         ("Observations", f"{result.n_observations:,}"),
         ("Degrees of freedom", f"{_count(result.df_model)}, residual {_count(result.df_residual)}"),
-        ("Residual std deviation", _number(result.residual_standard_deviation)),
+        ("Residual std deviation", number_text(result.residual_standard_deviation)),
     ]
     test = f"F({_count(result.df_model)}, {_count(result.df_residual)})"
-    outcome = f"{_number(result.fvalue)}, p = {p_text(result.f_pvalue)}"
+    outcome = f"{number_text(result.fvalue)}, p = {p_text(result.f_pvalue)}"
     right = [
         ("R-squared", f"{result.r_squared:.4f}"),
         ("Adjusted R-squared", f"{result.adjusted_r_squared:.4f}"),
         (test, outcome if np.isfinite(result.f_pvalue) else "undefined"),
-        ("Log-likelihood", _number(result.log_likelihood)),
-        ("AIC", _number(result.aic)),
-        ("BIC", _number(result.bic)),
+        ("Log-likelihood", number_text(result.log_likelihood)),
+        ("AIC", number_text(result.aic)),
+        ("BIC", number_text(result.bic)),
     ]
     return _columns(left, right, width)
 
 
-def _columns(
-    left: list[tuple[str, str]], right: list[tuple[str, str]], width: int
-) -> list[str]:  # fmt: skip
+def _columns(left: Entries, right: Entries, width: int) -> list[str]:
     """Pairs of names and values in two columns, values to the right."""
     right_width = max(31, max(len(name) + len(value) + 3 for name, value in right))
     left_width = width - right_width - 2
@@ -82,9 +80,9 @@ def _pair(name: str, value: str, width: int) -> str:
     return f"{name}:{value[: width - len(name) - 2]:>{width - len(name) - 1}}"
 
 
-def _coefficients(result: RegressionResult, level: float) -> list[str]:
+def _coefficients(result: Influence, level: float) -> list[str]:
     """The header and a row for each coefficient."""
-    lower, upper = result.confidence_intervals(level)
+    lower, upper = result._interval(level)
     tail = f"{(1 - level) / 2:.4g}", f"{(1 + level) / 2:.4g}"
     width = max(12, *(len(name) for name in result.names))
     head = ("coef", "std err", "t", "P>|t|", f"[{tail[0]}", f"{tail[1]}]")
@@ -95,14 +93,21 @@ def _coefficients(result: RegressionResult, level: float) -> list[str]:
         if np.isnan(b):
             rows.append(f"{name:<{width}}{'not determined':>{_WIDTHS[0] + _WIDTHS[1]}}")
             continue
-        cells = (_number(b), _number(error), f"{t:.3f}", p_text(p), _number(low), _number(high))
+        cells = (
+            number_text(b),
+            number_text(error),
+            f"{t:.3f}",
+            p_text(p),
+            number_text(low),
+            number_text(high),
+        )
         rows.append(
             f"{name:<{width}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, _WIDTHS, strict=True))
         )
     return rows
 
 
-def _residuals(result: RegressionResult, width: int) -> list[str]:
+def _residuals(result: Influence, diagnostics: Entries, width: int) -> list[str]:
     """Quartiles, and whether residuals look normal and independent."""
     e = result._weighted_residuals[:, 0]
     quartiles = np.quantile(e, [0, 0.25, 0.5, 0.75, 1])
@@ -110,44 +115,11 @@ def _residuals(result: RegressionResult, width: int) -> list[str]:
     cell = (width - 12) // len(names)
     rows = [f"{'Residuals':<12}", " " * 12]
     for name, quartile in zip(names, quartiles, strict=True):
-        rows = [rows[0] + f"{name:>{cell}}", rows[1] + f"{_number(quartile):>{cell}}"]
-    skew, kurtosis, jarque_bera, p = normality(e)
-    left = [("Skewness", f"{skew:.3f}"), ("Kurtosis", f"{kurtosis:.3f}")]
-    right = [
-        ("Jarque-Bera", f"{_number(jarque_bera)}, p = {p_text(p)}"),
-        ("Durbin-Watson", _durbin_watson(result)),
-    ]
-    return [*rows, *_columns(left, right, width)]
+        rows = [rows[0] + f"{name:>{cell}}", rows[1] + f"{number_text(quartile):>{cell}}"]
+    return [*rows, *_columns(diagnostics[::2], diagnostics[1::2], width)]
 
 
-def normality(e: np.ndarray) -> tuple[float, float, float, float]:
-    """Skewness, kurtosis (3 for a normal law), the Jarque-Bera statistic and its p-value."""
-    centred = e - e.mean()
-    variance = np.mean(centred**2)
-    if not variance > 0:
-        return np.nan, np.nan, np.nan, np.nan
-    skew = float(np.mean(centred**3) / variance**1.5)
-    kurtosis = float(np.mean(centred**4) / variance**2)
-    statistic = len(e) / 6 * (skew**2 + (kurtosis - 3) ** 2 / 4)
-    return skew, kurtosis, statistic, float(special.chdtrc(2, statistic))
-
-
-def _durbin_watson(result: RegressionResult) -> str:
-    """The statistic, and its p-value where its law is known."""
-    from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import durbin_watson
-
-    if not 1 - result.r_squared > _ROUNDING:
-        return "undefined"  # residuals are rounding errors
-    statistic = durbin_watson(result._weighted_residuals[:, 0])
-    if result.n_observations * result.n_parameters**2 > _SECONDS_OF_WORK:
-        return f"{statistic:.3f}"
-    try:
-        return f"{statistic:.3f}, p = {p_text(result.durbin_watson().pvalue)}"
-    except ValueError:
-        return f"{statistic:.3f}, no p-value"
-
-
-def _notes(result: RegressionResult) -> list[str]:
+def _notes(result: Influence) -> list[str]:
     """The condition number, and what a reader must know of these numbers."""
     notes = [
         f"Condition number {result.condition_number:.3g}; "
@@ -173,7 +145,7 @@ def p_text(p: float) -> str:
     return f"{p:.3f}" if not p < 0.0005 else f"{p:.3g}"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
     """Five significant digits, without a trailing exponent where it fits."""
     size = abs(value)
     if size != 0 and not 1e-4 <= size < 1e7:

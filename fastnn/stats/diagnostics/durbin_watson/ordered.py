@@ -10,13 +10,10 @@ import numpy as np
 
 from fastnn._shared.arrays import real_array
 from fastnn._shared.warnings import warn, warn_if_unsorted
-from fastnn.stats.diagnostics.residuals import (
-    least_squares,
-    refuse_perfect_fit,
-)
+from fastnn.stats.diagnostics.residuals import least_squares, refuse_perfect_fit
 from fastnn.stats.linalg.basis import orthonormal_basis
+from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import is_table, read_data, read_matrix, refuse_not_finite
-from fastnn.stats.result import RegressionResult
 
 _LONGEST_LAG = 12  # at which a regressor is looked at as a lagged response
 _CONSTANT_LEFT = 1e-18  # of the squared length of a vector of ones
@@ -41,7 +38,7 @@ class Tested:
     has_intercept: bool
 
 
-def of_result(result: RegressionResult, order_by: Any, allow_lagged_response: bool) -> Tested:
+def of_result(result: Influence, order_by: Any, allow_lagged_response: bool) -> Tested:
     """What is tested of a fitted regression."""
     result = least_squares(result)
     design, residuals, response = (

@@ -1,0 +1,49 @@
+"""The tests of residuals that the summary of a regression shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
+    DurbinWatsonResult,
+    durbin_watson,
+)
+from fastnn.stats.diagnostics.normality import normality
+from fastnn.stats.regression.influence import Influence
+from fastnn.stats.regression.summary import number_text, p_text
+
+_SECONDS_OF_WORK = 1e8  # n p^2 up to which an exact p-value takes a few seconds
+_ROUNDING = 1e-14  # of the total sum of squares
+
+
+def diagnostic_entries(
+    result: Influence, durbin_watson_test: Callable[[], DurbinWatsonResult]
+) -> list[tuple[str, str]]:
+    """Names and values of moments and tests of the residuals of one response.
+
+    Parameters
+    ----------
+    result : Influence
+    durbin_watson_test : callable
+        Returns the test of these residuals; called where its p-value takes a few seconds at most.
+    """
+    shape = normality(result._weighted_residuals[:, 0])
+    return [
+        ("Skewness", f"{shape.skewness:.3f}"),
+        ("Jarque-Bera", f"{number_text(shape.statistic)}, p = {p_text(shape.pvalue)}"),
+        ("Kurtosis", f"{shape.kurtosis:.3f}"),
+        ("Durbin-Watson", _durbin_watson_text(result, durbin_watson_test)),
+    ]
+
+
+def _durbin_watson_text(result: Influence, test: Callable[[], DurbinWatsonResult]) -> str:
+    """The statistic, and its p-value where its law is known."""
+    if not 1 - result.r_squared > _ROUNDING:
+        return "undefined"  # residuals are rounding errors
+    statistic = durbin_watson(result._weighted_residuals[:, 0])
+    if result.n_observations * result.n_parameters**2 > _SECONDS_OF_WORK:
+        return f"{statistic:.3f}"
+    try:
+        return f"{statistic:.3f}, p = {p_text(test().pvalue)}"
+    except ValueError:
+        return f"{statistic:.3f}, no p-value"

@@ -1,0 +1,110 @@
+"""Tests of residuals against unequal variance (heteroskedasticity)."""
+
+from __future__ import annotations
+
+from itertools import combinations_with_replacement
+from typing import Any
+
+import numpy as np
+
+from fastnn.stats.diagnostics.outcome import TestResult
+from fastnn.stats.diagnostics.residuals import moderate, regression_parts
+from fastnn.stats.linalg.basis import auxiliary, unit_columns
+from fastnn.stats.regression.inputs import read_columns, refuse_bad_values
+
+_EQUAL_VARIANCE = "the errors have one variance"
+
+
+def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> TestResult:
+    """Test whether the variance of a regression's errors depends on some variables.
+
+    Parameters
+    ----------
+    result : RegressionResult
+        Of an unweighted regression of one response.
+    Z : (n, q) array_like, optional
+        The variables, without a column of ones; by default the regression's own.
+    studentize : bool, default True
+        Koenker's form, n R^2 of the squared residuals on Z, which does not need normal
+        errors; otherwise Breusch and Pagan's half of the explained sum of squares.
+
+    Returns
+    -------
+    TestResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `result` is no such regression, or Z does not fit it or is constant.
+
+    References
+    ----------
+    Breusch & Pagan (1979), "A simple test for heteroscedasticity and random coefficient
+    variation".  Koenker (1981), "A note on studentizing a test for heteroscedasticity".
+    """
+    residuals, design = regression_parts(result)
+    columns = design
+    if Z is not None:
+        columns = read_columns(Z, "Z", len(residuals))
+        refuse_bad_values(columns, "Z")
+    name = "Breusch-Pagan test" + (", studentized" if studentize else "")
+    return variance_test(name, residuals, columns, studentize)
+
+
+def white(result: Any) -> TestResult:
+    """Test whether the errors' variance depends on the regressors, to second order.
+
+    Parameters
+    ----------
+    result : RegressionResult
+        Of an unweighted regression of one response.
+
+    Returns
+    -------
+    TestResult
+        n R^2 of the squared residuals on the regressors, their squares and products.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `result` is no such regression, or has no more observations than there are
+        squares and products.
+
+    References
+    ----------
+    White (1980), "A heteroskedasticity-consistent covariance matrix estimator and a direct
+    test for heteroskedasticity".
+    """
+    residuals, design = regression_parts(result)
+    # Scaled, so that neither products of large columns overflow nor those of small ones vanish.
+    scaled = unit_columns(design)
+    products = [
+        scaled[:, i] * scaled[:, j]
+        for i, j in combinations_with_replacement(range(design.shape[1]), 2)
+    ]
+    columns = np.column_stack([scaled, *products])
+    return variance_test("White test", residuals, columns, True)
+
+
+def variance_test(
+    name: str, residuals: np.ndarray, columns: np.ndarray, studentize: bool
+) -> TestResult:
+    """Regress the squared residuals on columns and a constant; see `breusch_pagan`."""
+    from scipy import stats
+
+    n = len(residuals)
+    residuals = moderate(residuals)
+    squares = residuals**2 / np.mean(residuals**2)
+    rest, rank = auxiliary(squares, np.column_stack([np.ones(n), columns]))
+    freedom = rank - 1
+    if freedom < 1:
+        raise ValueError("the variables are constant: the variance cannot depend on them")
+    if rank >= n:
+        raise ValueError(f"{n} observations are too few for {rank} columns")
+    total = float(np.sum((squares - 1) ** 2))
+    if total == 0:  # residuals of one size: nothing to explain
+        return TestResult(0.0, 1.0, name, f"chi2({freedom})", _EQUAL_VARIANCE)
+    explained = max(total - rest, 0.0)
+    statistic = n * explained / total if studentize else explained / 2
+    pvalue = float(stats.chi2.sf(statistic, freedom))
+    return TestResult(statistic, pvalue, name, f"chi2({freedom})", _EQUAL_VARIANCE)
