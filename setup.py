@@ -9,6 +9,7 @@ FASTNN_SANITIZE  passed to -fsanitize= ("address", "undefined"), for the memory 
 """
 
 import copy
+import importlib.util
 import os
 import platform
 import sys
@@ -34,6 +35,7 @@ ISA_FLAGS = (
 )
 DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
 SOURCES = Path("fastnn/backend/compiled")
+FACTS = Path("fastnn/facts")
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
@@ -56,10 +58,31 @@ def instruction_sets():
     return wanted or list(ISA_FLAGS)
 
 
+def load_facts(name):
+    """A module of fastnn/facts by its path: fastnn itself cannot be imported before it is built."""
+    spec = importlib.util.spec_from_file_location(f"fastnn_facts_{name}", FACTS / f"{name}.py")
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def write_generated_files():
+    """Write the enums and the dispatch that are made from the rows of fastnn/facts."""
+    codegen = load_facts("codegen")
+    folder = SOURCES / "generated"
+    folder.mkdir(exist_ok=True)
+    for name, (table, _) in codegen.FILES.items():
+        text, file = codegen.text(name, load_facts(table).ROWS), folder / name
+        # Time stamps decide what is compiled: a file that is up to date keeps its own.
+        if not file.exists() or file.read_text(encoding="utf-8") != text:
+            file.write_text(text, encoding="utf-8")
+
+
 def extensions():
     """The list of extensions: the processor query, and the core per instruction set and dtype."""
     from Cython.Build import cythonize
 
+    write_generated_files()
     depends = [str(p) for pattern in ("*.h", "*.pxd", "*.pxi") for p in SOURCES.rglob(pattern)]
     templates = [
         Extension("fastnn.backend.compiled.processor", [str(SOURCES / "simd" / "processor.pyx")]),

@@ -21,27 +21,12 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.text import aligned
+from fastnn.facts import activations
 
 LANES = 16
 """Rows are padded to a multiple of this many elements in both dtypes."""
 
-ACTIVATIONS = (
-    "identity",
-    "binary_step",
-    "sigmoid",
-    "tanh",
-    "relu",
-    "leaky_relu",
-    "swish",
-    "hard_swish",
-    "elu",
-    "selu",
-    "softplus",
-    "gelu",
-    "gelu_tanh",
-    "mish",
-    "zero_indicator",
-)
+ACTIVATIONS = activations.names()
 """Elementwise activations, in the order of the codes the compiled engine uses."""
 
 ROW_FUNCTIONS = ("softmax", "log_softmax")

@@ -41,7 +41,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["ActivationInfo", "flat_range", "get", "names", "table"]
+__all__ = ["ROWS", "ActivationInfo", "corners", "flat_range", "get", "names", "table"]
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ class ActivationInfo:
     """The facts about one activation f(z); `print` shows them line by line."""
 
     name: str
+    title: str
     formula: str
     derivative: str
     output_range: str
@@ -73,6 +74,28 @@ class ActivationInfo:
     flat_above: float = math.inf
     """z <= flat_below and z >= flat_above count as saturated: there f' tends to 0, and |f'(z)| has
     come down to 1/20 of its largest value.  For the default parameter; see `flat_range`."""
+    layer: str = ""
+    """The class of the layer."""
+    note: str = ""
+    derivative_note: str = ""
+    """What users of the function and of its derivative need to know beyond the formulas."""
+    initial_weights: str = "glorot"
+    """Family of the initial weights of a layer before it: "glorot", "he", "lecun", or
+    "he_with_slope", which is "he" for the parameter as slope below zero."""
+    corners: tuple[float, ...] = ()
+    """Where f passes from one formula to another.  For the default parameter; see `corners`."""
+    is_step: bool = False
+    """Whether the derivative is 0 everywhere, so that nothing before it can be trained."""
+    slope_from_output: bool = False
+    """Whether the compiled core takes f'(z) from f(z) alone; it has to be one to one."""
+    needs_registers: bool = False
+    """Whether four vectors at a time need more than 16 registers in the compiled core."""
+    trainable_parameter: bool = False
+    """Whether the parameter may be trained."""
+    special_formulas: tuple[tuple[float, str], ...] = ()
+    """Values of the parameter for which the compiled core has a formula of another name."""
+    onnx: str | None = None
+    """The operator of ONNX, where there is one."""
 
     def __str__(self) -> str:
         rows = [
@@ -93,219 +116,306 @@ class ActivationInfo:
         return "\n".join([self.name, *(f"  {label:<18}  {text}" for label, text in rows)])
 
 
-_REGISTRY = {
-    info.name: info
-    for info in (
-        ActivationInfo(
-            name="identity",
-            formula="z",
-            derivative="1",
-            output_range="(-inf, inf)",
-            saturates="nowhere",
-            not_differentiable="nowhere",
-            zero_centred=True,
-            monotonic=True,
-            cost="copy",
-            source="LeCun et al. (1998)",
-            aliases=("linear",),
-        ),
-        ActivationInfo(
-            name="binary_step",
-            formula="1 if z >= 0, else 0",
-            derivative="0 (a Dirac impulse at 0, which no number represents)",
-            output_range="{0, 1}",
-            saturates="everywhere: gradients through it are 0",
-            not_differentiable="z = 0; uses 0",
-            zero_centred=False,
-            monotonic=True,
-            cost="arithmetic",
-            source="McCulloch & Pitts (1943)",
-            aliases=("heaviside", "threshold"),
-            flat_below=math.inf,
-        ),
-        ActivationInfo(
-            name="sigmoid",
-            formula="s = 1 / (1 + exp(-z))",
-            derivative="s (1 - s), at most 1/4",
-            output_range="(0, 1)",
-            saturates="both sides: to 0 and to 1",
-            not_differentiable="nowhere",
-            zero_centred=False,
-            monotonic=True,
-            cost="one exp",
-            source="LeCun et al. (1998)",
-            aliases=("logistic",),
-            flat_below=-4.3565,
-            flat_above=4.3565,
-        ),
-        ActivationInfo(
-            name="tanh",
-            formula="tanh(z) = 2 sigmoid(2 z) - 1",
-            derivative="1 - tanh(z)^2, at most 1",
-            output_range="(-1, 1)",
-            saturates="both sides: to -1 and to 1",
-            not_differentiable="nowhere",
-            zero_centred=True,
-            monotonic=True,
-            cost="one exp",
-            source="LeCun et al. (1998)",
-            flat_below=-2.1783,
-            flat_above=2.1783,
-        ),
-        ActivationInfo(
-            name="relu",
-            formula="max(0, z)",
-            derivative="1 if z > 0, else 0",
-            output_range="[0, inf)",
-            saturates="z < 0: to 0; a unit that is negative for all samples is dead",
-            not_differentiable="z = 0; uses 0",
-            zero_centred=False,
-            monotonic=True,
-            cost="arithmetic",
-            source="Nair & Hinton (2010)",
-            flat_below=0.0,
-        ),
-        ActivationInfo(
-            name="leaky_relu",
-            formula="z if z > 0, else alpha z",
-            derivative="1 if z > 0, else alpha",
-            output_range="(-inf, inf)",
-            saturates="nowhere",
-            not_differentiable="z = 0; uses alpha",
-            zero_centred=False,
-            monotonic=True,
-            cost="arithmetic",
-            source="Maas, Hannun & Ng (2013)",
-            parameter="slope for z <= 0",
-            default_alpha=0.01,
-            aliases=("lrelu",),
-        ),
-        ActivationInfo(
-            name="swish",
-            formula="z s, s = sigmoid(beta z)",
-            derivative="s + beta z s (1 - s)",
-            output_range="[-0.2785 / beta, inf)",
-            saturates="z -> -inf: to 0",
-            not_differentiable="nowhere",
-            zero_centred=False,
-            monotonic=False,
-            cost="one exp",
-            source="Ramachandran, Zoph & Le (2017)",
-            parameter="0 gives z/2, infinity gives relu",
-            default_alpha=1.0,
-            symbol="beta",
-            aliases=("silu",),
-            flat_below=-3.9299,
-        ),
-        ActivationInfo(
-            name="hard_swish",
-            formula="z min(max(z + 3, 0), 6) / 6",
-            derivative="0 if z <= -3, 1 if z >= 3, else (2 z + 3) / 6",
-            output_range="[-3/8, inf)",
-            saturates="z <= -3: 0",
-            not_differentiable="z = -3; uses 0. z = 3; uses 1",
-            zero_centred=False,
-            monotonic=False,
-            cost="arithmetic",
-            source="Howard et al. (2019)",
-            aliases=("hardswish",),
-            flat_below=-3.0,
-        ),
-        ActivationInfo(
-            name="elu",
-            formula="z if z > 0, else alpha (exp(z) - 1)",
-            derivative="1 if z > 0, else alpha exp(z)",
-            output_range="(-alpha, inf)",
-            saturates="z -> -inf: to -alpha",
-            not_differentiable="z = 0 unless alpha = 1; uses alpha",
-            zero_centred=False,
-            monotonic=True,
-            cost="one exp",
-            source="Clevert, Unterthiner & Hochreiter (2015)",
-            parameter="minus the limit at -inf",
-            default_alpha=1.0,
-            flat_below=-2.9957,
-        ),
-        ActivationInfo(
-            name="selu",
-            formula="1.0507 (z if z > 0, else 1.6733 (exp(z) - 1))",
-            derivative="1.0507 if z > 0, else 1.7581 exp(z)",
-            output_range="(-1.7581, inf)",
-            saturates="z -> -inf: to -1.7581",
-            not_differentiable="z = 0; uses 1.7581",
-            zero_centred=False,
-            monotonic=True,
-            cost="one exp",
-            source="Klambauer et al. (2017)",
-            flat_below=-2.9957,
-        ),
-        ActivationInfo(
-            name="softplus",
-            formula="log(1 + exp(z))",
-            derivative="sigmoid(z)",
-            output_range="(0, inf)",
-            saturates="z -> -inf: to 0",
-            not_differentiable="nowhere",
-            zero_centred=False,
-            monotonic=True,
-            cost="exp and log",
-            source="Dugas et al. (2000)",
-            flat_below=-2.9444,
-        ),
-        ActivationInfo(
-            name="gelu",
-            formula="z Phi(z), Phi the standard normal distribution function",
-            derivative="Phi(z) + z phi(z), phi the standard normal density",
-            output_range="[-0.1700, inf)",
-            saturates="z -> -inf: to 0",
-            not_differentiable="nowhere",
-            zero_centred=False,
-            monotonic=False,
-            cost="erf",
-            source="Hendrycks & Gimpel (2016)",
-            flat_below=-2.2786,
-        ),
-        ActivationInfo(
-            name="gelu_tanh",
-            formula="z (1 + tanh(u)) / 2, u = sqrt(2/pi) (z + 0.044715 z^3)",
-            derivative="s + 2 z u' s (1 - s), s = sigmoid(2 u)",
-            output_range="[-0.1700, inf)",
-            saturates="z -> -inf: to 0",
-            not_differentiable="nowhere",
-            zero_centred=False,
-            monotonic=False,
-            cost="one exp",
-            source="Hendrycks & Gimpel (2016)",
-            flat_below=-2.2857,
-        ),
-        ActivationInfo(
-            name="mish",
-            formula="z t, t = tanh(softplus(z))",
-            derivative="t + z (1 - t^2) sigmoid(z)",
-            output_range="[-0.3088, inf)",
-            saturates="z -> -inf: to 0",
-            not_differentiable="nowhere",
-            zero_centred=False,
-            monotonic=False,
-            cost="one exp",
-            source="Misra (2019)",
-            flat_below=-3.9813,
-        ),
-        ActivationInfo(
-            name="zero_indicator",
-            formula="1 if z = 0, else 0",
-            derivative="0",
-            output_range="{0, 1}",
-            saturates="everywhere: gradients through it are 0",
-            not_differentiable="z = 0; uses 0",
-            zero_centred=False,
-            monotonic=False,
-            cost="arithmetic",
-            source="McCulloch & Pitts (1943)",
-            flat_below=math.inf,
-        ),
-    )
-}
+ROWS: tuple[ActivationInfo, ...] = (
+    ActivationInfo(
+        name="identity",
+        title="Identity",
+        formula="z",
+        derivative="1",
+        output_range="(-inf, inf)",
+        saturates="nowhere",
+        not_differentiable="nowhere",
+        zero_centred=True,
+        monotonic=True,
+        cost="copy",
+        source="LeCun et al. (1998)",
+        aliases=("linear",),
+        layer="Identity",
+        note="The result is a new array.",
+        slope_from_output=True,
+        onnx="Identity",
+    ),
+    ActivationInfo(
+        name="binary_step",
+        title="Binary step",
+        formula="1 if z >= 0, else 0",
+        derivative="0 (a Dirac impulse at 0, which no number represents)",
+        output_range="{0, 1}",
+        saturates="everywhere: gradients through it are 0",
+        not_differentiable="z = 0; uses 0",
+        zero_centred=False,
+        monotonic=True,
+        cost="arithmetic",
+        source="McCulloch & Pitts (1943)",
+        aliases=("heaviside", "threshold"),
+        flat_below=math.inf,
+        layer="BinaryStep",
+        derivative_note="Nothing can be trained through a binary step.",
+        corners=(0.0,),
+        is_step=True,
+        slope_from_output=True,
+    ),
+    ActivationInfo(
+        name="sigmoid",
+        title="Logistic function",
+        formula="s = 1 / (1 + exp(-z))",
+        derivative="s (1 - s), at most 1/4",
+        output_range="(0, 1)",
+        saturates="both sides: to 0 and to 1",
+        not_differentiable="nowhere",
+        zero_centred=False,
+        monotonic=True,
+        cost="one exp",
+        source="LeCun et al. (1998)",
+        aliases=("logistic",),
+        flat_below=-4.3565,
+        flat_above=4.3565,
+        layer="Sigmoid",
+        note="Computed without overflow.",
+        derivative_note="Accurate where s is near 1 as well.",
+        slope_from_output=True,
+        onnx="Sigmoid",
+    ),
+    ActivationInfo(
+        name="tanh",
+        title="Hyperbolic tangent",
+        formula="tanh(z) = 2 sigmoid(2 z) - 1",
+        derivative="1 - tanh(z)^2, at most 1",
+        output_range="(-1, 1)",
+        saturates="both sides: to -1 and to 1",
+        not_differentiable="nowhere",
+        zero_centred=True,
+        monotonic=True,
+        cost="one exp",
+        source="LeCun et al. (1998)",
+        flat_below=-2.1783,
+        flat_above=2.1783,
+        layer="Tanh",
+        derivative_note="Computed without cancellation for large |z|.",
+        slope_from_output=True,
+        needs_registers=True,
+        onnx="Tanh",
+    ),
+    ActivationInfo(
+        name="relu",
+        title="Rectified linear unit",
+        formula="max(0, z)",
+        derivative="1 if z > 0, else 0",
+        output_range="[0, inf)",
+        saturates="z < 0: to 0; a unit that is negative for all samples is dead",
+        not_differentiable="z = 0; uses 0",
+        zero_centred=False,
+        monotonic=True,
+        cost="arithmetic",
+        source="Nair & Hinton (2010)",
+        flat_below=0.0,
+        layer="ReLU",
+        initial_weights="he",
+        corners=(0.0,),
+        slope_from_output=True,
+        onnx="Relu",
+    ),
+    ActivationInfo(
+        name="leaky_relu",
+        title="Leaky rectified linear unit",
+        formula="z if z > 0, else alpha z",
+        derivative="1 if z > 0, else alpha",
+        output_range="(-inf, inf)",
+        saturates="nowhere",
+        not_differentiable="z = 0; uses alpha",
+        zero_centred=False,
+        monotonic=True,
+        cost="arithmetic",
+        source="Maas, Hannun & Ng (2013)",
+        parameter="slope for z <= 0",
+        default_alpha=0.01,
+        aliases=("lrelu",),
+        layer="LeakyReLU",
+        initial_weights="he_with_slope",
+        corners=(0.0,),
+        slope_from_output=True,
+        onnx="LeakyRelu",
+    ),
+    ActivationInfo(
+        name="swish",
+        title="Swish",
+        formula="z s, s = sigmoid(beta z)",
+        derivative="s + beta z s (1 - s)",
+        output_range="[-0.2785 / beta, inf)",
+        saturates="z -> -inf: to 0",
+        not_differentiable="nowhere",
+        zero_centred=False,
+        monotonic=False,
+        cost="one exp",
+        source="Ramachandran, Zoph & Le (2017)",
+        parameter="factor inside the sigmoid; 0 gives z/2, infinity gives relu",
+        default_alpha=1.0,
+        symbol="beta",
+        aliases=("silu",),
+        flat_below=-3.9299,
+        layer="Swish",
+        note="Also called SiLU for beta = 1.  It is z / 2 for beta = 0 and tends to relu for "
+        "large beta.",
+        initial_weights="he",
+        trainable_parameter=True,
+        special_formulas=((1.0, "silu"),),
+        onnx="Swish",
+    ),
+    ActivationInfo(
+        name="hard_swish",
+        title="Hard swish",
+        formula="z min(max(z + 3, 0), 6) / 6",
+        derivative="0 if z <= -3, 1 if z >= 3, else (2 z + 3) / 6",
+        output_range="[-3/8, inf)",
+        saturates="z <= -3: 0",
+        not_differentiable="z = -3; uses 0. z = 3; uses 1",
+        zero_centred=False,
+        monotonic=False,
+        cost="arithmetic",
+        source="Howard et al. (2019)",
+        aliases=("hardswish",),
+        flat_below=-3.0,
+        layer="HardSwish",
+        initial_weights="he",
+        corners=(-3.0, 3.0),
+        onnx="HardSwish",
+    ),
+    ActivationInfo(
+        name="elu",
+        title="Exponential linear unit",
+        formula="z if z > 0, else alpha (exp(z) - 1)",
+        derivative="1 if z > 0, else alpha exp(z)",
+        output_range="(-alpha, inf)",
+        saturates="z -> -inf: to -alpha",
+        not_differentiable="z = 0 unless alpha = 1; uses alpha",
+        zero_centred=False,
+        monotonic=True,
+        cost="one exp",
+        source="Clevert, Unterthiner & Hochreiter (2015)",
+        parameter="minus the limit at -inf",
+        default_alpha=1.0,
+        flat_below=-2.9957,
+        layer="ELU",
+        initial_weights="he",
+        corners=(0.0,),
+        slope_from_output=True,
+        onnx="Elu",
+    ),
+    ActivationInfo(
+        name="selu",
+        title="Scaled exponential linear unit",
+        formula="1.0507 (z if z > 0, else 1.6733 (exp(z) - 1))",
+        derivative="1.0507 if z > 0, else 1.7581 exp(z)",
+        output_range="(-1.7581, inf)",
+        saturates="z -> -inf: to -1.7581",
+        not_differentiable="z = 0; uses 1.7581",
+        zero_centred=False,
+        monotonic=True,
+        cost="one exp",
+        source="Klambauer et al. (2017)",
+        flat_below=-2.9957,
+        layer="SELU",
+        note="The constants 1.0507009873554805 and 1.6732632423543772 make mean 0 and variance 1 "
+        "a fixed point of a layer with LeCun-normal weights.",
+        initial_weights="lecun",
+        corners=(0.0,),
+        slope_from_output=True,
+        onnx="Selu",
+    ),
+    ActivationInfo(
+        name="softplus",
+        title="Softplus",
+        formula="log(1 + exp(z))",
+        derivative="sigmoid(z)",
+        output_range="(0, inf)",
+        saturates="z -> -inf: to 0",
+        not_differentiable="nowhere",
+        zero_centred=False,
+        monotonic=True,
+        cost="exp and log",
+        source="Dugas et al. (2000)",
+        flat_below=-2.9444,
+        layer="Softplus",
+        note="Computed without overflow.",
+        initial_weights="he",
+        onnx="Softplus",
+    ),
+    ActivationInfo(
+        name="gelu",
+        title="Gaussian error linear unit",
+        formula="z Phi(z), Phi the standard normal distribution function",
+        derivative="Phi(z) + z phi(z), phi the standard normal density",
+        output_range="[-0.1700, inf)",
+        saturates="z -> -inf: to 0",
+        not_differentiable="nowhere",
+        zero_centred=False,
+        monotonic=False,
+        cost="erf",
+        source="Hendrycks & Gimpel (2016)",
+        flat_below=-2.2786,
+        layer="GELU",
+        initial_weights="he",
+        onnx="Gelu",
+    ),
+    ActivationInfo(
+        name="gelu_tanh",
+        title="Tanh form of gelu",
+        formula="z (1 + tanh(u)) / 2, u = sqrt(2/pi) (z + 0.044715 z^3)",
+        derivative="s + 2 z u' s (1 - s), s = sigmoid(2 u)",
+        output_range="[-0.1700, inf)",
+        saturates="z -> -inf: to 0",
+        not_differentiable="nowhere",
+        zero_centred=False,
+        monotonic=False,
+        cost="one exp",
+        source="Hendrycks & Gimpel (2016)",
+        flat_below=-2.2857,
+        layer="GELU",
+        note="An approximation of gelu, within 5e-4 of it.",
+        derivative_note="It approximates the derivative of gelu.",
+        initial_weights="he",
+        onnx="Gelu",
+    ),
+    ActivationInfo(
+        name="mish",
+        title="Mish",
+        formula="z t, t = tanh(softplus(z))",
+        derivative="t + z (1 - t^2) sigmoid(z)",
+        output_range="[-0.3088, inf)",
+        saturates="z -> -inf: to 0",
+        not_differentiable="nowhere",
+        zero_centred=False,
+        monotonic=False,
+        cost="one exp",
+        source="Misra (2019)",
+        flat_below=-3.9813,
+        layer="Mish",
+        initial_weights="he",
+        onnx="Mish",
+    ),
+    ActivationInfo(
+        name="zero_indicator",
+        title="Zero indicator",
+        formula="1 if z = 0, else 0",
+        derivative="0",
+        output_range="{0, 1}",
+        saturates="everywhere: gradients through it are 0",
+        not_differentiable="z = 0; uses 0",
+        zero_centred=False,
+        monotonic=False,
+        cost="arithmetic",
+        source="McCulloch & Pitts (1943)",
+        flat_below=math.inf,
+        layer="ZeroIndicator",
+        derivative_note="Nothing can be trained through a zero indicator.",
+        corners=(0.0,),
+        is_step=True,
+        slope_from_output=True,
+    ),
+)
+"""In the order of the codes that the compiled core uses."""
+
+_REGISTRY = {info.name: info for info in ROWS}
 
 _ALIASES = {alias: info.name for info in _REGISTRY.values() for alias in info.aliases}
 
@@ -369,6 +479,24 @@ def flat_range(name: str, alpha: float | None = None) -> tuple[float, float]:
         size = abs(alpha)
         return (min(0.0, math.log(max(1.0, size) / 20 / size)) if size else 0.0), math.inf
     return (0.0 if alpha == 0 else -math.inf), math.inf  # leaky ReLU with slope 0 is ReLU
+
+
+def corners(name: str, alpha: float | None = None) -> tuple[float, ...]:
+    """Where an activation passes from one formula to another.
+
+    Parameters
+    ----------
+    name : str
+        As in `get`.
+    alpha : float, optional
+        Parameter of the activation; its default if None.
+    """
+    info = get(name)
+    if info.name == "swish" and alpha is not None and math.isinf(alpha):
+        return (0.0,)  # relu
+    if info.name == "leaky_relu" and alpha == 1:
+        return ()  # the identity
+    return info.corners
 
 
 def _over(bound: float, beta: float) -> float:

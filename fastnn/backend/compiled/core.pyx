@@ -31,7 +31,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fastnn.backend.compiled.math.activations cimport (
-    apply_both, apply_derivative, apply_value, derivative_from_output, from_output
+    IDENTITY, apply_both, apply_derivative, apply_value, derivative_from_output, from_output
 )
 from fastnn.backend.compiled.rows.losses cimport (
     cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row

@@ -181,19 +181,7 @@ cdef void backward_beta(const Plan* plan, const Op* op, int index, const Workspa
             z.width, alpha_of(plan, op), row_of(z, r), row_of(dy, r))
 
 
-cdef void slope_rows(int code, real alpha, sz rows, sz n, const real* a, sz lda, const real* dy,
-                     sz ldy, real* dx, sz ldx, bint accumulate) noexcept nogil:
-    """dx (+)= dy f'(z), f' from a = f(z); the code is settled outside the loops."""
-    if code == 0: slope_block(0, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 1: slope_block(1, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 2: slope_block(2, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 3: slope_block(3, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 4: slope_block(4, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 5: slope_block(5, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 8: slope_block(8, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 9: slope_block(9, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    elif code == 14: slope_block(14, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
-    else: slope_block(STORED_SLOPE, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)
+include "../generated/slopes.pxi"  # slope_rows: `slope_block`, with one instance for every code
 
 
 cdef inline void slope_block(int code, real alpha, sz rows, sz n, const real* a, sz lda,

@@ -28,7 +28,6 @@ cdef enum Reduction:
 
 cdef enum:
     STORED_SLOPE = -1        # in place of an activation's code: its derivative is at hand
-    IDENTITY = 0             # code of the activation that does nothing
 
 cdef enum:
     WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take

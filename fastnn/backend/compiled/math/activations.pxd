@@ -1,12 +1,14 @@
 # cython: cdivision=True
 """Activation functions and their derivatives on vectors.
 
-`code` is the index in fastnn.program.ACTIVATIONS.  Every function here is inlined and is
-meant to be called with a constant code, so that only one branch remains; `apply_value`,
-`apply_derivative` and `apply_both` choose the branch once for a whole row.  `alpha` is the
-slope of leaky_relu, beta of swish, alpha of elu.  Each function returns the value and writes
-the derivative to `slope`; the compiler drops the one that is not used.  Errors are in ULP
-where the function is well conditioned; docs/accuracy.md has them as measured.
+The formula of a row of fastnn/facts/activations.py has the row's name, and its first argument
+is the parameter if there is one.  It returns the value and writes the derivative to `slope`; the
+compiler drops the one that is not used.  `<name>_from_output` is the derivative from the value.
+Errors are in ULP where the function is well conditioned; docs/accuracy.md has them as measured.
+
+`code` is the position of the row.  Every function with a code is inlined and is meant to be
+called with a constant, so that only one branch remains; `apply_value`, `apply_derivative` and
+`apply_both` choose the branch once for many elements.
 """
 
 from fastnn.backend.compiled.math.gates cimport gate_open, gate_slope, gate_value, gated
@@ -24,24 +26,9 @@ from fastnn.backend.compiled.math.vmath cimport (
     small_error, tanh_by_pieces, tanh_near_zero,
 )
 
-cdef enum:
-    IDENTITY = 0
-    BINARY_STEP = 1
-    SIGMOID = 2
-    TANH = 3
-    RELU = 4
-    LEAKY_RELU = 5
-    SWISH = 6
-    HARD_SWISH = 7
-    ELU = 8
-    SELU = 9
-    SOFTPLUS = 10
-    GELU = 11
-    GELU_TANH = 12
-    MISH = 13
-    ZERO_INDICATOR = 14
-    SILU = 15  # swish with beta = 1; not in ACTIVATIONS
+include "../generated/activations.pxi"  # the codes, and the choice of the formula by the code
 
+cdef enum:
     GROUP = 4  # vectors worked on together
 
 
@@ -74,7 +61,7 @@ cdef inline vec sigmoid(vec z, vec* slope) noexcept nogil:
     return select(less(z, splat(0)), tail, splat(1) - tail)
 
 
-cdef inline vec tanh_(vec z, vec* slope) noexcept nogil:
+cdef inline vec tanh(vec z, vec* slope) noexcept nogil:
     """tanh(z), 1 - 2 sigmoid(-2 |z|) beyond small z if not by pieces, and its derivative; 2 ULP."""
     cdef vec n, p, s, a, far
     a = abs_(z)
@@ -265,6 +252,18 @@ cdef inline vec hard_swish(vec z, vec* slope) noexcept nogil:
     return at_least(z, splat(-3)) * gate
 
 
+cdef inline vec identity(vec z, vec* slope) noexcept nogil:
+    """z and 1."""
+    slope[0] = select(equal(z, z), splat(1), z)
+    return z
+
+
+cdef inline vec relu(vec z, vec* slope) noexcept nogil:
+    """max(z, 0), and 1 or 0, for positive z or not."""
+    slope[0] = select(less(splat(0), z), splat(1), select(equal(z, z), splat(0), z))
+    return at_least(z, splat(0))
+
+
 cdef inline vec leaky_relu(vec alpha, vec z, vec* slope) noexcept nogil:
     """z or alpha z, and 1 or alpha, for positive z or not."""
     cdef mask positive = less(splat(0), z)
@@ -284,55 +283,51 @@ cdef inline vec zero_indicator(vec z, vec* slope) noexcept nogil:
     return select(equal(z, splat(0)), splat(1), slope[0])
 
 
-# ---------------------------------------------------------------------------- by code
+# ------------------------------------------------------------ derivatives from the output
 
-cdef inline vec value_and_derivative(int code, vec alpha, vec z, vec* slope) noexcept nogil:
-    """f(z); f'(z) goes to `slope`.  What is not used afterwards is not computed."""
-    if code == IDENTITY:
-        slope[0] = select(equal(z, z), splat(1), z)
-        return z
-    if code == BINARY_STEP: return binary_step(z, slope)
-    if code == SIGMOID: return sigmoid(z, slope)
-    if code == TANH: return tanh_(z, slope)
-    if code == RELU:
-        slope[0] = select(less(splat(0), z), splat(1), select(equal(z, z), splat(0), z))
-        return at_least(z, splat(0))
-    if code == LEAKY_RELU: return leaky_relu(alpha, z, slope)
-    if code == SWISH: return swish(alpha, z, slope)
-    if code == HARD_SWISH: return hard_swish(z, slope)
-    if code == ELU: return elu(alpha, z, slope)
-    if code == SELU: return selu(z, slope)
-    if code == SOFTPLUS: return softplus(z, slope)
-    if code == GELU: return gelu(z, slope)
-    if code == GELU_TANH: return gelu_tanh(z, slope)
-    if code == ZERO_INDICATOR: return zero_indicator(z, slope)
-    if code == SILU: return silu(z, slope)
-    return mish(z, slope)
+cdef inline vec identity_from_output(vec a) noexcept nogil:
+    """1."""
+    return splat(1)
 
 
-cdef inline bint from_output(int code) noexcept nogil:
-    """Whether the derivative follows from the output alone (and alpha >= 0)."""
-    return code <= LEAKY_RELU or code == ELU or code == SELU or code == ZERO_INDICATOR
+cdef inline vec binary_step_from_output(vec a) noexcept nogil:
+    """0."""
+    return splat(0)
 
 
-cdef inline vec derivative_from_output(int code, vec alpha, vec a) noexcept nogil:
-    """f'(z) from a = f(z), where `from_output` says so; absolute error about 1 ULP of 1."""
-    cdef vec one = splat(1), zero = splat(0)
-    if code == IDENTITY:
-        return one
-    if code == BINARY_STEP or code == ZERO_INDICATOR:
-        return zero
-    if code == SIGMOID:
-        return a * (one - a)
-    if code == TANH:
-        return fma_(-a, a, one)
-    if code == RELU:
-        return select(less(zero, a), one, select(equal(a, a), zero, a))
-    if code == LEAKY_RELU:
-        return select(less(zero, a), one, select(equal(a, a), alpha, a))
-    if code == ELU:
-        return select(less(zero, a), one, a + alpha)
-    return select(less(zero, a), splat(SELU_SCALE_HIGH), a + splat(SELU_ALPHA_HIGH))
+cdef inline vec zero_indicator_from_output(vec a) noexcept nogil:
+    """0."""
+    return splat(0)
+
+
+cdef inline vec sigmoid_from_output(vec a) noexcept nogil:
+    """a (1 - a)."""
+    return a * (splat(1) - a)
+
+
+cdef inline vec tanh_from_output(vec a) noexcept nogil:
+    """1 - a**2."""
+    return fma_(-a, a, splat(1))
+
+
+cdef inline vec relu_from_output(vec a) noexcept nogil:
+    """1 or 0, for positive a or not."""
+    return select(less(splat(0), a), splat(1), select(equal(a, a), splat(0), a))
+
+
+cdef inline vec leaky_relu_from_output(vec alpha, vec a) noexcept nogil:
+    """1 or alpha, for positive a or not."""
+    return select(less(splat(0), a), splat(1), select(equal(a, a), alpha, a))
+
+
+cdef inline vec elu_from_output(vec alpha, vec a) noexcept nogil:
+    """1 or a + alpha, for positive a or not."""
+    return select(less(splat(0), a), splat(1), a + alpha)
+
+
+cdef inline vec selu_from_output(vec a) noexcept nogil:
+    """`elu_from_output`, with the constants of `selu`."""
+    return select(less(splat(0), a), splat(SELU_SCALE_HIGH), a + splat(SELU_ALPHA_HIGH))
 
 
 # -------------------------------------------------------------------------------- rows
@@ -353,8 +348,8 @@ cdef inline void row(int code, real alpha, Py_ssize_t n, const real* z, real* va
 
 
 cdef inline bint is_grouped(int code) noexcept nogil:
-    """Whether vectors gain by company: four of tanh do not fit the 16 registers before AVX-512."""
-    return code != TANH or VL * sizeof(real) == 64
+    """Whether vectors gain by company, where the processor has the registers (32 with AVX-512)."""
+    return not needs_registers(code) or VL * sizeof(real) == 64
 
 
 cdef inline real* moved(real* p, Py_ssize_t i) noexcept nogil:
@@ -415,30 +410,6 @@ cdef inline void block(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, cons
     for r in range(rows):
         row(code, alpha, n, z + r * ldz, values + r * ldv if values != NULL else NULL,
             slopes + r * lds if slopes != NULL else NULL)
-
-
-cdef inline void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
-                       Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,
-                       Py_ssize_t lds) noexcept nogil:
-    """`block`, with one instance for every code."""
-    if code == IDENTITY: block(IDENTITY, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == BINARY_STEP: block(BINARY_STEP, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == SIGMOID: block(SIGMOID, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == TANH: block(TANH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == RELU: block(RELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == LEAKY_RELU: block(LEAKY_RELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == SWISH and alpha == 1:
-        block(SILU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == SWISH: block(SWISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == HARD_SWISH: block(HARD_SWISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == ELU: block(ELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == SELU: block(SELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == SOFTPLUS: block(SOFTPLUS, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == GELU: block(GELU, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == GELU_TANH: block(GELU_TANH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    elif code == ZERO_INDICATOR:
-        block(ZERO_INDICATOR, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
-    else: block(MISH, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
 
 
 cdef inline void apply_value(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,

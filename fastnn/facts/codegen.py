@@ -1,0 +1,151 @@
+"""Cython text made from the rows of the tables beside this file.
+
+`setup.py` writes each entry of `FILES` to ``fastnn/backend/compiled/generated/`` before it
+compiles.  The text names the formulas by convention, so that a row without its formula does not
+compile, and the compiler's message has the name of what is missing.
+
+This module and those of the tables import the standard library alone: `setup.py` loads them by
+their paths, before fastnn or NumPy can be imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+Rows = Sequence[Any]
+
+
+def enum(names: Iterable[str], count: str) -> str:
+    """An enum of codes from 0 on, and their number under the name `count`."""
+    members = [name.upper() for name in names]
+    lines = [f"    {name} = {code}" for code, name in enumerate(members)]
+    return "\n".join(["cdef enum:", *lines, f"    {count} = {len(members)}"])
+
+
+def function(signature: str, docstring: str, body: Iterable[str]) -> str:
+    """An inline function that runs without the interpreter; `body` holds its lines."""
+    head = f"cdef inline {signature} noexcept nogil:"
+    return "\n".join([head, f'    """{docstring}"""', *(f"    {line}" for line in body)])
+
+
+def ladder(variable: str, branches: Sequence[tuple[str, str]], otherwise: str) -> list[str]:
+    """An if-chain: for each (code, statement), the statement where the variable has the code.
+
+    The codes in the statements are constants, so that each branch is compiled for its own.
+    """
+    return [*(f"if {variable} == {code}: {statement}" for code, statement in branches), otherwise]
+
+
+# ------------------------------------------------------------------------ activations
+
+
+def activation_dispatch(rows: Rows) -> str:
+    """Codes of the activations, and the choice of the formula by the code.
+
+    A row called ``name`` takes its value and derivative from ``name(z, &slope)``, and its
+    derivative from its output from ``name_from_output(a)``; formulas with a parameter have it as
+    their first argument.
+    """
+    special = [(row, value, name) for row in rows for value, name in row.special_formulas]
+    codes = enum([row.name for row in rows], "N_ACTIVATIONS")
+    for position, (row, value, name) in enumerate(special):
+        codes += f"\n    {name.upper()} = {len(rows) + position}  # {row.name} with {value:g}"
+    values = [(row.name.upper(), f"return {row.name}({_alpha(row)}z, slope)") for row in rows]
+    values += [(name.upper(), f"return {name}(z, slope)") for _, _, name in special]
+    by_output = [row for row in rows if row.slope_from_output]
+    outputs = [
+        (row.name.upper(), f"return {row.name}_from_output({_alpha(row)}a)") for row in by_output
+    ]
+    return "\n\n\n".join(
+        [
+            codes,
+            function(
+                "vec value_and_derivative(int code, vec alpha, vec z, vec* slope)",
+                "f(z); f'(z) goes to `slope`.  What is not used afterwards is not computed.",
+                ladder("code", values, "return z"),
+            ),
+            function(
+                "bint from_output(int code)",
+                "Whether the derivative follows from the output alone (and alpha >= 0).",
+                ladder("code", [(row.name.upper(), "return True") for row in by_output],
+                       "return False"),
+            ),
+            function(
+                "vec derivative_from_output(int code, vec alpha, vec a)",
+                "f'(z) from a = f(z), where `from_output` says so; error about 1 ULP of 1.",
+                ladder("code", outputs, "return a"),
+            ),
+            function(
+                "bint needs_registers(int code)",
+                "Whether four vectors at a time need more than 16 registers.",
+                ladder("code", [(row.name.upper(), "return True") for row in rows
+                                if row.needs_registers], "return False"),
+            ),
+            _apply(rows, special),
+        ]
+    )  # fmt: skip
+
+
+def _alpha(row: Any) -> str:
+    """The argument of a formula with a parameter."""
+    return "" if row.default_alpha is None else "alpha, "
+
+
+def _apply(rows: Rows, special: Sequence[tuple[Any, float, str]]) -> str:
+    """`apply`: `block` with a constant code."""
+    arguments = "alpha, rows, n, z, ldz, values, ldv, slopes, lds"
+    branches = [
+        (f"{row.name.upper()} and alpha == {value:g}", name.upper()) for row, value, name in special
+    ]
+    branches += [(row.name.upper(), row.name.upper()) for row in rows]
+    chain: list[str] = []
+    for position, (condition, code) in enumerate(branches):
+        chain.append(f"{'elif' if position else 'if'} code == {condition}:")
+        chain.append(f"    block({code}, {arguments})")
+    return function(
+        "void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,\n"
+        "                       Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,\n"
+        "                       Py_ssize_t lds)",
+        "`block`, with one instance for every code.",
+        chain,
+    )
+
+
+def slope_dispatch(rows: Rows) -> str:
+    """The choice of the derivative from the output by the code, around loops of the engine."""
+    call = "slope_block({}, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)"
+    codes = [row.name.upper() for row in rows if row.slope_from_output]
+    chain: list[str] = []
+    for code in codes:
+        chain.append(f"{'elif' if chain else 'if'} code == {code}:")
+        chain.append("    " + call.format(code))
+    chain += ["else:", "    " + call.format("STORED_SLOPE")]
+    return "\n".join(
+        [
+            "from fastnn.backend.compiled.math.activations cimport (",
+            *(f"    {code}," for code in codes),
+            ")",
+            "",
+            "",
+            "cdef void slope_rows(int code, real alpha, sz rows, sz n, const real* a, sz lda,",
+            "                     const real* dy, sz ldy, real* dx, sz ldx,",
+            "                     bint accumulate) noexcept nogil:",
+            '''    """dx (+)= dy f'(z), f' from a = f(z); one instance for every code."""''',
+            *(f"    {line}" for line in chain),
+        ]
+    )
+
+
+FILES: dict[str, tuple[str, Callable[[Rows], str]]] = {
+    "activations.pxi": ("activations", activation_dispatch),
+    "slopes.pxi": ("activations", slope_dispatch),
+}
+"""For each generated file: the module of the table with its `ROWS`, and what makes the text."""
+
+
+def text(file: str, rows: Rows) -> str:
+    """The whole text of a generated file."""
+    table, make = FILES[file]
+    origin = f"# Written by setup.py from fastnn/facts/{table}.py, which is the file to change."
+    return f"{origin}\n\n{make(rows)}\n"
