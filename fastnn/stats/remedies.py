@@ -119,7 +119,8 @@ def cochrane_orcutt(
     Cochrane & Orcutt (1949), "Application of least squares regression to relationships
     containing auto-correlated error terms".
     """
-    return _iterate("Cochrane-Orcutt", X, y, rho, add_intercept, names, tolerance, max_iterations)
+    iteration = _Iteration.checked("Cochrane-Orcutt", rho, tolerance, max_iterations)
+    return iteration.run(_start(X, y, add_intercept, names))
 
 
 def prais_winsten(
@@ -154,40 +155,68 @@ def prais_winsten(
     ----------
     Prais & Winsten (1954), "Trend estimators and serial correlation".
     """
-    return _iterate("Prais-Winsten", X, y, rho, add_intercept, names, tolerance, max_iterations)
+    iteration = _Iteration.checked("Prais-Winsten", rho, tolerance, max_iterations)
+    return iteration.run(_start(X, y, add_intercept, names))
 
 
-def _iterate(
-    method: str, X: Any, y: Any, rho: Any, add_intercept: bool, names: Any,
-    tolerance: float, max_iterations: int,
-) -> AutoregressiveResult:  # fmt: skip
-    start = _start(X, y, add_intercept, names)
-    design, response = start._design.matrix, start._response[:, 0]
-    tolerance = check_number(tolerance, "tolerance", 0.0)
-    max_iterations = check_integer(max_iterations, "max_iterations", 1)
-    residuals = residual_series(start)
-    rounds, converged = 0, True
-    if rho is None:
-        rho, converged = _correlation(residuals), False
-        while not converged and rounds < max_iterations:
-            rounds += 1
-            residuals = response - design @ _solve(method, design, response, rho)
+@dataclass(frozen=True)
+class _Iteration:
+    """How rho is found: given, or estimated in rounds.
+
+    Attributes
+    ----------
+    method : str
+    rho : float or None
+        None where it is estimated.
+    tolerance : float
+    max_iterations : int
+    """
+
+    method: str
+    rho: float | None
+    tolerance: float
+    max_iterations: int
+
+    @classmethod
+    def checked(cls, method: str, rho: Any, tolerance: Any, max_iterations: Any) -> _Iteration:
+        """One from the arguments of a caller."""
+        return cls(
+            method,
+            None if rho is None else _check_rho(check_number(rho, "rho")),
+            check_number(tolerance, "tolerance", 0.0),
+            check_integer(max_iterations, "max_iterations", 1),
+        )
+
+    def run(self, start: Influence) -> AutoregressiveResult:
+        """The regression of the transformed data, from an ordinary regression."""
+        design, response, labels = start._design.matrix, start._response[:, 0], start._labels
+        residuals = residual_series(start)  # refuses a perfect fit
+        rho, rounds, converged = self.rho, 0, True
+        if rho is None:
+            rho, rounds, converged = self._estimated(design, response, residuals)
+        X, y = transformed(self.method, design, rho), transformed(self.method, response, rho)
+        if labels.pandas:
+            rows = labels.rows[-len(y) :]
+            X, y = framed(X, rows, labels.columns), framed(y, rows, name=labels.responses[0])
+        regression = linear_regression(X, y, add_intercept=False, names=list(start.names))
+        residuals = response - design @ np.asarray(regression.coefficients)
+        if labels.pandas:
+            residuals = framed(residuals, labels.rows, name=labels.responses[0])
+        return AutoregressiveResult(rho, rounds, converged, regression, residuals, self.method)
+
+    def _estimated(
+        self, design: np.ndarray, response: np.ndarray, residuals: np.ndarray
+    ) -> tuple[float, int, bool]:
+        """rho, the number of rounds, and whether rho converged."""
+        rho = _correlation(residuals)
+        for rounds in range(1, self.max_iterations + 1):
+            X, y = transformed(self.method, design, rho), transformed(self.method, response, rho)
+            residuals = response - design @ np.linalg.lstsq(X, y, rcond=None)[0]
             before, rho = rho, _correlation(residuals)
-            converged = abs(rho - before) <= tolerance
-        if not converged:
-            warn(f"rho still changes by {abs(rho - before):.2g} after {rounds} rounds")
-    else:
-        rho = _check_rho(check_number(rho, "rho"))
-    X, y = transformed(method, design, rho), transformed(method, response, rho)
-    labels = start._labels
-    if labels.pandas:
-        rows = labels.rows[-len(y) :]
-        X, y = framed(X, rows, labels.columns), framed(y, rows, name=labels.responses[0])
-    regression = linear_regression(X, y, add_intercept=False, names=list(start.names))
-    residuals = response - design @ np.asarray(regression.coefficients)
-    if labels.pandas:
-        residuals = framed(residuals, labels.rows, name=labels.responses[0])
-    return AutoregressiveResult(rho, rounds, converged, regression, residuals, method)
+            if abs(rho - before) <= self.tolerance:
+                return rho, rounds, True
+        warn(f"rho still changes by {abs(rho - before):.2g} after {rounds} rounds")
+        return rho, rounds, False
 
 
 def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
@@ -199,12 +228,6 @@ def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
     if start.rank < start.n_parameters:
         raise ValueError("the columns of the regression are linearly dependent; drop some first")
     return start
-
-
-def _solve(method: str, design: np.ndarray, response: np.ndarray, rho: float) -> np.ndarray:
-    X, y = transformed(method, design, rho), transformed(method, response, rho)
-    found: np.ndarray = np.linalg.lstsq(X, y, rcond=None)[0]
-    return found
 
 
 def transformed(method: str, values: np.ndarray, rho: float) -> np.ndarray:

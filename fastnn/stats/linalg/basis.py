@@ -21,6 +21,8 @@ from scipy.linalg import lstsq, qr, solve_triangular
 from fastnn.stats.linalg.design import block_rows, spans
 from fastnn.stats.linalg.solvers import tolerance
 
+_CONSTANT_REST = 1e-18  # of the squared length of a vector of ones
+
 
 def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray:
     """Orthonormal columns that span those of the design, as many as its rank.
@@ -57,6 +59,12 @@ def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray
     for start, stop in spans(n, rank):
         basis[start:stop] = basis[start:stop] @ again
     return basis
+
+
+def has_constant(basis: np.ndarray) -> bool:
+    """Whether a vector of ones is in the span of an orthonormal basis."""
+    rest = 1.0 - basis @ basis.sum(axis=0)
+    return bool(rest @ rest <= _CONSTANT_REST * len(basis))
 
 
 def _rank(R: np.ndarray, n: int, p: int) -> int:

@@ -34,63 +34,78 @@ class Estimates:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """Names of the columns of the design, the intercept included."""
         return self._labels.columns
 
     @property
     def response_names(self) -> tuple[str, ...]:
+        """Names of the responses."""
         return self._labels.responses
 
     @property
     def method(self) -> str:
+        """Method of solution."""
         return self._fit.method
 
     @property
     def ridge(self) -> float:
+        """Penalty of the squared coefficients; 0 without ridge regression."""
         return self._fit.ridge
 
     @property
     def cov_type(self) -> str:
+        """Kind of covariance of the coefficients."""
         return self._cov.kind
 
     @property
     def has_intercept(self) -> bool:
+        """Whether a constant is in the span of the columns."""
         return self._fit.constant is not None
 
     @property
     def n_observations(self) -> int:
+        """Number of rows."""
         return self._fit.n
 
     @property
     def n_parameters(self) -> int:
+        """Number of columns of the design."""
         return len(self.names)
 
     @property
     def rank(self) -> int:
+        """Number of linearly independent columns."""
         return self._fit.solution.rank
 
     @property
     def dependencies(self) -> tuple[str, ...]:
+        """Each dependent column as an equation."""
         return tuple(described(d, self._labels) for d in self._fit.solution.dependencies)
 
     @property
     def effective_parameters(self) -> float:
+        """Trace of the hat matrix."""
         return self._fit.solution.effective_parameters
 
     @property
     def df_model(self) -> float:
+        """Effective parameters without the constant."""
         return self.effective_parameters - self.has_intercept
 
     @property
     def df_residual(self) -> float:
+        """Number of rows less the effective parameters."""
         df = self.n_observations - self.effective_parameters
         return df if self.ridge else int(df)
 
     @property
     def condition_number(self) -> float:
+        """Condition number of the (weighted) design."""
         return self._fit.solution.condition
 
     @property
     def scaled_condition_number(self) -> float:
+        """Condition number of the design with columns of unit length."""
         return self._fit.solution.scaled_condition
 
     # ------------------------------------------------------------ coefficients
@@ -108,6 +123,7 @@ class Estimates:
 
     @cached_property
     def coefficients(self) -> Any:
+        """Estimated coefficients; nan for columns that were left out."""
         return self._labels.by_column(self._shown(self._fit.solution.coefficients))
 
     @property
@@ -117,10 +133,12 @@ class Estimates:
 
     @cached_property
     def standard_errors(self) -> Any:
+        """Standard errors of the coefficients."""
         return self._labels.by_column(self._errors)
 
     @cached_property
     def covariance(self) -> Any:
+        """Covariance matrix of the coefficients."""
         both = self._estimated[:, None] & self._estimated
         return self._labels.square(np.where(both, self._covariances, np.nan))
 
@@ -131,10 +149,12 @@ class Estimates:
 
     @cached_property
     def tvalues(self) -> Any:
+        """Coefficients divided by their standard errors."""
         return self._labels.by_column(self._t)
 
     @cached_property
     def pvalues(self) -> Any:
+        """Two-sided p-values of the coefficients."""
         return self._labels.by_column(t_pvalue(self._t, self.df_residual))
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -153,10 +173,12 @@ class Estimates:
 
     @cached_property
     def residual_sum_of_squares(self) -> Any:
+        """Weighted sum of squared residuals."""
         return self._labels.scalar(self._fit.residual_squares)
 
     @cached_property
     def total_sum_of_squares(self) -> Any:
+        """Weighted sum of squares of the response, about the mean where there is a constant."""
         return self._labels.scalar(self._fit.total_squares)
 
     @property
@@ -167,6 +189,7 @@ class Estimates:
 
     @cached_property
     def residual_standard_deviation(self) -> Any:
+        """Estimated standard deviation of the errors."""
         return self._labels.scalar(np.sqrt(self._residual_variances))
 
     @property
@@ -176,10 +199,12 @@ class Estimates:
 
     @cached_property
     def r_squared(self) -> Any:
+        """Coefficient of determination."""
         return self._labels.scalar(self._r_squared)
 
     @cached_property
     def adjusted_r_squared(self) -> Any:
+        """Coefficient of determination, corrected for the degrees of freedom."""
         df = self.df_residual if self.df_residual > 0 else np.nan
         ratio = (self.n_observations - self.has_intercept) / df
         return self._labels.scalar(1.0 - ratio * (1.0 - self._r_squared))
@@ -212,14 +237,17 @@ class Estimates:
 
     @cached_property
     def fvalue(self) -> Any:
+        """F statistic of all coefficients but the constant."""
         return self._labels.scalar(self._f)
 
     @cached_property
     def f_pvalue(self) -> Any:
+        """p-value of the F statistic."""
         return self._labels.scalar(f_pvalue(self._f, self.df_model, self.df_residual))
 
     @cached_property
     def log_likelihood(self) -> Any:
+        """Log-likelihood of normal errors."""
         n = self.n_observations
         with np.errstate(divide="ignore"):
             per_row = np.log(2 * np.pi * self._fit.residual_squares / n) + 1
@@ -227,10 +255,12 @@ class Estimates:
 
     @property
     def aic(self) -> Any:
+        """Akaike's information criterion."""
         return -2 * self.log_likelihood + 2 * self.effective_parameters
 
     @property
     def bic(self) -> Any:
+        """Bayesian information criterion of Schwarz."""
         return -2 * self.log_likelihood + np.log(self.n_observations) * self.effective_parameters
 
 

@@ -67,26 +67,32 @@ class Influence(Estimates):
 
     @property
     def is_weighted(self) -> bool:
+        """Whether the fit has weights."""
         return self._fit.weights is not None or self._fit.log_weights != 0.0
 
     @property
     def design(self) -> np.ndarray | None:
+        """(n, p) matrix that was fitted; None where rows were streamed."""
         return None if self._fit.design is None else self._fit.design.matrix
 
     @property
     def weights(self) -> np.ndarray | None:
+        """(n,) weights; None where there are none."""
         return self._fit.weights
 
     @cached_property
     def response(self) -> Any:
+        """Responses that were fitted."""
         return self._labels.by_row(self._response)
 
     @cached_property
     def residuals(self) -> Any:
+        """Responses less fitted values, not weighted."""
         return self._labels.by_row(self._rows_residuals)
 
     @cached_property
     def fitted(self) -> Any:
+        """Fitted values, not weighted."""
         return self._labels.by_row(self._fitted)
 
     @property
@@ -106,6 +112,7 @@ class Influence(Estimates):
 
     @property
     def leverage(self) -> Any:
+        """Diagonal of the hat matrix."""
         return self._labels.of_rows(self._leverage)
 
     @cached_property
@@ -118,10 +125,12 @@ class Influence(Estimates):
 
     @cached_property
     def standardized_residuals(self) -> Any:
+        """Internally studentised residuals."""
         return self._labels.by_row(self._standardized)
 
     @cached_property
     def studentized_residuals(self) -> Any:
+        """Externally studentised residuals."""
         r, df = self._standardized, self.df_residual
         with np.errstate(divide="ignore", invalid="ignore"):
             # The variance without the row itself, by its own residual; at least 0 by rounding.
@@ -130,6 +139,7 @@ class Influence(Estimates):
 
     @cached_property
     def cooks_distance(self) -> Any:
+        """Cook's distance of each row."""
         return self._labels.by_row(self._cook)
 
     @property

@@ -1,179 +1,167 @@
-"""What a test of autocorrelation looks at: residuals in their order, and the regressors' space."""
+"""Residuals and regressors in the order of the observations."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
-from fastnn._shared.warnings import warn, warn_if_unsorted
-from fastnn.stats.diagnostics.residuals import least_squares, refuse_perfect_fit
+from fastnn._shared.warnings import warn_if_unsorted
+from fastnn.stats.diagnostics.durbin_watson.order import order_of
+from fastnn.stats.diagnostics.residuals import is_fitted, least_squares, refuse_perfect_fit
 from fastnn.stats.linalg.basis import orthonormal_basis
 from fastnn.stats.regression.influence import Influence
-from fastnn.stats.regression.inputs import is_table, read_data, read_matrix, refuse_not_finite
+from fastnn.stats.regression.inputs import Data, read_data, read_matrix, refuse_not_finite
 
-_LONGEST_LAG = 12  # at which a regressor is looked at as a lagged response
-_CONSTANT_LEFT = 1e-18  # of the squared length of a vector of ones
+_LONGEST_LAG = 12  # up to which a column is compared with the lagged response
 
 
 @dataclass(frozen=True)
-class Tested:
-    """A fitted regression in the order of its observations.
+class OrderedRows:
+    """Rows of a regression of one response, in the order of the observations.
 
     Attributes
     ----------
     residuals : (n,) array
-        Multiplied by the square roots of the weights, if there are any, as the columns are.
+        In a weighted regression multiplied by the square roots of the weights.
     basis : (n, rank) array, C-contiguous
-        Orthonormal; its columns span those of the design.
-    has_intercept : bool
-        Whether a constant is in the span.
+        Orthonormal basis of the columns of the design, multiplied likewise.
     """
 
     residuals: np.ndarray
     basis: np.ndarray
-    has_intercept: bool
 
 
-def of_result(result: Influence, order_by: Any, allow_lagged_response: bool) -> Tested:
-    """What is tested of a fitted regression."""
-    result = least_squares(result)
-    design, residuals, response = (
-        result._design.matrix, result._rows_residuals[:, 0], result._response[:, 0]
-    )  # fmt: skip
-    root = result._root_weights
-    order = _order(order_by, result._labels.rows, design, result.names)
-    if order is not None:
-        design, residuals, response, root = (
-            rows[order] for rows in (design, residuals, response, root)
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of a regression of one response, before the weights are applied.
+
+    Attributes
+    ----------
+    design : (n, p) array
+    response : (n,) array
+    names : sequence of str
+        Names of the columns of the design.
+    residuals : (n,) array or None
+        None where the regression has not been fitted.
+    root_weights : (n,) array or None
+    owned : bool
+        Whether the design is a copy, which the basis may overwrite.
+    """
+
+    design: np.ndarray
+    response: np.ndarray
+    names: Sequence[str]
+    residuals: np.ndarray | None = None
+    root_weights: np.ndarray | None = None
+    owned: bool = False
+
+    def permuted(self, order: np.ndarray) -> _Rows:
+        """Copies of the rows in another order."""
+        return replace(
+            self,
+            design=self.design[order],
+            response=self.response[order],
+            residuals=None if self.residuals is None else self.residuals[order],
+            root_weights=None if self.root_weights is None else self.root_weights[order],
+            owned=True,
         )
+
+    def weighted(self) -> _Rows:
+        """The rows multiplied by the square roots of the weights."""
+        root = self.root_weights
+        if root is None:
+            return self
+        return replace(
+            self,
+            design=self.design * root[:, None],
+            response=self.response * root,
+            residuals=None if self.residuals is None else self.residuals * root,
+            root_weights=None,
+            owned=True,
+        )
+
+    def with_basis(self) -> OrderedRows:
+        """The residuals beside the basis of the design; computed from it if need be."""
+        basis = orthonormal_basis(self.design, overwrite=self.owned)
+        residuals = self.residuals
+        if residuals is None:
+            residuals = self.response - basis @ (basis.T @ self.response)
+            residuals -= basis @ (basis.T @ residuals)  # removes what rounding left
+        refuse_perfect_fit(residuals, self.response, basis.shape[1])
+        return OrderedRows(residuals, basis)
+
+
+def ordered_rows(
+    X: Any, y: Any, *, add_intercept: bool, order_by: Any, allow_lagged_response: bool
+) -> OrderedRows:
+    """The rows that `durbin_watson_test` tests; its parameters are described there."""
+    if is_fitted(X, y, add_intercept=add_intercept):
+        rows, index, table = _rows_of_fit(X), X._labels.rows, None
+    else:
+        rows, index, table = _rows_of_data(X, y, add_intercept), _index(X, y), X
+    if order_by is None:
+        warn_if_unsorted(index)
+    else:
+        rows = rows.permuted(order_of(order_by, rows.design, rows.names, table))
     if not allow_lagged_response:
-        _refuse_lagged_response(design, response, result.names)
-    if result.weights is not None:
-        residuals, response, design = residuals * root, response * root, design * root[:, None]
-    basis = orthonormal_basis(design)
-    refuse_perfect_fit(residuals, response, basis.shape[1])
-    return Tested(residuals, basis, has_constant(basis))
+        _refuse_lagged_response(rows)
+    return rows.weighted().with_basis()
 
 
-def of_arrays(
-    X: Any, y: Any, add_intercept: bool, order_by: Any, allow_lagged_response: bool
-) -> Tested:
-    """What is tested of the regression of y on X."""
-    data = read_data(X, y, names=None, weights=None, add_intercept=add_intercept, copy=True)
-    design, response = data.design.matrix, data.response
-    if response.shape[1] != 1:
-        raise ValueError(f"y must have one column, got {response.shape[1]}")
-    if not (np.isfinite(design).all() and np.isfinite(response).all()):
-        refuse_not_finite(data)
-    response = response[:, 0]
-    order = _order(order_by, _index(X, y), design, data.labels.columns, X)
-    if order is not None:
-        design, response = design[order], response[order]
-    if not allow_lagged_response:
-        _refuse_lagged_response(design, response, data.labels.columns)
-    basis = orthonormal_basis(design, overwrite=True)  # it is a copy of what was given
-    residuals = response - basis @ (basis.T @ response)
-    residuals -= basis @ (basis.T @ residuals)  # what rounding left of the regressors
-    refuse_perfect_fit(residuals, response, basis.shape[1])
-    return Tested(residuals, basis, has_constant(basis))
-
-
-def of_design(X: Any, add_intercept: bool) -> np.ndarray:
-    """The basis alone, where there is no response."""
+def basis_of_data(X: Any, add_intercept: bool) -> np.ndarray:
+    """(n, rank) orthonormal basis of the regressors, where no response is given."""
     n = len(read_matrix(X, "X")[1])
-    data = read_data(
-        X, np.zeros(n), names=None, weights=None, add_intercept=add_intercept, copy=True
+    return orthonormal_basis(_read(X, np.zeros(n), add_intercept).design.matrix, overwrite=True)
+
+
+def _rows_of_fit(result: Influence) -> _Rows:
+    least_squares(result)
+    return _Rows(
+        design=result._design.matrix,
+        response=result._response[:, 0],
+        names=result.names,
+        residuals=result._rows_residuals[:, 0],
+        root_weights=None if result.weights is None else result._root_weights,
     )
-    if not np.isfinite(data.design.matrix).all():
+
+
+def _rows_of_data(X: Any, y: Any, add_intercept: bool) -> _Rows:
+    data = _read(X, y, add_intercept)
+    if data.response.shape[1] != 1:
+        raise ValueError(f"y must have one column, got {data.response.shape[1]}")
+    return _Rows(data.design.matrix, data.response[:, 0], data.labels.columns, owned=True)
+
+
+def _read(X: Any, y: Any, add_intercept: bool) -> Data:
+    """Data of finite numbers, whose design is a copy."""
+    data = read_data(X, y, names=None, weights=None, add_intercept=add_intercept, copy=True)
+    if not (np.isfinite(data.design.matrix).all() and np.isfinite(data.response).all()):
         refuse_not_finite(data)
-    return orthonormal_basis(data.design.matrix, overwrite=True)
-
-
-def has_constant(basis: np.ndarray) -> bool:
-    """Whether a vector of ones is in the span of the basis."""
-    rest = 1.0 - basis @ basis.sum(axis=0)
-    return bool(rest @ rest <= _CONSTANT_LEFT * len(basis))
-
-
-# --------------------------------------------------------------------------------- order
+    return data
 
 
 def _index(X: Any, y: Any) -> Any:
-    """The index of the first of the two that has one."""
+    """The index of the first of the two that is a pandas object."""
     for values in (X, y):
         if hasattr(values, "to_numpy") and hasattr(values, "index"):
             return values.index
     return None
 
 
-def _order(
-    order_by: Any, index: Any, design: np.ndarray, names: Sequence[str], table: Any = None
-) -> np.ndarray | None:
-    """The order to bring observations into; None where they are to stay as they are."""
-    if order_by is None:
-        warn_if_unsorted(index)
-        return None
-    n = len(design)
-    keys = _keys(order_by, design, names, table)
-    if keys.shape != (n,):
-        raise ValueError(f"order_by must have shape ({n},), got {keys.shape}")
-    if np.isnat(keys).any() if keys.dtype.kind in "mM" else np.isnan(keys).any():
-        raise ValueError("order_by must not hold missing values")
-    order = np.argsort(keys, kind="stable")
-    ordered = keys[order]
-    ties = int(np.sum(ordered[1:] == ordered[:-1]))
-    if ties:
-        warn(
-            f"order_by has {ties} ties; the statistic depends on the order of tied rows, which "
-            "is taken as it is"
-        )
-    return order
-
-
-def _keys(order_by: Any, design: np.ndarray, names: Sequence[str], table: Any) -> np.ndarray:
-    """Numbers or times to sort by: an array, or a column of the regressors by its name."""
-    if isinstance(order_by, str):
-        if is_table(table) and order_by in table.columns:
-            order_by = table[order_by]
-        elif order_by in names:
-            order_by = design[:, list(names).index(order_by)]
-        else:
-            raise ValueError(
-                f"order_by must be an array or name one of {', '.join(names)}, got {order_by!r}"
-            )
-    order_by = _without_zone(order_by)
-    keys = np.asarray(order_by)
-    return keys if keys.dtype.kind in "mM" else real_array(order_by, "order_by")
-
-
-def _without_zone(times: Any) -> Any:
-    """Periods and times of a time zone as NumPy has them; everything else as it is."""
-    dtype, own = getattr(times, "dtype", None), getattr(times, "dt", times)  # a Series has dt
-    if hasattr(dtype, "freq"):
-        return own.to_timestamp()
-    if getattr(dtype, "tz", None) is not None:
-        return own.tz_convert(None)
-    return times
-
-
-# ------------------------------------------------------------------------------ refusals
-
-
-def _refuse_lagged_response(design: np.ndarray, response: np.ndarray, names: Any) -> None:
+def _refuse_lagged_response(rows: _Rows) -> None:
     """Raise ValueError if a column is the response of an earlier row."""
-    n = len(response)
+    design, response, n = rows.design, rows.response, len(rows.response)
     for lag in range(1, min(_LONGEST_LAG, n // 2) + 1):
         earlier = response[: n - lag]
         alike = np.flatnonzero((design[lag : lag + 3] == earlier[:3, np.newaxis]).all(axis=0))
-        for j in alike:
+        for j in alike.tolist():
             if np.array_equal(design[lag:, j], earlier) and np.ptp(earlier) > 0:
                 raise ValueError(
-                    f"column {names[j]!r} of X is the response of {lag} "
+                    f"column {rows.names[j]!r} of X is the response of {lag} "
                     f"row{'s' if lag > 1 else ''} earlier: the Durbin-Watson statistic is then "
-                    "biased towards 2 and its law another; use durbin_h, or pass "
-                    "allow_lagged_response=True to see the test nevertheless"
+                    "biased towards 2 and has another distribution; use durbin_h, or pass "
+                    "allow_lagged_response=True to compute the test nevertheless"
                 )

@@ -19,15 +19,11 @@ from fastnn._shared.numbers import (
     check_integer,
     check_number,
 )
-from fastnn.stats.diagnostics.durbin_watson.ordered import (
-    has_constant,
-    of_arrays,
-    of_design,
-    of_result,
-)
+from fastnn.stats.diagnostics.durbin_watson.ordered import basis_of_data, ordered_rows
 from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import EigenvalueLaw, ResidualLaw
 from fastnn.stats.diagnostics.durbin_watson.tail import Tail, tail
-from fastnn.stats.diagnostics.residuals import ALTERNATIVES, is_fitted
+from fastnn.stats.diagnostics.residuals import ALTERNATIVES
+from fastnn.stats.linalg.basis import has_constant
 
 _MOST_EIGENVALUES = 2000
 _SMALLEST_SUM = 1e-280  # of squares: below it they may have lost digits to underflow
@@ -292,14 +288,14 @@ def durbin_watson_test(
     """
     alternative = check_choice(alternative, "alternative", ALTERNATIVES)
     lag = check_integer(lag, "lag", 1)
-    allow = check_flag(allow_lagged_response, "allow_lagged_response")
-    add_intercept = check_flag(add_intercept, "add_intercept")
-    if is_fitted(X, y, add_intercept=add_intercept):
-        tested = of_result(X, order_by, allow)
-    else:
-        tested = of_arrays(X, y, add_intercept, order_by, allow)
-    statistic = durbin_watson(tested.residuals, lag=lag)
-    return _judge(statistic, tested.basis, tested.has_intercept, alternative, lag)
+    rows = ordered_rows(
+        X,
+        y,
+        add_intercept=check_flag(add_intercept, "add_intercept"),
+        order_by=order_by,
+        allow_lagged_response=check_flag(allow_lagged_response, "allow_lagged_response"),
+    )
+    return _tested(durbin_watson(rows.residuals, lag=lag), rows.basis, alternative, lag)
 
 
 def durbin_watson_pvalue(
@@ -332,21 +328,23 @@ def durbin_watson_pvalue(
     statistic = check_number(statistic, "statistic", low=0.0, high=4.0)
     alternative = check_choice(alternative, "alternative", ALTERNATIVES)
     lag = check_integer(lag, "lag", 1)
-    basis = of_design(X, check_flag(add_intercept, "add_intercept"))
-    return _judge(statistic, basis, has_constant(basis), alternative, lag)
+    basis = basis_of_data(X, check_flag(add_intercept, "add_intercept"))
+    return _tested(statistic, basis, alternative, lag)
 
 
-def _judge(
-    statistic: float, basis: np.ndarray, has_intercept: bool, alternative: str, lag: int
-) -> DurbinWatsonResult:
+def _tested(
+    statistic: float, basis: np.ndarray, alternative: str, lag: int
+) -> DurbinWatsonResult:  # fmt: skip
+    """The test of a statistic, whose distribution follows from the basis of the regressors."""
     n, rank = basis.shape
     check_integer(lag, "lag", 1, n - 1)
-    found = _exact_tail(basis, lag, statistic)
+    exact = _exact_tail(basis, lag, statistic)
     pvalue, error = {
-        "two-sided": (min(1.0, 2 * min(found.below, found.above)), 2 * found.error),
-        "positive": (found.below, found.error),
-        "negative": (found.above, found.error),
+        "two-sided": (min(1.0, 2 * min(exact.below, exact.above)), 2 * exact.error),
+        "positive": (exact.below, exact.error),
+        "negative": (exact.above, exact.error),
     }[alternative]
+    has_intercept = has_constant(basis)
     return DurbinWatsonResult(
         statistic=statistic,
         pvalue=pvalue,
@@ -356,8 +354,8 @@ def _judge(
         n=n,
         k=rank - has_intercept,
         has_intercept=has_intercept,
-        p_positive=found.below,
-        p_negative=found.above,
+        p_positive=exact.below,
+        p_negative=exact.above,
     )
 
 
