@@ -1,7 +1,7 @@
 """The ``fastnn`` command: train, predict, info, bench, demo and config.
 
-Every command returns 0 when it has done its work, 2 with one line on stderr when
-what it was given is unfit, and 130 after Ctrl-C.  ``fastnn`` alone prints its help
+Every command returns 0 after success, 2 with an error message of one line on stderr if its
+arguments or data are wrong, and 130 after Ctrl-C.  ``fastnn`` without a command prints its help
 on stderr and returns 2.
 """
 
@@ -14,27 +14,31 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from fastnn import solvers
 from fastnn._version import __version__
 from fastnn.cli._text import note
 from fastnn.program import ACTIVATIONS
 from fastnn.tabular.datasets import NAMES
-from fastnn.tabular.preprocessing import SCALINGS, TASKS
+from fastnn.tabular.preprocessing import SCALINGS
+from fastnn.tabular.preset import DEFAULT_BATCH_SIZE, DEFAULT_PATIENCE, DTYPES, SCHEDULES, Options
+from fastnn.tabular.splitting import TASKS
 
 __all__ = ["main"]
 
 OPTIMIZERS = ("adam", "adamw", "gradient_descent", "momentum", "nesterov", "rmsprop")
-SOLVERS = ("lbfgs", "levenberg_marquardt")
-DTYPES = ("float32", "float64")
+SOLVERS = tuple(solvers.CLASSES)
 INTERRUPTED = 130
 UNFIT = 2
 
+_DEFAULTS = Options()
+
 
 class _UsageError(Exception):
-    """The command line cannot be understood."""
+    """The parser does not accept the command line."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that reports in one line, like everything else here."""
+    """A parser whose error messages have one line, like those of the commands."""
 
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{message} (see {self.prog} --help)")
@@ -46,12 +50,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     Parameters
     ----------
     argv : sequence of str, optional
-        The words after ``fastnn``; by default those of the process.
+        The words after ``fastnn``; by default the arguments of the process.
 
     Returns
     -------
     int
-        The exit code: 0, 2 for unfit input, 130 after Ctrl-C.
+        The exit code: 0, 2 for wrong arguments or data, 130 after Ctrl-C.
     """
     debug = False
     try:
@@ -69,7 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("fastnn: interrupted")
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader, such as `head`, has seen enough.  Nothing more may be written at exit.
+        # The reader, such as `head`, has closed the pipe.  Python must not write to it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ArithmeticError, ImportError, OSError, TypeError, ValueError, _UsageError) as error:
@@ -107,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _command(commands: Any, name: str, run: str, text: str) -> argparse.ArgumentParser:
-    """A new command; `run` names its function, imported when it is called."""
+    """Add a command; `run` names its function, which is imported when the command runs."""
     description = f"{text[0].upper()}{text[1:]}."
     parser: argparse.ArgumentParser = commands.add_parser(
         name, help=text, description=description, allow_abbrev=False
@@ -153,13 +157,13 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         help="auto: classification for text and for a few whole numbers that repeat",
     )
     group.add_argument(
-        "--drop", action="append", metavar="COLUMN", help="leave a column out; may be repeated"
+        "--drop", action="append", metavar="COLUMN", help="ignore a column; may be repeated"
     )
     group.add_argument(
         "--text",
         action="append",
         metavar="COLUMN",
-        help="take a column of a CSV file for text, whatever it holds, and one-hot encode it; "
+        help="read a column of a CSV file as text, even if it has numbers, and one-hot encode it; "
         "may be repeated",
     )
     _add_csv_options(group)
@@ -167,14 +171,14 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         "--scaling",
         choices=SCALINGS,
         default="auto",
-        help="standardise columns of numbers each by itself, or all in common; "
-        "auto: in common for digits, else each",
+        help="columns: a mean and a scale for each column of numbers; common: one mean and one "
+        "scale for all; none: numbers as they are; auto: common for digits, otherwise columns",
     )
     for part in ("validation", "test"):
         group.add_argument(
             f"--{part}",
             type=float,
-            default=0.15,
+            default=getattr(_DEFAULTS, part),
             metavar="SHARE",
             help=f"share of the rows for {part}; default %(default)s",
         )
@@ -186,36 +190,43 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
             help += "; default %(default)s"
         group.add_argument(name, help=help, default=default, **more)
 
-    add("--hidden", "widths of hidden layers, as 100,50, or none", "100",
-        type=_widths, metavar="WIDTHS")  # fmt: skip
-    add("--activation", "of the hidden layers: " + ", ".join(ACTIVATIONS), "relu",
-        choices=ACTIVATIONS, metavar="NAME")  # fmt: skip
-    add("--dropout", "after each hidden layer", 0.0, type=float, metavar="RATE")
-    add("--epochs", "at most", 100, type=int)
-    add("--batch-size", "rows of a batch; default 32", type=int, metavar="ROWS")
+    add("--hidden", "widths of the hidden layers, such as 100,50, or none",
+        ",".join(map(str, _DEFAULTS.widths)), type=_widths, metavar="WIDTHS")  # fmt: skip
+    add("--activation", "activation of the hidden layers: " + ", ".join(ACTIVATIONS),
+        _DEFAULTS.activation, choices=ACTIVATIONS, metavar="NAME")  # fmt: skip
+    add("--dropout", "rate of the dropout after each hidden layer", _DEFAULTS.dropout,
+        type=float, metavar="RATE")  # fmt: skip
+    add("--epochs", "largest number of epochs", _DEFAULTS.epochs, type=int)
+    add("--batch-size", f"rows of a batch; default {DEFAULT_BATCH_SIZE}", type=int,
+        metavar="ROWS")  # fmt: skip
     add("--optimizer", f"{', '.join(OPTIMIZERS)}; or a solver, which takes all rows at once and "
-        f"whose iterations are the epochs: {', '.join(SOLVERS)} (for regression)", "adam",
-        choices=OPTIMIZERS + SOLVERS, metavar="NAME")  # fmt: skip
-    add("--learning-rate", "default that of the optimizer", type=float, metavar="RATE")
-    add("--schedule", "cosine takes the learning rate to 0 over all epochs", "constant",
-        choices=("constant", "cosine"))  # fmt: skip
-    add("--l2", "factor of the penalty on squared weights", 0.0, type=float, metavar="FACTOR")
-    add("--patience", "stop after so many epochs without a lower validation loss, 0 never; "
-        "default 15", type=int, metavar="EPOCHS")  # fmt: skip
-    add("--seed", "of the split, the initial values and the batches", 0, type=int)
-    add("--dtype", "precision", "float32", choices=DTYPES)
+        f"whose iterations count as epochs: {', '.join(SOLVERS)} (for regression)",
+        _DEFAULTS.optimizer, choices=OPTIMIZERS + SOLVERS, metavar="NAME")  # fmt: skip
+    add("--learning-rate", "default: the learning rate of the optimizer", type=float,
+        metavar="RATE")  # fmt: skip
+    add("--schedule", "cosine decreases the learning rate to 0 over all epochs",
+        _DEFAULTS.schedule, choices=SCHEDULES)  # fmt: skip
+    add("--l2", "factor of the penalty on squared weights", _DEFAULTS.l2, type=float,
+        metavar="FACTOR")  # fmt: skip
+    add("--patience", "end the training after so many epochs without a lower validation loss, "
+        f"0 never; default {DEFAULT_PATIENCE}", type=int, metavar="EPOCHS")  # fmt: skip
+    add("--seed", "seed of the split, the initial values and the batches", _DEFAULTS.seed, type=int)
+    add("--dtype", "precision", _DEFAULTS.dtype, choices=DTYPES)
 
 
 def _add_csv_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--delimiter", metavar="CHAR", help="what parts the cells of a CSV file; default: seen"
+        "--delimiter",
+        metavar="CHAR",
+        help="character between the cells of a CSV file; default: detected",
     )
     group.add_argument(
         "--header",
         action=argparse.BooleanOptionalAction,
-        help="whether the first line of a CSV file names the columns; default: if it has no number",
+        help="whether the first line of a CSV file has the names of the columns; default: it has "
+        "if no cell of it is a number",
     )
-    group.add_argument("--encoding", metavar="NAME", help="of a CSV file; default UTF-8")
+    group.add_argument("--encoding", metavar="NAME", help="encoding of a CSV file; default UTF-8")
 
 
 def _add_predict(commands: Any) -> None:
@@ -240,7 +251,7 @@ def _add_info(commands: Any) -> None:
 def _add_demo(commands: Any) -> None:
     parser = _command(commands, "demo", "_demo:run", "learn handwritten digits in seconds")
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the split, the initial values and the batches"
+        "--seed", type=int, default=0, help="seed of the split, the initial values and the batches"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
@@ -249,7 +260,7 @@ def _add_bench(commands: Any) -> None:
     parser = _command(
         commands, "bench", "_bench:run", "time the compiled backend against the reference"
     )
-    parser.add_argument("--quick", action="store_true", help="some seconds instead of a minute")
+    parser.add_argument("--quick", action="store_true", help="a few seconds instead of a minute")
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default %(default)s")
 
 

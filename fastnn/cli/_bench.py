@@ -1,4 +1,4 @@
-"""``fastnn bench``: how long the same work takes on each backend here."""
+"""``fastnn bench``: the time of the same work on each backend."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from itertools import pairwise
 import numpy as np
 
 from fastnn import backend
-from fastnn.cli._text import duration, note, ratio, tabulated
+from fastnn._shared.text import aligned
+from fastnn.cli._text import duration, note, ratio
 from fastnn.layers import Dense, Layer
 from fastnn.network import Sequential
 
-_ROUNDS = 3  # each measurement is taken this often, some time apart
-_SECONDS = 0.7  # for each time it is taken
-_QUICK_SECONDS = 0.07
-_BUSY = 0.3  # load of each processor that disturbs a measurement
-_SETTLING_SECONDS = 0.2  # idle threads of what ran before go to sleep
-_SAMPLE_SECONDS = 2e-3  # a sample repeats short work for this long
-_LEAST_SAMPLES = 5  # of long work
+_ROUNDS = 3  # number of measurements of each case, which are not consecutive
+_SECONDS = 0.7  # duration of one measurement
+_QUICK_SECONDS = 0.07  # the same for --quick
+_BUSY = 0.3  # load for each processor above which other programs disturb a measurement
+_SETTLING_SECONDS = 0.2  # time after which the idle threads of earlier work sleep
+_SAMPLE_SECONDS = 2e-3  # duration of a sample; short work is repeated
+_LEAST_SAMPLES = 5  # smallest number of samples of long work
 
 _KERNEL_CHOICES = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "MKL_DEBUG_CPU_TYPE",
                    "MKL_ENABLE_INSTRUCTIONS", "NVPL_BLAS_DEBUG_CPU_TYPE", "BLIS_ARCH_TYPE",
@@ -40,7 +41,7 @@ _PREDICTED = (1, 10_000)
 
 @dataclass(frozen=True)
 class Case:
-    """Some work: `prepare`, called outside the clock, gives the function to time."""
+    """A case to time: `prepare`, which is not timed, returns the function to time."""
 
     name: str
     prepare: Callable[[], Callable[[], object]]
@@ -62,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     for case, of_case in zip(work, times, strict=True):
         ratios = [ratio(of_case[1] / of_case[0])] if len(names) > 1 else []
         rows.append([case.name, *map(duration, of_case), *ratios])
-    print(tabulated(rows))
+    print("\n".join(aligned(rows, right=range(1, len(rows[0])))))
     print(f"\n{arguments.dtype}, time of one call, the least of many; {_setting(threads)}")
     if warning:
         print(f"\n{warning}")
@@ -72,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _load_warning() -> str:
-    """What to say of a busy machine, where threads stand still that wait for one another."""
+    """A warning if the machine is busy, because threads that wait for each other then stop."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     if load > _BUSY * (os.cpu_count() or 1):
         return f"other programs are at work here (load {load:.1f}): these times are too long"
@@ -80,7 +81,7 @@ def _load_warning() -> str:
 
 
 def _pinned_warning() -> str:
-    """What to say where the environment, not NumPy, chooses the kernels of NumPy."""
+    """A warning if environment variables, and not NumPy, choose the kernels of NumPy."""
     names = [name for name in _KERNEL_CHOICES if name in os.environ]
     if names:
         return f"{' and '.join(names)} set: NumPy may not use the kernels it would choose here"
@@ -88,7 +89,7 @@ def _pinned_warning() -> str:
 
 
 def _threads() -> int | None:
-    """Threads that both backends may use, or None if there is nothing to agree on."""
+    """The number of threads for both backends; None if it cannot be the same for both."""
     if "compiled" not in backend.available() or util.find_spec("threadpoolctl") is None:
         return None
     with backend.use("compiled"):
@@ -96,7 +97,7 @@ def _threads() -> int | None:
 
 
 def _same_threads(threads: int | None) -> AbstractContextManager[object]:
-    """Give NumPy's BLAS as many threads as the compiled backend has."""
+    """A context in which NumPy's BLAS has as many threads as the compiled backend."""
     if threads is None:
         return nullcontext()
     threadpoolctl = import_module("threadpoolctl")
@@ -107,11 +108,11 @@ def _same_threads(threads: int | None) -> AbstractContextManager[object]:
 def _least_times(
     work: Sequence[Case], names: Sequence[str], seconds: float
 ) -> list[tuple[float, ...]]:
-    """Seconds of one call of each case on each backend, the least over all rounds.
+    """Seconds of one call of each case on each backend: the minimum over all rounds.
 
-    Within a round it is one backend after the other: the idle threads of two thread pools,
-    OpenMP's and that of NumPy's BLAS, would take the processor from each other.  Rounds
-    make it unlikely that a passing load on the machine meets one backend only.
+    A round times all cases on one backend and then all on the next one, because the idle threads
+    of OpenMP and those of NumPy's BLAS take the processor from each other.  Because there are
+    several rounds, a short load of the machine is unlikely to affect one backend only.
     """
     rounds = [[_times(work, name, seconds) for name in names] for _ in range(_ROUNDS)]
     least = np.min(rounds, axis=0)
@@ -119,7 +120,7 @@ def _least_times(
 
 
 def _times(work: Sequence[Case], name: str, seconds: float) -> list[float]:
-    """Seconds of one call of each case on a backend."""
+    """Seconds of one call of each case on one backend."""
     time.sleep(_SETTLING_SECONDS)
     times = []
     for i, case in enumerate(work, start=1):
@@ -147,7 +148,7 @@ def _counted(threads: int) -> str:
 
 
 def measure(case: Case, name: str, seconds: float) -> float:
-    """Seconds of one call on a backend: the least over samples that take about `seconds`."""
+    """Seconds of one call on a backend: the minimum over samples for about `seconds`."""
     with backend.use(name):
         work = case.prepare()
         work()
@@ -166,7 +167,7 @@ def measure(case: Case, name: str, seconds: float) -> float:
 
 
 def cases(dtype: np.dtype) -> Iterator[Case]:
-    """The work to time: kernels, training steps and predictions of several sizes."""
+    """The cases: kernels, training steps and predictions of several sizes."""
     for function in ("tanh", "gelu"):
         for n in _ELEMENTS:
             yield Case(f"{function}, {n:,} elements", partial(_elementwise, function, n, dtype))

@@ -5,52 +5,45 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
 from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from fastnn import backend, plot
+from fastnn._shared.text import aligned
 from fastnn.cli import INTERRUPTED
+from fastnn.cli._arguments import naming_flags, options_of
+from fastnn.cli._report import MEASURES, measured, report, score_table
 from fastnn.cli._source import check_writable, curve_path, prediction_table, training_table
-from fastnn.cli._text import note, pairs, write_csv
-from fastnn.cli._train import (
-    MEASURES,
-    Options,
-    Training,
-    fit,
-    measure,
-    measured,
-    report,
-    score_table,
-)
+from fastnn.cli._text import note, write_csv
 from fastnn.network import Network
-from fastnn.tabular import model as _model
-from fastnn.tabular.files import Table, listing
-from fastnn.tabular.model import Model
+from fastnn.tabular.learning import Training, split_and_fit
+from fastnn.tabular.model import Model, Outputs, load_any
 from fastnn.tabular.preprocessing import Number, Preprocessor
+from fastnn.tabular.table import Table, listing
 
 _SHOWN_COLUMNS = 40
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn train``."""
-    options = Options(**{field.name: getattr(arguments, field.name) for field in fields(Options)})
+    options = options_of(arguments)
     output = Path(arguments.output)
     check_writable(output)
     curve = curve_path(arguments.plot, output)
     if curve is not None:
         check_writable(curve)
     table, target = training_table(arguments)
-    training = fit(table, target, options)
+    with naming_flags():
+        training = split_and_fit(table, target, options, verbose=int(not arguments.quiet))
     finish(training, output, curve)
     return INTERRUPTED if training.history.interrupted else 0
 
 
 def finish(training: Training, output: Path, curve: Path | None) -> None:
-    """Write the model and its learning curve, and print the result."""
-    _model.save(output, training.model)
+    """Write the model and its learning curve, and print the report."""
+    training.model.save(output)
     files = [("model", str(output))]
     if curve is not None and training.history.epochs:
         plot.learning_curve(training.history, curve)
@@ -63,33 +56,36 @@ def finish(training: Training, output: Path, curve: Path | None) -> None:
 
 def predict(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn predict``."""
-    model = _model.load(arguments.model)
+    item = load_any(arguments.model)
     if arguments.output is not None:
         check_writable(Path(arguments.output))
-    if arguments.score and model.preprocessor is None:
-        raise ValueError("--score needs a model that train has written")
-    table = prediction_table(arguments, model.preprocessor, arguments.score)
-    preprocessor = model.preprocessor or _plain(model.network, table)
-    if arguments.proba and preprocessor.task == "regression":
+    if isinstance(item, Network):
+        if arguments.score:
+            raise ValueError("--score needs a model that train has written")
+        table = prediction_table(arguments, None, False)
+        model = Model(item, _identity(item, table))
+    else:
+        model = item
+        table = prediction_table(arguments, model.preprocessor, arguments.score)
+    if arguments.proba and model.task == "regression":
         raise ValueError("--proba needs a model for classification; this one is for regression")
-    X = preprocessor.features(table, model.network.dtype)
-    header, columns = _predictions(model.network, preprocessor, X, arguments.proba)
+    outputs = model.outputs(table)
+    header, columns = _columns(outputs, arguments.proba)
     if arguments.output is None:
         write_csv(sys.stdout, header, columns)
     else:
         with open(arguments.output, "w", encoding="utf-8", newline="") as file:
             write_csv(file, header, columns)
     if arguments.score:
-        y = preprocessor.targets(table, model.network.dtype)
-        measures = measure(model.network, preprocessor, X, y)
-        titles = MEASURES[preprocessor.task].items()
-        shown = [f"{title} {measured(name, measures[name])}" for name, title in titles]
-        note("  ".join([f"{len(y):,} rows", *shown]))
+        measures = outputs.measures()
+        titles = MEASURES[model.task].items()
+        words = [f"{title} {measured(name, measures[name])}" for name, title in titles]
+        note("  ".join([f"{len(table):,} rows", *words]))
     return 0
 
 
-def _plain(network: Network, table: Table) -> Preprocessor:
-    """A preprocessor that changes nothing, for a network that was saved without one."""
+def _identity(network: Network, table: Table) -> Preprocessor:
+    """A preprocessor that changes no number, for a network that was saved without one."""
     inputs, outputs = network.graph.inputs, network.graph.outputs
     losses = [loss.name for loss in network.losses.values()]
     classes = tuple(range(outputs[0].width)) if losses == ["cross_entropy"] else ()
@@ -107,20 +103,16 @@ def _plain(network: Network, table: Table) -> Preprocessor:
     return Preprocessor("classification" if classes else "regression", "", columns, classes)
 
 
-def _predictions(
-    network: Network, preprocessor: Preprocessor, X: np.ndarray, proba: bool
-) -> tuple[list[str], list[list[str]]]:
-    """Names and cells of the columns that `predict` writes."""
-    if preprocessor.task == "regression":
-        values = preprocessor.units(network.predict(X))
-        digits = 9 if network.dtype == np.float32 else 17
-        return ["prediction"], [[f"{value:.{digits}g}" for value in values]]
-    labels = preprocessor.labels(network.predict_classes(X))
-    header, columns = ["prediction"], [[str(label) for label in labels]]
+def _columns(outputs: Outputs, proba: bool) -> tuple[list[str], list[list[str]]]:
+    """The names and the cells of the columns that `predict` writes."""
+    if outputs.model.task == "regression":
+        digits = 9 if outputs.values.dtype == np.float32 else 17
+        return ["prediction"], [[f"{value:.{digits}g}" for value in outputs.predictions()]]
+    classes = outputs.model.classes
+    header, columns = ["prediction"], [[str(classes[i]) for i in outputs.class_indices()]]
     if proba:
-        header += [f"probability_{label}" for label in preprocessor.classes]
-        probabilities = network.predict_proba(X).T
-        columns += [[f"{value:.6g}" for value in column] for column in probabilities]
+        header += [f"probability_{label}" for label in classes]
+        columns += [[f"{value:.6g}" for value in column] for column in outputs.probabilities().T]
     return header, columns
 
 
@@ -129,19 +121,19 @@ def _predictions(
 
 def info(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn info``."""
-    model = _model.load(arguments.model)
-    print(model.network.summary())
-    if model.preprocessor is not None:
-        print(f"\n{_described(model)}")
-        print(f"\n{pairs(_column_lines(model.preprocessor))}")
-    if model.network.history.epochs:
-        print(f"\n{model.network.history}")
+    item = load_any(arguments.model)
+    network = item if isinstance(item, Network) else item.network
+    print(network.summary())
+    if isinstance(item, Model):
+        print(f"\n{_description(item)}\n")
+        print("\n".join(aligned([*_column_lines(item.preprocessor)])))
+    if network.history.epochs:
+        print(f"\n{network.history}")
     return 0
 
 
-def _described(model: Model) -> str:
+def _description(model: Model) -> str:
     preprocessor = model.preprocessor
-    assert preprocessor is not None
     target = f"target {preprocessor.target!r}"
     if preprocessor.classes:
         names = listing(preprocessor.classes)
@@ -149,15 +141,14 @@ def _described(model: Model) -> str:
     else:
         scaling = Number(preprocessor.target, preprocessor.target_mean, preprocessor.target_scale)
         line = f"{target}, regression, standardised as {scaling.describe()}"
-    results = model.facts.get("results")
-    if not isinstance(results, dict):
+    if not isinstance(model.results, dict):
         return line
-    data = str(model.facts.get("data", ""))
-    return f"{line}\n\n{score_table(data, preprocessor.task, results)}"
+    table = score_table(str(model.facts.get("data", "")), model.task, model.results)
+    return "\n".join([line, "", *table])
 
 
 def _column_lines(preprocessor: Preprocessor) -> Iterator[tuple[str, str]]:
-    """What becomes of the columns; neighbours of one fate share a line."""
+    """The transformation of each column; adjacent columns with one transformation share a line."""
     yield "column", "becomes"
     groups = [
         (description, [column.name for column in group])

@@ -1,4 +1,4 @@
-"""``fastnn demo``: handwritten digits, from the data to a model that reads them."""
+"""``fastnn demo``: training on images of handwritten digits, and a look at the result."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from fastnn.cli import INTERRUPTED
+from fastnn.cli._arguments import naming_flags
 from fastnn.cli._commands import finish
 from fastnn.cli._source import check_writable, curve_path
 from fastnn.cli._text import can_print
-from fastnn.cli._train import Options, Training, fit
-from fastnn.tabular import datasets
+from fastnn.tabular import Options, datasets
+from fastnn.tabular.learning import Training, split_and_fit
 
 MODEL = Path("digits.fastnn")
 OPTIONS = Options(
@@ -47,9 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     curve = curve_path(None, MODEL)
     check_writable(MODEL)
     data = datasets.load("digits")
-    options = replace(OPTIONS, seed=arguments.seed, quiet=arguments.quiet)
+    with naming_flags():
+        options = replace(OPTIONS, seed=arguments.seed)
     print(f"Learning to read {len(data.X):,} images of handwritten digits, 8 by 8 pixels each.\n")
-    training = fit(data.table(), "target", options)
+    training = split_and_fit(data.table(), "target", options, verbose=int(not arguments.quiet))
     finish(training, MODEL, curve)
     print(f"\n{gallery(training, data.X)}")
     if training.history.interrupted:
@@ -59,27 +61,30 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def gallery(training: Training, images: np.ndarray) -> str:
-    """Some test images with what the network reads in them, its mistakes last."""
+    """Some images of the test part with the predicted digits; wrong predictions come last."""
     rows = training.rows["test"]
-    X = training.preprocessor.features(training.table.take(rows), training.network.dtype)
-    y = training.preprocessor.targets(training.table.take(rows))
-    read = training.network.predict_classes(X)
-    sure = training.network.predict_proba(X).max(axis=1)
-    wrong = np.flatnonzero(read != y)
-    shown = [np.flatnonzero(read == y)[:_ACROSS], wrong[:_ACROSS]]
+    table = training.table.take(rows)
+    true = table.column(training.model.target)
+    probabilities = training.model.predict_proba(table)
+    confidence = probabilities.max(axis=1)
+    predicted = np.array(training.model.classes)[probabilities.argmax(axis=1)]
+    wrong = np.flatnonzero(predicted != true)
+    selections = [np.flatnonzero(predicted == true)[:_ACROSS], wrong[:_ACROSS]]
     titles = ["The first test images it reads right:", f"Of its {len(wrong)} mistakes:"]
     if len(wrong) <= _ACROSS:
         titles[1] = "All its mistakes:"
     shades = _SHADES if can_print(_SHADES, sys.stdout) else _PLAIN_SHADES
     blocks = []
-    for title, some in zip(titles, shown, strict=True):
-        if len(some):
-            art = [_picture(images[rows[i]], shades) for i in some]
+    for title, selection in zip(titles, selections, strict=True):
+        if len(selection):
+            pictures = [_picture(images[rows[i]], shades) for i in selection]
             captions = [
-                f"{y[i]}" + f" read as {read[i]}" * bool(read[i] != y[i]) + f" ({sure[i]:.0%})"
-                for i in some
+                f"{true[i]}"
+                + f" read as {predicted[i]}" * bool(predicted[i] != true[i])
+                + f" ({confidence[i]:.0%})"
+                for i in selection
             ]
-            lines = ["  ".join(parts) for parts in zip(*art, strict=True)]
+            lines = ["  ".join(parts) for parts in zip(*pictures, strict=True)]
             lines.append("  ".join(caption.ljust(2 * _SIDE + 2) for caption in captions))
             blocks.append("\n".join([title, *(line.rstrip() for line in lines)]))
     return "\n\n".join(blocks)

@@ -1,4 +1,4 @@
-"""The data and files a command line names."""
+"""The data and the files that a command line names."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from fastnn._shared.figures import FORMATS, require_matplotlib
 from fastnn.cli._text import note
 from fastnn.tabular import datasets
-from fastnn.tabular.files import DataError, MixedColumnError, Table, listing, read_csv, read_npz
+from fastnn.tabular.files import read_csv, read_npz
 from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.table import DataError, MixedColumnError, Table, listing
 
-_TABS = {"\\t": "\t", "tab": "\t"}  # what a tab is called on a command line
+_TABS = {"\\t": "\t", "tab": "\t"}  # names of a tab on a command line
 _CSV_OPTIONS = ("delimiter", "header", "encoding")
 _COLUMN_OPTIONS = ("target", "drop", "text")
 
@@ -25,7 +26,7 @@ def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
     Raises
     ------
     ValueError
-        If an option does not go with the kind of data.
+        If an option does not fit the kind of data.
     DataError, OSError
         If the data cannot be read.
     """
@@ -38,7 +39,7 @@ def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
     try:
         table = _csv(arguments, text=arguments.text)
     except MixedColumnError as error:
-        hint = f"mend it, or take the column for text with --text {shlex.quote(error.column)}"
+        hint = f"correct it, or read the column as text with --text {shlex.quote(error.column)}"
         raise DataError(f"{error}; {hint}") from error
     return table, _target(table, arguments.target)
 
@@ -46,14 +47,14 @@ def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
 def prediction_table(
     arguments: argparse.Namespace, preprocessor: Preprocessor | None, with_target: bool
 ) -> Table:
-    """The table to predict for, read as the preprocessor needs it.
+    """The table whose target is to be predicted, with the columns of the preprocessor.
 
     Raises
     ------
     ValueError
-        If an option does not go with the kind of data.
+        If an option does not fit the kind of data.
     DataError, OSError
-        If the data cannot be read, or lack a column.
+        If the data cannot be read, or a column is absent.
     """
     if _is_npz(arguments.file):
         _refuse(arguments, _CSV_OPTIONS, "NPZ files")
@@ -105,7 +106,7 @@ def _renamed(table: Table, old: str, new: str) -> Table:
 
 
 def _target(table: Table, name: str | None) -> str:
-    """The target column: by name, by number from 1, or the last one."""
+    """The name of the target column, given by name or by number from 1; by default the last."""
     names = list(table.columns)
     if name is None:
         return names[-1]
@@ -116,7 +117,7 @@ def _target(table: Table, name: str | None) -> str:
 
 
 def check_writable(path: Path) -> None:
-    """Raise OSError unless a file can be made at `path`: better before a long training."""
+    """Raise OSError if a file cannot be written to `path`; called before a long training."""
     if path.is_dir():
         raise IsADirectoryError(21, "is a folder, expected a file name", str(path))
     folder = path.parent
@@ -127,14 +128,21 @@ def check_writable(path: Path) -> None:
 
 
 def curve_path(wanted: str | None, output: Path) -> Path | None:
-    """Where the learning curve goes: beside the model unless told otherwise, or None.
+    """The path of the learning curve, by default beside the model; None for no curve.
+
+    Parameters
+    ----------
+    wanted : str or None
+        A path, or "none"; None stands for the default.
+    output : Path
+        Path of the model.
 
     Raises
     ------
     ImportError
-        If a curve is asked for and matplotlib is not installed.
+        If a path is given and matplotlib is not installed.
     ValueError
-        If the curve would take the model's place, or its name has no ending of an image.
+        If the path is that of the model, or does not end as the name of an image does.
     """
     if wanted == "none":
         return None

@@ -1,33 +1,21 @@
-"""Tables of text for the terminal."""
+"""Text for the terminal: numbers, notes and CSV."""
 
 from __future__ import annotations
 
 import csv
 import math
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TextIO
-
-from fastnn._shared.text import aligned
-
-
-def tabulated(rows: Sequence[Sequence[str]]) -> str:
-    """Rows as lines of aligned columns, all but the first to the right."""
-    return "\n".join(aligned(rows, right=range(1, len(rows[0]))))
-
-
-def pairs(entries: Iterable[tuple[str, str]]) -> str:
-    """Names and values, one pair a line."""
-    return "\n".join(aligned(list(entries)))
 
 
 def number(value: float, digits: int = 4) -> str:
-    """A measured number; a dash if it is undefined."""
+    """A number with a fixed number of decimals; a dash for nan."""
     return "-" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the unit that suits them, with three digits."""
+    """Seconds with three digits, in the largest unit that gives a number of at least 1."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("us", 1e-6)):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -35,26 +23,26 @@ def duration(seconds: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times as much, with three digits at most."""
+    """A factor with at most three digits."""
     rounded = float(f"{value:.3g}")
     decimals = 2 if rounded < 1 else 1 if rounded < 100 else 0
     return f"{rounded:,.{decimals}f}x"
 
 
 def note(message: str) -> None:
-    """Say something on stderr, apart from the results."""
+    """Print a message on standard error, apart from the results."""
     print(message, file=sys.stderr, flush=True)
 
 
 def write_csv(file: TextIO, header: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    """Columns of text as CSV."""
+    """Write columns of text as CSV."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))
 
 
 def can_print(text: str, file: TextIO) -> bool:
-    """Whether a stream's encoding has these characters."""
+    """Whether the encoding of a stream has all characters of a text."""
     try:
         text.encode(file.encoding or "ascii")
     except (UnicodeEncodeError, LookupError):

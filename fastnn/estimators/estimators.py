@@ -8,18 +8,14 @@ of regression (`TransformedTargetRegressor`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
 
-from fastnn import optimizers
 from fastnn._shared.arrays import sample_weights
 from fastnn._shared.numbers import check_integer, check_number
-from fastnn.layers import Dense, Dropout, Layer
-from fastnn.network import Sequential
-from fastnn.solvers import Solver
-from fastnn.tabular.datasets import split_rows
+from fastnn.tabular.preset import choose_optimizer, dense_network
+from fastnn.tabular.splitting import split_rows
 from fastnn.training.callbacks import EarlyStopping, History
 
 try:
@@ -80,19 +76,10 @@ class _NetworkEstimator(BaseEstimator):
     def _build(self, n_in: int, n_out: int, dtype: np.dtype) -> None:
         """Make `network_`, untrained, and the seed of what is random besides."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        layers: list[Layer] = []
-        for width in np.atleast_1d(self.hidden).tolist():
-            layers.append(Dense(n_in, width, self.activation))
-            if check_number(self.dropout, "dropout", 0.0, below=1.0):
-                layers.append(Dropout(self.dropout))
-            n_in = width
-        layers.append(Dense(n_in, n_out))
-        optimizer = optimizers.get(self.optimizer)
-        if self.learning_rate is not None:
-            if isinstance(optimizer, Solver):
-                raise ValueError(f"learning_rate does not go with {optimizer.name}, which has none")
-            optimizer = replace(optimizer, learning_rate=self.learning_rate)
-        network = Sequential(layers, dtype=dtype, seed=self._seed)
+        network = dense_network(
+            n_in, n_out, self.hidden, self.activation, self.dropout, dtype, self._seed
+        )
+        optimizer = choose_optimizer(self.optimizer, self.learning_rate)
         network.compile(self._loss, optimizer, l2=check_number(self.alpha, "alpha", 0.0))
         self.network_ = network
 

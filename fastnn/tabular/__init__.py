@@ -1,1 +1,29 @@
-"""Tables: reading, preprocessing, and networks that are trained on them."""
+"""Learning from tables: networks for named columns of numbers and text.
+
+>>> from fastnn import tabular
+>>> table = tabular.read_csv("houses.csv")  # doctest: +SKIP
+>>> model = tabular.fit(table, "price", tabular.Options(hidden=(64, 64)))  # doctest: +SKIP
+>>> model.results["test"]["r2"]  # doctest: +SKIP
+0.97
+>>> model.save("houses.fastnn")  # doctest: +SKIP
+
+The command line, ``fastnn train``, calls the same functions and reads the same files.
+"""
+
+from fastnn.tabular.files import read_csv, read_npz
+from fastnn.tabular.learning import fit
+from fastnn.tabular.model import Model, load
+from fastnn.tabular.preset import Options
+from fastnn.tabular.table import DataError, MixedColumnError, Table
+
+__all__ = [
+    "DataError",
+    "MixedColumnError",
+    "Model",
+    "Options",
+    "Table",
+    "fit",
+    "load",
+    "read_csv",
+    "read_npz",
+]

@@ -1,7 +1,7 @@
-"""Tables of numbers and text, read from CSV and NPZ files.
+"""Reading tables from CSV and NPZ files.
 
-Nothing here changes or guesses values: a file with a missing value, a ragged
-row or a broken character is refused with its line and column.
+No value is changed or guessed: a missing value, a row of another length or a byte that cannot
+be decoded raises an error that names the line and, where there is one, the column.
 """
 
 from __future__ import annotations
@@ -11,108 +11,27 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 import numpy as np
 
-__all__ = ["DataError", "MixedColumnError", "Table", "read_csv", "read_npz"]
+from fastnn.tabular.table import (
+    DataError,
+    MixedColumnError,
+    Table,
+    has_decimal_comma,
+    is_number,
+    listing,
+    not_a_number,
+    refuse_infinite,
+)
+
+__all__ = ["read_csv", "read_npz"]
 
 _MISSING = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "-nan"))
 _DELIMITERS = ",;\t|"
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.IGNORECASE)
 _LARGEST_EXACT = 2**53  # integers up to here are exact in float64
-
-
-class DataError(ValueError):
-    """A file or a table cannot be used as data; the message says where and why."""
-
-
-class MixedColumnError(DataError):
-    """A column is mostly numbers, but not all of it is; `column` is its name."""
-
-    def __init__(self, message: str, column: str) -> None:
-        super().__init__(message)
-        self.column = column
-
-
-@dataclass(frozen=True, eq=False)
-class Table:
-    """Named columns of equal length, each of real numbers or of text.
-
-    Attributes
-    ----------
-    name : str
-        What error messages call the table: the name of its file.
-    columns : dict of str to (N,) array
-    lines : (N,) array of int, optional
-        Line of its file on which each row ends, counted from 1.
-    common_unit : bool, default False
-        Whether all numbers but the target measure one thing, as the pixels of images do.
-    """
-
-    name: str
-    columns: Mapping[str, np.ndarray]
-    lines: np.ndarray | None = None
-    common_unit: bool = False
-
-    def __post_init__(self) -> None:
-        shapes = {np.shape(values) for values in self.columns.values()}
-        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
-            raise DataError(
-                f"the columns of {self.name} must have one shape (N,), got {listing(shapes)}"
-            )
-
-    def __len__(self) -> int:
-        return len(next(iter(self.columns.values()), ()))
-
-    def column(self, name: str) -> np.ndarray:
-        """One column.
-
-        Raises
-        ------
-        DataError
-            If there is none of this name.
-        """
-        if name not in self.columns:
-            raise DataError(f"{self.name} has no column {name!r}; it has {listing(self.columns)}")
-        return self.columns[name]
-
-    def without(self, name: str) -> Table:
-        """The table without one column."""
-        return replace(self, columns={k: v for k, v in self.columns.items() if k != name})
-
-    def take(self, rows: np.ndarray) -> Table:
-        """The table of some rows, given by index."""
-        lines = None if self.lines is None else self.lines[rows]
-        return replace(self, columns={k: v[rows] for k, v in self.columns.items()}, lines=lines)
-
-    def where(self, row: int, column: str) -> str:
-        """A cell's place as error messages give it."""
-        place = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
-        return f"{self.name}, {place}, column {column!r}"
-
-
-def listing(names: Any, limit: int = 12) -> str:
-    """Names joined by commas, the tail of a long list only counted."""
-    names = list(names)
-    shown = ", ".join(map(str, names[:limit]))
-    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell's text reads as a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def has_decimal_comma(cell: str) -> bool:
-    """Whether a cell's text reads as a number with a comma for the decimal point."""
-    return _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
 
 
 # ------------------------------------------------------------------- CSV files
@@ -128,28 +47,28 @@ def read_csv(
     header: bool | None = None,
     encoding: str = "utf-8",
 ) -> Table:
-    """A table from a text file of separated values.
+    """Read a table from a text file of separated values.
 
-    A column whose every cell is a number becomes float64, any other stays text.  One where
-    most of the different cells are numbers, decimal commas included, but not all, is refused.
-    Blank lines are skipped, cells are stripped of surrounding space, and cells
-    with a separator or line break inside are quoted with ``"``.
+    A column becomes float64 if all its cells are numbers; otherwise it stays text.  A column in
+    which more than half of the distinct values are numbers (with a decimal point or a decimal
+    comma), but not all, raises an error.  Blank lines are skipped.  Space around a cell is
+    removed.  A cell that contains a delimiter or a line break must be quoted with ``"``.
 
     Parameters
     ----------
     path : str or path-like
     columns : sequence of str, optional
-        Read these columns only, in this order.
+        Columns to read, in the order of the table; by default all.
     drop : sequence of str
-        Columns to leave out; what they hold is not looked at.
+        Columns to ignore; their values are not checked.
     text : sequence of str
-        Columns to keep as text even if they hold numbers.
+        Columns that stay text even if all their cells are numbers.
     delimiter : str, optional
-        One character; by default the one of ``, ; tab |`` that splits the first line
-        into most parts.
+        One character; by default the one of ``, ; tab |`` that occurs most often in the
+        first line.
     header : bool, optional
-        Whether the first line names the columns; by default it does if none of its
-        cells is a number.  Without names the columns are column_1, column_2...
+        Whether the first line has the names of the columns; by default it has if none of its
+        cells is a number.  Without a header the names are column_1, column_2...
     encoding : str, default "utf-8"
 
     Returns
@@ -159,26 +78,26 @@ def read_csv(
     Raises
     ------
     DataError
-        If the file is empty, a row has another number of cells than the first, a
-        value is missing or infinite, names repeat, or the text cannot be decoded.
+        If the file is empty, a row differs from the first one in its number of cells, a value
+        is missing or infinite, two columns have one name, or the text cannot be decoded.
     MixedColumnError
-        If a column is mostly numbers but not all of it is; a `DataError`.
+        If most values of a column are numbers, but not all; it is a `DataError`.
     OSError
         If the file cannot be read.
     """
     name = os.path.basename(os.fspath(path))
     names, cells, lines = _read_cells(path, name, delimiter, header, encoding)
-    wanted = names if columns is None else list(columns)
-    for column in [*wanted, *drop, *text]:
+    selected = names if columns is None else list(columns)
+    for column in [*selected, *drop, *text]:
         if column not in names:
             raise DataError(f"{name} has no column {column!r}; it has {listing(names)}")
-    wanted = [column for column in wanted if column not in drop]
-    if not wanted:
+    selected = [column for column in selected if column not in drop]
+    if not selected:
         raise DataError(f"{name} has no columns left")
-    typed = {column: _typed(cells[names.index(column)], column in text) for column in wanted}
+    typed = {column: _typed(cells[names.index(column)], column in text) for column in selected}
     table = Table(name, typed, lines)
     _refuse_missing(table)
-    _refuse_infinite(table)
+    refuse_infinite(table)
     _refuse_mixed(table, text)
     return table
 
@@ -190,11 +109,11 @@ def _read_cells(
     header: bool | None,
     encoding: str,
 ) -> tuple[list[str], list[list[str]], np.ndarray]:
-    """Names of the columns, their cells as text, and the line each row ends on."""
+    """The names of the columns, their cells as text, and the last line of each row."""
     if delimiter is not None and len(delimiter) != 1:
         raise DataError(f"delimiter must be one character, got {delimiter!r}")
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-        encoding = "utf-8-sig"  # the same, without the mark some programs put in front
+        encoding = "utf-8-sig"  # UTF-8 that ignores a byte order mark
     try:
         with open(path, encoding=encoding, newline="") as file:
             delimiter = delimiter or _guess_delimiter(file)
@@ -219,7 +138,8 @@ def _read_cells(
     return names, [list(cells) for cells in zip(*(row for _, row in body), strict=True)], lines
 
 
-def _guess_delimiter(file: Any) -> str:
+def _guess_delimiter(file: TextIO) -> str:
+    """The delimiter that occurs most often in the first line, quoted cells ignored."""
     line = next((line for line in file if line.strip()), "")
     bare = re.sub('"[^"]*"', "", line)
     if any(delimiter in bare for delimiter in _DELIMITERS.replace(",", "")):
@@ -227,8 +147,8 @@ def _guess_delimiter(file: Any) -> str:
     return max(_DELIMITERS, key=bare.count)
 
 
-def _rows(file: Any, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each row that is not blank, all of one length."""
+def _rows(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The line number and the cells of each row that is not blank; all rows have one length."""
     reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
     width = None
     try:
@@ -247,10 +167,10 @@ def _rows(file: Any, name: str, delimiter: str) -> Iterator[tuple[int, list[str]
 
 
 def _looks_like_header(row: Sequence[str]) -> bool:
-    return any(cell.strip() for cell in row) and not any(map(_is_numeric_text, row))
+    return any(cell.strip() for cell in row) and not any(map(_resembles_number, row))
 
 
-def _is_numeric_text(cell: str) -> bool:
+def _resembles_number(cell: str) -> bool:
     return is_number(cell) or has_decimal_comma(cell)
 
 
@@ -265,7 +185,7 @@ def _column_names(row: Sequence[str], has_header: bool, table: str) -> list[str]
 
 
 def _typed(cells: list[str], is_text: bool) -> np.ndarray:
-    """Cells as float64 if all are numbers, else as stripped text."""
+    """Cells as float64 if all are numbers; otherwise as text without surrounding space."""
     if not is_text:
         try:
             return np.array(cells, dtype=np.float64)
@@ -275,6 +195,7 @@ def _typed(cells: list[str], is_text: bool) -> np.ndarray:
 
 
 def _refuse_missing(table: Table) -> None:
+    """Raise DataError if a number is nan, or a text stands for a missing value."""
     places = []
     for name, values in table.columns.items():
         if values.dtype.kind == "f":
@@ -291,30 +212,21 @@ def _refuse_missing(table: Table) -> None:
         )
 
 
-def _refuse_infinite(table: Table) -> None:
-    for column, values in table.columns.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.argmin(np.isfinite(values)))
-            raise DataError(f"{table.where(row, column)}: {values[row]}, expected a finite number")
-
-
 def _refuse_mixed(table: Table, text: Sequence[str]) -> None:
-    """Refuse columns of numbers with a slip in them, lest every number become a category."""
+    """Raise MixedColumnError if most values of a column of text are numbers.
+
+    Such a column is likely to have a typing error in it, which made it text.  As text, each of
+    its numbers would become a category.
+    """
     for column, values in table.columns.items():
         if values.dtype.kind == "f" or column in text:
             continue
-        different = set(values.tolist())
-        if 2 * sum(map(_is_numeric_text, different)) > len(different):
+        distinct = set(values.tolist())
+        if 2 * sum(map(_resembles_number, distinct)) > len(distinct):
             row = next((i for i, cell in enumerate(values.tolist()) if not is_number(cell)), 0)
             raise MixedColumnError(
                 f"{table.where(row, column)}: {not_a_number(values[row])}", column
             )
-
-
-def not_a_number(cell: str) -> str:
-    """What error messages say of a cell that should be a number."""
-    hint = " with a decimal point, not a comma" if has_decimal_comma(cell) else ""
-    return f"{str(cell)!r}, expected a number{hint}"
 
 
 # ------------------------------------------------------------------- NPZ files
@@ -326,15 +238,15 @@ def read_npz(
     feature_names: Sequence[str] | None = None,
     target: bool = True,
 ) -> Table:
-    """A table from the arrays ``X`` and ``y`` of an NPZ file.
+    """Read a table from the arrays ``X`` and ``y`` of an NPZ file.
 
     Parameters
     ----------
     path : str or path-like
     feature_names : sequence of str, optional
-        Names of the columns of X; x_1, x_2... unless given.
+        Names of the columns of X; by default x_1, x_2...
     target : bool, default True
-        Whether to read ``y``, an (N,) array of numbers or text, as the last column, y.
+        Whether to read ``y``, an (N,) array of numbers or text, as the last column, ``y``.
 
     Returns
     -------
@@ -343,8 +255,8 @@ def read_npz(
     Raises
     ------
     DataError
-        If the file is not an NPZ file, lacks an array, or holds Python objects, or an
-        array has the wrong shape or a value that is not finite.
+        If the file is not an NPZ file, an array is absent or has Python objects, or an array
+        has another shape or a number that is not finite.
     OSError
         If the file cannot be read.
     """
@@ -363,12 +275,12 @@ def read_npz(
     if target:
         columns["y"] = _target_values(arrays["y"], len(X), name)
     table = Table(name, columns)
-    _refuse_infinite(table)
+    refuse_infinite(table)
     return table
 
 
 def _read_arrays(
-    path: str | os.PathLike[str], name: str, wanted: Sequence[str]
+    path: str | os.PathLike[str], name: str, keys: Sequence[str]
 ) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -376,12 +288,12 @@ def _read_arrays(
         file.seek(0)
         try:
             with np.load(file, allow_pickle=False) as archive:
-                for key in wanted:
+                for key in keys:
                     if key not in archive.files:
                         raise DataError(
                             f"{name} has no array {key!r}; it has {listing(archive.files)}"
                         )
-                return {key: archive[key] for key in wanted}
+                return {key: archive[key] for key in keys}
         except DataError:
             raise
         except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:

@@ -1,61 +1,285 @@
-"""Models: a network with what prepares its data, in one file."""
+"""Models: a network together with the preprocessing of its data, in one file."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
+from fastnn import backend
+from fastnn.losses import MeanSquaredError
 from fastnn.network import Network
 from fastnn.network import load as load_network
 from fastnn.serialization import FormatError
-from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.preprocessing import Label, Preprocessor
+from fastnn.tabular.splitting import Task
+from fastnn.tabular.table import Table, as_table
+
+__all__ = ["Columns", "Model", "load", "load_any", "measure"]
+
+Columns = Table | Mapping[str, Any]
+"""What a user gives as a table: a `Table`, or a mapping of names to columns."""
 
 _KEY = "model"
-"""Entry of the network's metadata."""
+"""Key of the model in the metadata of the network."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A trained network and its surroundings.
+    """A trained network with the preprocessing of its data.
 
-    Attributes
+    `fastnn.tabular.fit` and `fastnn.tabular.load` return models.
+
+    Parameters
     ----------
     network : Network
-    preprocessor : Preprocessor or None
-        None for a network that was saved without one, from Python.
+    preprocessor : Preprocessor
     facts : dict
-        What is known of the training, as JSON-able data: ``data``, and
-        ``results`` by part of the data.
+        Facts about the training as data for JSON: ``data``, the name of the table, and
+        ``results``, the measures of each part of the table.
     """
 
     network: Network
-    preprocessor: Preprocessor | None = None
+    preprocessor: Preprocessor
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def task(self) -> Task:
+        """``"classification"`` or ``"regression"``."""
+        return self.preprocessor.task
 
-def save(path: str | os.PathLike[str], model: Model) -> None:
-    """Write a model; `fastnn.load` reads its network."""
-    metadata = dict(model.network.metadata)
-    if model.preprocessor is not None:
-        metadata[_KEY] = {"preprocessing": model.preprocessor.to_dict(), **model.facts}
-    model.network.save(path, metadata)
+    @property
+    def target(self) -> str:
+        """Name of the target column."""
+        return self.preprocessor.target
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The classes in the order of `predict_proba`; empty for regression."""
+        return self.preprocessor.classes
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """The measures of each part of the table, as `evaluate` returns them, and ``rows``."""
+        results: dict[str, Any] = self.facts.get("results", {})
+        return results
+
+    def predict(self, data: Columns) -> np.ndarray:
+        """The predicted target of each row.
+
+        Parameters
+        ----------
+        data : Table, or mapping of str to (N,) array_like
+            All columns of the training except the target.  Other columns are ignored.
+
+        Returns
+        -------
+        (N,) array
+            For classification, the names of classes; for regression, float64 in the unit of the
+            target.
+
+        Raises
+        ------
+        TypeError
+            If `data` is neither a table nor a mapping.
+        DataError
+            If a column is absent, has the wrong kind or an unknown category.
+        """
+        return self.outputs(data).predictions()
+
+    def predict_proba(self, data: Columns) -> np.ndarray:
+        """The probability of each class for each row.
+
+        Parameters
+        ----------
+        data : Table, or mapping of str to (N,) array_like
+            As in `predict`.
+
+        Returns
+        -------
+        (N, K) array
+            Probabilities in the order of `classes`.
+
+        Raises
+        ------
+        TypeError, DataError
+            As in `predict`.
+        ValueError
+            If the model is for regression.
+        """
+        return self.outputs(data).probabilities()
+
+    def evaluate(self, data: Columns) -> dict[str, float]:
+        """The measures of the model for data that have the target column.
+
+        Parameters
+        ----------
+        data : Table, or mapping of str to (N,) array_like
+            All columns of the training, with the target.
+
+        Returns
+        -------
+        dict of str to float
+            For classification ``loss``, with the L2 penalty, and ``accuracy``.  For regression
+            ``mse`` of the standardised target, ``rmse`` in the unit of the target, and ``r2``.
+
+        Raises
+        ------
+        TypeError, DataError
+            As in `predict`, and if the target column is absent or has an unknown class.
+        """
+        return self.outputs(data).measures()
+
+    def outputs(self, data: Columns) -> Outputs:
+        """The outputs of the network, from which predictions and measures follow.
+
+        Parameters
+        ----------
+        data : Table, or mapping of str to (N,) array_like
+            As in `predict`.
+
+        Raises
+        ------
+        TypeError, DataError
+            As in `predict`.
+        """
+        table = as_table(data, "data")
+        X = self.preprocessor.features(table, self.network.dtype)
+        return Outputs(self, table, X, self.network.predict(X))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to a file, which `fastnn.tabular.load` and the command line read.
+
+        `fastnn.load` reads the network of the file.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        description = {"preprocessing": self.preprocessor.to_dict(), **self.facts}
+        self.network.save(path, {**self.network.metadata, _KEY: description})
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """The outputs of a model for the rows of a table, and what is computed from them.
+
+    Attributes
+    ----------
+    model : Model
+    table : Table
+    X : (N, n_in) array
+        Inputs of the network.
+    values : (N, n_out) array
+        Outputs of the network.
+    """
+
+    model: Model
+    table: Table
+    X: np.ndarray
+    values: np.ndarray
+
+    def predictions(self) -> np.ndarray:
+        """The predicted targets (N,); see `Model.predict`."""
+        preprocessor = self.model.preprocessor
+        if self.model.task == "regression":
+            return preprocessor.units(self.values)
+        return np.array(preprocessor.classes)[self.class_indices()]
+
+    def class_indices(self) -> np.ndarray:
+        """The indices (N,) of the predicted classes.
+
+        Raises
+        ------
+        ValueError
+            If the model is for regression.
+        """
+        indices: np.ndarray = self._loss("classes").classes(self.values)
+        return indices
+
+    def probabilities(self) -> np.ndarray:
+        """The probabilities of the classes (N, K); see `Model.predict_proba`."""
+        kernels = backend.kernels(self.values.dtype)
+        probabilities: np.ndarray = self._loss("probabilities").probabilities(self.values, kernels)
+        return probabilities
+
+    def measures(self) -> dict[str, float]:
+        """The measures for the target column of the table; see `Model.evaluate`."""
+        preprocessor = self.model.preprocessor
+        y = preprocessor.targets(self.table, self.values.dtype)
+        if self.model.task == "regression":
+            return _regression_measures(preprocessor, self.values, y)
+        return self.model.network.evaluate(self.X, y)
+
+    def _loss(self, what: str) -> Any:
+        """The loss of a classification, whose methods turn outputs into what is asked for."""
+        if self.model.task == "regression":
+            raise ValueError(f"{what} need a model for classification, this one is for regression")
+        (loss,) = self.model.network.losses.values()
+        return loss
+
+
+def measure(
+    network: Network, preprocessor: Preprocessor, X: np.ndarray, y: np.ndarray
+) -> dict[str, float]:
+    """The measures of a network for preprocessed data; see `Model.evaluate`."""
+    if preprocessor.task == "classification":
+        return network.evaluate(X, y)
+    return _regression_measures(preprocessor, network.predict(X), y)
+
+
+def _regression_measures(
+    preprocessor: Preprocessor, outputs: np.ndarray, y: np.ndarray
+) -> dict[str, float]:
+    mse = float(np.mean((outputs[:, 0].astype(np.float64) - y) ** 2))
+    return {
+        "mse": mse,
+        "rmse": math.sqrt(mse) * preprocessor.target_scale,
+        "r2": MeanSquaredError().score(outputs, y[:, None]),
+    }
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Read a model, or a network that was saved by itself.
+    """Read a model that `Model.save` or ``fastnn train`` has written.
+
+    Parameters
+    ----------
+    path : str or path-like
+
+    Raises
+    ------
+    FormatError
+        If the file has any defect, or a network only.
+    OSError
+        If the file cannot be read.
+    """
+    model = load_any(path)
+    if isinstance(model, Network):
+        raise FormatError(
+            f"{os.fspath(path)} has no preprocessing; use fastnn.load to read a network"
+        )
+    return model
+
+
+def load_any(path: str | os.PathLike[str]) -> Model | Network:
+    """Read a model, or a network that was saved without a preprocessing.
 
     Raises
     ------
     FormatError
         If the file has any defect.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
     """
     network = load_network(path)
     facts = network.metadata.pop(_KEY, None)
     if facts is None:
-        return Model(network)
+        return network
     name = os.fspath(path)
     if not isinstance(facts, dict):
         raise FormatError(f"{name}: damaged: the description of the model is not an object")
@@ -63,7 +287,10 @@ def load(path: str | os.PathLike[str]) -> Model:
         preprocessor = Preprocessor.from_dict(facts.pop("preprocessing", None))
     except ValueError as error:
         raise FormatError(f"{name}: damaged: {error}") from error
+    losses = [loss.activation for loss in network.losses.values()]
     widths = [tensor.width for tensor in (*network.graph.inputs, *network.graph.outputs)]
-    if widths != [preprocessor.width, preprocessor.n_outputs] or network.optimizer is None:
+    if widths != [preprocessor.width, preprocessor.n_outputs] or losses != (
+        ["softmax"] if preprocessor.classes else [None]
+    ):
         raise FormatError(f"{name}: damaged: network and preprocessing do not fit together")
     return Model(network, preprocessor, facts)

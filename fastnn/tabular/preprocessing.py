@@ -1,7 +1,8 @@
-"""From a table to what a network takes, and back from its outputs to labels and units.
+"""Preprocessing: the columns of a table become the inputs and targets of a network.
 
-A `Preprocessor` is fitted once, on the rows a network is trained on, and is
-kept in the model's file, so that later data meet the same transformation.
+A `Preprocessor` is fitted once, to the rows on which the network is trained.  The file of the
+model contains it, so that later data go through the same transformation.  It also turns the
+outputs of the network into labels, or into the unit of the target.
 """
 
 from __future__ import annotations
@@ -15,24 +16,24 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.numbers import check_choice
-from fastnn.tabular.datasets import Task, guess_task
-from fastnn.tabular.files import DataError, Table, is_number, listing, not_a_number
+from fastnn.tabular.splitting import Task, choose_task
+from fastnn.tabular.table import DataError, Table, is_number, listing, not_a_number, refuse_infinite
 
 __all__ = ["Category", "Label", "Number", "Preprocessor"]
 
 MAX_CATEGORIES = 100
-"""Different texts one column may have: each becomes an input of the network."""
+"""Largest number of distinct texts of a column; each becomes an input of the network."""
 
-TASKS = ("auto", "classification", "regression")
 SCALINGS = ("auto", "columns", "common", "none")
+"""Values of the parameter `scaling`."""
 
 Label = str | int | float
-"""A class as the data name it."""
+"""The name of a class in the data."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A column of numbers, standardised: (x - mean) / scale."""
+    """A column of numbers; its input is (x - mean) / scale."""
 
     name: str
     mean: float
@@ -40,34 +41,34 @@ class Number:
 
     @property
     def width(self) -> int:
-        """Number of inputs the column becomes."""
+        """Number of the inputs that stand for the column."""
         return 1
 
     def describe(self) -> str:
-        """What happens to the column, in words."""
+        """The transformation of the column as text."""
         return f"(x - {self.mean:.6g}) / {self.scale:.6g}"
 
 
 @dataclass(frozen=True)
 class Category:
-    """A column of text, one-hot: one input for each category, in ascending order."""
+    """A column of text, one-hot encoded: one input for each category, in ascending order."""
 
     name: str
     categories: tuple[str, ...]
 
     @property
     def width(self) -> int:
-        """Number of inputs the column becomes."""
+        """Number of the inputs that stand for the column."""
         return len(self.categories)
 
     def describe(self) -> str:
-        """What happens to the column, in words."""
+        """The transformation of the column as text."""
         return f"one-hot: {listing(map(repr, self.categories), 6)}"
 
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """What turns a table's columns into inputs and targets of a network.
+    """The transformation of a table's columns into inputs and targets of a network.
 
     Attributes
     ----------
@@ -75,11 +76,11 @@ class Preprocessor:
     target : str
         Name of the target column.
     columns : tuple of Number and Category
-        The other columns, in the order of the inputs they become.
+        All other columns, in the order of the inputs that stand for them.
     classes : tuple of labels
-        In the order of the network's outputs; empty for regression.
+        The classes in the order of the network's outputs; empty for regression.
     target_mean, target_scale : float
-        For regression the network's output is (target - mean) / scale.
+        For regression, the output of the network is (target - mean) / scale.
     """
 
     task: Task
@@ -98,40 +99,41 @@ class Preprocessor:
         rows: np.ndarray | None = None,
         scaling: str = "auto",
     ) -> Preprocessor:
-        """The preprocessor for a table.
+        """Fit a preprocessor to a table.
 
         Parameters
         ----------
         table : Table
         target : str
-            The column to predict.
+            Name of the target column.
         task : {"auto", "classification", "regression"}
-            "auto" takes text and few whole numbers for classes; see
-            `fastnn.tabular.datasets.guess_task`.
+            For "auto", `fastnn.tabular.splitting.guess_task` chooses by the target.
         rows : (n,) array of int, optional
-            Rows whose mean and spread scale the numbers: those to train on.  The names
-            of categories and classes come from all rows.
+            Rows for training, from which the means and standard deviations are computed; by
+            default all rows.  Categories and classes come from all rows in any case.
         scaling : {"auto", "columns", "common", "none"}
-            Whether each column of numbers has a mean and scale of its own, all have
-            one in common, or they stay as they are.  "auto" is "common" for a table whose
-            `common_unit` is True: there a column of little spread matters little,
-            and scaling it up would make noise of it.
+            Scaling of the columns of numbers.  "columns": each has its own mean and scale.
+            "common": all have one mean and one scale.  "none": numbers do not change.
+            "auto" is "common" for a table whose `common_unit` is True, otherwise "columns".
+            Among columns of one unit, a column of small variance matters little; a scale of
+            its own would amplify its noise.
 
         Raises
         ------
         DataError
-            If a column does not suit its use.
+            If a column does not fit its role.
+        TypeError, ValueError
+            If `task` or `scaling` is unknown.
         """
         values = table.column(target)
         features = table.without(target)
         if not features.columns:
             raise DataError(f"{table.name} has no column besides the target {target!r}")
         used = slice(None) if rows is None else rows
-        if scaling == "auto":
+        if check_choice(scaling, "scaling", SCALINGS) == "auto":
             scaling = "common" if table.common_unit else "columns"
-        columns = _fit_columns(features, used, check_choice(scaling, "scaling", SCALINGS))
-        check_choice(task, "task", TASKS)
-        if (guess_task(values) if task == "auto" else task) == "classification":
+        columns = _fit_columns(features, used, scaling)
+        if choose_task(values, task) == "classification":
             return cls("classification", target, columns, _classes(table, target, values))
         if not _is_numeric(values):
             raise DataError(
@@ -155,7 +157,7 @@ class Preprocessor:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns it takes, the target not among them."""
+        """Names of all columns except the target."""
         return [column.name for column in self.columns]
 
     @property
@@ -164,12 +166,13 @@ class Preprocessor:
         return [column.name for column in self.columns if isinstance(column, Category)]
 
     def features(self, table: Table, dtype: Any = np.float32) -> np.ndarray:
-        """Inputs (N, width) of the network for a table that has the columns, in any order.
+        """The inputs (N, width) of the network for a table, whose columns may have any order.
 
         Raises
         ------
         DataError
-            If a column is missing or of the wrong kind, or has an unknown category.
+            If a column is absent, has text instead of numbers or numbers instead of text, or
+            has an unknown category.
         """
         missing = [name for name in self.names if name not in table.columns]
         if missing:
@@ -190,12 +193,13 @@ class Preprocessor:
         return out
 
     def targets(self, table: Table, dtype: Any = np.float32) -> np.ndarray:
-        """Targets (N,) of a table: int64 class indices, or standardised numbers of `dtype`.
+        """The targets (N,) of a table: indices of classes in int64, or scaled numbers in `dtype`.
 
         Raises
         ------
         DataError
-            If there is no target column, or it has an unknown class or the wrong kind.
+            If the target column is absent, has text instead of numbers or numbers instead of
+            text, or has an unknown class.
         """
         values = table.column(self.target)
         if self.task == "regression":
@@ -211,17 +215,17 @@ class Preprocessor:
         return _positions(table, self.target, values, labels, "class")
 
     def labels(self, indices: np.ndarray) -> list[Label]:
-        """The classes of these indices, as the data name them."""
+        """The names of the classes with these indices."""
         return [self.classes[i] for i in indices]
 
     def units(self, outputs: np.ndarray) -> np.ndarray:
-        """Outputs (N, 1) of a network for regression, as (N,) float64 in the target's units."""
+        """Outputs (N, 1) of a network for regression in the unit of the target: (N,) float64."""
         return outputs[:, 0].astype(np.float64) * self.target_scale + self.target_mean
 
     # ------------------------------------------------------------------- files
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as JSON-able data; `from_dict` makes an equal preprocessor of it."""
+        """The preprocessor as data for JSON; `from_dict` makes an equal preprocessor from them."""
         return {
             "task": self.task,
             "target": self.target,
@@ -238,12 +242,12 @@ class Preprocessor:
 
     @classmethod
     def from_dict(cls, data: Any) -> Preprocessor:
-        """The preprocessor that `to_dict` turned into `data`.
+        """Make a preprocessor from data that `to_dict` has returned.
 
         Raises
         ------
         ValueError
-            If `data` does not describe one.
+            If `data` do not describe a preprocessor.
         """
         try:
             if data["task"] not in ("classification", "regression"):
@@ -259,7 +263,7 @@ class Preprocessor:
                 _finite(data["target_mean"]),
                 _positive(data["target_scale"]),
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"not a preprocessing: {error!r}") from error
 
 
@@ -289,23 +293,33 @@ def _fit_columns(features: Table, used: Any, scaling: str) -> tuple[Number | Cat
 
 
 def _moments(table: Table, name: str, values: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of a column."""
+    """Mean and standard deviation of a column.
+
+    Raises
+    ------
+    DataError
+        If one of them is not finite.
+    """
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(np.mean(values, dtype=np.float64))
         deviation = float(np.std(values, dtype=np.float64))
     if not (math.isfinite(mean) and math.isfinite(deviation)):
+        refuse_infinite(table)
         raise DataError(f"{table.name}: the numbers of column {name!r} are too large to scale")
     return mean, deviation
 
 
 def _pooled(moments: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Mean and standard deviation of several columns of one length taken together."""
+    """Mean and standard deviation of all values of several columns of one length."""
     means, deviations = np.array(moments).T
     return float(means.mean()), math.sqrt(float(np.mean(deviations**2) + means.var()))
 
 
 def _usable(mean: float, deviation: float) -> tuple[float, float]:
-    """Mean and scale to standardise by: a constant has no spread but that of rounding."""
+    """Mean and scale of a column; the scale of a constant column is 1.
+
+    The standard deviation of a constant is not always 0, because its mean is rounded.
+    """
     return mean, deviation if deviation > 1e-14 * abs(mean) else 1.0
 
 
@@ -314,18 +328,18 @@ def _category(table: Table, name: str, values: np.ndarray) -> Category:
     if len(categories) > MAX_CATEGORIES:
         raise DataError(
             f"{table.name}: column {name!r} has {_counted(categories.tolist())}; "
-            f"at most {MAX_CATEGORIES} can be one-hot encoded: leave the column out, or mend it"
+            f"at most {MAX_CATEGORIES} can be one-hot encoded: leave the column out, or correct it"
         )
     return Category(name, tuple(categories.tolist()))
 
 
 def _counted(categories: Sequence[str]) -> str:
-    """How many categories there are, and how many of them are not numbers if some are."""
-    odd = [text for text in categories if not is_number(text)]
-    if len(odd) == len(categories):
-        return f"{len(odd)} different texts"
-    first = f", {odd[0]!r} for one" if odd else ""
-    return f"{len(categories)} different values ({len(odd)} not numbers{first})"
+    """The number of categories and, if some are numbers, how many are not."""
+    texts = [category for category in categories if not is_number(category)]
+    if len(texts) == len(categories):
+        return f"{len(texts)} different texts"
+    example = f", {texts[0]!r} for one" if texts else ""
+    return f"{len(categories)} different values ({len(texts)} not numbers{example})"
 
 
 def _classes(table: Table, target: str, values: np.ndarray) -> tuple[Label, ...]:
@@ -373,16 +387,16 @@ def _codes(table: Table, column: Category) -> np.ndarray:
 
 
 def _positions(
-    table: Table, name: str, values: np.ndarray, known: np.ndarray, what: str
+    table: Table, name: str, values: np.ndarray, labels: np.ndarray, what: str
 ) -> np.ndarray:
-    """Index of each value in the ascending array `known`."""
-    indices = np.minimum(np.searchsorted(known, values), len(known) - 1)
-    wrong = known[indices] != values
-    if wrong.any():
-        row = int(np.argmax(wrong))
+    """The index of each value in the ascending array `labels`."""
+    indices = np.minimum(np.searchsorted(labels, values), len(labels) - 1)
+    is_unknown = labels[indices] != values
+    if is_unknown.any():
+        row = int(np.argmax(is_unknown))
         raise DataError(
             f"{table.where(row, name)}: unknown {what} {values[row].item()!r}; the model knows "
-            f"{listing(known.tolist(), 6)}"
+            f"{listing(labels.tolist(), 6)}"
         )
     return indices.astype(np.int64, copy=False)
 
@@ -398,7 +412,7 @@ def _column(entry: Mapping[str, Any]) -> Number | Category:
 
 
 def _ascending(values: Sequence[Any], kind: Any) -> tuple[Any, ...]:
-    """A non-empty tuple of one kind in ascending order, as looking values up needs."""
+    """A non-empty tuple of labels of one kind, in ascending order as the binary search needs."""
     kinds = (str,) if values and isinstance(values[0], str) else (int, float)
     if not values or not all(
         isinstance(value, kind) and isinstance(value, kinds) for value in values

@@ -19,9 +19,10 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import fastnn
 from fastnn import optimizers, serialization
 from fastnn.cli import OPTIMIZERS, _bench, _demo, _text, main
-from fastnn.tabular.datasets import load, split_rows
+from fastnn.tabular.datasets import load
 from fastnn.tabular.files import read_csv
 from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.splitting import split_rows
 
 pytestmark = pytest.mark.usefixtures("elsewhere")
 

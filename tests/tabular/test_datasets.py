@@ -7,8 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from fastnn.tabular.datasets import NAMES, guess_task, load, split_rows
-from fastnn.tabular.files import DataError
+from fastnn.tabular.datasets import NAMES, load
+from fastnn.tabular.splitting import guess_task, split_rows
+from fastnn.tabular.table import DataError
 
 SHAPES = {  # as the documentation of scikit-learn gives them
     "digits": (1797, 64, 10),

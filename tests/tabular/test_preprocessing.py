@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from fastnn.tabular.files import DataError, Table
 from fastnn.tabular.preprocessing import MAX_CATEGORIES, Number, Preprocessor
+from fastnn.tabular.table import DataError, Table
 
 
 @pytest.fixture

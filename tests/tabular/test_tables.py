@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastnn.tabular.files import DataError, Table, read_csv, read_npz
+from fastnn.tabular.files import read_csv, read_npz
+from fastnn.tabular.table import DataError, Table
 
 
 @pytest.fixture

@@ -1,0 +1,133 @@
+"""The result of a training as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from fastnn import backend
+from fastnn._shared.text import aligned
+from fastnn.cli._text import duration, number
+from fastnn.optimizers import Optimizer
+from fastnn.schedules import Cosine
+from fastnn.tabular.learning import Training
+
+MEASURES = {
+    "classification": {"loss": "loss", "accuracy": "accuracy"},
+    "regression": {"mse": "MSE (standardised)", "rmse": "RMSE (units of target)", "r2": "R2"},
+}
+"""For each task the measures in the order of the report, with their titles."""
+
+
+def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
+    """The result of a training as tables.
+
+    Parameters
+    ----------
+    training : Training
+    files : iterable of (str, str)
+        Kind and path of each file that was written.
+    """
+    model = training.model
+    blocks = [
+        [_data_line(training)],
+        score_table("", model.task, model.results),
+        aligned([*_settings(training), *files]),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in blocks)
+
+
+def _data_line(training: Training) -> str:
+    preprocessor = training.model.preprocessor
+    kind = f"{len(preprocessor.classes)} classes" if preprocessor.classes else "regression"
+    columns = len(preprocessor.columns)
+    inputs = "" if columns == preprocessor.width else f" ({preprocessor.width} inputs)"
+    return (
+        f"{training.table.name}: {len(training.table):,} rows, {columns} columns{inputs}, "
+        f"target {preprocessor.target!r} ({kind})"
+    )
+
+
+def score_table(title: str, task: str, results: Mapping[str, Any]) -> list[str]:
+    """The results of each part of the data as lines; a dash stands for an undefined measure."""
+    titles = {"rows": "rows", **MEASURES[task]}
+    rows = [[title, *titles.values()]]
+    for part, result in results.items():
+        measures = result if isinstance(result, dict) else {}
+        rows.append([part, *(measured(name, measures.get(name)) for name in titles)])
+    return aligned(rows, right=range(1, len(rows[0])))
+
+
+def measured(name: str, value: Any) -> str:
+    """A measure as text: a count with all digits, RMSE with six, because its unit is arbitrary."""
+    if not isinstance(value, int | float):
+        return "-"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.6g}" if name == "rmse" and math.isfinite(value) else number(value)
+
+
+def _settings(training: Training) -> Iterator[tuple[str, str]]:
+    """Names and values of what the training was done with, and of how long it took."""
+    options, history = training.options, training.history
+    yield "network", ", ".join(_network_words(training))
+    yield "training", ", ".join(_training_words(training))
+    yield "iterations" if options.has_solver else "epochs", _epochs(training)
+    seconds = sum(history.get("seconds", ()))
+    samples = history.epochs * len(training.rows["train"])
+    if seconds and options.has_solver:  # an iteration computes a sample more than once
+        yield "time", duration(seconds)
+    elif seconds:
+        yield "time", f"{duration(seconds)}, {samples / seconds:,.0f} samples a second"
+    yield "backend", _backend()
+
+
+def _network_words(training: Training) -> Iterator[str]:
+    options, model = training.options, training.model
+    widths = [model.preprocessor.width, *options.widths, model.preprocessor.n_outputs]
+    yield " -> ".join(map(str, widths))
+    if options.widths:
+        yield options.activation
+    if options.dropout:
+        yield f"dropout {options.dropout:g}"
+    yield f"{model.network.n_parameters:,} parameters"
+    yield options.dtype
+
+
+def _training_words(training: Training) -> Iterator[str]:
+    options, optimizer = training.options, training.model.network.optimizer
+    assert optimizer is not None
+    yield optimizer.name
+    if isinstance(optimizer, Optimizer):
+        rate: Any = optimizer.learning_rate
+        is_cosine = isinstance(rate, Cosine)
+        yield f"learning rate {rate.initial:g} to 0" if is_cosine else f"learning rate {rate:g}"
+        yield f"batches of {options.rows_of_batch}"
+    else:
+        yield "all rows at once"
+    if options.l2:
+        yield f"l2 {options.l2:g}"
+    yield f"seed {options.seed}"
+
+
+def _epochs(training: Training) -> str:
+    history = training.history
+    notes = []
+    if history.interrupted:
+        notes.append("interrupted")
+    if history.stopped_early:
+        notes.append("stopped early")
+    if history.message and not history.stopped_early and history.epochs < training.options.epochs:
+        notes.append(history.message)
+    if history.best_epoch is not None and not history.interrupted:
+        notes.append(f"best epoch {history.best_epoch}, kept")
+    return ", ".join([f"{history.epochs} of {training.options.epochs}", *notes])
+
+
+def _backend() -> str:
+    isa = backend.instruction_set()
+    if isa is None:
+        return backend.name()
+    threads = backend.get_num_threads()
+    return f"{backend.name()} for {isa}, up to {threads} thread{'s' * (threads != 1)}"

@@ -1,0 +1,138 @@
+"""Learning from a table: the split, the preprocessing, the network and its measures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.tabular.model import Columns, Model, measure
+from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.preset import Options, build
+from fastnn.tabular.splitting import choose_task, split_rows
+from fastnn.tabular.table import Table, as_table
+from fastnn.training.callbacks import History
+
+__all__ = ["PARTS", "Training", "fit", "split_and_fit"]
+
+PARTS = ("train", "validation", "test")
+"""Names of the parts of a table."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished training on a table.
+
+    Attributes
+    ----------
+    model : Model
+    options : Options
+    table : Table
+        All rows, of all parts.
+    rows : dict of str to array of int
+        Indices of the rows of each part; an empty part is absent.
+    """
+
+    model: Model
+    options: Options
+    table: Table
+    rows: dict[str, np.ndarray]
+
+    @property
+    def history(self) -> History:
+        """The measures of each epoch."""
+        return self.model.network.history
+
+
+def fit(table: Columns, target: str, options: Options | None = None, *, verbose: int = 0) -> Model:
+    """Train a network on a table.
+
+    The rows are split into parts for training, validation and test.  Numbers are standardised,
+    columns of text are one-hot encoded.  The parameters of the epoch with the lowest validation
+    loss are kept.
+
+    Parameters
+    ----------
+    table : Table, or mapping of str to (N,) array_like
+        Columns of real numbers or of text, as `read_csv` returns them.
+    target : str
+        Name of the column to predict.
+    options : Options, optional
+        The shares of the parts, the network and the optimizer; by default ``Options()``.
+    verbose : {0, 1, 2}, default 0
+        Nothing, a progress bar, or a line for each epoch.
+
+    Returns
+    -------
+    Model
+        Its `results` have the measures of each part.
+
+    Raises
+    ------
+    DataError
+        If a column does not fit its role, or no row remains for training.
+    TypeError, ValueError
+        If a parameter is wrong, or does not fit the task; the message names it.
+    TrainingError
+        If the loss is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import tabular
+    >>> rng = np.random.default_rng(0)
+    >>> area, city = rng.uniform(30, 200, 400), rng.choice(["Rom", "Ulm"], 400)
+    >>> houses = {"area": area, "city": city, "price": 3 * area + 50 * (city == "Rom")}
+    >>> model = tabular.fit(houses, "price", tabular.Options(hidden=(16,), learning_rate=0.01))
+    >>> model.task, model.results["test"]["r2"] > 0.99
+    ('regression', True)
+    >>> model.predict({"area": [100.0], "city": ["Rom"]}).shape
+    (1,)
+    """
+    return split_and_fit(as_table(table), target, options or Options(), verbose).model
+
+
+def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0) -> Training:
+    """Train a network on a table, as `fit` does, and return all that is known of the training.
+
+    Parameters
+    ----------
+    table : Table
+    target : str
+    options : Options
+    verbose : {0, 1, 2}, default 0
+    """
+    values = table.column(target)
+    task = choose_task(values, options.task)
+    labels = values if task == "classification" else None
+    parts = split_rows(len(table), options.validation, options.test, options.seed, labels)
+    rows = {part: indices for part, indices in zip(PARTS, parts, strict=True) if len(indices)}
+    preprocessor = Preprocessor.fit(table, target, task, rows["train"], options.scaling)
+    network = build(preprocessor, options, len(rows["train"]))
+    X = preprocessor.features(table, options.dtype)
+    y = preprocessor.targets(table, options.dtype)
+    data = {part: (X[indices], y[indices]) for part, indices in rows.items()}
+    network.fit(
+        *data["train"],
+        epochs=options.epochs,
+        batch_size=None if options.has_solver else options.rows_of_batch,
+        validation_data=data.get("validation"),
+        early_stopping=options.early_stopping,
+        verbose=verbose,
+    )
+    results = {
+        part: {"rows": len(samples[1]), **measure(network, preprocessor, *samples)}
+        for part, samples in data.items()
+    }
+    facts = {"data": table.name, "results": _for_json(results)}
+    return Training(Model(network, preprocessor, facts), options, table, rows)
+
+
+def _for_json(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The results with None for each number that is not finite, which JSON cannot hold."""
+    return {
+        part: {name: value if math.isfinite(value) else None for name, value in measures.items()}
+        for part, measures in results.items()
+    }

@@ -1,0 +1,283 @@
+"""The preset for tables: the options of a training, and the network that they describe."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastnn import optimizers
+from fastnn._shared.config import replace_fields
+from fastnn._shared.numbers import check_choice, check_integer, check_number
+from fastnn.layers import Dense, Dropout, Layer
+from fastnn.network import Sequential
+from fastnn.optimizers import Optimizer
+from fastnn.program import ACTIVATIONS
+from fastnn.schedules import Cosine
+from fastnn.solvers import LevenbergMarquardt, Solver
+from fastnn.tabular.preprocessing import SCALINGS, Preprocessor
+from fastnn.tabular.splitting import TASKS
+from fastnn.training.callbacks import EarlyStopping
+
+__all__ = ["DTYPES", "SCHEDULES", "Options", "build", "choose_optimizer", "dense_network"]
+
+DEFAULT_PATIENCE = 15
+DEFAULT_BATCH_SIZE = 32
+
+SCHEDULES = ("constant", "cosine")
+"""Values of the parameter `schedule`."""
+
+DTYPES = ("float32", "float64")
+"""Values of the parameter `dtype`."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of a training on a table: its parts, the network and the optimizer.
+
+    Parameters
+    ----------
+    hidden : sequence of int, or int, default (100,)
+        Widths of the hidden layers; an empty sequence gives a linear model.
+    activation : str, default "relu"
+        Activation of the hidden layers.
+    dropout : float, default 0
+        Rate of the dropout after each hidden layer, in [0, 1).
+    optimizer : str, default "adam"
+        Name of an optimizer, or of a solver, which trains on all rows at once and takes no
+        `batch_size`, `learning_rate`, `schedule` or `dropout`.
+    learning_rate : float, optional
+        By default the learning rate of the optimizer.
+    schedule : {"constant", "cosine"}, default "constant"
+        "cosine" decreases the learning rate to 0 over all epochs.
+    l2 : float, default 0
+        Factor of the penalty on the squared weights; see `Network.compile`.
+    epochs : int, default 100
+        Largest number of epochs; for a solver, of iterations.
+    batch_size : int, optional
+        Number of rows of a batch, 32 by default.
+    validation, test : float, default 0.15
+        Shares of the rows for validation and for the test, in [0, 1).
+    patience : int, optional
+        Number of successive epochs without a lower validation loss after which training ends;
+        15 by default.  Training never ends early for 0, or without validation data.
+    seed : int, default 0
+        Seed of the split, the initial values, the batches and the dropout.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of the parameters and computations.
+    task : {"auto", "classification", "regression"}, default "auto"
+        For "auto", text and a few whole numbers that repeat are classes.
+    scaling : {"auto", "columns", "common", "none"}, default "auto"
+        Scaling of the columns of numbers; see `Preprocessor.fit`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has a wrong type or value, or two of them contradict each other.  The
+        message begins with the name of the parameter.
+    """
+
+    hidden: Sequence[int] | int = (100,)
+    activation: str = "relu"
+    dropout: float = 0.0
+    optimizer: str = "adam"
+    learning_rate: float | None = None
+    schedule: str = "constant"
+    l2: float = 0.0
+    epochs: int = 100
+    batch_size: int | None = None
+    validation: float = 0.15
+    test: float = 0.15
+    patience: int | None = None
+    seed: int = 0
+    dtype: str = "float32"
+    task: str = "auto"
+    scaling: str = "auto"
+
+    def __post_init__(self) -> None:
+        replace_fields(self, hidden=hidden_widths(self.hidden))
+        check_choice(self.activation, "activation", ACTIVATIONS)
+        check_number(self.dropout, "dropout", 0.0, below=1.0)
+        if self.learning_rate is not None:
+            check_number(self.learning_rate, "learning_rate", 0.0)
+        check_choice(self.schedule, "schedule", SCHEDULES)
+        check_number(self.l2, "l2", 0.0)
+        check_integer(self.epochs, "epochs", 1)
+        if self.batch_size is not None:
+            check_integer(self.batch_size, "batch_size", 1)
+        check_number(self.validation, "validation", 0.0, below=1.0)
+        check_number(self.test, "test", 0.0, below=1.0)
+        if self.patience is not None:
+            check_integer(self.patience, "patience", 0)
+        check_integer(self.seed, "seed", 0)
+        check_choice(self.dtype, "dtype", DTYPES)
+        check_choice(self.task, "task", TASKS)
+        check_choice(self.scaling, "scaling", SCALINGS)
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        """Raise ValueError if two parameters contradict each other."""
+        if self.patience and not self.validation:
+            raise ValueError("patience needs validation data, but validation=0")
+        if self.dropout and not self.hidden:
+            raise ValueError("dropout needs hidden layers, but hidden=()")
+        if self.has_solver:
+            self._refuse_parameters_of_steps()
+        choose_optimizer(self.optimizer, self.learning_rate)
+
+    def _refuse_parameters_of_steps(self) -> None:
+        """A solver has no batches and no learning rate, and its cost must not be random."""
+        is_set = {
+            "batch_size": self.batch_size is not None,
+            "learning_rate": self.learning_rate is not None,
+            "schedule": self.schedule != "constant",
+            "dropout": self.dropout > 0,
+        }
+        for name, differs in is_set.items():
+            if differs:
+                raise ValueError(
+                    f"{name} does not go with optimizer={self.optimizer!r}, which takes no steps "
+                    "on batches but solves for all rows at once"
+                )
+
+    @property
+    def has_solver(self) -> bool:
+        """Whether the optimizer is a solver, which trains on all rows at once."""
+        return isinstance(choose_optimizer(self.optimizer), Solver)
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """The widths of the hidden layers."""
+        return hidden_widths(self.hidden)
+
+    @property
+    def rows_of_batch(self) -> int:
+        """Number of rows of a batch, for an optimizer that takes batches."""
+        return DEFAULT_BATCH_SIZE if self.batch_size is None else self.batch_size
+
+    @property
+    def early_stopping(self) -> EarlyStopping | None:
+        """The callback that ends training before the last epoch, or None."""
+        patience = DEFAULT_PATIENCE if self.patience is None else self.patience
+        return EarlyStopping(patience=patience) if patience and self.validation else None
+
+
+# ---------------------------------------------------------------- the network
+
+
+def hidden_widths(hidden: Sequence[int] | int) -> tuple[int, ...]:
+    """The widths of the hidden layers as a tuple; an int is one width.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a width is not a positive integer.
+    """
+    return tuple(check_integer(width, "hidden", 1) for width in np.atleast_1d(hidden).tolist())
+
+
+def dense_network(
+    n_in: int,
+    n_out: int,
+    hidden: Sequence[int] | int,
+    activation: Any,
+    dropout: float,
+    dtype: DTypeLike,
+    seed: int,
+) -> Sequential:
+    """A multilayer perceptron: hidden layers with one activation, and a linear last layer.
+
+    Parameters
+    ----------
+    n_in, n_out : int
+        Numbers of inputs and outputs.
+    hidden : sequence of int, or int
+        Widths of the hidden layers.
+    activation : str or Activation
+        Activation of the hidden layers.
+    dropout : float
+        Rate of the dropout after each hidden layer; 0 gives no layer of dropout.
+    dtype, seed
+        As in `Sequential`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a parameter has a wrong type or value; the message names it.
+    """
+    layers: list[Layer] = []
+    for width in hidden_widths(hidden):
+        layers.append(Dense(n_in, width, activation))
+        if check_number(dropout, "dropout", 0.0, below=1.0):
+            layers.append(Dropout(dropout))
+        n_in = width
+    layers.append(Dense(n_in, n_out))
+    return Sequential(layers, dtype=dtype, seed=seed)
+
+
+def choose_optimizer(optimizer: Any, learning_rate: Any = None) -> Optimizer | Solver:
+    """The optimizer or solver, with another learning rate if one is given.
+
+    Parameters
+    ----------
+    optimizer : str, dict, Optimizer or Solver
+        As in `fastnn.optimizers.get`.
+    learning_rate : float or Schedule, optional
+        By default the learning rate of the optimizer.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer is unknown, or the learning rate is not positive or is given for a
+        solver.
+    """
+    chosen = optimizers.get(optimizer)
+    if learning_rate is None:
+        return chosen
+    if isinstance(chosen, Solver):
+        raise ValueError(
+            f"learning_rate does not go with optimizer={chosen.name!r}, which has no learning rate"
+        )
+    return replace(chosen, learning_rate=learning_rate)
+
+
+def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequential:
+    """The network for preprocessed data, compiled for training on `n_rows` rows.
+
+    Raises
+    ------
+    ValueError
+        If the optimizer does not fit the task.
+    """
+    optimizer = choose_optimizer(options.optimizer, options.learning_rate)
+    if isinstance(optimizer, LevenbergMarquardt) and preprocessor.classes:
+        raise ValueError(
+            f"optimizer={options.optimizer!r} is for regression, but the target "
+            f"{preprocessor.target!r} has {len(preprocessor.classes)} classes; lbfgs takes any"
+        )
+    network = dense_network(
+        preprocessor.width,
+        preprocessor.n_outputs,
+        options.hidden,
+        options.activation,
+        options.dropout,
+        options.dtype,
+        options.seed,
+    )
+    if options.schedule == "cosine":
+        optimizer = _with_cosine(optimizer, options, n_rows)
+    loss = "cross_entropy" if preprocessor.classes else "mean_squared_error"
+    network.compile(loss, optimizer, l2=options.l2)
+    return network
+
+
+def _with_cosine(optimizer: Optimizer | Solver, options: Options, n_rows: int) -> Optimizer:
+    """The optimizer with a learning rate that is 0 after the last step of the last epoch."""
+    assert isinstance(optimizer, Optimizer)
+    assert isinstance(optimizer.learning_rate, float)
+    steps = options.epochs * math.ceil(n_rows / options.rows_of_batch)
+    return replace(optimizer, learning_rate=Cosine(optimizer.learning_rate, max(steps, 1)))
