@@ -1,7 +1,8 @@
-"""How far probabilities can be trusted: calibration of a classifier.
+"""Calibration of a classifier: the agreement of its probabilities with observed frequencies.
 
-Scores such as accuracy are those of `Network.evaluate`; scikit-learn's ``sklearn.metrics`` has
-many more, ``brier_score_loss`` and ``log_loss`` among them, and takes what `predict_proba` returns.
+`Network.evaluate` computes scores such as the accuracy.  scikit-learn's ``sklearn.metrics`` has
+many more, such as ``brier_score_loss`` and ``log_loss``, and accepts the arrays that
+`predict_proba` returns.
 """
 
 from __future__ import annotations
@@ -16,23 +17,23 @@ from fastnn._shared.numbers import check_integer
 __all__ = ["ReliabilityCurve", "expected_calibration_error", "reliability_curve"]
 
 _SUM_TOLERANCE = 1e-3
-"""How far a row of probabilities may be from a sum of 1, which float32 misses by 1e-6."""
+"""Absolute tolerance for the sum of a row of probabilities; in float32 its error is about 1e-6."""
 
 
 class ReliabilityCurve(NamedTuple):
-    """What `reliability_curve` found in each bin, empty ones included.
+    """The statistics of each bin of `reliability_curve`, empty bins included.
 
     Attributes
     ----------
     confidence : (bins,) array
-        Mean probability that was predicted; nan in an empty bin.
+        Mean predicted probability; nan for an empty bin.
     accuracy : (bins,) array
-        Share of samples for which it came true; nan in an empty bin.
+        Share of the samples whose prediction is true; nan for an empty bin.
     counts : (bins,) array of int
-        Samples.
+        Number of samples.
     edges : (bins + 1,) array
-        Where the bins end: bin i has the probabilities in (edges[i], edges[i + 1]],
-        and the first one 0 as well.
+        Limits of the bins: bin i has the probabilities in (edges[i], edges[i + 1]], and bin 0
+        has the probability 0 as well.
     """
 
     confidence: np.ndarray
@@ -42,17 +43,18 @@ class ReliabilityCurve(NamedTuple):
 
 
 def reliability_curve(probabilities: Any, labels: Any, bins: int = 15) -> ReliabilityCurve:
-    """How often predictions of a certain probability came true, in bins of equal width.
+    """The relative frequency of true predictions against their probability, in equal bins.
 
     Parameters
     ----------
     probabilities : (N, K) array_like, or (N,) or (N, 1) for a binary classifier
-        As `predict_proba` returns them.  Of K classes, a row's largest counts: the
-        confidence of the predicted class.  Of a binary classifier the probability
-        of label 1 counts, whatever is predicted.
+        As `predict_proba` returns them.  For K classes, the largest probability of each row is
+        used: the confidence of the predicted class.  For a binary classifier, the probability
+        of label 1 is used, whether it is the predicted label or not.
     labels : (N,) array_like
         Integers from 0 to K - 1; 0 and 1 for a binary classifier.
     bins : int, default 15
+        Number of bins of equal width in [0, 1].
 
     Returns
     -------
@@ -62,7 +64,8 @@ def reliability_curve(probabilities: Any, labels: Any, bins: int = 15) -> Reliab
     Raises
     ------
     TypeError, ValueError
-        If these are no probabilities, no labels, or of different lengths.
+        If `probabilities` or `labels` have wrong values, dtypes or shapes, or `bins` is not a
+        positive integer.
 
     References
     ----------
@@ -78,21 +81,21 @@ def reliability_curve(probabilities: Any, labels: Any, bins: int = 15) -> Reliab
     ([0.15, 0.85], [0.0, 0.5], [2, 2])
     """
     bins = check_integer(bins, "bins", 1)
-    confidence, right = _events(probabilities, labels)
+    confidence, occurred = _events(probabilities, labels)
     edges = np.linspace(0.0, 1.0, bins + 1)
-    places = np.searchsorted(edges[1:-1], confidence)
-    counts = np.bincount(places, minlength=bins)
+    bin_of_sample = np.searchsorted(edges[1:-1], confidence)
+    counts = np.bincount(bin_of_sample, minlength=bins)
     with np.errstate(invalid="ignore"):
-        mean = np.bincount(places, confidence, bins) / counts
-        accuracy = np.bincount(places, right, bins) / counts
+        mean = np.bincount(bin_of_sample, confidence, bins) / counts
+        accuracy = np.bincount(bin_of_sample, occurred, bins) / counts
     return ReliabilityCurve(mean, accuracy, counts, edges)
 
 
 def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) -> float:
-    """The mean distance between confidence and accuracy over the bins, weighted by samples.
+    """The mean absolute difference of confidence and accuracy over the bins of `reliability_curve`.
 
-    ``sum_b n_b / N |accuracy_b - confidence_b|``: 0 for a classifier that is right in 70
-    of 100 cases in which it says 70 %.
+    ``sum_b n_b / N |accuracy_b - confidence_b|``, where n_b is the number of samples of bin b.  It
+    is 0 if, for example, 70 of 100 predictions with the probability 70 % are true.
 
     Parameters
     ----------
@@ -102,7 +105,7 @@ def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) 
     Returns
     -------
     float
-        In [0, 1].  It depends on the number of bins, and is biased upwards for few samples.
+        In [0, 1].  It depends on the number of bins, and has a positive bias for few samples.
 
     References
     ----------
@@ -115,7 +118,7 @@ def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) 
 
 
 def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The probability of an event for each sample, and whether it came true."""
+    """The probability of an event for each sample, and whether the event occurred."""
     p = real_array(probabilities, "probabilities")
     if p.ndim not in (1, 2) or p.size == 0:
         raise ValueError(f"probabilities has shape {p.shape}, expected (N, K) or (N,) with N > 0")
@@ -127,21 +130,22 @@ def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     if is_binary:
         return p.reshape(-1), truth
     sums = p.sum(axis=1)
-    off = np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)
-    if len(off):
+    wrong = np.flatnonzero(np.abs(sums - 1) > _SUM_TOLERANCE)
+    if len(wrong):
         raise ValueError(
-            f"row {off[0]} of probabilities sums to {sums[off[0]]:g}, expected 1: "
+            f"row {wrong[0]} of probabilities sums to {sums[wrong[0]]:g}, expected 1: "
             "use predict_proba, not predict"
         )
     return p.max(axis=1), p.argmax(axis=1) == truth
 
 
 def _labels(labels: Any, n: int, n_classes: int) -> np.ndarray:
+    """The labels as (n,) int64, checked to be integers in [0, n_classes)."""
     truth = real_array(labels, "labels")
     if truth.ndim == 2 and truth.shape[1] == 1:
         truth = truth[:, 0]
     if truth.shape != (n,):
         raise ValueError(f"labels has shape {truth.shape}, expected ({n},) as probabilities has")
-    wrong = (truth < 0) | (truth >= n_classes) | (truth != np.floor(truth))
-    check_range(truth, wrong, "labels", f"an integer 0 <= label < {n_classes}")
+    is_wrong = (truth < 0) | (truth >= n_classes) | (truth != np.floor(truth))
+    check_range(truth, is_wrong, "labels", f"an integer 0 <= label < {n_classes}")
     return truth.astype(np.int64)

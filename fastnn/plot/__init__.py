@@ -1,4 +1,4 @@
-"""Pictures of networks and of trainings (the extra `plot`: matplotlib)."""
+"""Pictures of networks, trainings and predictions; they need the extra `plot` (matplotlib)."""
 
 from fastnn.plot.plots import confusion_matrix, graph, layer_statistics, learning_curve, reliability
 

@@ -16,20 +16,32 @@ if TYPE_CHECKING:
 
     from fastnn.network import Network
 
-_SIZE = 9.0  # of the text, points
+_SIZE = 9.0  # size of the text, points
 _POINT = 1 / 72  # inches
 _LINE = 1.35 * _SIZE * _POINT
 _PADDING = 0.1
 _MARGIN = 0.15
-_LONGEST = 120.0  # inches: larger pictures are scaled down
+_LONGEST = 120.0  # largest width and height, inches; larger pictures are scaled down
 _FILLS = {"input": "#DCEBF7", "layer": "#F4F4F4", "merge": "#FFFFFF", "output": "#EADCF4"}
 _SHARED = ("#FBE3B5", "#BFE6D8", "#F7CFE2", "#CFE0F7", "#F4F0A6", "#F6CDB9")
-"""A colour for each shared layer, in turn; light enough to read black text on."""
+"""Colours of shared layers, used in turn; black text is legible on them."""
 
 
 @dataclass
 class _Box:
-    """A node of the picture: its lines of text and how it looks."""
+    """A node of the picture.
+
+    Attributes
+    ----------
+    lines : list of str
+        Text; the first line is bold.
+    fill : str
+        Colour.
+    frozen : bool
+        Whether the border is dashed.
+    inputs : list of int
+        Indices of the boxes from which edges arrive.
+    """
 
     lines: list[str]
     fill: str
@@ -64,7 +76,7 @@ def draw(net: Network) -> Figure:
     return figure
 
 
-# -------------------------------------------------------------------------- what to show
+# ---------------------------------------------------------------------- contents of boxes
 
 
 def _boxes(net: Network) -> list[_Box]:
@@ -85,9 +97,9 @@ def _boxes(net: Network) -> list[_Box]:
         boxes.append(
             _Box(
                 lines + ([count] if count else []),
-                colours.get(id(layer), _FILLS[kind]),
-                bool(layer.shapes) and not layer.trainable,
-                [number[id(tensor)] for tensor in call.inputs],
+                fill=colours.get(id(layer), _FILLS[kind]),
+                frozen=bool(layer.shapes) and not layer.trainable,
+                inputs=[number[id(tensor)] for tensor in call.inputs],
             )
         )
     for i, (name, tensor) in enumerate(zip(net.output_names, graph.outputs, strict=True)):
@@ -107,7 +119,7 @@ def _shared_colours(graph: Graph) -> dict[int, str]:
 
 
 def _described(call: Tensor, names: dict[int, str]) -> str:
-    """The kind of a call and its widths."""
+    """The kind of the layer of a call, with its widths and its function."""
     layer = call.layer
     if isinstance(layer, Dense):
         function = last_function(layer)
@@ -123,7 +135,7 @@ def _described(call: Tensor, names: dict[int, str]) -> str:
 
 
 def _counted(layer: Layer, graph: Graph, again: bool) -> str:
-    """The parameters of a layer in words."""
+    """The number of parameters of a layer as text; `again` for a call after the first."""
     if not layer.n_parameters:
         return ""
     if again:
@@ -133,7 +145,7 @@ def _counted(layer: Layer, graph: Graph, again: bool) -> str:
 
 
 def _loss(net: Network, output: int) -> list[str]:
-    """The loss on an output, its weight where it has one; nothing before `compile`."""
+    """Lines for the loss on an output and for its weight; no lines before `compile`."""
     for head in net._feed.heads:
         if head.output == output:
             weight = [] if head.weight == 1 else [f"times {head.weight:g}"]
@@ -141,7 +153,7 @@ def _loss(net: Network, output: int) -> list[str]:
     return [] if net.optimizer is None else ["no loss"]
 
 
-# --------------------------------------------------------------------------- how to show it
+# ---------------------------------------------------------------------- drawing of boxes
 
 
 @cache
@@ -193,7 +205,7 @@ def _draw_edges(
 
 
 def _ports(boxes: Sequence[_Box], edges: Sequence[tuple[int, int]], places: Layout) -> list[float]:
-    """Where along the top of its target each edge arrives: side by side, in order."""
+    """The x at which each edge arrives at the top of its target; edges arrive side by side."""
     ports = [0.0] * len(edges)
     arriving: dict[int, list[int]] = {}
     for i, (_, target) in enumerate(edges):
@@ -203,8 +215,8 @@ def _ports(boxes: Sequence[_Box], edges: Sequence[tuple[int, int]], places: Layo
         ends.sort(
             key=lambda i: places.routes[i][-1][0] if places.routes[i] else places.x[edges[i][0]]
         )
-        for place, i in enumerate(ends):
-            ports[i] = places.x[target] + (place - (len(ends) - 1) / 2) * step
+        for position, i in enumerate(ends):
+            ports[i] = places.x[target] + (position - (len(ends) - 1) / 2) * step
     return ports
 
 
@@ -213,7 +225,7 @@ def _curve(
     route: Sequence[tuple[float, float, float]],
     end: tuple[float, float],
 ) -> Any:
-    """A path that leaves and arrives vertically, and is straight along its route."""
+    """A path whose ends are vertical, with a straight vertical line for each segment of a route."""
     from matplotlib.path import Path
 
     points, codes = [start], [Path.MOVETO]

@@ -1,12 +1,15 @@
-"""Where the nodes of a layered graph go, and how its edges pass between them.
+"""The layout of a layered graph: coordinates of its nodes, and routes of its edges.
 
-After Sugiyama, Tagawa & Toda (1981), "Methods for visual understanding of hierarchical system
-structures": nodes stand in rows, each as far down as its longest path from a source; an edge
-over several rows gets a *bend*, a node without a size, in every row it passes, so that it goes
-around what stands there; rows are ordered by the barycentres of neighbours, which leaves few
-crossings; then everything moves towards its neighbours as far as the order and the gaps allow.
+The algorithm has four steps (Sugiyama, Tagawa & Toda, 1981, "Methods for visual understanding of
+hierarchical system structures"):
 
-Lengths are in one unit throughout; y grows downwards.
+1. Nodes are assigned to rows.  The row of a node is the length of its longest path from a source.
+2. An edge that passes rows gets a *bend* in each of them: a node without a size, for which the
+   row has a place.
+3. Each row is sorted by the barycentres of the neighbours of its nodes, which leaves few crossings.
+4. Nodes and bends are moved towards their neighbours, as far as the order and the gaps allow.
+
+All lengths have one unit.  y increases downwards.
 """
 
 from __future__ import annotations
@@ -16,28 +19,41 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-_GAP = 0.3  # between neighbours in a row, inches
-_ROW_GAP = 0.42  # between rows
+_GAP = 0.3  # distance of adjacent nodes in a row, inches
+_ROW_GAP = 0.42  # distance of adjacent rows
 _BEND_WIDTH = 0.1
-_SWEEPS = 12  # that order the rows
-_PULLS = 40  # that move nodes towards their neighbours
-_PLIANT = 1e-3  # how much a bend's own wish counts against a node's in its row
+_SORTING_SWEEPS = 12  # largest number of passes that sort the rows
+_MOVING_SWEEPS = 40  # number of passes that move nodes towards their neighbours
+_BEND_WEIGHT = 1e-3  # weight of a bend in the least squares of a row; that of a node is 1
 
 
 class Layout(NamedTuple):
-    """Centres of the nodes, and for each edge the stretches it goes straight down at."""
+    """The centres of the nodes, the routes of the edges, and the extent of the picture.
+
+    Attributes
+    ----------
+    x, y : list of float
+        Centres of the nodes.
+    routes : list of list of (float, float, float)
+        For each edge, its vertical segments from the source to the target: x, the smallest y and
+        the largest y.
+    left, right, bottom : float
+        Extent; the top is at 0.
+    """
 
     x: list[float]
     y: list[float]
     routes: list[list[tuple[float, float, float]]]
-    """Per edge the bends from source to target: x, and y from and to."""
     left: float
     right: float
     bottom: float
 
 
 class _Rows:
-    """Nodes and bends in rows, with their neighbours above and below."""
+    """Nodes and bends in rows, with the neighbours above and below each of them.
+
+    Bends have the indices from `n` on.
+    """
 
     def __init__(self, widths: Sequence[float], edges: Sequence[tuple[int, int]]) -> None:
         self.widths = list(widths)
@@ -52,7 +68,7 @@ class _Rows:
             self.rows[row].append(node)
 
     def _route(self, source: int, target: int) -> list[int]:
-        """The bends of an edge.  Edges from one node share them as long as they go together."""
+        """The bends of an edge.  Edges from one node share a bend in each row that both pass."""
         route = []
         last = source
         for row in range(self.row_of[source] + 1, self.row_of[target]):
@@ -75,33 +91,34 @@ class _Rows:
 
     # ------------------------------------------------------------- order in rows
 
-    def order(self) -> None:
-        """Order the rows by barycentres, down and up, and keep the best order met."""
+    def sort(self) -> None:
+        """Sort the rows by barycentres, down and up; keep the order with the fewest crossings."""
         best = [list(row) for row in self.rows]
         fewest = self.crossings()
-        for _ in range(_SWEEPS):
-            place = self._places()
+        for _ in range(_SORTING_SWEEPS):
+            positions = self._positions()
             for rows, neighbours in ((self.rows[1:], self.above), (self.rows[-2::-1], self.below)):
                 for row in rows:
-                    _sort(row, neighbours, place)
-                found = self.crossings()
-                if found < fewest:
-                    best, fewest = [list(row) for row in self.rows], found
+                    _sort(row, neighbours, positions)
+                crossings = self.crossings()
+                if crossings < fewest:
+                    best, fewest = [list(row) for row in self.rows], crossings
             if fewest == 0:
                 break
         self.rows = best
 
-    def _places(self) -> dict[int, int]:
+    def _positions(self) -> dict[int, int]:
+        """The position of each node in its row."""
         return {node: i for row in self.rows for i, node in enumerate(row)}
 
     def crossings(self) -> int:
-        """How many pairs of edges between neighbouring rows cross."""
-        place = self._places()
+        """The number of pairs of edges between adjacent rows that cross."""
+        positions = self._positions()
         total = 0
         for row in self.rows:
             ends: list[int] = []
             for node in row:
-                targets = sorted(place[i] for i in self.below[node])
+                targets = sorted(positions[i] for i in self.below[node])
                 total += sum(len(ends) - bisect_right(ends, target) for target in targets)
                 for target in targets:
                     insort(ends, target)
@@ -110,35 +127,36 @@ class _Rows:
     # --------------------------------------------------------------- coordinates
 
     def coordinates(self) -> list[float]:
-        """Centres along the rows: near the neighbours, in order, apart."""
+        """The x of each node and bend: near its neighbours, in the order of its row, with gaps."""
         x = [0.0] * len(self.widths)
         for row in self.rows:
             self._place(row, x, dict.fromkeys(row, 0.0))
-        for sweep in range(_PULLS):
+        for sweep in range(_MOVING_SWEEPS):
             for row in self.rows if sweep % 2 == 0 else reversed(self.rows):
-                self._place(row, x, {node: self._wish(node, x) for node in row})
+                self._place(row, x, {node: self._ideal(node, x) for node in row})
         return x
 
-    def _wish(self, node: int, x: list[float]) -> float:
-        """The mean of a node's neighbours; bends count for nodes that have no others."""
+    def _ideal(self, node: int, x: list[float]) -> float:
+        """The mean x of the neighbours of a node, without bends if it has other neighbours."""
         neighbours = self.above[node] + self.below[node]
         if node < self.n:
             neighbours = [i for i in neighbours if i < self.n] or neighbours
         return sum(x[i] for i in neighbours) / len(neighbours) if neighbours else x[node]
 
-    def _place(self, row: list[int], x: list[float], wishes: dict[int, float]) -> None:
-        """As near the wishes as order and gaps allow, in the sense of least squares.
+    def _place(self, row: list[int], x: list[float], ideals: dict[int, float]) -> None:
+        """Set the x of a row to the least-squares approximation of the ideal ones.
 
-        With each position less the room taken by those before it, the order is all that is
-        left to keep: isotonic regression by pooling adjacent violators.
+        The constraints are the order and the gaps.  After subtracting from each x the smallest
+        distance from the first node, the constraint is that the differences ascend.  This is
+        isotonic regression, which pooling of adjacent violators solves.
         """
-        room, taken = [0.0], 0.0
+        offsets, offset = [0.0], 0.0
         for left, right in pairwise(row):
-            taken += (self.widths[left] + self.widths[right]) / 2 + _GAP
-            room.append(taken)
-        pools: list[list[float]] = []  # weight, mean, members
-        for node, before in zip(row, room, strict=True):
-            pools.append([1.0 if node < self.n else _PLIANT, wishes[node] - before, 1])
+            offset += (self.widths[left] + self.widths[right]) / 2 + _GAP
+            offsets.append(offset)
+        pools: list[list[float]] = []  # weight, mean, number of members
+        for node, offset in zip(row, offsets, strict=True):
+            pools.append([1.0 if node < self.n else _BEND_WEIGHT, ideals[node] - offset, 1])
             while len(pools) > 1 and pools[-2][1] >= pools[-1][1]:
                 weight, mean, members = pools.pop()
                 pool = pools[-1]
@@ -146,17 +164,17 @@ class _Rows:
                 pool[0] += weight
                 pool[2] += members
         means = [mean for _, mean, members in pools for _ in range(int(members))]
-        for node, before, mean in zip(row, room, means, strict=True):
-            x[node] = mean + before
+        for node, offset, mean in zip(row, offsets, means, strict=True):
+            x[node] = mean + offset
 
 
 def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]) -> Layout:
-    """Places for the nodes of a graph, and routes for its edges.
+    """Lay out a graph: centres for its nodes, and routes for its edges.
 
     Parameters
     ----------
     sizes : sequence of (width, height)
-        Of each node, in a topological order of the graph.
+        Size of each node, in a topological order of the graph.
     edges : sequence of (source, target)
         Indices of nodes, source < target.
 
@@ -166,7 +184,7 @@ def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]
         No node overlaps another, and no edge passes through a node.
     """
     rows = _Rows([width for width, _ in sizes], edges)
-    rows.order()
+    rows.sort()
     x = rows.coordinates()
     tops, heights, y = [], [], 0.0
     for row in rows.rows:
@@ -189,7 +207,10 @@ def layout(sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]
 
 
 def _rows(n: int, edges: Sequence[tuple[int, int]]) -> list[int]:
-    """The row of each node: below all its sources; a node without sources right above its use."""
+    """The row of each node: below all its sources.
+
+    A node without sources is in the row above its first target.
+    """
     row = [0] * n
     has_source = {target for _, target in edges}
     for source, target in sorted(edges, key=lambda edge: edge[1]):
@@ -203,13 +224,13 @@ def _rows(n: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     ]
 
 
-def _sort(row: list[int], neighbours: list[list[int]], place: dict[int, int]) -> None:
-    """Order a row by the mean place of each node's neighbours, and note the new places."""
+def _sort(row: list[int], neighbours: list[list[int]], positions: dict[int, int]) -> None:
+    """Sort a row by the mean position of each node's neighbours, and update the positions."""
     means = {
-        node: sum(place[i] for i in neighbours[node]) / len(neighbours[node])
+        node: sum(positions[i] for i in neighbours[node]) / len(neighbours[node])
         if neighbours[node]
-        else place[node]
+        else positions[node]
         for node in row
     }
     row.sort(key=means.__getitem__)
-    place.update((node, i) for i, node in enumerate(row))
+    positions.update((node, i) for i, node in enumerate(row))

@@ -1,13 +1,13 @@
-"""Plots of trainings and predictions, drawn with matplotlib.
+"""Plots of networks, trainings and predictions, drawn with matplotlib.
 
-Figures are made without pyplot: nothing depends on a display or changes global
-state.  Each function returns its `Figure`, and saves it where a path is given.
+Figures are made without pyplot, so that they need no display and change no global state.  Each
+function returns its `Figure`, and saves it if a path is given.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,11 +39,11 @@ __all__ = [
     "reliability",
 ]
 
-_LOG_RANGE = 10  # a loss that falls by more than this factor is drawn on a logarithmic axis
-_FEW_DECADES = 100  # below this ratio of its ends, it is labelled at 1, 2 and 5
-_MARKED_EPOCHS = 30  # up to this many epochs, every point gets a marker
-_COUNTED_CLASSES = 25  # up to this many classes, every cell shows its number
-_SMALLEST = 1e-12  # of what is drawn on a logarithmic axis, relative to the largest
+_LOG_RANGE = 10  # a loss whose largest and smallest value differ by a larger factor has a log axis
+_FEW_DECADES = 100  # a log axis whose limits have a smaller ratio is labelled at 1, 2 and 5
+_MARKED_EPOCHS = 30  # largest number of epochs for which each point has a marker
+_COUNTED_CLASSES = 25  # largest number of classes for which each cell shows its number
+_SMALLEST = 1e-12  # smallest value on a logarithmic axis, relative to the largest
 _SCORES = {"accuracy": "accuracy", "r2": "R²"}
 
 
@@ -52,17 +52,16 @@ def learning_curve(
     path: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Loss, and beside it the validation score, against the epoch.
+    """Plot the loss, and in a second panel the validation score, against the epoch.
 
     Parameters
     ----------
     history : History or mapping of str to sequence of float
-        With ``loss``; ``val_loss``, ``val_accuracy`` and ``val_r2`` are drawn where
-        they are.
+        It has ``loss``, and optionally ``val_loss``, ``val_accuracy`` and ``val_r2``.
     path : str or path-like, optional
-        Where to save the figure; its ending chooses the format.
+        File for the figure; the suffix determines the format.
     ax : matplotlib Axes, optional
-        Draw the loss alone, there; by default a new figure is made.
+        Axes for the loss; then the score is not drawn.  By default a new figure is made.
 
     Returns
     -------
@@ -71,7 +70,7 @@ def learning_curve(
     Raises
     ------
     TypeError
-        If the history is no mapping.
+        If the history is not a mapping.
     ValueError
         If the history has no ``loss`` or no epoch.
     ImportError
@@ -106,14 +105,14 @@ def confusion_matrix(
     path: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """How many samples of each class were taken for each class.
+    """Plot the confusion matrix: the number of samples for each true and predicted class.
 
     Parameters
     ----------
     y_true, y_pred : (N,) array_like of labels
         Integers or text.
     class_names : sequence of str, optional
-        Names of the labels 0, 1...; by default the labels that occur name themselves.
+        Names of the labels 0, 1...; by default the names are the labels that occur.
     path, ax
         As in `learning_curve`.
 
@@ -124,7 +123,7 @@ def confusion_matrix(
     Raises
     ------
     ValueError
-        If the labels are empty, not of one length, or outside `class_names`.
+        If there are no labels, the lengths differ, or a label is not an index of `class_names`.
     ImportError
         If matplotlib is not installed.
     """
@@ -155,10 +154,12 @@ def reliability(
     path: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """A reliability diagram: how often predictions of a certain confidence came true.
+    """Plot a reliability diagram: the accuracy of predictions against their confidence.
 
-    Bars show the accuracy in each bin of confidence; of a calibrated classifier they end
-    at the diagonal.  What lacks (overconfident) or exceeds (underconfident) is hatched.
+    Bars show the accuracy in each bin of confidence.  For a calibrated classifier they end at the
+    diagonal.  The difference between accuracy and mean confidence is hatched: the classifier is
+    overconfident where the hatched part is above the accuracy, and underconfident where it is
+    below.
 
     Parameters
     ----------
@@ -174,7 +175,7 @@ def reliability(
     Raises
     ------
     TypeError, ValueError
-        If these are no probabilities and labels.
+        If `probabilities` or `labels` have wrong values, dtypes or shapes.
     ImportError
         If matplotlib is not installed.
 
@@ -209,29 +210,29 @@ def reliability(
 def layer_statistics(
     statistics: LayerStatistics | LayerMonitor, path: str | os.PathLike[str] | None = None
 ) -> Figure:
-    """What each layer passes on, forward and backward: where gradients vanish, units saturate.
+    """Plot the statistics of layers, which show vanishing gradients and saturated units.
 
     Parameters
     ----------
     statistics : LayerStatistics or LayerMonitor
-        Of one step: bars for each call of a layer.  Recorded in training: a line for
-        each over the epochs.
+        Statistics of one step, drawn as a bar for each call of a layer; or records of a training,
+        drawn as a line for each call over the epochs.
     path
         As in `learning_curve`.
 
     Returns
     -------
     Figure
-        Three panels: activations (their mean and standard deviation, or over the epochs
-        the standard deviation), sensitivities (root mean square of dA, logarithmic), and
+        Three panels: activations (mean and standard deviation; over the epochs the standard
+        deviation only), sensitivities (root mean square of dA, on a logarithmic axis), and
         the share of saturated units.
 
     Raises
     ------
     TypeError
-        If `statistics` are something else.
+        If `statistics` has another type.
     ValueError
-        If nothing has been recorded.
+        If a monitor has no records.
     ImportError
         If matplotlib is not installed.
     """
@@ -244,8 +245,9 @@ def layer_statistics(
         axes = panels(1, 3, 5.0, 4.2)[0]
         _draw_layers_over_epochs(axes, statistics)
     else:
-        came = type(statistics).__name__
-        raise TypeError(f"statistics must be LayerStatistics or a LayerMonitor, got {came}")
+        raise TypeError(
+            f"statistics must be LayerStatistics or a LayerMonitor, got {type(statistics).__name__}"
+        )
     return finished(axes[0].figure, path)
 
 
@@ -304,7 +306,7 @@ def _draw_layers_over_epochs(axes: Sequence[Axes], monitor: LayerMonitor) -> Non
 
 
 def _logarithmic_from(ax: Axes, values: Any) -> None:
-    """A logarithmic axis for numbers that may be 0: these lie below it."""
+    """Make the y axis logarithmic; its lower limit is below the smallest positive value."""
     values = np.asarray(values, float)
     positive = values[np.isfinite(values) & (values > 0)]
     if not len(positive):
@@ -315,27 +317,27 @@ def _logarithmic_from(ax: Axes, values: Any) -> None:
 
 
 def graph(net: Network, path: str | os.PathLike[str] | None = None) -> Figure:
-    """The graph of a network: a box for each input, call of a layer, and output.
+    """Draw the graph of a network: a box for each input, call of a layer, and output.
 
-    A box shows the name, the kind and the widths, and how many parameters there are.  The
-    calls of a shared layer have a colour of their own, layers that are frozen a dashed
-    border; after `compile` an output shows its loss.
+    A box shows the name, the kind, the widths and the number of parameters.  All calls
+    of a shared layer have the same colour.  Frozen layers have a dashed border.  After `compile`,
+    an output shows its loss.
 
     Parameters
     ----------
     net : Network
     path : str or path-like, optional
-        Where to save the figure; its ending chooses the format.
+        File for the figure; the suffix determines the format.
 
     Returns
     -------
     Figure
-        As large as the graph needs; no edge passes through a box.
+        Its size depends on the graph.  No edge passes through a box.
 
     Raises
     ------
     TypeError
-        If `net` is no network.
+        If `net` is not a network.
     ImportError
         If matplotlib is not installed.
 
@@ -353,7 +355,7 @@ def graph(net: Network, path: str | os.PathLike[str] | None = None) -> Figure:
 def _class_indices(
     y_true: Any, y_pred: Any, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """True and predicted labels as indices of the names of classes."""
+    """True and predicted labels as indices of classes, and the names of the classes."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)
     if true.ndim != 1 or true.shape != predicted.shape or not len(true):
         raise ValueError(
@@ -373,7 +375,7 @@ def _class_indices(
 def _draw_curves(
     ax: Axes, curves: Mapping[str, Sequence[float]], title: str, best: int | None
 ) -> None:
-    """Curves against the epoch, with the best epoch marked."""
+    """Draw curves against the epoch, with a line at the best epoch."""
     from matplotlib.ticker import MaxNLocator
 
     for label, values in curves.items():
@@ -391,14 +393,15 @@ def _draw_curves(
     ax.legend()
 
 
-def _spans_decades(curves: Any) -> bool:
+def _spans_decades(curves: Iterable[Sequence[float]]) -> bool:
+    """Whether all values are positive, and their range is large enough for a logarithmic axis."""
     values = np.concatenate([np.asarray(curve, float) for curve in curves])
     values = values[np.isfinite(values)]
     return bool(len(values) and values.min() > 0 and values.max() > _LOG_RANGE * values.min())
 
 
 def _logarithmic(ax: Axes) -> None:
-    """A logarithmic axis, labelled between the powers of ten where it has few of them."""
+    """Make the y axis logarithmic, with labels at 2 and 5 as well if it has few decades."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     ax.set_yscale("log")
