@@ -104,4 +104,4 @@ class MonteCarloDropout(OnBackend):
         self.x = normal(rows, 4)
 
     def time_predict(self, *parameters):
-        self.net.predict(self.x, mc_dropout=100)
+        self.net.predict_samples(self.x, n_samples=100)

@@ -81,7 +81,7 @@ from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
 from fastnn.serialization import FormatError
 from fastnn.solvers import LBFGS, LevenbergMarquardt
 from fastnn.training.callbacks import Callback, EarlyStopping, History
-from fastnn.training.loop import TrainingError
+from fastnn.training.state import TrainingError
 
 __all__ = [
     "ELU",

@@ -13,7 +13,7 @@ between the rows are padding, always zero, and no public array shows them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -91,6 +91,11 @@ class Parameter:
     def stored(self) -> int:
         """Number of elements the parameter takes in the storage, padding included."""
         return self.stride * (self.shape[0] if len(self.shape) == 2 else 1)
+
+    @property
+    def in_penalty(self) -> bool:
+        """Whether the L2 penalty has this parameter: a penalized one that is trained."""
+        return self.penalized and self.trainable
 
     def view(self, storage: np.ndarray) -> np.ndarray:
         """The live view of this parameter in a flat storage array."""
@@ -229,8 +234,21 @@ class Program:
             parameter.view(storage)[...] = part.reshape(parameter.shape)
             start += parameter.size
 
+    def penalty(self, storage: np.ndarray) -> float:
+        """l2 / 2 times the sum of the squared penalized, trainable parameters, in float64."""
+        if not self.l2:
+            return 0.0
+        views = [p.view(storage) for p in self.parameters if p.in_penalty]
+        squares = sum(float(np.sum(np.square(view, dtype=np.float64))) for view in views)
+        return 0.5 * self.l2 * squares
+
     def __str__(self) -> str:
         return "\n".join(_listing(self))
+
+
+def total_loss(weights: Iterable[float], losses: Iterable[float], penalty: float) -> float:
+    """The cost: the losses of the heads, times their weights, and the L2 penalty."""
+    return float(penalty + sum(w * loss for w, loss in zip(weights, losses, strict=True)))
 
 
 def aligned_zeros(size: int, dtype: Any) -> np.ndarray:

@@ -8,7 +8,10 @@ import numpy as np
 
 from fastnn.optimizers import GradientDescent
 from fastnn.training.callbacks import History
-from fastnn.training.loop import TrainingState, fit
+from fastnn.training.data import Data
+from fastnn.training.loop import fit
+from fastnn.training.session import Plan
+from fastnn.training.state import TrainingState
 
 
 class Recorder:
@@ -52,17 +55,31 @@ def rows(n, dtype="float64"):
     return [column], [(column.copy(), None)]
 
 
+class Trainee:
+    """What `fit` trains: an engine with an optimizer and a state."""
+
+    def __init__(self, engine, optimizer, state, seed=0):
+        self.engine = engine
+        self.optimizer = optimizer
+        self.state = state
+        self.seed = seed
+        self.snapshot = self.restore = self.measure = None
+
+    def fit(self, data, validate=None, network=None, **options):
+        """Train on (inputs, targets); `validate` returns what an epoch measures."""
+        for name in {"seed", "snapshot", "restore"} & options.keys():
+            setattr(self, name, options.pop(name))
+        self.measure = lambda data: validate()
+        inputs, targets = data
+        data = Data(inputs, targets)
+        return fit(self, data, Plan(**options), None if validate is None else data, network)
+
+
 def run(engine, state=None, n=10, optimizer=None, data=None, **options):
-    inputs, targets = data or rows(n)
     options = {"epochs": 1, "batch_size": 4, "shuffle": False} | options
-    return fit(
-        engine,
-        optimizer or GradientDescent(0.1),
-        TrainingState() if state is None else state,
-        inputs,
-        targets,
-        **options,
-    )
+    state = TrainingState() if state is None else state
+    trainee = Trainee(engine, optimizer or GradientDescent(0.1), state)
+    return trainee.fit(data or rows(n), **options)
 
 
 def interrupt_at(step):

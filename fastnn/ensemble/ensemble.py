@@ -11,14 +11,21 @@ import numpy as np
 
 from fastnn import serialization
 from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights, as_json
+from fastnn._shared.fields import entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer
 from fastnn.ensemble.members import Member, check_alike, is_function, own_callbacks, train_members
 from fastnn.losses import Loss
-from fastnn.network import Network, Prediction
-from fastnn.network import _save as _saved
-from fastnn.network._feed import Data
+from fastnn.network import Network, Prediction, _save
+from fastnn.network._core import Core
+from fastnn.network._evaluate import score_name
+from fastnn.network._fit import Extras
+from fastnn.network._heads import LossOnOutput
+from fastnn.network._network import rebuild, reseeded
+from fastnn.network._predict import check_classification
 from fastnn.serialization import FormatError
 from fastnn.training.callbacks import Callback, Callbacks, EarlyStopping, History
+from fastnn.training.data import Data
+from fastnn.training.session import Plan
 
 __all__ = ["Ensemble"]
 
@@ -101,14 +108,14 @@ class Ensemble:
     def _member(self, network: Any, i: int) -> Network:
         seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
         if isinstance(network, Network):
-            network._compiled()
-            return _saved.reseeded(network, seed)
+            network.core.compiled()
+            return reseeded(network, seed)
         if isinstance(network, type) or not callable(network):
             raise TypeError(f"network must be a Network or a function of a seed, got {network!r}")
         member = network(seed)
         if not isinstance(member, Network):
             raise TypeError(f"network must return a Network, got {type(member).__name__}")
-        member._compiled()
+        member.core.compiled()
         return member
 
     # ----------------------------------------------------------------- train
@@ -164,26 +171,27 @@ class Ensemble:
         KeyboardInterrupt
             After Ctrl-C, once all members have stopped; they keep what they have learnt.
         """
+        extras = Extras(validation_data, validation_split, class_weight, check_finite)
         if self.bootstrap and validation_split is not None:
             raise ValueError(
                 "validation_split does not go with bootstrap=True, which repeats samples in both "
                 "parts; use oob_score, or pass validation_data"
             )
-        data = self.members[0]._feed.data(
-            X, y, sample_weight, check_flag(check_finite, "check_finite")
-        )
-        options = {
-            "epochs": epochs, "batch_size": batch_size, "validation_data": validation_data,
-            "validation_split": validation_split, "class_weight": class_weight,
-            "shuffle": shuffle, "check_finite": check_finite,
-        }  # fmt: skip
+        check_finite = check_flag(check_finite, "check_finite")
+        feed = self._core.feed
+        data = feed.data(X, y, sample_weight, check_finite)
+        validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
         jobs = []
         for i, network in enumerate(self.members):
-            rows = self._drawn(i, len(data.inputs[0])) if self.bootstrap else None
+            own = data, validation
+            if network.losses != self.members[0].losses:  # they may read targets in another way
+                feed = network.core.feed
+                own = feed.data(X, y, sample_weight, check_finite), extras.validation(feed)
+            rows = self._drawn(i, len(data)) if self.bootstrap else None
             stopping = copy.deepcopy(early_stopping)  # it counts, for one member
-            own = {**options, "early_stopping": stopping}
-            jobs.append(Member(network, data, rows, watchers[i], own))
+            plan = Plan(epochs, batch_size, shuffle, stopping, watchers[i])
+            jobs.append(Member(network, own[0], rows, plan, extras, own[1]))
         self.callbacks = [[w for w in own if not is_function(w)] for own in watchers]
         histories = train_members(jobs, verbose, n_jobs)
         self.oob_score = self._out_of_bag(data) if self.bootstrap else None
@@ -196,25 +204,25 @@ class Ensemble:
 
     def _out_of_bag(self, data: Data) -> Any:
         """The score of each sample's prediction by the members that have not seen it."""
-        n = len(data.inputs[0])
+        n = len(data)
         sums: list[Any] = [0.0] * len(self.members[0].graph.outputs)
         votes = np.zeros((n, 1))
         for i, member in enumerate(self.members):
             unseen = np.ones((n, 1), bool)
             unseen[self._drawn(i, n)] = False
             votes += unseen
-            outputs = member._outputs(data.inputs, None, False)
+            outputs = member.core.outputs(data.inputs)
             for k, part in enumerate(self._comparable(outputs)):
                 sums[k] = sums[k] + np.where(unseen, part, 0)
         judged = np.flatnonzero(votes)
         if not len(judged):
             return None
         means = [total[judged] / votes[judged] for total in sums]
-        metrics = self.members[0]._measured(self._as_outputs(means), data.rows(judged))
-        known = [head for head in self._heads if head.loss.metric]
+        metrics = self._core.measure_outputs(self._as_outputs(means), data.rows(judged))
+        scored = [head for head in self._heads if head.loss.metric]
         if len(self._heads) == 1:
-            return metrics[known[0].loss.metric] if known else None
-        return {head.name: metrics[f"{head.name}_{head.loss.metric}"] for head in known}
+            return metrics[scored[0].loss.metric] if scored else None
+        return {head.name: metrics[f"{head.name}_{head.loss.metric}"] for head in scored}
 
     # --------------------------------------------------------------- predict
 
@@ -241,7 +249,7 @@ class Ensemble:
         dtype = self.members[0].dtype
         means = [stack.mean(axis=0, dtype=np.float64).astype(dtype) for stack in stacks]
         stds = [stack.std(axis=0, ddof=1, dtype=np.float64).astype(dtype) for stack in stacks]
-        arrange = self.members[0]._arrange
+        arrange = self._core.arrange
         return Prediction(arrange(means), arrange(stds), arrange(stacks) if keep else None)
 
     def predict_proba(self, X: Arrays, check_finite: bool = True) -> Any:
@@ -252,14 +260,15 @@ class Ensemble:
         X, check_finite
             As in `Network.predict`.
         """
-        self.members[0]._check_classification()
-        means, single = self._means(X, check_finite)
+        check_classification(self._core)
+        outputs, single = self._all_outputs(X, check_finite)
+        means = self._means(outputs)
         results: list[Any] = [None] * len(means)
         for head in self._heads:
             if head.loss.activation is not None:
                 p = means[head.output].astype(self.members[0].dtype)
                 results[head.output] = p[0] if single else p
-        return self.members[0]._arrange(results)
+        return self._core.arrange(results)
 
     def predict_classes(self, X: Arrays, voting: str = "soft", check_finite: bool = True) -> Any:
         """The class that the members agree on, as `Network.predict_classes` arranges them.
@@ -275,14 +284,14 @@ class Ensemble:
             equal goes to the smaller label (binary: to 1).
         """
         check_choice(voting, "voting", _VOTING)
-        self.members[0]._check_classification()
+        check_classification(self._core)
         outputs, single = self._all_outputs(X, check_finite)
         results: list[Any] = [None] * len(outputs)
         for head in self._heads:
             if head.loss.activation is not None:
                 classes = self._voted(head.loss, outputs[head.output], voting == "hard")
                 results[head.output] = classes[0] if single else classes
-        return self.members[0]._arrange(results)
+        return self._core.arrange(results)
 
     def _voted(self, loss: Loss, outputs: Sequence[np.ndarray], hard: bool) -> Any:
         """Classes from every member's outputs (N, K)."""
@@ -295,18 +304,22 @@ class Ensemble:
 
     def _all_outputs(self, X: Arrays, check: bool) -> tuple[list[list[np.ndarray]], bool]:
         """For each output what every member predicts, (N, width), and whether X was single."""
-        found = []
-        single = False
-        for member in self.members:
-            outputs, single = member._all_outputs(X, None, check)
-            found.append(outputs)
-        return [list(parts) for parts in zip(*found, strict=True)], single
+        check = check_flag(check, "check_finite")
+        arrays, single = self._core.feed.rows(X)
+        return self._outputs(arrays, check), single
 
-    def _means(self, X: Arrays, check: bool) -> tuple[list[np.ndarray], bool]:
+    def _outputs(self, arrays: Sequence[np.ndarray], check: bool) -> list[list[np.ndarray]]:
+        """For each output what every member predicts for prepared inputs."""
+        by_member = []
+        for i, member in enumerate(self.members):
+            with member.core.lock:
+                by_member.append(member.core.outputs(arrays, None, check and i == 0))
+        return [list(parts) for parts in zip(*by_member, strict=True)]
+
+    def _means(self, outputs: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
         """Means of probabilities, or of outputs where a loss knows none, in float64."""
-        outputs, single = self._all_outputs(X, check)
         by_member = [self._comparable(list(parts)) for parts in zip(*outputs, strict=True)]
-        return [np.mean(parts, axis=0) for parts in zip(*by_member, strict=True)], single
+        return [np.mean(parts, axis=0) for parts in zip(*by_member, strict=True)]
 
     def _comparable(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
         """One member's outputs as what may be averaged: probabilities, or the outputs."""
@@ -316,7 +329,7 @@ class Ensemble:
         return parts
 
     def _shares(self, loss: Loss, output: np.ndarray) -> np.ndarray:
-        p = loss.probabilities(output, self.members[0]._kernels)
+        p = loss.probabilities(output, self._core.kernels)
         return (output if p is None else p).astype(np.float64)
 
     def _as_outputs(self, means: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -341,13 +354,12 @@ class Ensemble:
         X, y, sample_weight, check_finite
             As in `Network.evaluate`.
         """
-        return self._measured(self.members[0]._feed.data(X, y, sample_weight, check_finite))
+        return self._measured(self._core.feed.data(X, y, sample_weight, check_finite))
 
     def _measured(self, data: Data) -> dict[str, float]:
         """The cost and the scores of the mean prediction for checked data."""
-        first = self.members[0]
-        means, _ = self._means(dict(zip(first.input_names, data.inputs, strict=True)), False)
-        return first._measured(self._as_outputs(means), data)
+        means = self._means(self._outputs(data.inputs, False))
+        return self._core.measure_outputs(self._as_outputs(means), data)
 
     def score(self, X: Arrays, y: Arrays, sample_weight: Weights = None) -> float:
         """Accuracy for classification, R^2 for regression, of the mean prediction.
@@ -363,14 +375,18 @@ class Ensemble:
             If the networks have several losses: `evaluate` gives a score for each.  If their
             loss is a custom one without an activation, which knows no score.
         """
-        first = self.members[0]
-        metric = first._metric()
-        data = first._feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+        metric = score_name(self._core)
+        data = self._core.feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
         return self._measured(data)[metric]
 
     @property
-    def _heads(self) -> Any:
-        return self.members[0]._feed.heads
+    def _core(self) -> Core:
+        """The core of the first member, which prepares and arranges data for all of them."""
+        return self.members[0].core
+
+    @property
+    def _heads(self) -> Sequence[LossOnOutput]:
+        return self._core.heads
 
     # --------------------------------------------------------- save and load
 
@@ -393,12 +409,12 @@ class Ensemble:
             "bootstrap": self.bootstrap,
             "seed": self.seed,
             "oob_score": as_json(self.oob_score),
-            "members": [_saved.structure(member) for member in self.members],
+            "members": [_save.structure(member) for member in self.members],
         }
         arrays = {
             f"{i}/{name}": array
             for i, member in enumerate(self.members)
-            for name, array in _saved.arrays(member).items()
+            for name, array in _save.arrays(member.core).items()
         }
         serialization.save(path, structure, arrays)
 
@@ -422,35 +438,48 @@ class Ensemble:
         OSError
             If the file cannot be read.
         """
-        known = _saved.by_name(custom)
+        custom = _save.by_name(custom)
         described, arrays = serialization.load(path)
         try:
-            if described["class"] != "Ensemble":
-                raise ValueError(f"it holds a {described['class']}: use fastnn.load")
-            parts: list[dict[str, np.ndarray]] = [{} for _ in described["members"]]
-            for name, array in arrays.items():
-                i, _, rest = name.partition("/")
-                parts[int(i)][rest] = array
-            ensemble = cls.__new__(cls)
-            ensemble.bootstrap = check_flag(described["bootstrap"], "bootstrap")
-            ensemble.seed = check_integer(described["seed"], "seed", 0)
-            ensemble.callbacks = []
-            ensemble.oob_score = _score_from_json(described["oob_score"])
-            members = zip(described["members"], parts, strict=True)
-            ensemble.members = tuple(_saved.rebuild(one, values, known) for one, values in members)
-            check_integer(len(ensemble.members), "n", 2)
-            for member in ensemble.members:
-                member._compiled()
-            check_alike(ensemble.members)
+            return cls._rebuilt(described, arrays, custom)
         except FormatError:
             raise
-        except (
-            ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError,
-            RuntimeError, TypeError, ValueError,
-        ) as error:  # fmt: skip
+        except _save.DEFECTS as error:
             raise FormatError(
                 f"{os.fspath(path)} does not describe an ensemble: {error}"
             ) from error
+
+    @classmethod
+    def _rebuilt(
+        cls,
+        described: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        custom: Mapping[str, Any],
+    ) -> Self:
+        """The ensemble that a file describes."""
+        what = "an ensemble"
+        kind = entry(described, "class", str, what)
+        if kind != "Ensemble":
+            raise ValueError(f"it holds a {kind}: use fastnn.load")
+        structures = entry(described, "members", list, what)
+        check_integer(len(structures), "n", 2)
+        parts: dict[str, dict[str, np.ndarray]] = {str(i): {} for i in range(len(structures))}
+        for name, array in arrays.items():
+            place, _, rest = name.partition("/")
+            if place not in parts:
+                raise ValueError(f"the array {name!r} belongs to no member")
+            parts[place][rest] = array
+        ensemble = cls.__new__(cls)
+        ensemble.bootstrap = entry(described, "bootstrap", bool, what)
+        ensemble.seed = check_integer(entry(described, "seed", int, what), "seed", 0)
+        ensemble.callbacks = []
+        ensemble.oob_score = _score_from_json(described.get("oob_score"))
+        members = zip(structures, parts.values(), strict=True)
+        ensemble.members = tuple(rebuild(one, values, custom) for one, values in members)
+        for i, member in enumerate(ensemble.members):
+            if member.optimizer is None:
+                raise ValueError(f"member {i} has no losses")
+        check_alike(ensemble.members)
         return ensemble
 
     # ---------------------------------------------------------- descriptions
@@ -474,10 +503,10 @@ class Ensemble:
 
 
 def _score_from_json(score: Any) -> Any:
-    """A number, by output where it is a mapping; None as it is."""
+    """A number, or a dict of numbers by output; None as it is."""
     if isinstance(score, Mapping):
-        return {name: float(value) for name, value in score.items()}
-    return None if score is None else float(score)
+        return {name: real(value, f"oob_score[{name!r}]") for name, value in score.items()}
+    return None if score is None else real(score, "oob_score")
 
 
 def _as_output(loss: Loss, mean: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pickle import PicklingError
 from typing import Any
 
@@ -17,10 +17,12 @@ import numpy as np
 from fastnn import backend
 from fastnn._shared.numbers import check_integer
 from fastnn.network import Network
-from fastnn.network._feed import Data
+from fastnn.network._fit import Extras
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callback, Callbacks, FunctionCallback, History, as_callbacks
+from fastnn.training.data import Data
 from fastnn.training.progress import check_verbose, new_bar
+from fastnn.training.session import Plan
 from fastnn.training.solving import one_blas_thread
 
 
@@ -28,30 +30,30 @@ def check_alike(members: Sequence[Network]) -> None:
     """Raise ValueError unless all take the same data and predict the same quantities."""
     first = _interface(members[0])
     for i, member in enumerate(members):
-        for what, found in _interface(member).items():
-            if found != first[what]:
+        for what, value in _interface(member).items():
+            if value != first[what]:
                 raise ValueError(
                     f"the networks of an ensemble must have the same {what}, but member {i} has "
-                    f"{found}, member 0 {first[what]}"
+                    f"{value}, member 0 {first[what]}"
                 )
 
 
 def _interface(network: Network) -> dict[str, Any]:
-    """What is to be one for all members; their layers may differ."""
+    """What must be equal for all members; their layers may differ."""
     outputs = zip(network.output_names, network.graph.outputs, strict=True)
     return {
         "dtype": network.dtype,
-        "inputs": {buffer.name: buffer.width for buffer in network._feed.inputs},
+        "inputs": {buffer.name: buffer.width for buffer in network.core.feed.inputs},
         "outputs": {name: tensor.width for name, tensor in outputs},
         "losses": {name: (loss.name, loss.activation) for name, loss in network.losses.items()},
     }
 
 
 def own_callbacks(callbacks: Callbacks, n: int) -> list[list[Callback]]:
-    """Callbacks for each of n members: functions are shared, of objects they get copies."""
-    given = as_callbacks(callbacks)  # once: an iterator is empty afterwards
+    """Callbacks for each of n members, which share functions and get copies of objects."""
+    shared = as_callbacks(callbacks)  # once: an iterator is empty afterwards
     try:
-        return [[c if is_function(c) else copy.deepcopy(c) for c in given] for _ in range(n)]
+        return [[c if is_function(c) else copy.deepcopy(c) for c in shared] for _ in range(n)]
     except (TypeError, PicklingError) as error:
         raise TypeError(
             f"callbacks must be functions, or such that each member can have a copy: {error}"
@@ -65,29 +67,39 @@ def is_function(callback: Callback) -> bool:
 
 @dataclass(frozen=True)
 class Member:
-    """A network with the rows it is trained on, or all for None, callbacks, options of `fit`."""
+    """A network, and how it is trained.
+
+    Attributes
+    ----------
+    network : Network
+    data : Data
+        Checked data of the ensemble.
+    rows : (N,) array, or None
+        The rows that the member is trained on; None for all.
+    plan : Plan
+        With callbacks of the member's own.
+    extras : Extras
+        Class weights and the split for validation.
+    validation : Data, optional
+        Checked validation data, where they are no part of `data`.
+    """
 
     network: Network
     data: Data
     rows: np.ndarray | None
-    callbacks: Sequence[Callback]
-    options: dict[str, Any]
+    plan: Plan
+    extras: Extras
+    validation: Data | None
 
-    def train(self, given_up: Callable[[], bool]) -> History:
-        """Train until the end, or after an epoch for which `given_up` holds."""
+    def train(self, has_to_end: Callable[[], bool]) -> History:
+        """Train until the end, or after an epoch for which `has_to_end` is true."""
+        core = self.network.core
         data = self.data if self.rows is None else self.data.rows(self.rows)
-        targets = [target for target, _ in data.targets]
-        weights: Any = [weight for _, weight in data.targets]
-        if all(weight is None for weight in weights):
-            weights = None
-        elif len(weights) == 1:
-            weights = weights[0]
-        return self.network.fit(
-            data.inputs[0] if len(data.inputs) == 1 else data.inputs,
-            targets[0] if len(targets) == 1 else targets,
-            sample_weight=weights, callbacks=[*self.callbacks, lambda context: given_up()],
-            **self.options,
-        )  # fmt: skip
+        data, held_out = self.extras.prepared(core, data, self.plan.shuffle)
+        ending = FunctionCallback(lambda context: has_to_end())
+        plan = replace(self.plan, callbacks=[*as_callbacks(self.plan.callbacks), ending])
+        validation = self.validation if held_out is None else held_out
+        return core.fit(data, plan, validation, self.network)
 
 
 def train_members(members: Sequence[Member], verbose: int, n_jobs: int) -> list[History]:
@@ -118,14 +130,14 @@ def _in_threads(
 ) -> list[History]:
     from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
-    given_up = threading.Event()
+    ended = threading.Event()
     lock = threading.Lock()
 
     def train(member: Member) -> History:
         start = time.perf_counter()
-        if given_up.is_set():
+        if ended.is_set():
             return member.network.history
-        history = member.train(given_up.is_set)
+        history = member.train(ended.is_set)
         with lock:
             report(history, time.perf_counter() - start)
         return history
@@ -141,13 +153,13 @@ def _in_threads(
             futures = [pool.submit(train, member) for member in members]
             wait(futures, return_when=FIRST_EXCEPTION)
         finally:
-            given_up.set()  # leaving the block waits for the threads that still train
+            ended.set()  # leaving the block waits for the threads that still train
     return [future.result() for future in futures]
 
 
 @contextmanager
 def _report(verbose: int, n: int) -> Iterator[Callable[[History, float], None]]:
-    """What tells of members that are done: (history, seconds) -> None."""
+    """What reports a trained member: a function (history, seconds) -> None."""
     if verbose == 0:
         yield lambda history, seconds: None
     elif verbose == 2:

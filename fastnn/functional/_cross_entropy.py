@@ -19,7 +19,7 @@ from fastnn._shared.numbers import (
     check_interval,
     check_number,
 )
-from fastnn.functional._direct import direct_cross_entropy
+from fastnn.backend.direct import direct_cross_entropy
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
     SECTIONS,

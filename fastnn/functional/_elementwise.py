@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import backend
 from fastnn._shared.numbers import as_floating, check_number, check_out
-from fastnn.functional._direct import direct
+from fastnn.backend.direct import direct
 from fastnn.functional._documentation import Function, with_sections
 
 _ELEMENTARY = ("exp", "expm1", "log", "log1p")

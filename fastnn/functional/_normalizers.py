@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import backend
 from fastnn._shared.numbers import as_floating, as_matching, check_last_axis, check_out, check_shape
-from fastnn.functional._direct import direct
+from fastnn.backend.direct import direct
 from fastnn.functional._shapes import as_rows
 
 

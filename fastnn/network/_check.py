@@ -34,26 +34,26 @@ def check_gradients(
 ) -> GradientCheck:
     """Compare a network's gradients with central differences of its cost.
 
-    The comparison takes place in float64, on a copy of the network with the same
-    graph, parameters, losses, weights and penalty, executed by the same backend.
-    Nothing in the network changes.
+    The comparison is made in float64, on a copy of the network with the same
+    graph, parameters, losses, weights and penalty, on the same backend.
+    The network itself does not change.
 
     Parameters
     ----------
     net : Network
         Compiled.
     X, y, sample_weight
-        As in `Network.fit`; some samples will do.
+        As in `Network.fit`; a few samples suffice.
     tolerance : float, default 1e-7
-        Relative error that is borne.
+        Relative tolerance.
     dropout : bool, default False
-        Whether dropout is active, with the masks of the next step throughout; else it
-        passes everything, as in prediction.
+        Whether dropout is active, always with the masks of the next step.  By default it
+        passes all values, as in prediction.
     max_numbers : int, default 10000
-        Of a network with more trainable parameters, so many are compared: a share of
-        each array, and at least 8 of each.
+        Largest number of parameters to compare.  Of a network with more trainable
+        parameters, a share of each array is compared, at least 8 of each.
     seed : int, default 0
-        Of that choice.
+        Seed of that choice.
     verbose : {0, 1}, default 0
         Nothing, or a progress bar.
 
@@ -74,11 +74,11 @@ def check_gradients(
 
     Notes
     -----
-    The step fits each parameter: it is relative to its size, or to that of its array, and
-    shrinks until Richardson's extrapolations agree, and until no unit passes a corner
-    between the two ends (a ReLU at 0, an absolute difference, the corners of a loss).
-    Where some unit does so at any step, and the slopes to both sides differ, the cost has a
-    kink in that parameter; it is reported in `kinks` and not compared.
+    Each parameter has its own step.  The step is relative to the size of the parameter, or to
+    that of its array.  It shrinks until Richardson's extrapolations agree, and until no unit
+    passes a corner between the two points (a ReLU at 0, an absolute difference, the corners of
+    a loss).  If a unit passes a corner at every step, and the slopes on the two sides differ,
+    the cost has a kink in that parameter; `kinks` lists it, and it is not compared.
 
     Examples
     --------
@@ -94,7 +94,7 @@ def check_gradients(
     tolerance = check_number(tolerance, "tolerance", above=0.0)
     max_numbers = check_integer(max_numbers, "max_numbers", 1)
     check_integer(verbose, "verbose", 0, 1)
-    with net._lock, backend.use(net.backend):
+    with net.core.lock, backend.use(net.backend):
         shadow = _shadow(net, X, y, sample_weight, check_flag(dropout, "dropout"))
         parameters = shadow.parameters
         if not parameters:
@@ -106,23 +106,24 @@ def check_gradients(
             raise ValueError(f"the cost is {here.value}: its gradients cannot be checked")
         total = sum(len(indices) for indices in chosen.values())
         with _progress(total if verbose else 0) as advance:
-            found = compare(
+            comparison = compare(
                 parameters, gradients, chosen, shadow.moved, here, tolerance,
                 shadow.piece_names, advance,
             )  # fmt: skip
         error = None
         if net.dtype == np.float32:
             error = _float32_error(net, shadow, gradients)
-        return GradientCheck(found.arrays, found.kinks, tolerance, error)
+        return GradientCheck(comparison.arrays, comparison.kinks, tolerance, error)
 
 
 def _shadow(net: Network, X: Any, y: Any, sample_weight: Any, dropout: bool) -> Shadow:
     """The network in float64, with checked data."""
-    net._compiled()
-    step = net._state.step + 1 if dropout else None
-    shadow = Shadow(net.program, net._storage, step)
+    core = net.core
+    core.compiled()
+    step = core.state.step + 1 if dropout else None
+    shadow = Shadow(core.program, core.storage, step)
     double = np.dtype(np.float64)
-    feed = Feed(net._feed.inputs, net._feed.heads, double, shadow.engine)
+    feed = Feed(core.feed.inputs, core.heads, double, shadow.engine)
     data = feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
     inputs = [np.ascontiguousarray(x, double) for x in data.inputs]
     shadow.set_data(inputs, data.targets)
@@ -146,7 +147,7 @@ def _chosen(parameters: Mapping[str, Array], limit: int, seed: int) -> dict[str,
 
 def _float32_error(net: Network, shadow: Shadow, gradients: Mapping[str, Array]) -> float:
     """How far float32 gradients on the same data are from `gradients`."""
-    own = shadow.in_dtype(net.program, net._storage)
+    own = shadow.in_dtype(net.program, net.core.storage)
     errors = [
         np.abs(own[name] - gradient).max() / largest
         for name, gradient in gradients.items()

@@ -7,7 +7,6 @@ name single arguments.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,10 +21,11 @@ from fastnn._shared.arrays import (
     real_array,
     sample_weights,
 )
-from fastnn._shared.numbers import check_flag, check_number
+from fastnn._shared.numbers import check_flag
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
 from fastnn.program import Buffer
+from fastnn.training.data import Data
 
 
 def prepare_inputs(X: Any, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:
@@ -111,57 +111,6 @@ def _is_per_head(weights: Any, n_heads: int) -> bool:
 def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: str) -> None:
     if len(array) != len(first):
         raise ValueError(f"{name} has {len(array)} rows, expected {len(first)} as in {first_name}")
-
-
-def _validation_rows(n: int, share: float, shuffle: bool, seed: int) -> tuple[Any, Any]:
-    """Which rows to train on and which to hold out: slices for the last rows, else indices."""
-    share = check_number(share, "validation_split", above=0.0, below=1.0)
-    if n < 2:
-        raise ValueError(f"validation_split needs at least 2 rows, X has {n}")
-    held_out = min(max(round(share * n), 1), n - 1)
-    if not shuffle:
-        return slice(None, n - held_out), slice(n - held_out, None)
-    sequence = np.random.SeedSequence(seed, spawn_key=(1,))
-    order = np.random.Generator(np.random.PCG64(sequence)).permutation(n)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
-
-
-@dataclass(frozen=True)
-class Data:
-    """Checked data of N samples.
-
-    Attributes
-    ----------
-    inputs : list of (N, width) array
-        One for each input of the network, of any real dtype.
-    targets : list of (array, weights or None)
-        One for each loss, of any real dtype; weights in the network's.
-    """
-
-    inputs: list[np.ndarray]
-    targets: list[tuple[np.ndarray, np.ndarray | None]]
-
-    def rows(self, index: Any) -> Data:
-        """Some of the samples."""
-        return Data(
-            [x[index] for x in self.inputs],
-            [(t[index], None if w is None else w[index]) for t, w in self.targets],
-        )
-
-    def split(self, share: float, shuffle: bool, seed: int) -> tuple[Data, Data]:
-        """Data to train on and data to hold out, in their present order.
-
-        Parameters
-        ----------
-        share : float
-            Share to hold out, 0 < share < 1; at least one row, and not all.
-        shuffle : bool
-            Draw the rows held out (both parts are copies), rather than take the
-            last ones (both are views).
-        seed : int
-        """
-        training, held_out = _validation_rows(len(self.inputs[0]), share, shuffle, seed)
-        return self.rows(training), self.rows(held_out)
 
 
 class Feed:

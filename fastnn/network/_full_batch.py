@@ -10,11 +10,12 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._shared.arrays import contiguous, readable
+from fastnn.inspection import Linearization
 from fastnn.losses import MeanSquaredError
-from fastnn.network._feed import Data
 from fastnn.network._heads import LossOnOutput
 from fastnn.program import Program
 from fastnn.solvers import LevenbergMarquardt, Solver
+from fastnn.training.data import Data
 
 MAX_PARAMETERS = 5000
 """Trainable parameters that Levenberg-Marquardt takes: a step costs rows times their square."""
@@ -41,28 +42,32 @@ def check_solver(solver: Solver, program: Program, heads: Sequence[LossOnOutput]
 class FullBatch:
     """The problem that a solver gets; see `fastnn.training.solving.Problem`.
 
-    Frozen parameters are no part of the vector and keep their values.
+    The vector has the trainable parameters; frozen parameters keep their values.
 
     Parameters
     ----------
-    network : Network
-        Compiled with a solver, its lock held.
+    solver : Solver
+    engine : Engine
+        Of a network compiled with this solver; the caller holds its guard.
+    heads : sequence of LossOnOutput
     data : Data
 
     Raises
     ------
     ValueError
-        If there is nothing to train, or too much for the solver.
+        If no parameter is trainable, or there are too many for the solver.
     """
 
-    def __init__(self, network: Any, data: Data) -> None:
-        self._network = network
-        self._program: Program = network.program
-        self._inputs = [readable(x, network.dtype) for x in data.inputs]
+    def __init__(
+        self, solver: Solver, engine: Any, heads: Sequence[LossOnOutput], data: Data
+    ) -> None:
+        self._engine = engine
+        self._program: Program = engine.program
+        self._heads = heads
+        self._inputs = [readable(x, self._program.dtype) for x in data.inputs]
         self._targets = data.targets
         flags = [np.full(p.size, p.trainable) for p in self._program.parameters]
         self._trainable = np.concatenate([np.zeros(0, bool), *flags])
-        solver = network.optimizer
         if not self._trainable.any():
             raise ValueError(f"{solver.name} has nothing to train: every parameter is frozen")
         places = self._program.flatten(np.arange(self._program.storage_size))
@@ -73,35 +78,36 @@ class FullBatch:
     # ------------------------------------------------------------------ cost
 
     def start(self) -> np.ndarray:
-        """The parameters as they are."""
-        return self._network._storage[self._places].astype(np.float64)
+        """The present values of the trainable parameters."""
+        values: np.ndarray = self._engine.storage[self._places]
+        return values.astype(np.float64)
 
     def accept(self, x: np.ndarray) -> None:
         """Set the parameters, rounded to the network's dtype."""
         with np.errstate(over="ignore"):
-            self._network._storage[self._places] = x
+            self._engine.storage[self._places] = x
 
     def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """The cost, L2 penalty included, and its gradient, as the engine computes them."""
         self.accept(x)
-        engine = self._network._engine
-        cost = engine.loss_and_gradients(self._inputs, self._targets)
-        return float(cost), engine.gradients[self._places].astype(np.float64)
+        cost = self._engine.loss_and_gradients(self._inputs, self._targets)
+        return float(cost), self._engine.gradients[self._places].astype(np.float64)
 
     # ------------------------------------------------------------- residuals
 
     def _prepare_residuals(self, solver: LevenbergMarquardt) -> None:
-        penalties = [np.full(p.size, p.penalized and p.trainable) for p in self._program.parameters]
-        l2 = self._program.l2
-        penalized = np.concatenate(penalties)[self._trainable] if l2 else np.zeros(0, bool)
-        self._penalized = np.flatnonzero(penalized)
-        self._penalty = math.sqrt(l2 / 2)
-        n_rows = len(self._inputs[0]) * sum(head.width for head in self._network._feed.heads)
+        program = self._program
+        in_penalty = [np.full(p.size, p.in_penalty and program.l2 > 0) for p in program.parameters]
+        self._penalized = np.flatnonzero(np.concatenate(in_penalty)[self._trainable])
+        self._penalty_scale = math.sqrt(program.l2 / 2)  # its square is the factor of the penalty
+        n_rows = len(self._inputs[0]) * sum(head.width for head in self._heads)
         self._check_size(solver, n_rows + len(self._penalized))
+        kernels = backend.kernels(np.float64)
         self._scales = [
-            _scale(head, contiguous(target, np.float64), weights, self._network.backend)
+            _scale(head, contiguous(target, np.float64), weights, kernels)
             for head, (target, weights) in self._pairs()
         ]
+        self._linearization = Linearization(program, self._engine.storage)
 
     def _check_size(self, solver: LevenbergMarquardt, n_rows: int) -> None:
         n = int(self._trainable.sum())
@@ -124,34 +130,35 @@ class FullBatch:
             )
 
     def _pairs(self) -> Any:
-        return zip(self._network._feed.heads, self._targets, strict=True)
+        return zip(self._heads, self._targets, strict=True)
 
     def residuals(self, x: np.ndarray) -> np.ndarray:
         """Scaled errors of all outputs, then scaled weights for the penalty: the cost is r'r."""
         self.accept(x)
-        outputs = self._network._outputs(self._inputs, None, False)
+        outputs = self._engine.forward(self._inputs)
         parts = []
         for (head, (target, _)), scale in zip(self._pairs(), self._scales, strict=True):
             error = outputs[head.output].astype(np.float64) - target
             parts.append(np.where(scale > 0, scale * error, 0.0).ravel())  # nan: not observed
-        return np.concatenate([*parts, self._penalty * x[self._penalized]])
+        return np.concatenate([*parts, self._penalty_scale * x[self._penalized]])
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The derivatives of the residuals by the trainable parameters."""
         self.accept(x)
-        network = self._network
-        inputs = dict(zip(network.input_names, self._inputs, strict=True))
+        trainable = [parameter.trainable for parameter in self._program.parameters]
         parts = []
         for (head, _), scale in zip(self._pairs(), self._scales, strict=True):
-            jacobian = network.parameter_jacobian(inputs, head.name, check_finite=False)
+            jacobian = self._linearization.by_parameters(
+                self._inputs, head.output, range(head.width), trainable
+            ).reshape(-1, self._program.n_parameters)
             parts.append(jacobian[:, self._trainable] * scale.reshape(-1, 1))
         rows = np.zeros((len(self._penalized), len(x)))
-        rows[np.arange(len(rows)), self._penalized] = self._penalty
+        rows[np.arange(len(rows)), self._penalized] = self._penalty_scale
         return np.concatenate([*parts, rows])
 
 
 def _scale(
-    head: LossOnOutput, target: np.ndarray, weights: np.ndarray | None, backend_name: str
+    head: LossOnOutput, target: np.ndarray, weights: np.ndarray | None, kernels: Any
 ) -> np.ndarray:
     """The factor of each error (N, K), so that the sum of the squares is the head's cost.
 
@@ -164,8 +171,6 @@ def _scale(
     value = 0.0 if loss.ignore_value != 0 else 1.0
     target = np.where(observed, value, target)
     gradient = np.empty_like(target)
-    with backend.use(backend_name):
-        kernels = backend.kernels(np.float64)
     kernels.elementwise_loss(
         loss.name, target + 1.0, target,
         None if weights is None else contiguous(weights, np.float64),

@@ -11,6 +11,7 @@ from fastnn._shared.arrays import contiguous
 from fastnn.losses import CustomLoss
 from fastnn.losses._tallies import LossTally
 from fastnn.network._heads import LossOnOutput
+from fastnn.program import total_loss
 
 Targets = Sequence[tuple[np.ndarray, np.ndarray | None]]
 
@@ -65,11 +66,10 @@ class Measures:
         return contiguous(target, np.int64 if target.ndim == 1 else self._dtype)
 
     def result(self, penalty: float) -> dict[str, float]:
-        """The cost, with a penalty, and the scores of all rows."""
-        metrics = {"loss": penalty}
-        for head, loss, scorer in zip(self._heads, self._losses, self._scorers, strict=True):
-            value = loss.value
-            metrics["loss"] += head.weight * value
+        """The cost, with the L2 penalty, and the scores of all rows."""
+        values = [loss.value for loss in self._losses]
+        metrics = {"loss": total_loss([head.weight for head in self._heads], values, penalty)}
+        for head, value, scorer in zip(self._heads, values, self._scorers, strict=True):
             prefix = ""
             if len(self._heads) > 1:
                 prefix = f"{head.name}_"

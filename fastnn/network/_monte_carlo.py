@@ -11,7 +11,6 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._shared.arrays import readable
-from fastnn._shared.numbers import check_integer
 from fastnn.layers import CustomLayer
 from fastnn.program import Operation, Program
 
@@ -26,17 +25,17 @@ Which masks a row gets follows from these, so they are constants.
 class Prediction(NamedTuple):
     """Mean and spread of several predictions of the same rows.
 
-    What `Network.predict` with `mc_dropout` and `Ensemble.predict` return.  Each field is an
-    array, or for several outputs a list or dict of them, as `Network.predict` returns it.
+    `Network.predict_samples` and `Ensemble.predict` return it.  Each field is an array, or for
+    several outputs a list or dict of arrays, as `Network.predict` returns it.
 
     Attributes
     ----------
     mean : (N, n_out) array
-        Mean over the T predictions: of sampled masks, or of the members of an ensemble.
+        Mean over the T predictions, one for each sample of masks or each member of an ensemble.
     std : (N, n_out) array
         Their standard deviation, from the unbiased variance (divided by T - 1).
     samples : (T, N, n_out) array or None
-        The predictions themselves, where they were asked for.
+        The predictions themselves, where `return_samples` is True.
     """
 
     mean: Any
@@ -51,37 +50,37 @@ Rule = Callable[[int, np.ndarray], "np.ndarray | None"]
 class Sampler:
     """Runs a program under sampled dropout masks.
 
-    The masks of row r and pass t depend on the seed, r, t and the number of passes, on
-    nothing else: not on the other rows, the threads or the backend.  Training of the same network
-    never draws them, since its keys are others.
+    The masks of row r and sample t depend on the seed, r, t and the number of samples alone: not
+    on the other rows, the threads or the backend.  The training of the network draws other masks,
+    since it has other keys.
 
     Parameters
     ----------
     program : Program
     storage : (storage_size,) array
-        Its parameters; read, not kept up to date.
-    passes : int
+        The parameters of the program, which must not change during `run`.
+    n_samples : int
         Samples of each row, at least 2.
     seed : int
         Of the masks.
 
     Raises
     ------
-    TypeError, ValueError
-        If the program has no dropout, or a number does not fit.
+    ValueError
+        If the program has no dropout.
     """
 
-    def __init__(self, program: Program, storage: np.ndarray, passes: int, seed: int) -> None:
-        self.passes = check_integer(passes, "mc_dropout", 2)
-        masked = with_sampled_masks(program, check_integer(seed, "seed", 0))
+    def __init__(self, program: Program, storage: np.ndarray, n_samples: int, seed: int) -> None:
+        self.n_samples = n_samples
+        masked = with_sampled_masks(program, seed)
         self._program = masked
         self._fixed, self._random = split_at_dropout(masked)
         self._fixed_engine = backend.new_engine(self._fixed, storage)
         self._random_engine = backend.new_engine(self._random, storage)
         width = sum(buffer.width for buffer in program.buffers)
         call_rows = min(max(_CALL_NUMBERS // width, 1), _CALL_ROWS)
-        self._rows = max(call_rows // self.passes, 1)
-        self._group = min(call_rows, self.passes)
+        self._rows = max(call_rows // self.n_samples, 1)
+        self._group = min(call_rows, self.n_samples)
 
     def run(
         self, arrays: Sequence[np.ndarray], rule: Rule, keep: bool, check: bool
@@ -97,61 +96,60 @@ class Sampler:
         check : bool
             Raise ValueError where an input is not finite.
         """
-        found = [_Moments(keep) for _ in self._program.outputs]
-        known: dict[int, np.ndarray] = {}
+        moments = [_Moments(keep) for _ in self._program.outputs]
+        fixed: dict[int, np.ndarray] = {}
         for step, (rows, group) in enumerate(self._calls(len(arrays[0]))):
-            if not found[0].has(rows):
-                known = self._computed_once(arrays, rows, check)
-            outputs = self._passes(known, group, step)
+            if not moments[0].has(rows):
+                fixed = self._computed_once(arrays, rows, check)
+            outputs = self._sampled(fixed, group, step)
             for i, output in enumerate(outputs):
                 values = rule(i, output)
                 shape = (len(output) // group, group, -1)
-                found[i].add(rows, None if values is None else values.reshape(shape))
-        return [moments.result(self._program.dtype) for moments in found]
+                moments[i].add(rows, None if values is None else values.reshape(shape))
+        return [of_output.result(self._program.dtype) for of_output in moments]
 
     def _computed_once(
         self, arrays: Sequence[np.ndarray], rows: slice, check: bool
     ) -> dict[int, np.ndarray]:
-        """What no mask changes, by buffer: the inputs, and what follows from them alone."""
+        """The buffers that no mask changes: the inputs, and what depends on them alone."""
         block = [readable(array[rows], self._program.dtype) for array in arrays]
         outputs = self._fixed_engine.forward(block, check=check)
-        known = dict(zip(self._program.inputs, block, strict=True))
-        return known | dict(zip(self._fixed.outputs, outputs, strict=True))
+        fixed = dict(zip(self._program.inputs, block, strict=True))
+        return fixed | dict(zip(self._fixed.outputs, outputs, strict=True))
 
-    def _passes(self, known: dict[int, np.ndarray], group: int, step: int) -> list[np.ndarray]:
-        """Outputs of `group` passes of each row, side by side, under the masks of a step."""
-        inputs = [np.repeat(known[i], group, axis=0) for i in self._random.inputs]
+    def _sampled(self, fixed: dict[int, np.ndarray], group: int, step: int) -> list[np.ndarray]:
+        """Outputs of `group` samples of each row, side by side, under the masks of a step."""
+        inputs = [np.repeat(fixed[i], group, axis=0) for i in self._random.inputs]
         outputs = self._random_engine.forward(inputs, training=True, step=step)
         drawn = dict(zip(self._random.outputs, outputs, strict=True))
         return [
-            drawn[i] if i in drawn else np.repeat(known[i], group, axis=0)
+            drawn[i] if i in drawn else np.repeat(fixed[i], group, axis=0)
             for i in self._program.outputs
         ]
 
     def _calls(self, n: int) -> Iterator[tuple[slice, int]]:
-        """The rows and the number of passes of each call; passes of one row stay together."""
+        """The rows and the number of samples of each call; the samples of a row are adjacent."""
         for start in range(0, n, self._rows):
-            for done in range(0, self.passes, self._group):
-                group = min(self._group, self.passes - done)
+            for done in range(0, self.n_samples, self._group):
+                group = min(self._group, self.n_samples - done)
                 yield slice(start, min(start + self._rows, n)), group
 
 
 def with_sampled_masks(program: Program, seed: int) -> Program:
-    """The program without losses, its dropout keyed by `seed` and by none of its own keys.
+    """The program without losses, whose dropout has other keys, drawn with `seed`.
 
-    Of what differs between training and prediction, dropout alone is as in training: custom
-    layers are told that they predict.
+    Only dropout behaves as in training; custom layers run as in prediction.
 
     Raises
     ------
     ValueError
-        If no operation of the program drops anything.
+        If the program has no dropout of a rate above 0.
     """
     dropouts = [o for o in program.operations if o.kind == "dropout"]
     if not any(o.attributes["rate"] for o in dropouts):
         raise ValueError(
-            "mc_dropout needs a network with a Dropout layer of a rate above 0; "
-            "this one predicts the same in every pass"
+            "samples need a network with a Dropout layer of a rate above 0; "
+            "without it, all samples are equal"
         )
     taken = {o.attributes["key"] for o in dropouts}
     changes = {"dropout": lambda o: _with_key(o, seed, taken), "python": _predicting}
@@ -160,9 +158,10 @@ def with_sampled_masks(program: Program, seed: int) -> Program:
 
 
 def split_at_dropout(program: Program) -> tuple[Program, Program]:
-    """What comes before all dropout, and what depends on it, as programs on one storage.
+    """The operations before all dropout, and those that depend on it, as programs.
 
-    The inputs of the second are inputs of the program and outputs of the first.
+    Both have the storage of the program.  The inputs of the second are inputs of the program and
+    outputs of the first.
     """
     fixed, before, after = set(program.inputs), [], []
     for o in program.operations:
@@ -189,7 +188,7 @@ def split_at_dropout(program: Program) -> tuple[Program, Program]:
 
 
 def _with_key(operation: Operation, seed: int, taken: set[int]) -> Operation:
-    """The dropout with a key drawn from its own and the seed that is not `taken`, and takes it."""
+    """The dropout with a new key, drawn from its own and the seed; adds the key to `taken`."""
     own = operation.attributes["key"]
     for attempt in itertools.count():
         key = int(np.random.SeedSequence([seed, own, attempt, 2]).generate_state(1)[0])
@@ -200,7 +199,7 @@ def _with_key(operation: Operation, seed: int, taken: set[int]) -> Operation:
 
 
 class _Predicting:
-    """A custom layer that engines run as in prediction, whatever else they do."""
+    """A custom layer that engines always run as in prediction."""
 
     def __init__(self, layer: CustomLayer) -> None:
         self._layer = layer
@@ -219,7 +218,7 @@ def _predicting(operation: Operation) -> Operation:
 
 @dataclasses.dataclass
 class _Block:
-    """Samples of some rows so far: how many, their mean and sum of squared deviations."""
+    """Moments of the samples of some rows: their number, mean and sum of squared deviations."""
 
     rows: slice
     mean: np.ndarray
@@ -228,7 +227,7 @@ class _Block:
     samples: list[np.ndarray] = dataclasses.field(default_factory=list)
 
     def add(self, values: np.ndarray) -> None:
-        """Take (n, group, width) samples more.
+        """Add (n, group, width) samples.
 
         Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance", eq. 2.1:
         Welford's update for a group in place of a number.
@@ -236,7 +235,7 @@ class _Block:
         count = values.shape[1]
         total = self.count + count
         first = values[:, :1].astype(np.float64)
-        centred = values - first  # samples that are all alike must have no spread at all
+        centred = values - first  # equal samples must have a spread of exactly 0
         mean = centred.mean(axis=1)
         self.squares += np.square(centred - mean[:, None]).sum(axis=1)
         shift = mean + first[:, 0] - self.mean
@@ -246,7 +245,7 @@ class _Block:
 
 
 class _Moments:
-    """Mean and spread of one output, in float64, from samples that come block by block."""
+    """Mean and spread of one output, in float64, from blocks of samples."""
 
     def __init__(self, keep: bool) -> None:
         self._blocks: list[_Block] = []
@@ -254,11 +253,11 @@ class _Moments:
         self._rows: slice | None = None
 
     def has(self, rows: slice) -> bool:
-        """Whether samples of these rows have come."""
+        """Whether the last samples were of these rows."""
         return self._rows == rows
 
     def add(self, rows: slice, values: np.ndarray | None) -> None:
-        """Take (n, group, width) samples of these rows, which follow those before."""
+        """Add (n, group, width) samples of these rows; rows come in their order."""
         self._rows = rows
         if values is None:
             return

@@ -4,18 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-from numpy.typing import DTypeLike
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import serialization
-from fastnn.graph import trace
-from fastnn.layers import Input, Tensor
-from fastnn.network import _save as _saved
-from fastnn.network._watched import WatchedGraph
+from fastnn import backend
+from fastnn._shared.arrays import Arrays, Views, Weights
+from fastnn._shared.fields import entry
+from fastnn.graph import Graph, trace
+from fastnn.inspection import LayerStatistics, Trace
+from fastnn.layers import Input, Layer, Tensor
+from fastnn.layers._tensor import check_name
+from fastnn.losses import ClassWeight, Loss
+from fastnn.network import _evaluate, _fit, _look, _predict, _save, _state, _summary
+from fastnn.network._compile import AnyLoss, compile_core
+from fastnn.network._core import Core, owner
+from fastnn.network._monte_carlo import Prediction
+from fastnn.network._predictor import Predictor
+from fastnn.optimizers import Optimizer
+from fastnn.program import Program
+from fastnn.solvers import Solver
+from fastnn.training.callbacks import Callbacks, EarlyStopping, History
+from fastnn.training.session import Plan
 
 
-class Network(WatchedGraph):
+class Network:
     """A network of layers between inputs and outputs.
 
     Parameters
@@ -60,6 +74,13 @@ class Network(WatchedGraph):
     (1, 2)
     """
 
+    kind: ClassVar[str] = "Network"
+    """What files call the class."""
+
+    core: Core
+    name: str | None
+    metadata: dict[str, Any]
+
     def __init__(
         self,
         inputs: Input | Sequence[Input],
@@ -73,8 +94,657 @@ class Network(WatchedGraph):
         if isinstance(outputs, Mapping):
             output_names = list(outputs)
             outputs = list(outputs.values())
-        traced = trace(_as_list(inputs), _as_list(outputs))
-        self._assemble(traced, output_names, dtype, seed, name)
+        graph = trace(_as_list(inputs), _as_list(outputs))
+        self.name = check_name(name)
+        self.metadata = {}
+        self.core = Core(graph, output_names, dtype, seed, owner(name, type(self).__name__))
+
+    # ------------------------------------------------------------- predict
+
+    def predict(self, X: Arrays, batch_size: int | None = None, check_finite: bool = True) -> Any:
+        """The outputs of the network: logits where a loss of classification is used.
+
+        Parameters
+        ----------
+        X : (N, n_in) array_like, or (n_in,) for a single sample
+            For several inputs a list of these, or a dict by name.  Any real
+            dtype; memory maps are read in blocks.
+        batch_size : int, optional
+            Rows computed at a time; by default as many as fit the cache.
+        check_finite : bool, default True
+            Refuse nan, inf and numbers beyond the network's dtype.
+
+        Returns
+        -------
+        (N, n_out) array, or (n_out,) for a single sample
+            For several outputs a list, or a dict if the outputs were named by one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not hold real numbers, is empty, has the wrong width, or is
+            not finite.
+        """
+        core = self.core
+        if batch_size is None and not core.outputs_are_named:
+            output = core.engine.direct_predict(X, check_finite)
+            if output is not None:
+                return output
+        return _predict.predict(core, X, batch_size, check_finite)
+
+    def predict_proba(
+        self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
+    ) -> Any:
+        """Probabilities: softmax of the outputs for cross-entropy, sigmoid for binary.
+
+        Parameters
+        ----------
+        X, batch_size, check_finite
+            As in `predict`.
+
+        Returns
+        -------
+        (N, n_out) array, or (n_out,) for a single sample
+            For several outputs a list or dict, with None where a loss implies no
+            probabilities.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        ValueError
+            If no loss implies probabilities.
+        """
+        return _predict.predict_proba(self.core, X, batch_size, check_finite)
+
+    def predict_classes(
+        self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
+    ) -> Any:
+        """Predicted classes: the largest logit for cross-entropy; probability >= 1/2 for binary.
+
+        Parameters
+        ----------
+        X, batch_size, check_finite
+            As in `predict`.
+
+        Returns
+        -------
+        (N,) int64 array, or (N, n_out) for binary cross-entropy with several columns
+            One dimension less for a single sample; for several outputs a list or
+            dict, with None where a loss knows no classes.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        ValueError
+            If no loss knows classes.
+        """
+        return _predict.predict_classes(self.core, X, batch_size, check_finite)
+
+    def predict_samples(
+        self,
+        X: Arrays,
+        n_samples: int = 100,
+        seed: int = 0,
+        return_samples: bool = False,
+        check_finite: bool = True,
+    ) -> Prediction:
+        """Mean and spread of the outputs over sampled dropout masks: Monte-Carlo dropout.
+
+        The outputs are logits where the network has a loss of classification.  Dropout is active,
+        with other masks for each sample and each row.
+
+        Parameters
+        ----------
+        X : (N, n_in) array_like, or (n_in,) for a single sample
+            As in `predict`.
+        n_samples : int, default 100
+            Predictions of each row, at least 2.  They take no more memory than 2, except for
+            the samples.
+        seed : int, default 0
+            Seed of the masks.  The masks of a row depend on the seed, on the position of the row
+            in X and on `n_samples` alone, and they differ from the masks of training.
+        return_samples : bool, default False
+            Return the predictions themselves as well.
+        check_finite : bool, default True
+            Refuse nan, inf and numbers beyond the network's dtype.
+
+        Returns
+        -------
+        Prediction
+            A named tuple of ``mean``, ``std`` and ``samples``, each arranged as `predict`
+            arranges its outputs; ``samples`` is None unless `return_samples` is True.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not hold real numbers, is empty, has the wrong width, or is not finite;
+            if the network has no dropout.
+
+        References
+        ----------
+        Gal & Ghahramani (2016), "Dropout as a Bayesian approximation: representing model
+        uncertainty in deep learning".
+        """
+        sampling = _predict.Sampling(n_samples, seed, return_samples, check_finite)
+        return _predict.predict_samples(self.core, X, sampling)
+
+    def predict_proba_samples(
+        self,
+        X: Arrays,
+        n_samples: int = 100,
+        seed: int = 0,
+        return_samples: bool = False,
+        check_finite: bool = True,
+    ) -> Prediction:
+        """Mean and spread of the probabilities over sampled dropout masks.
+
+        The mean is over the probabilities of each sample, so that it is a distribution too; it
+        is not the softmax of the mean output.
+
+        Parameters
+        ----------
+        X, n_samples, seed, return_samples, check_finite
+            As in `predict_samples`.
+
+        Returns
+        -------
+        Prediction
+            As `predict_samples` returns it; for several outputs with None where a loss implies
+            no probabilities.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            As in `predict_samples`; if no loss implies probabilities.
+        """
+        sampling = _predict.Sampling(n_samples, seed, return_samples, check_finite)
+        return _predict.predict_proba_samples(self.core, X, sampling)
+
+    def predictor(self) -> Predictor:
+        """A frozen copy of the network for predictions of low latency, from any thread."""
+        return _predict.predictor(self.core)
+
+    # ------------------------------------------------------------- compile
+
+    def compile(
+        self,
+        loss: AnyLoss | Sequence[AnyLoss | None] | Mapping[str, AnyLoss | None],
+        optimizer: str | Optimizer | Solver = "adam",
+        *,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        l2: float = 0.0,
+        missing: str | None = None,
+    ) -> None:
+        """Choose what training minimises, and how.
+
+        Starts training afresh: optimizer state, counters and history are reset;
+        parameters stay.  Call it again after a change of a layer's `trainable`.
+
+        Parameters
+        ----------
+        loss : str, Loss, function, or for several outputs a list or dict of them
+            Names: cross_entropy, binary_cross_entropy, mean_squared_error,
+            mean_absolute_error, huber.  A function makes a `CustomLoss`.  None gives
+            an output no loss.
+        optimizer : str, Optimizer or Solver, default "adam"
+            Names: gradient_descent or sgd, momentum, nesterov, rmsprop, adam, adamw;
+            of solvers, which train on all samples at once: lbfgs, levenberg_marquardt.
+        loss_weights : list or dict of float, optional
+            Factor of each output's loss; 1 unless given.
+        l2 : float, default 0
+            Adds l2 / 2 times the sum of the squared trainable weights (not biases) to the cost.
+        missing : {None, "nan"}, default None
+            "nan": targets that are nan are missing, of every loss.  They count for nothing, and
+            means are over what is left: an output with nothing observed in a batch adds 0 to
+            the cost and to the gradients.  The losses' own options (ignore_value, ignore_index,
+            ignore_nan) say so for one output.
+
+        Raises
+        ------
+        ValueError
+            If a loss is missing, unknown, or does not fit its output or the solver;
+            if the network has dropout, and the optimizer is a solver.
+        RuntimeError
+            If a callback of `fit` calls it.
+
+        Warns
+        -----
+        UserWarning
+            Once, if trainable layers lie below a binary step or a zero indicator, whose
+            derivative is 0; it names them.
+        """
+        compile_core(self.core, loss, optimizer, loss_weights, l2, missing)
+
+    # ------------------------------------------------------------ evaluate
+
+    def evaluate(
+        self,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
+        batch_size: int | None = None,
+        check_finite: bool = True,
+    ) -> dict[str, float]:
+        """The cost and the scores on some data, without dropout.
+
+        Rows are predicted in blocks, over which losses and scores are added up in order, so
+        that memory does not grow with their number; custom losses alone are given all outputs.
+        The blocks depend on the widths of the outputs only, not on `batch_size` or threads.
+
+        Parameters
+        ----------
+        X, batch_size, check_finite
+            As in `predict`, of N samples.
+        y, sample_weight
+            As in `fit`.
+
+        Returns
+        -------
+        dict of float
+            ``loss``, the cost with the L2 penalty, and ``accuracy`` for
+            classification or ``r2`` for regression; with several losses also
+            ``<output>_loss`` and ``<output>_accuracy`` or ``<output>_r2`` of each.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            If the data do not fit.
+        """
+        return _evaluate.evaluate(self.core, X, y, sample_weight, batch_size, check_finite)
+
+    def score(self, X: Arrays, y: Arrays, sample_weight: Weights = None) -> float:
+        """Accuracy for classification, R^2 for regression.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `evaluate`.
+
+        Raises
+        ------
+        ValueError
+            If the network has several losses: `evaluate` gives a score for each.  If its
+            loss is a custom one without an activation, which knows no score.
+        """
+        return _evaluate.score(self.core, X, y, sample_weight)
+
+    # --------------------------------------------------------------- train
+
+    def fit(
+        self,
+        X: Arrays,
+        y: Arrays,
+        *,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        validation_data: Sequence[Any] | None = None,
+        validation_split: float | None = None,
+        early_stopping: EarlyStopping | int | None = None,
+        callbacks: Callbacks = None,
+        class_weight: ClassWeight | Mapping[str, ClassWeight] = None,
+        sample_weight: Weights = None,
+        shuffle: bool = True,
+        verbose: int = 0,
+        check_finite: bool = True,
+    ) -> History:
+        """Train for some epochs more.
+
+        Parameters
+        ----------
+        X : (N, n_in) array_like
+            For several inputs a list of these, or a dict by name.  Any real
+            dtype; memory maps are read some batches at a time.
+        y : array_like
+            Labels (N,) or rows (N, n_out) for cross-entropy, 0 and 1 for binary
+            cross-entropy, numbers for the others; (N,) will do where n_out is 1.
+            For several losses a list of these, or a dict by output.
+        epochs : int, optional
+            Epochs to train now, 10 unless given.  For a solver (`LBFGS`,
+            `LevenbergMarquardt`), iterations, at most its `max_iterations`
+            unless given.
+        batch_size : int, optional
+            32 unless given.  A solver takes all samples at once and no batch_size.
+        validation_data : (X, y) or (X, y, sample_weight), optional
+            Evaluated after each epoch; the history calls its metrics ``val_...``.
+        validation_split : float, optional
+            Share of the rows to hold out as validation data instead: drawn with
+            the network's seed (the two parts are copies, so pass validation_data
+            for memory maps), or the last rows if shuffle is False (no copies).
+        early_stopping : EarlyStopping or int, optional
+            An int is the patience of an `EarlyStopping` on ``val_loss``.
+        callbacks : Callback, function, or several of them, optional
+        class_weight : dict from class to weight, or one weight per class, optional
+            Multiplies the weights of the training samples by their class.  For
+            several losses a dict of these by output.
+        sample_weight : (N,) array_like, optional
+            Not negative.  For several losses also a list or dict by output.
+        shuffle : bool, default True
+            Visit the rows in a new order each epoch.  A solver visits all at
+            once, so that this only says how validation_split draws.
+        verbose : {0, 1, 2}, default 0
+            Nothing, a progress bar, or a line for each epoch.
+        check_finite : bool, default True
+            Refuse nan, inf and numbers beyond the network's dtype.
+
+        Returns
+        -------
+        History
+            Of all epochs of this network, those of earlier calls included.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            If the data do not fit.
+        TrainingError
+            If the loss of a batch is not finite, or the gradient that a custom loss or
+            layer returned, or what a solver starts from; it says where, and the parameters
+            are those before that step.
+
+        Notes
+        -----
+        Ctrl-C ends training between two steps; the history says `interrupted`.
+
+        Iterations of a solver are reported as epochs: the history has the cost of all
+        samples at their end, and its `message` says why the solver ended.  Callbacks
+        watch and stop it; what they write into the parameters, it overwrites.  A
+        later `fit` starts from the parameters, but learns curvature anew.
+        """
+        plan = Plan(epochs, batch_size, shuffle, early_stopping, callbacks, verbose)
+        extras = _fit.Extras(validation_data, validation_split, class_weight, check_finite)
+        return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
+
+    def train_step(
+        self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
+    ) -> float:
+        """One optimizer step on one batch.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            A batch, as in `fit`.
+        check_finite : bool, default True
+            Look for nan, inf and targets out of range first.
+
+        Returns
+        -------
+        float
+            The cost of the batch before the step.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled, or with a solver, which takes no steps.
+        TypeError, ValueError
+            If the data do not fit.
+        TrainingError
+            If the cost is not finite, or a gradient of a custom loss or layer; the step is
+            not taken.
+        """
+        return _fit.train_step(self.core, X, y, sample_weight, check_finite)
+
+    def loss_and_gradients(
+        self,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
+        training: bool = False,
+        check_finite: bool = True,
+    ) -> tuple[float, dict[str, np.ndarray]]:
+        """The cost on some data and its gradient with respect to every parameter.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in `fit`, all in one batch.
+        training : bool, default False
+            Whether dropout is active, with the masks of the next step.
+        check_finite : bool, default True
+            Look for nan, inf and targets out of range first.
+
+        Returns
+        -------
+        loss : float
+            With the L2 penalty.
+        gradients : dict of array
+            New arrays by parameter name; frozen parameters have zeros.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            If the data do not fit.
+        """
+        return _fit.loss_and_gradients(self.core, X, y, sample_weight, training, check_finite)
+
+    # -------------------------------------------------------- look inside
+
+    def trace(
+        self,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
+        apply: bool = False,
+        check_finite: bool = True,
+    ) -> Trace:
+        """What the next `train_step` on these data computes: every intermediate, by layer.
+
+        The step is taken on copies of the parameters and of the optimizer's state, by an
+        engine of its own that keeps all its buffers: the numbers are, to the last bit,
+        those of `train_step`, and the network stays as it is.  Dropout has the masks of
+        that step.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            A batch, as in `fit`.
+        apply : bool, default False
+            Whether the network takes the step: then it is `train_step` with a trace.
+        check_finite : bool, default True
+            Look for nan, inf and targets out of range first.
+
+        Returns
+        -------
+        Trace
+            ``trace["dense_1"]`` has Z, A, dA, dZ, dW and db; ``trace.parameters``,
+            ``trace.loss`` and ``trace.losses`` the rest; ``print(trace)`` a table.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled; if `apply` is True with a solver, which
+            takes no single steps.
+        TypeError, ValueError
+            If the data do not fit.
+        TrainingError
+            If `apply` is True and the cost is not finite, or a gradient of a custom loss or
+            layer; the step is not taken.
+
+        Notes
+        -----
+        All rows are kept at once.  Where `train_step` would take a batch in parts, because
+        its buffers pass 40 MiB, gradients of layers used more than once may differ in
+        the last bits.
+
+        A solver takes no single steps: the trace has the gradients it would be told of, and
+        parameters that stay.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn as fnn
+        >>> net = fnn.Sequential([fnn.Dense(2, 1, weight=[[1.0], [2.0]])])
+        >>> net.compile(loss="mean_squared_error", optimizer=fnn.GradientDescent(0.1))
+        >>> trace = net.trace([[1.0, 1.0]], [2.0])
+        >>> trace["dense_1"].Z, trace["dense_1"].dZ, trace.loss
+        (array([[3.]], dtype=float32), array([[2.]], dtype=float32), 1.0)
+        >>> trace.parameters["dense_1.weight"].after
+        array([[0.8],
+               [1.8]], dtype=float32)
+        """
+        return _look.trace(self.core, X, y, sample_weight, apply, check_finite)
+
+    def layer_statistics(
+        self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
+    ) -> LayerStatistics:
+        """How large activations, sensitivities, gradients and updates are in each layer.
+
+        They are those of the `trace` of a step, which is not taken: where gradients vanish
+        or explode, where units are saturated or dead, and how far the optimizer moves.
+
+        Parameters
+        ----------
+        X, y, sample_weight, check_finite
+            As in `trace`.
+
+        Returns
+        -------
+        LayerStatistics
+            By calls of layers and by parameters; ``print(statistics)`` shows tables,
+            `fastnn.plot.layer_statistics` a picture, and a `LayerMonitor` records them
+            in training.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        TypeError, ValueError
+            If the data do not fit.
+        """
+        return _look.layer_statistics(self.core, X, y, sample_weight, check_finite)
+
+    def input_gradients(
+        self,
+        X: Arrays,
+        output: str | None = None,
+        column: int | None = None,
+        check_finite: bool = True,
+    ) -> Any:
+        """The derivatives of the outputs by the inputs, for each sample: its Jacobian.
+
+        They are those of `predict`: of logits where a loss of classification is used,
+        and without dropout.
+
+        Parameters
+        ----------
+        X, check_finite
+            As in `predict`.
+        output : str, optional
+            Name of one output; by default all of them.
+        column : int, optional
+            One column of the output; needs `output` where there are several.
+
+        Returns
+        -------
+        (N, n_out, n_in) array, or (N, n_in) for one column
+            Entry [i, j, k] is d output[i, j] / d X[i, k].  For several inputs a list of
+            these, or a dict if X is one; for several outputs a list of that, or a dict
+            if the outputs were named by one.  A single sample has no N.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit, or there is no such output or column.
+
+        Notes
+        -----
+        A backward pass of the engine for each column, started from ones: rows of a
+        batch do not depend on each other, so a pass serves all samples.
+        """
+        return _look.input_gradients(self.core, X, output, column, check_finite)
+
+    def parameter_jacobian(
+        self,
+        X: Arrays,
+        output: str | None = None,
+        column: int | None = None,
+        check_finite: bool = True,
+    ) -> Any:
+        """The derivatives of the outputs by the parameters, for each sample.
+
+        Parameters
+        ----------
+        X, output, column, check_finite
+            As in `input_gradients`.
+
+        Returns
+        -------
+        (N * n_out, n_parameters) array, or (N, n_parameters) for one column
+            Rows in the order of ``net.predict(X).ravel()``, columns in that of
+            `get_flat`; frozen parameters have zeros.  For several outputs a list of
+            these, or a dict if the outputs were named by one.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X does not fit, or there is no such output or column.
+
+        Notes
+        -----
+        A backward pass for each column, then the outer product of a layer's input and
+        dZ for each sample: what least-squares methods such as Levenberg-Marquardt need.
+        """
+        return _look.parameter_jacobian(self.core, X, output, column, check_finite)
+
+    # ---------------------------------------------------------- parameters
+
+    @property
+    def parameters(self) -> Views:
+        """Live views of the parameters by name, such as ``"dense_1.weight"``.
+
+        ``net.parameters["dense_1.weight"] = w`` copies `w` into the network; so does
+        writing into the view.
+        """
+        return Views(self.core.views)
+
+    @property
+    def gradients(self) -> Views:
+        """Live views of the gradients that the last `loss_and_gradients` left."""
+        return _state.gradients(self.core)
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of parameters, frozen ones included."""
+        return self.core.program.n_parameters
+
+    def get_flat(self) -> np.ndarray:
+        """All parameters as one new vector (n_parameters,), in the order of `parameters`."""
+        return _state.get_flat(self.core)
+
+    def set_flat(self, values: ArrayLike) -> None:
+        """Set all parameters from a vector (n_parameters,).
+
+        The numbers are taken as they are, nan and infinities too.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is not a vector of real numbers of that length, or a finite one is too
+            large for the network's dtype.
+        """
+        _state.set_flat(self.core, values)
+
+    def get_state(self) -> dict[str, Any]:
+        """A copy of everything training changes, for `set_state`."""
+        return _state.get_state(self.core)
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Go back to what `get_state` copied, so that training goes on from there.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is no such state, or that of another network or optimizer; nothing
+            is changed then.
+        """
+        _state.set_state(self.core, state)
 
     # ------------------------------------------------------- save and load
 
@@ -98,19 +768,162 @@ class Network(WatchedGraph):
         OSError
             If the file cannot be written: FileNotFoundError if its folder is not there.
         """
-        with self._lock:
-            structure = _saved.structure(self)
-            if metadata is not None:
-                structure["metadata"] = metadata
-            serialization.check_mapping(structure["metadata"], "metadata")
-            serialization.save(path, structure, _saved.arrays(self))
+        _save.save(self, path, metadata)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        with self._lock:
-            parts = _saved.structure(self, as_data=False), _saved.arrays(self)
-        return _saved.rebuild_on, (self._backend, *parts)
+        with self.core.lock:
+            structure = _save.structure(self, as_data=False)
+            return rebuild_on, (self.core.backend, structure, _save.arrays(self.core))
+
+    # -------------------------------------------------------- descriptions
+
+    @property
+    def seed(self) -> int:
+        """Seed of initial values, shuffling and dropout."""
+        return self.core.seed
+
+    @property
+    def program(self) -> Program:
+        """What the network compiles to; prints as a listing."""
+        return self.core.program
+
+    @property
+    def dtype(self) -> np.dtype:
+        """float32 or float64."""
+        return self.core.dtype
+
+    @property
+    def backend(self) -> str:
+        """The backend that executes the network: ``"compiled"`` or ``"reference"``."""
+        return self.core.backend
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers in order of first appearance; a shared layer once."""
+        return self.core.graph.layers
+
+    @property
+    def graph(self) -> Graph:
+        """The graph of layer calls between inputs and outputs."""
+        return self.core.graph
+
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs."""
+        return self.core.input_names
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs."""
+        return list(self.core.output_names)
+
+    @property
+    def losses(self) -> dict[str, Loss]:
+        """Loss of each output that has one; empty before `compile`."""
+        return {head.name: head.loss for head in self.core.heads}
+
+    @property
+    def optimizer(self) -> Optimizer | Solver | None:
+        """The optimizer or solver; None before `compile`."""
+        return self.core.optimizer
+
+    @property
+    def history(self) -> History:
+        """The measures of each epoch since `compile`."""
+        return self.core.state.history
+
+    def layer(self, name: str) -> Layer:
+        """The layer of this name.
+
+        Raises
+        ------
+        KeyError
+            If there is none; the error lists those there are.
+        """
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        names = ", ".join(str(layer.name) for layer in self.layers)
+        raise KeyError(f"no layer {name!r}; the network has {names}")
+
+    def summary(self) -> str:
+        """A table of the graph: each call of a layer, its inputs, width and parameters.
+
+        It says which parameters are shared, frozen, or out of reach of every gradient; below
+        it stand the outputs with their losses.  `fastnn.plot.graph` draws the same.
+        """
+        return _summary.summary(self.core, repr(self))
+
+    def __repr__(self) -> str:
+        name = f"{self.name!r}, " if self.name else ""
+        widths = _summary.widths(self.core)
+        return f"<{type(self).__name__} {name}{widths}, {self.dtype}, seed {self.seed}>"
 
 
 def _as_list(ends: Any) -> list[Any]:
     """Inputs or outputs as a list; what they are is checked later."""
     return list(ends) if isinstance(ends, (list, tuple)) else [ends]
+
+
+# --------------------------------------------------------------- networks from files
+
+CLASSES: dict[str, type[Network]] = {Network.kind: Network}
+"""The classes of networks that files know, by `kind`; `_sequential.py` adds its own."""
+
+
+def rebuild(
+    described: Mapping[str, Any],
+    values: Mapping[str, np.ndarray],
+    custom: Mapping[str, Any] | None = None,
+) -> Network:
+    """The network that `_save.structure` and `_save.arrays` describe.
+
+    Parameters
+    ----------
+    described : mapping
+    values : mapping of str to array
+    custom : mapping, optional
+        Custom layers and losses, as `_save.by_name` returns them.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError, MemoryError
+        If they do not describe one.
+    """
+    kind = entry(described, "class", str, "a network")
+    if kind not in CLASSES:
+        raise ValueError(f"not a network: its class is {kind!r}, expected {' or '.join(CLASSES)}")
+    metadata = entry({"metadata": {}, **described}, "metadata", dict, "a network")  # as of old
+    return _from_core(_save.restored(described, values, custom or {}), described, dict(metadata))
+
+
+def reseeded(network: Network, seed: int) -> Network:
+    """An untrained copy of a compiled network, with the initial values of another seed.
+
+    Frozen parameters keep their values.  The initial values that a layer was given, or draws
+    from a seed of its own, stay the same.
+
+    Raises
+    ------
+    ValueError
+        If the network is a copy or comes from a file, and a layer was given initial values.
+    """
+    described = _save.structure(network, as_data=False)
+    return _from_core(_save.reseeded(network.core, described, seed), described, {})
+
+
+def rebuild_on(
+    backend_name: str, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
+) -> Network:
+    """`rebuild` on a backend, or on the default one where that is not installed: for pickles."""
+    if backend_name not in backend.available():
+        return rebuild(described, values)
+    with backend.use(backend_name):
+        return rebuild(described, values)
+
+
+def _from_core(core: Core, described: Mapping[str, Any], metadata: dict[str, Any]) -> Network:
+    cls = CLASSES[described["class"]]
+    network = cls.__new__(cls)
+    network.core, network.name, network.metadata = core, described["name"], metadata
+    return network

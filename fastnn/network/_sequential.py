@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from fastnn.layers import CustomLayer, Dense, Input, Layer, Merge, Tensor
-from fastnn.network._network import Network
+from fastnn.network._network import CLASSES, Network
 
 
 class Sequential(Network):
@@ -43,6 +43,8 @@ class Sequential(Network):
     (4, 1)
     """
 
+    kind = "Sequential"
+
     def __init__(
         self,
         layers: Iterable[Layer | Input],
@@ -63,6 +65,9 @@ class Sequential(Network):
         for layer in chain:
             tensor = layer(tensor)
         super().__init__(start, tensor, dtype=dtype, seed=seed, name=name)
+
+
+CLASSES[Sequential.kind] = Sequential
 
 
 def _check_layers(chain: list[Any]) -> None:

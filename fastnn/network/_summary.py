@@ -6,7 +6,27 @@ from collections.abc import Sequence
 
 from fastnn._shared.text import titled
 from fastnn.graph import Graph, untrainable
+from fastnn.network._core import Core
 from fastnn.network._heads import LossOnOutput
+
+
+def summary(core: Core, title: str) -> str:
+    """The table of the calls, then parameters, outputs with their losses, and the optimizer."""
+    program = core.program
+    trainable = sum(p.size for p in program.parameters if p.trainable)
+    lines = [*table(core.graph), f"{title}, backend {core.backend}"]
+    lines.append(f"{program.n_parameters:,} parameters, {trainable:,} of them trainable")
+    lines += ends(core.graph, core.output_names, core.heads)
+    if core.optimizer is not None:
+        penalty = f", l2={program.l2:g}" if program.l2 else ""
+        lines.append(f"optimizer {core.optimizer!r}{penalty}")
+    return "\n".join(lines)
+
+
+def widths(core: Core) -> str:
+    """The widths of inputs and outputs, such as ``4 -> 2``."""
+    inputs = ", ".join(str(buffer.width) for buffer in core.feed.inputs)
+    return f"{inputs} -> {', '.join(str(tensor.width) for tensor in core.graph.outputs)}"
 
 
 def table(graph: Graph) -> list[str]:
@@ -33,7 +53,7 @@ def table(graph: Graph) -> list[str]:
 
 
 def ends(graph: Graph, names: Sequence[str], heads: Sequence[LossOnOutput]) -> list[str]:
-    """Lines that say which layer makes each output, and the loss on it once there are losses."""
+    """Lines that name the layer of each output, and the loss on it after `compile`."""
     calls = graph.call_names()
     losses = {head.output: head for head in heads}
     lines = []

@@ -146,7 +146,7 @@ def _counted(layer: Layer, graph: Graph, again: bool) -> str:
 
 def _loss(net: Network, output: int) -> list[str]:
     """The loss on an output, its weight where it has one; nothing before `compile`."""
-    for head in net._feed.heads:
+    for head in net.core.heads:
         if head.output == output:
             weight = [] if head.weight == 1 else [f"times {head.weight:g}"]
             return [str(head.loss), *weight]

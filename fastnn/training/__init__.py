@@ -1,6 +1,6 @@
 """The training loop, and what watches or drives it."""
 
 from fastnn.training.callbacks import Callback, Context, EarlyStopping, History
-from fastnn.training.loop import TrainingError, TrainingState
+from fastnn.training.state import TrainingError, TrainingState
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History", "TrainingError", "TrainingState"]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fastnn._shared.arrays import as_json
+from fastnn._shared.fields import check_kind, entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
@@ -96,7 +97,7 @@ class History(Mapping[str, list[float]]):
         }
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> History:
+    def from_dict(cls, data: Any) -> History:
         """The history that `to_dict` turned into `data`.
 
         Raises
@@ -104,18 +105,20 @@ class History(Mapping[str, list[float]]):
         ValueError
             If `data` does not describe a history.
         """
+        what = "a training history"
         history = cls()
-        try:
-            history._epochs = check_integer(data["epochs"], "epochs", 0)
-            for name, column in data["columns"].items():
-                history._columns[str(name)] = [float(x) for x in column]
-            history.interrupted = bool(data["interrupted"])
-            history.stopped_early = bool(data["stopped_early"])
-            history.message = str(data.get("message", ""))  # files of older versions have none
-            if data["best_epoch"] is not None:
-                history.best_epoch = check_integer(data["best_epoch"], "best_epoch", 1)
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
-            raise ValueError(f"not a training history: {error!r}") from error
+        history._epochs = check_integer(entry(data, "epochs", int, what), "epochs", 0)
+        for name, column in entry(data, "columns", dict, what).items():
+            check_kind(column, list, f"not {what}: column {name!r}")
+            place = f"not {what}: a value of {name!r}"
+            history._columns[str(name)] = [real(value, place) for value in column]
+        history.interrupted = entry(data, "interrupted", bool, what)
+        history.stopped_early = entry(data, "stopped_early", bool, what)
+        best = entry(data, "best_epoch", (int, type(None)), what)
+        if best is not None:
+            history.best_epoch = check_integer(best, "best_epoch", 1)
+        if "message" in data:  # files of older versions have none
+            history.message = entry(data, "message", str, what)
         for name, column in history._columns.items():
             if len(column) != history._epochs:
                 raise ValueError(

@@ -12,17 +12,10 @@ import numpy as np
 
 from fastnn._shared.numbers import check_integer
 from fastnn.solvers import LBFGS, LevenbergMarquardt, Solver
-from fastnn.training.callbacks import Callbacks, Context, History, as_callbacks
-from fastnn.training.interrupts import Interrupts
-from fastnn.training.loop import (
-    TrainingError,
-    TrainingState,
-    Validate,
-    count_epoch,
-    under_way,
-    wants_stop,
-)
-from fastnn.training.progress import Silence, new_report
+from fastnn.training.callbacks import History
+from fastnn.training.data import Data
+from fastnn.training.session import Plan, Session, Trainee
+from fastnn.training.state import TrainingError
 
 _TRIALS = 20
 """Evaluations that Levenberg-Marquardt may take for each iteration, on average."""
@@ -48,30 +41,23 @@ class Problem(Protocol):
 
 
 def solve(
-    solver: Solver,
+    trainee: Trainee,
     problem: Problem,
-    state: TrainingState,
-    *,
-    iterations: int | None,
-    validate: Validate | None = None,
-    callbacks: Callbacks = None,
-    verbose: int = 0,
-    snapshot: Callable[[], Any] | None = None,
-    restore: Callable[[Any], None] | None = None,
+    plan: Plan,
+    validation: Data | None = None,
     network: Any = None,
 ) -> History:
-    """Let a solver train; each of its iterations counts as an epoch and as a step.
+    """Let the trainee's solver train; each of its iterations counts as an epoch and as a step.
 
     Parameters
     ----------
-    solver : Solver
+    trainee : Trainee
     problem : Problem
-    state : TrainingState
-        Updated in place.
-    iterations : int or None
-        At most; None: the solver's own number.
-    validate, callbacks, verbose, snapshot, restore, network
-        As in `training.fit`.
+        The cost of all its samples.
+    plan : Plan
+        Without a batch size: a solver takes all samples at once.
+    validation, network
+        As in `fastnn.training.loop.fit`.
 
     Returns
     -------
@@ -80,34 +66,31 @@ def solve(
 
     Raises
     ------
+    ValueError
+        If the plan has a batch size.
     TrainingError
         If the cost or its gradient is not finite at the start, or the Jacobian anywhere; the
         parameters are those of the last iteration.
 
     Notes
     -----
-    However it ends, the parameters are those of the last iteration that was finished, or what
-    callbacks put in their place at the very end.
+    At the end, also after an error, the parameters are those of the last finished iteration,
+    or what callbacks wrote in `on_train_end`.
     """
-    if iterations is None:
-        iterations = solver.max_iterations
+    solver = trainee.optimizer
+    assert isinstance(solver, Solver)
+    if plan.batch_size is not None:
+        raise ValueError(
+            f"batch_size does not go with {solver.name}, which takes all samples at once"
+        )
+    iterations = solver.max_iterations if plan.epochs is None else plan.epochs
     iterations = check_integer(iterations, "epochs", 0)
-    watchers = as_callbacks(callbacks)
-    context = Context(state.history, network, snapshot, restore)
-    interrupts = Interrupts()
-    report = new_report(verbose, state.epoch + iterations, iterations)
-    with under_way(state, context, watchers, interrupts, report):
-
-        def end_epoch(logs: dict[str, float]) -> bool:
-            count_epoch(state, logs, validate, interrupts, steps=1)
-            report.end(state.epoch, logs)
-            context.logs = logs
-            return wants_stop(watchers, context, state)
-
-        run = _Run(problem, state, iterations, report, end_epoch)
+    session = Session(trainee, plan, iterations, iterations, validation, network)
+    with session.under_way():
+        run = _Run(problem, iterations, session)
         if iterations:
-            state.history.message = run.finish(_RUNS[type(solver)], solver)
-    return state.history.copy()
+            session.state.history.message = run.finish(_RUNS[type(solver)], solver)
+    return session.history()
 
 
 class _Stop(Exception):
@@ -117,19 +100,11 @@ class _Stop(Exception):
 class _Run:
     """The iterations of one training."""
 
-    def __init__(
-        self,
-        problem: Problem,
-        state: TrainingState,
-        iterations: int,
-        report: Silence,
-        end_epoch: Callable[[dict[str, float]], bool],
-    ) -> None:
+    def __init__(self, problem: Problem, iterations: int, session: Session) -> None:
         self.problem = problem
         self.iterations = iterations
-        self._state = state
-        self._report = report
-        self._end_epoch = end_epoch
+        self._session = session
+        self._state = session.state
         self._done = 0
         self._accepted = problem.start()
         self.start = self._accepted.copy()
@@ -156,10 +131,9 @@ class _Run:
         self._accepted = x.copy()
         self.problem.accept(x)
         seconds = time.perf_counter() - self._since
-        self._report.advance(1, np.array([loss]))
+        self._session.report.advance(1, np.array([loss]))
         self._done += 1
-        stop = self._end_epoch({"loss": loss, **measures, "seconds": seconds})
-        if stop:
+        if self._session.end_epoch({"loss": loss, **measures, "seconds": seconds}, steps=1):
             raise _Stop("stopped by a callback")
         if self._done >= self.iterations:
             raise _Stop(f"reached the limit of {self.iterations} iterations")
@@ -167,7 +141,7 @@ class _Run:
 
     def begin(self) -> None:
         """The next iteration begins."""
-        self._report.begin(self._state.epoch + 1)
+        self._session.report.begin(self._state.epoch + 1)
         self._since = time.perf_counter()
 
 

@@ -64,7 +64,7 @@ def test_a_child_may_use_a_network_whose_lock_another_thread_held():
     expected = net.predict(X)
 
     def hold(wait):
-        with net._lock:
+        with net.core.lock:
             wait()
 
     with another_thread(hold):
@@ -106,9 +106,9 @@ def test_a_thread_that_forks_keeps_the_lock_it_holds(predicts_first):
     def held():
         if predicts_first:
             net.predict(X)
-        return is_held(net._lock)
+        return is_held(net.core.lock)
 
-    with net._lock:
+    with net.core.lock:
         assert in_child("fork", held)
 
 

@@ -313,7 +313,7 @@ def test_ctrl_c_ends_the_wait_for_another_thread(backend):
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with net._lock:
+        with net.core.lock:
             held.set()
             done.wait(10)
 

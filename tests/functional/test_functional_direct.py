@@ -7,7 +7,7 @@ import pytest
 
 import fastnn.functional as F
 from fastnn import backend as backends
-from fastnn.functional._direct import direct, direct_cross_entropy
+from fastnn.backend.direct import direct, direct_cross_entropy
 from fastnn.program import ACTIVATIONS
 
 NAMES = [

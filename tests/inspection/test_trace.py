@@ -93,9 +93,9 @@ def test_intermediates_are_those_of_train_step(backend, dtype, rng):
     trace = net.trace(X, y)
     net.train_step(X, y)
     for name in ("dense_1", "dense_2", "dropout_1", "dense_3", "layer_norm_1"):
-        for symbol, read in (("A", net._engine.value), ("dA", net._engine.gradient)):
+        for symbol, read in (("A", net.core.engine.value), ("dA", net.core.engine.gradient)):
             np.testing.assert_array_equal(getattr(trace[name], symbol), read(f"{name}.A"))
-    np.testing.assert_array_equal(trace["dense_2"].dZ, net._engine.gradient("dense_2.Z"))
+    np.testing.assert_array_equal(trace["dense_2"].dZ, net.core.engine.gradient("dense_2.Z"))
 
 
 def test_subnormal_numbers_are_flushed_as_in_train_step(backend, rng):

@@ -147,7 +147,7 @@ def test_heads_on_one_buffer_add_their_gradients(backend, rng, data):
     })  # fmt: skip
     found = []
     for heads in ([own, custom], [custom, own], [Head(y, "mean_squared_error", 2.5)]):
-        engine = fnn.backend.new_engine(program.with_heads(heads), net._storage)
+        engine = fnn.backend.new_engine(program.with_heads(heads), net.core.storage)
         targets = [(data[1], None)] * len(heads)
         cost = engine.loss_and_gradients([data[0]], targets)
         evaluated, losses = engine.evaluate([data[0]], targets)
@@ -277,9 +277,9 @@ def test_frozen_parameters_stay_and_have_no_gradient(backend, data):
 def test_intermediates_are_found_by_name(backend, data):
     net = chain()
     net.loss_and_gradients(*data)
-    hidden = net._engine.value("centering_1.A")
+    hidden = net.core.engine.value("centering_1.A")
     np.testing.assert_allclose(hidden.mean(axis=1), 0, atol=1e-15)
-    assert net._engine.gradient("basis.A").any()
+    assert net.core.engine.gradient("basis.A").any()
 
 
 # ------------------------------------------------------------------------- errors

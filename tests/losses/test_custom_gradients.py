@@ -109,7 +109,7 @@ def test_a_layer_with_a_gradient_that_is_not_finite_takes_no_step(
 def test_gradients_that_no_step_takes_may_be_infinite_after_a_step(backend, data):
     layer = Scaling(None)
     net = network("mean_squared_error", fnn.Dense(4, 4), layer, optimizer="gradient_descent")
-    engine = backends.new_engine(net.program, net._storage)
+    engine = backends.new_engine(net.program, net.core.storage)
     engine.set_optimizer("gradient_descent", {}, [])
     X, y = data
     assert engine.train([X], [(y, None)], None, len(X), np.array([0.1]), 1, np.zeros(1)) == 1
@@ -176,7 +176,7 @@ def test_a_backward_pass_after_a_step_may_give_anything(backend, data):
     net = network("mean_squared_error", layer)
     net.train_step(*data)
     layer.bad = "scale"
-    engine = net._engine
+    engine = net.core.engine
     engine.forward([data[0]], training=True)
     engine.backward([np.ones((40, 3))])
     assert np.isinf(engine.gradients).any()

@@ -17,7 +17,7 @@ USES = {
     "check_gradients": lambda net, X, y, **options: fnn.check_gradients(net, X, y, **options),
     "input_gradients": lambda net, X, y, **options: net.input_gradients(X, **options),
     "parameter_jacobian": lambda net, X, y, **options: net.parameter_jacobian(X, **options),
-    "mc_dropout": lambda net, X, y, **options: net.predict(X, mc_dropout=3, **options),
+    "predict_samples": lambda net, X, y, **options: net.predict_samples(X, n_samples=3, **options),
     "Ensemble.fit": lambda net, X, y, **options: fnn.Ensemble(net, 2).fit(X, y, **options),
     "Ensemble.predict": lambda net, X, y, **options: fnn.Ensemble(net, 2).predict(X, **options),
 }

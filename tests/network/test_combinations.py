@@ -298,7 +298,7 @@ class Telling(fnn.CustomLayer):
 def test_custom_layers_predict_under_sampled_masks(backend, behind):
     layers = [Telling(), fnn.Dropout(0.5)]
     net = fnn.Sequential([fnn.Input(3), *(layers[::-1] if behind else layers)])
-    assert np.all(net.predict(np.zeros((2, 3)), mc_dropout=5).mean == 0)
+    assert np.all(net.predict_samples(np.zeros((2, 3)), n_samples=5).mean == 0)
 
 
 @pytest.mark.parametrize("loss", ["mean_squared_error", MISSING])
@@ -311,7 +311,7 @@ def test_dropout_goes_with_custom_layers_losses_and_trained_swish(backend, dtype
     assert fnn.check_gradients(net, X, y, dropout=True).ok
     trace = net.trace(X, y)
     assert trace.loss == net.train_step(X, y)
-    prediction = net.predict(X, mc_dropout=20, return_samples=True)
+    prediction = net.predict_samples(X, n_samples=20, return_samples=True)
     for name in "ab":
         samples = prediction.samples[name]
         assert len(samples) == 20

@@ -48,14 +48,14 @@ def deep(dtype="float64", seed=0):
 
 def test_expectation_of_inverted_dropout_is_the_unit(backend, dtype):
     x = np.linspace(-2, 3, 40)
-    found = only_dropout(40, dtype).predict(x, mc_dropout=4000)
+    found = only_dropout(40, dtype).predict_samples(x, n_samples=4000)
     error = SIGMAS * np.abs(x) * math.sqrt(RATE / (1 - RATE) / 4000)
     assert np.all(np.abs(found.mean - x) <= error + 1e-6)
 
 
 def test_kept_units_have_the_variance_of_a_bernoulli_variable(backend):
-    samples = only_dropout(200, "float64").predict(
-        np.ones(200), mc_dropout=2000, return_samples=True
+    samples = only_dropout(200, "float64").predict_samples(
+        np.ones(200), n_samples=2000, return_samples=True
     ).samples  # fmt: skip
     keep, n = 1 - RATE, samples.size
     kept = samples != 0
@@ -65,15 +65,15 @@ def test_kept_units_have_the_variance_of_a_bernoulli_variable(backend):
 
 
 def test_kept_units_are_scaled_by_one_over_the_share_kept(backend, dtype):
-    samples = only_dropout(50, dtype).predict(
-        np.ones(50), mc_dropout=20, return_samples=True
+    samples = only_dropout(50, dtype).predict_samples(
+        np.ones(50), n_samples=20, return_samples=True
     ).samples  # fmt: skip
     assert set(np.unique(samples)) == {0, np.dtype(dtype).type(1 / (1 - RATE))}
 
 
 def test_units_of_a_mask_are_uncorrelated(backend):
-    samples = only_dropout(8, "float64").predict(
-        np.ones(8), mc_dropout=20_000, return_samples=True
+    samples = only_dropout(8, "float64").predict_samples(
+        np.ones(8), n_samples=20_000, return_samples=True
     ).samples  # fmt: skip
     correlations = np.corrcoef(samples.T)[np.triu_indices(8, 1)]
     assert np.abs(correlations).max() <= SIGMAS / math.sqrt(20_000)
@@ -82,7 +82,7 @@ def test_units_of_a_mask_are_uncorrelated(backend):
 def test_mean_of_a_linear_layer_converges_to_its_prediction(backend, dtype):
     net, x = linear(dtype), np.array([1.0, 2.0, -1.0, 0.5, 3.0])
     passes = 20_000
-    found = net.predict(x, mc_dropout=passes)
+    found = net.predict_samples(x, n_samples=passes)
     assert abs(found.mean - net.predict(x)) <= SIGMAS * found.std / math.sqrt(passes)
 
 
@@ -90,7 +90,7 @@ def test_spread_of_a_linear_layer_is_the_analytic_one(backend):
     net, x = linear(), np.array([1.0, 2.0, -1.0, 0.5, 3.0])
     weight = net.parameters["dense_1.weight"][:, 0]
     exact = math.sqrt(np.square(weight * x).sum() * RATE / (1 - RATE))
-    assert net.predict(x, mc_dropout=20_000).std == pytest.approx(exact, rel=0.03)
+    assert net.predict_samples(x, n_samples=20_000).std == pytest.approx(exact, rel=0.03)
 
 
 # -------------------------------------------------------------- reproducibility
@@ -98,9 +98,9 @@ def test_spread_of_a_linear_layer_is_the_analytic_one(backend):
 
 def test_prediction_is_a_function_of_the_seed(backend):
     net, X = deep(), flowers(np.random.default_rng(0))[0]
-    once = net.predict(X, mc_dropout=10, seed=3)
-    again = pickle.loads(pickle.dumps(net)).predict(X, mc_dropout=10, seed=3)
-    other = net.predict(X, mc_dropout=10, seed=4)
+    once = net.predict_samples(X, n_samples=10, seed=3)
+    again = pickle.loads(pickle.dumps(net)).predict_samples(X, n_samples=10, seed=3)
+    other = net.predict_samples(X, n_samples=10, seed=4)
     assert np.array_equal(once.mean, again.mean)
     assert np.array_equal(once.std, again.std)
     assert not np.array_equal(once.mean, other.mean)
@@ -113,7 +113,7 @@ def test_bits_do_not_depend_on_threads(dtype):
         found = []
         for threads in (1, 2, 3):
             fnn.set_num_threads(threads)
-            found.append(net.predict(X, mc_dropout=50))
+            found.append(net.predict_samples(X, n_samples=50))
     finally:
         fnn.set_num_threads(before)
     for other in found[1:]:
@@ -126,7 +126,9 @@ def test_backends_draw_the_same_masks():
     for name in backends.available():
         with backends.use(name):
             net = only_dropout(70, "float32")
-        samples.append(net.predict(np.ones((9, 70)), mc_dropout=30, return_samples=True).samples)
+        samples.append(
+            net.predict_samples(np.ones((9, 70)), n_samples=30, return_samples=True).samples
+        )
     assert all(np.array_equal(samples[0], other) for other in samples)
 
 
@@ -134,7 +136,10 @@ def test_backends_draw_the_same_masks():
 @given(st.integers(1, 90), st.integers(2, 200))
 def test_first_rows_are_the_same_alone(n, passes):
     net, X = deep(), np.random.default_rng(1).normal(size=(90, 4))
-    whole, part = net.predict(X, mc_dropout=passes), net.predict(X[:n], mc_dropout=passes)
+    whole, part = (
+        net.predict_samples(X, n_samples=passes),
+        net.predict_samples(X[:n], n_samples=passes),
+    )
     # NumPy's BLAS has other kernels for few rows than for many: equal but for rounding there.
     tolerance = 0 if net.backend == "compiled" else 1e-5
     np.testing.assert_allclose(whole.mean[:n], part.mean, rtol=0, atol=tolerance)
@@ -142,8 +147,8 @@ def test_first_rows_are_the_same_alone(n, passes):
 
 
 def test_every_row_and_pass_has_a_mask_of_its_own(backend):
-    samples = only_dropout(64, "float32").predict(
-        np.ones((50, 64)), mc_dropout=200, return_samples=True
+    samples = only_dropout(64, "float32").predict_samples(
+        np.ones((50, 64)), n_samples=200, return_samples=True
     ).samples  # fmt: skip
     masks = (samples != 0).reshape(-1, 64)
     assert len(np.unique(masks, axis=0)) == len(masks)
@@ -170,7 +175,7 @@ def test_training_goes_on_as_if_nothing_had_been_predicted(backend):
     for net in nets:
         net.fit(X, y, epochs=2)
         if net is nets[0]:
-            net.predict(X, mc_dropout=20)
+            net.predict_samples(X, n_samples=20)
         net.fit(X, y, epochs=2)
     assert np.array_equal(nets[0].get_flat(), nets[1].get_flat())
 
@@ -190,8 +195,8 @@ def branched(dtype="float64"):
 
 def test_samples_are_those_of_the_whole_program(backend, dtype):
     net, X = branched(dtype), np.random.default_rng(0).normal(size=(30, 4))
-    found = net.predict(X, mc_dropout=7, seed=5, return_samples=True)
-    engine = backends.new_engine(with_sampled_masks(net.program, 5), net._storage)
+    found = net.predict_samples(X, n_samples=7, seed=5, return_samples=True)
+    engine = backends.new_engine(with_sampled_masks(net.program, 5), net.core.storage)
     whole = engine.forward([np.repeat(X, 7, axis=0)], training=True, step=0)
     for name, output in zip(("noisy", "sure"), whole, strict=True):
         expected = output.reshape(30, 7, -1).swapaxes(0, 1)
@@ -200,7 +205,7 @@ def test_samples_are_those_of_the_whole_program(backend, dtype):
 
 def test_head_that_no_mask_reaches_has_no_spread(backend):
     net, X = branched(), np.random.default_rng(0).normal(size=(5, 4))
-    found = net.predict(X, mc_dropout=8)
+    found = net.predict_samples(X, n_samples=8)
     assert np.array_equal(found.mean["sure"], net.predict(X)["sure"])
     assert not found.std["sure"].any()
     assert found.std["noisy"].all()
@@ -222,7 +227,7 @@ def test_layers_before_dropout_run_in_the_first_program(rate):
 @pytest.mark.parametrize("passes", [2, 7, 5000])
 def test_mean_and_spread_are_those_of_the_samples(backend, dtype, passes):
     X = np.random.default_rng(0).normal(size=(3, 4))
-    found = deep(dtype).predict(X, mc_dropout=passes, return_samples=True)
+    found = deep(dtype).predict_samples(X, n_samples=passes, return_samples=True)
     exact = found.samples.astype(np.float64)
     tolerance = 20 * float(np.finfo(dtype).eps)
     assert found.mean == pytest.approx(exact.mean(axis=0), rel=tolerance, abs=tolerance)
@@ -230,25 +235,25 @@ def test_mean_and_spread_are_those_of_the_samples(backend, dtype, passes):
 
 
 def test_results_have_the_dtype_of_the_network(dtype):
-    found = deep(dtype).predict(np.ones((2, 4)), mc_dropout=3, return_samples=True)
+    found = deep(dtype).predict_samples(np.ones((2, 4)), n_samples=3, return_samples=True)
     assert {part.dtype for part in found} == {np.dtype(dtype)}
 
 
 def test_samples_come_only_on_request():
-    assert deep().predict(np.ones((2, 4)), mc_dropout=3).samples is None
+    assert deep().predict_samples(np.ones((2, 4)), n_samples=3).samples is None
 
 
 def test_single_sample_has_no_axis_of_rows(backend):
-    found = deep().predict(np.ones(4), mc_dropout=6, return_samples=True)
+    found = deep().predict_samples(np.ones(4), n_samples=6, return_samples=True)
     assert (found.mean.shape, found.std.shape, found.samples.shape) == ((3,), (3,), (6, 3))
 
 
 def test_probabilities_of_each_pass_are_averaged(backend):
     net, X = deep(), np.random.default_rng(0).normal(size=(5, 4))
-    logits = net.predict(X, mc_dropout=30, return_samples=True).samples
+    logits = net.predict_samples(X, n_samples=30, return_samples=True).samples
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     shares = powers / powers.sum(axis=-1, keepdims=True)
-    found = net.predict_proba(X, mc_dropout=30)
+    found = net.predict_proba_samples(X, n_samples=30)
     assert found.mean == pytest.approx(shares.mean(axis=0), rel=1e-12)
     assert found.std == pytest.approx(shares.std(axis=0, ddof=1), rel=1e-10)
     assert found.mean.sum(axis=1) == pytest.approx(1)
@@ -259,8 +264,8 @@ def test_named_outputs_come_by_name(backend):
     trunk = fnn.Dropout(0.5)(fnn.Dense(4, 8)(x))
     net = fnn.Network(x, {"kind": fnn.Dense(8, 3)(trunk), "size": fnn.Dense(8, 1)(trunk)})
     net.compile({"kind": "cross_entropy", "size": "mean_squared_error"})
-    outputs = net.predict(np.ones((2, 4)), mc_dropout=4)
-    shares = net.predict_proba(np.ones((2, 4)), mc_dropout=4)
+    outputs = net.predict_samples(np.ones((2, 4)), n_samples=4)
+    shares = net.predict_proba_samples(np.ones((2, 4)), n_samples=4)
     assert {name: mean.shape for name, mean in outputs.mean.items()} == {
         "kind": (2, 3),
         "size": (2, 1),
@@ -273,38 +278,36 @@ def test_memory_does_not_grow_with_the_passes():
     net, X = deep("float32"), np.ones((1000, 4), np.float32)
     peaks = []
     for passes in (50, 1000):
-        peaks.append(peak_of(partial(net.predict, X, mc_dropout=passes))[0])
+        peaks.append(peak_of(partial(net.predict_samples, X, n_samples=passes))[0])
     assert peaks[1] < 2 * peaks[0] + 2**20
 
 
 # ---------------------------------------------------------------------- bad input
 
 
-@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+@pytest.mark.parametrize("method", ["predict_samples", "predict_proba_samples"])
 def test_network_without_dropout_is_refused(backend, method):
     with pytest.raises(ValueError, match="Dropout layer of a rate above 0"):
-        getattr(classifier(), method)(np.ones((2, 4)), mc_dropout=10)
+        getattr(classifier(), method)(np.ones((2, 4)), n_samples=10)
 
 
 def test_dropout_of_rate_zero_is_none():
     with pytest.raises(ValueError, match="Dropout layer of a rate above 0"):
-        linear(rate=0.0).predict(np.ones((2, 5)), mc_dropout=10)
+        linear(rate=0.0).predict_samples(np.ones((2, 5)), n_samples=10)
 
 
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"mc_dropout": 1}, ValueError, "mc_dropout must be an integer >= 2"),
-        ({"mc_dropout": 2.5}, TypeError, "mc_dropout must be an integer"),
-        ({"mc_dropout": True}, TypeError, "mc_dropout must be an integer"),
-        ({"mc_dropout": 5, "seed": -1}, ValueError, "seed must be an integer >= 0"),
-        ({"mc_dropout": 5, "batch_size": 8}, ValueError, "batch_size does not go with mc_dropout"),
-        ({"mc_dropout": 5, "return_samples": 1}, TypeError, "return_samples"),
-        ({"seed": 1}, ValueError, "belong to mc_dropout"),
-        ({"return_samples": True}, ValueError, "belong to mc_dropout"),
+        ({"n_samples": 1}, ValueError, "n_samples must be an integer >= 2"),
+        ({"n_samples": 2.5}, TypeError, "n_samples must be an integer"),
+        ({"n_samples": True}, TypeError, "n_samples must be an integer"),
+        ({"n_samples": 5, "seed": -1}, ValueError, "seed must be an integer >= 0"),
+        ({"n_samples": 5, "return_samples": 1}, TypeError, "return_samples"),
+        ({"n_samples": 5, "check_finite": 1}, TypeError, "check_finite"),
     ],
 )
-@pytest.mark.parametrize("method", ["predict", "predict_proba"])
+@pytest.mark.parametrize("method", ["predict_samples", "predict_proba_samples"])
 def test_arguments_that_do_not_fit_are_refused(method, options, error, message):
     with pytest.raises(error, match=message):
         getattr(deep(), method)(np.ones((2, 4)), **options)
@@ -314,17 +317,17 @@ def test_number_that_is_not_finite_is_named(backend):
     X = np.ones((300, 4))
     X[250, 2] = np.nan
     with pytest.raises(ValueError, match=r"X\[250, 2\] is nan"):
-        deep().predict(X, mc_dropout=100)
-    assert deep().predict(X, mc_dropout=100, check_finite=False).mean.shape == (300, 3)
+        deep().predict_samples(X, n_samples=100)
+    assert deep().predict_samples(X, n_samples=100, check_finite=False).mean.shape == (300, 3)
 
 
 def test_number_that_is_not_finite_is_named_where_dropout_comes_first(backend):
     with pytest.raises(ValueError, match=r"X\[1, 2\] is 1e\+39"):
-        only_dropout(3, "float32").predict([[1, 2, 3], [4, 5, 1e39]], mc_dropout=2)
+        only_dropout(3, "float32").predict_samples([[1, 2, 3], [4, 5, 1e39]], n_samples=2)
 
 
 def test_probabilities_need_a_classification_loss():
     net = linear()
     net.compile("mean_squared_error")
     with pytest.raises(ValueError, match="need a classification loss"):
-        net.predict_proba(np.ones((2, 5)), mc_dropout=10)
+        net.predict_proba_samples(np.ones((2, 5)), n_samples=10)

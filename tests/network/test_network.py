@@ -441,4 +441,4 @@ def test_a_network_keeps_the_backend_it_was_built_with(rng):
     net.compile("cross_entropy")
     net.train_step(*flowers(rng))
     assert net.backend == "reference"
-    assert type(net._engine).__module__ == "fastnn.backend.reference.engine"
+    assert type(net.core.engine).__module__ == "fastnn.backend.reference.engine"

@@ -159,7 +159,7 @@ def test_what_is_no_path_is_refused_by_name(use):
 
 def test_a_file_with_counters_too_large_to_count_on_is_refused(tmp_path):
     net = classifier()
-    net._state.step = 2**63 - 1
+    net.core.state.step = 2**63 - 1
     net.save(tmp_path / "x.fastnn")
     with pytest.raises(FormatError, match="step must be an integer from 0 to"):
         load(tmp_path / "x.fastnn")

@@ -9,15 +9,16 @@ import sys
 import numpy as np
 import pytest
 from programs import chain, data_for, initial_storage
-from recorder import Recorder, example_history, rows, run
+from recorder import Recorder, Trainee, example_history, rows, run
 
 from fastnn import backend as backends
 from fastnn._shared.arrays import is_readable
 from fastnn.optimizers import Adam, GradientDescent
 from fastnn.schedules import Step
+from fastnn.training import data as training_data
 from fastnn.training import loop
 from fastnn.training.callbacks import EarlyStopping
-from fastnn.training.loop import TrainingError, TrainingState, fit
+from fastnn.training.state import TrainingError, TrainingState
 
 # --------------------------------------------------------------------- real engines
 
@@ -37,7 +38,7 @@ class Net:
 
     def fit(self, **options):
         options = {"batch_size": 8, "seed": 3} | options
-        return fit(self.engine, self.optimizer, self.state, *self.data, **options)
+        return Trainee(self.engine, self.optimizer, self.state).fit(self.data, **options)
 
     def copy(self):
         """As if saved to a file and loaded."""
@@ -245,7 +246,7 @@ def test_memory_map_trains_like_its_array(tmp_path):
 
 
 def test_conversion_gathers_a_bounded_number_of_rows(monkeypatch):
-    monkeypatch.setattr(loop, "_GATHERED_BYTES", 1000)
+    monkeypatch.setattr(training_data, "_GATHERED_BYTES", 1000)
     engine = Recorder("float32")
     (inputs,), targets = rows(500)
     run(engine, data=([inputs.astype(">f4")], targets), batch_size=10, epochs=3, shuffle=True)

@@ -74,7 +74,7 @@ thinned.fit(X[train], y[train], epochs=60, batch_size=50)
 # with it. Single networks are judged by the mean over their five, because 1000 test digits do not
 # tell 95 % from 96 % for sure: the standard error of such a share is 0.7 %.
 
-sampled = [net.predict_proba(X[test], mc_dropout=30) for net in thinned.members]
+sampled = [net.predict_proba_samples(X[test], n_samples=30) for net in thinned.members]
 probabilities = {
     "one network": [net.predict_proba(X[test]) for net in ensemble.members],
     "dropout": [net.predict_proba(X[test]) for net in thinned.members],
@@ -171,7 +171,7 @@ print(f"majority vote {vote:.1%}, mean of probabilities {results['ensemble of 5'
 
 assert set(np.unique(F.dropout(row, 0.4, key=1, step=1))) <= {0.0, 1 / 0.6}
 assert abs(many.mean() - 1) < 0.005
-again = thinned.members[0].predict_proba(X[test], mc_dropout=30)
+again = thinned.members[0].predict_proba_samples(X[test], n_samples=30)
 assert (again.mean == first.mean).all()  # sampled, and reproducible
 right, nll, calibration, confidence = np.transpose(list(results.values()))
 assert right[3] > right[0]

@@ -19,7 +19,7 @@ from fastnn.backend.reference import kernels
 from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
 from fastnn.facts.updates import UPDATES
-from fastnn.program import CUSTOM_LOSS
+from fastnn.program import CUSTOM_LOSS, total_loss
 
 Array = np.ndarray
 Target = tuple[Array, Array | None]
@@ -49,7 +49,7 @@ class Engine:
     ----------
     guard : context manager
         A lock that its thread may take again, for callers whose calls belong together.
-        `predict` waits for it; the other methods do not.
+        `direct_predict` waits for it; the other methods do not.
 
     Notes
     -----
@@ -126,14 +126,20 @@ class Engine:
             self._values[operation.output] = FORWARD[operation.kind](self, operation, arguments)
         return [self._value(i).copy() for i in self.program.outputs]
 
-    def predict(self, X: Any, check: bool = True) -> Array | None:
-        """The output for X as it is, where an engine has a quick way; this one has none: None."""
+    def direct_predict(self, X: Any, check: bool = True) -> Array | None:
+        """The output for X as it is; a direct call, which this engine always declines."""
         return None
 
-    def step(
+    def direct_step(
         self, X: Any, y: Any, learning_rate: float, number: int, check: bool = True
     ) -> float | None:
-        """One optimizer step on X and y as they are, where an engine has a quick way; else None."""
+        """One optimizer step on X and y as they are; a direct call, always declined."""
+        return None
+
+    def direct_gradients(
+        self, X: Any, y: Any, training: bool = False, step: int = 0, check: bool = True
+    ) -> float | None:
+        """`loss_and_gradients` on X and y as they are; a direct call, always declined."""
         return None
 
     @_quiet
@@ -390,24 +396,16 @@ class Engine:
             options.get("ignore_value"), options.get("reduction", "mean"), losses, gradient,
         )  # fmt: skip
 
-    def _penalized(self) -> list[int]:
-        return [i for i, p in enumerate(self.program.parameters) if p.penalized and p.trainable]
-
     def _cost(self, losses: Sequence[float]) -> float:
-        cost = sum(h.weight * loss for h, loss in zip(self.program.heads, losses, strict=True))
-        if self.program.l2:
-            squares = sum(
-                float(np.sum(np.square(self._weights[i], dtype=np.float64)))
-                for i in self._penalized()
-            )
-            cost += 0.5 * self.program.l2 * squares
-        return float(cost)
+        weights = [head.weight for head in self.program.heads]
+        return total_loss(weights, losses, self.program.penalty(self.storage))
 
     def _add_penalty_gradients(self) -> None:
         if self.program.l2:
             l2 = self.program.dtype.type(self.program.l2)
-            for i in self._penalized():
-                self._weight_gradients[i] += l2 * self._weights[i]
+            for i, parameter in enumerate(self.program.parameters):
+                if parameter.in_penalty:
+                    self._weight_gradients[i] += l2 * self._weights[i]
 
     def _add_parameter_gradient(self, i: int, gradient: Array) -> None:
         if self.program.parameters[i].trainable:

@@ -9,6 +9,7 @@ overlaps nothing else.  Nothing here warns.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -42,6 +43,8 @@ __all__ = [
     "dense_backward",
     "dense_forward",
     "difference_resolvent",
+    "direct",
+    "direct_cross_entropy",
     "dropout",
     "elementwise_loss",
     "exp",
@@ -230,3 +233,15 @@ def clip_by_norm(g: np.ndarray, max_norm: float) -> float:
     if max_norm < norm < math.inf:
         g *= max_norm / norm
     return norm
+
+
+def direct(function: str, x: Any, alpha: float, out: Any) -> np.ndarray | None:
+    """A function of `fastnn.functional`; a direct call, which these kernels always decline."""
+    return None
+
+
+def direct_cross_entropy(
+    logits: Any, labels: Any, reduction: str, gradient: Any, out: Any
+) -> float | tuple[float, np.ndarray] | None:
+    """`cross_entropy` without options; a direct call, which these kernels always decline."""
+    return None

@@ -90,8 +90,8 @@ cdef class Engine(Caller):
         finally:
             self._leave()
 
-    def predict(self, X, check=True):
-        """The output for X as it is; None where it must be prepared first, or has bad values."""
+    def direct_predict(self, X, check=True):
+        """The output for X as it is; a direct call, see `fastnn.backend.direct`."""
         cdef Room room = self.room
         if self.plan.n_inputs != 1 or self.plan.n_outputs != 1 or not cnp.PyArray_CheckExact(X):
             return None
@@ -317,55 +317,79 @@ cdef class Engine(Caller):
             run.losses[run.steps_done] = _np.nan
         return run.steps_done
 
-    def step(self, X, y, double learning_rate, sz number, check=True):
-        """One optimizer step on X and y as they are; returns the loss.
+    def direct_step(self, X, y, double learning_rate, sz number, check=True):
+        """One optimizer step on X and y as they are; a direct call, see `fastnn.backend.direct`.
 
-        None where they must be prepared first, or where no step was taken: bad values, or a loss
-        that is not finite.
+        It also declines where the loss is not finite: then no step was taken.
         """
-        if self.plan.n_inputs != 1 or self.plan.n_heads != 1:
-            return None
-        if not cnp.PyArray_CheckExact(X) or not cnp.PyArray_CheckExact(y):
-            return None
-        if not isinstance(check, bool):  # for Python to refuse
+        cdef Run run
+        cdef double loss = 0
+        if not self._may_be_direct(X, y, check):
             return None
         self._enter()
         try:
-            return self._step(X, y, learning_rate, number, check)
+            if not self._read_directly(X, y, check):
+                return None
+            self.order = None
+            run.n_samples = run.batch_size = self.batch.n_rows
+            run.n_steps = 1
+            run.first_step = number
+            run.learning_rates = &learning_rate
+            run.losses = &loss
+            self._run(&run)
+            return loss if run.steps_done else None
         finally:
             self._leave()
 
-    cdef _step(self, cnp.ndarray X, cnp.ndarray y, double learning_rate, sz number, bint check):
-        cdef Run run
-        cdef double loss = 0
+    def direct_gradients(self, X, y, training=False, step=0, check=True):
+        """`loss_and_gradients` on X and y as they are; a direct call, see `fastnn.backend.direct`.
+
+        An exception of a custom loss or layer passes on.
+        """
+        if not self._may_be_direct(X, y, check):
+            return None
+        self._enter()
+        try:
+            if not self._read_directly(X, y, check):
+                return None
+            try:
+                return self._loss_and_gradients(training, step)
+            except ValueError:
+                if self.bad:
+                    return None
+                raise
+        finally:
+            self._leave()
+
+    cdef bint _may_be_direct(self, X, y, check) noexcept:
+        """Whether a direct call may look at these arguments: arrays, and a bool for `check`."""
+        return (self.plan.n_inputs == 1 and self.plan.n_heads == 1
+                and cnp.PyArray_CheckExact(X) and cnp.PyArray_CheckExact(y)
+                and isinstance(check, bool))
+
+    cdef bint _read_directly(self, cnp.ndarray X, cnp.ndarray y, bint check) except -1:
+        """Describe X and y to the batch; False if they must be prepared, or do not fit."""
         cdef Target* target = self.batch.targets
         cdef Source* x = self.room.inputs
         cdef bint has_labels = self.plan.heads[0].loss == 0 and cnp.PyArray_NDIM(y) == 1
-        self.order = None
         if (cnp.PyArray_NDIM(X) != 2
                 or not describe(X, self.plan.work.values[self.plan.inputs[0]].width, x)):
-            return None
+            return False
         if self.python_heads:
             self._begin_batch(x.n_rows, check)
             try:
                 self._read_targets([(y, None)])
             except (TypeError, ValueError):
-                return None
-        elif (not describe(y, 1 if has_labels else target.width, &target.source)
+                return False
+            return True
+        if (not describe(y, 1 if has_labels else target.width, &target.source)
                 or target.source.n_rows != x.n_rows
                 or (has_labels and target.source.type <= LAST_FLOAT)):
-            return None
-        else:
-            target.given_weights = NULL
-            self._settle(target, has_labels)
-            self._begin_batch(x.n_rows, check)
-        run.n_samples = run.batch_size = x.n_rows
-        run.n_steps = 1
-        run.first_step = number
-        run.learning_rates = &learning_rate
-        run.losses = &loss
-        self._run(&run)
-        return loss if run.steps_done else None
+            return False
+        target.given_weights = NULL
+        self._settle(target, has_labels)
+        self._begin_batch(x.n_rows, check)
+        return True
 
     def update(self, double learning_rate, sz number):
         """Step `number` of the optimizer, with the gradients in `gradients`."""

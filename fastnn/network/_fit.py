@@ -1,0 +1,115 @@
+"""Training a network on a user's data: whole epochs, single steps, and gradients.
+
+A single step on arrays that the engine reads as they are is one direct call of the engine (see
+`fastnn.backend.direct`), and so are gradients; all other data are checked and named first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.arrays import Arrays, Weights
+from fastnn._shared.numbers import check_flag
+from fastnn.backend.finite import GradientError
+from fastnn.losses import ClassWeight
+from fastnn.network._core import Core
+from fastnn.network._feed import Feed
+from fastnn.training.callbacks import History
+from fastnn.training.data import Data
+from fastnn.training.session import Plan
+from fastnn.training.state import TrainingError
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What `fit` does with checked training data before it trains: weights and validation."""
+
+    validation_data: Sequence[Any] | None = None
+    validation_split: float | None = None
+    class_weight: ClassWeight | Mapping[str, ClassWeight] = None
+    check_finite: bool = True
+
+    def __post_init__(self) -> None:
+        if self.validation_data is not None and self.validation_split is not None:
+            raise ValueError("validation_data and validation_split cannot both be given")
+
+    def validation(self, feed: Feed) -> Data | None:
+        """The validation data that the user gave apart from the training data, checked."""
+        if self.validation_data is None:
+            return None
+        return feed.validation(self.validation_data, self.check_finite)
+
+    def prepared(self, core: Core, data: Data, shuffle: bool) -> tuple[Data, Data | None]:
+        """The data to train on, weighed by class, and the part held out for validation.
+
+        That part is drawn with the seed of the core.
+        """
+        held_out = None
+        if self.validation_split is not None:
+            data, held_out = data.split(self.validation_split, shuffle, core.seed)
+        if self.class_weight is not None:
+            data = core.feed.weigh_classes(data, self.class_weight)
+        return data, held_out
+
+
+def fit(
+    core: Core,
+    X: Arrays,
+    y: Arrays,
+    sample_weight: Weights,
+    plan: Plan,
+    extras: Extras,
+    network: Any,
+) -> History:
+    """Check the data of a user, and train on them."""
+    with core.lock:
+        core.compiled()
+        data = core.feed.data(X, y, sample_weight, extras.check_finite)
+        validation = extras.validation(core.feed)
+        data, held_out = extras.prepared(core, data, plan.shuffle)
+        return core.fit(data, plan, validation if held_out is None else held_out, network)
+
+
+def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: bool) -> float:
+    """One optimizer step on one batch of a user."""
+    with core.lock:
+        state = core.state
+        step = state.step + 1
+        rate = core.constant_rate
+        if rate is None:
+            rate = core.learning_rate(step)
+        loss: float | None = None
+        try:
+            if sample_weight is None:
+                loss = core.engine.direct_step(X, y, rate, step, check)
+            if loss is None:
+                loss = core.step(core.feed.data(X, y, sample_weight, check), rate)
+        except GradientError as error:
+            epoch = state.epoch + 1
+            raise TrainingError(epoch, 1, step, error.loss, rate, str(error)) from error
+        state.step = step
+        return loss
+
+
+def loss_and_gradients(
+    core: Core, X: Arrays, y: Arrays, sample_weight: Weights, training: bool, check: bool
+) -> tuple[float, dict[str, np.ndarray]]:
+    """The cost on some data, and copies of its gradients by parameter."""
+    core.compiled()
+    training = check_flag(training, "training")
+    with core.lock:
+        engine, step = core.engine, core.state.step + 1
+        loss = None
+        if sample_weight is None:
+            loss = engine.direct_gradients(X, y, training, step, check)
+        if loss is None:
+            data = core.feed.data(X, y, sample_weight, check)
+            loss = engine.loss_and_gradients(
+                core.readable(data.inputs), data.targets, training, step
+            )
+        gradients = engine.gradients
+        return float(loss), {p.name: np.array(p.view(gradients)) for p in core.program.parameters}

@@ -1,0 +1,50 @@
+"""Networks from files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastnn import serialization
+from fastnn.network._network import Network, rebuild
+from fastnn.network._save import DEFECTS, by_name
+from fastnn.serialization import FormatError
+
+
+def load(path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()) -> Network:
+    """Read a network that `Network.save` wrote.
+
+    Training goes on from there as if it had not been interrupted.  Reading a
+    file never runs code from it.
+
+    Parameters
+    ----------
+    path : str or path-like
+    custom : sequence of classes, functions and CustomLoss objects, or mapping by name
+        The `CustomLayer` classes and the functions of the custom losses that the network has:
+        a file holds their names and options, never code.
+
+    Returns
+    -------
+    Network
+        A `Sequential` if it was one.
+
+    Raises
+    ------
+    FormatError
+        If the file is no fastnn network, is damaged, or was written by a newer version, or
+        `custom` lacks something that the network has.
+    OSError
+        If the file cannot be read.
+    """
+    custom = by_name(custom)
+    described, values = serialization.load(path)
+    if described.get("class") == "Ensemble":
+        raise FormatError(f"{os.fspath(path)} holds an ensemble: fastnn.Ensemble.load reads it")
+    try:
+        return rebuild(described, values, custom)
+    except FormatError:
+        raise
+    except DEFECTS as error:
+        raise FormatError(f"{os.fspath(path)} does not describe a network: {error!r}") from error

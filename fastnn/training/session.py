@@ -1,0 +1,216 @@
+"""A training from its first callback to its last: what the loop and the solvers share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from fastnn._shared.numbers import check_flag
+from fastnn.optimizers import Optimizer
+from fastnn.solvers import Solver
+from fastnn.training.callbacks import (
+    Callback,
+    Callbacks,
+    Context,
+    EarlyStopping,
+    History,
+    as_callbacks,
+)
+from fastnn.training.data import Data
+from fastnn.training.interrupts import Interrupts
+from fastnn.training.progress import new_report
+from fastnn.training.state import TrainingState
+
+
+class Trainee(Protocol):
+    """What is trained: a network's core, or anything else with an engine and a state.
+
+    Attributes
+    ----------
+    engine : Engine
+        Its optimizer is set.
+    optimizer : Optimizer or Solver
+        Gives the learning rate of each step.
+    state : TrainingState
+        Updated in place as the training continues.
+    seed : int
+        Seed of the order of the rows.
+    """
+
+    engine: Any
+    state: TrainingState
+    seed: int
+
+    @property
+    def optimizer(self) -> Optimizer | Solver | None:
+        """The optimizer or solver; None where none has been chosen yet."""
+
+    def snapshot(self) -> Any:
+        """A copy of the parameters, for `restore`."""
+
+    def restore(self, copy: Any) -> None:
+        """Set the parameters back to a copy that `snapshot` made."""
+
+    def measure(self, data: Data) -> Mapping[str, float]:
+        """The cost and the scores on some data; the history calls them ``val_...``."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a training is to run.
+
+    Attributes
+    ----------
+    epochs : int, optional
+        Epochs to train now, 10 by default; for a solver, iterations, by default its
+        `max_iterations`.
+    batch_size : int, optional
+        Rows of a batch, 32 by default.  A solver takes all rows at once and no batch size.
+    shuffle : bool, default True
+        Visit the rows of each epoch in a new random order.
+    early_stopping : EarlyStopping or int, optional
+        An int is the patience of an `EarlyStopping` on ``val_loss``.
+    callbacks : Callback, function, or several of them, optional
+    verbose : {0, 1, 2}, default 0
+        Nothing, a progress bar on stderr, or one line for each epoch.
+    """
+
+    epochs: int | None = None
+    batch_size: int | None = None
+    shuffle: bool = True
+    early_stopping: EarlyStopping | int | None = None
+    callbacks: Callbacks = None
+    verbose: int = 0
+
+    def __post_init__(self) -> None:
+        check_flag(self.shuffle, "shuffle")
+
+    def watchers(self, validated: bool) -> list[Callback]:
+        """All callbacks, early stopping last.
+
+        Raises
+        ------
+        TypeError
+            If a callback is neither a Callback nor a function.
+        ValueError
+            If early stopping needs validation data, and there are none.
+        """
+        callbacks = as_callbacks(self.callbacks)
+        stopping = self.early_stopping
+        if stopping is None:
+            return callbacks
+        if not isinstance(stopping, EarlyStopping):
+            stopping = EarlyStopping(patience=stopping)
+        if stopping.monitor.startswith("val_") and not validated:
+            raise ValueError(
+                f"early_stopping watches {stopping.monitor}: "
+                "pass validation_data or validation_split"
+            )
+        return [*callbacks, stopping]
+
+
+class Session:
+    """One training: it counts epochs, validates, reports, and calls the callbacks.
+
+    Parameters
+    ----------
+    trainee : Trainee
+    plan : Plan
+    epochs : int
+        Epochs or iterations of this training, at most.
+    n_batches : int
+        Batches of this training, for the progress bar.
+    validation : Data, optional
+    network : object, optional
+        What callbacks see as `context.network`.
+    """
+
+    def __init__(
+        self,
+        trainee: Trainee,
+        plan: Plan,
+        epochs: int,
+        n_batches: int,
+        validation: Data | None,
+        network: Any,
+    ) -> None:
+        self.state = trainee.state
+        self.interrupts = Interrupts()
+        self._trainee = trainee
+        self._validation = validation
+        self._watchers = plan.watchers(validation is not None)
+        self._context = Context(self.state.history, network, trainee.snapshot, trainee.restore)
+        self.report = new_report(plan.verbose, self.state.epoch + epochs, n_batches)
+
+    @contextmanager
+    def under_way(self) -> Iterator[None]:
+        """The training from its first callback to its last; Ctrl-C ends it without an error."""
+        context, history = self._context, self.state.history
+        history.interrupted = history.stopped_early = False
+        history.message = ""
+        self._count()
+        try:
+            with self.interrupts, self.report:
+                for watcher in self._watchers:
+                    watcher.on_train_begin(context)
+                yield
+            context.status = "stopped" if context.stop_requested else "finished"
+        except KeyboardInterrupt:
+            context.status = "interrupted"
+        except BaseException:
+            context.status = "failed"
+            raise
+        finally:
+            history.interrupted = context.status == "interrupted"
+            history.stopped_early = context.status == "stopped"
+            self._count()
+            for watcher in self._watchers:
+                watcher.on_train_end(context)
+
+    def end_epoch(self, logs: dict[str, float], steps: int = 0) -> bool:
+        """Validate, count and report an epoch; whether a callback asks to stop.
+
+        The optimizer has finished its work: the epoch counts even if its validation fails.
+
+        Parameters
+        ----------
+        logs : dict of float
+            The measures of the epoch; receives those of the validation.
+        steps : int, default 0
+            Optimizer steps to count with the epoch.
+        """
+        state = self.state
+        try:
+            if self._validation is not None:
+                measures = self._trainee.measure(self._validation)
+                logs |= {f"val_{name}": float(value) for name, value in measures.items()}
+        finally:
+            with self.interrupts.held():
+                state.epoch += 1
+                state.step += steps
+                state.history.append(logs)
+        self.report.end(state.epoch, logs)
+        self._context.logs = logs
+        self._count()
+        for watcher in self._watchers:
+            if watcher.on_epoch_end(self._context):
+                self._context.stop()
+        return self._context.stop_requested
+
+    def _count(self) -> None:
+        """Show the counters to the callbacks."""
+        self._context.epoch, self._context.step = self.state.epoch, self.state.step
+
+    def history(self) -> History:
+        """A copy of the history of all epochs, those of earlier trainings included."""
+        return self.state.history.copy()
+
+
+def row_order(n_rows: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of the rows in an epoch, counted from 0: it depends on these numbers alone."""
+    bits = np.random.PCG64(np.random.SeedSequence([seed, epoch]))
+    return np.random.Generator(bits).permutation(n_rows).astype(np.int64, copy=False)

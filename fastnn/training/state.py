@@ -1,0 +1,104 @@
+"""The progress of a training, and the error that ends one whose numbers are not finite."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastnn._shared.fields import entry
+from fastnn._shared.numbers import check_integer
+from fastnn.training.callbacks import History
+
+__all__ = ["TrainingError", "TrainingState"]
+
+
+class TrainingError(FloatingPointError):
+    """The loss became nan or infinite, or the gradient that a custom loss or layer returned.
+
+    Attributes
+    ----------
+    epoch, batch : int
+        The place in the training, counted from 1.
+    step : int
+        The optimizer step that was not taken.
+    loss : float
+        The loss of the batch; finite where only a gradient is not.
+    """
+
+    def __init__(
+        self, epoch: int, batch: int, step: int, loss: float, rate: float | None, gradient: str = ""
+    ) -> None:
+        advice = "look for nan, inf and very large values in the data"
+        problem = f"the loss became {loss}"
+        if gradient:
+            problem = f"{gradient}, though the loss is {loss:.6g},"
+            advice = "look for 0 / 0, roots and logarithms of 0 in the derivative"
+        if rate is not None:
+            advice = (
+                f"lower the learning rate (it was {rate:g}), "
+                f"clip the gradients (clip_norm=1), or {advice}"
+            )
+        super().__init__(
+            f"{problem} at epoch {epoch}, batch {batch} (optimizer step {step}); "
+            f"the parameters are those before that step. {advice[0].upper()}{advice[1:]}"
+        )
+        self.epoch = epoch
+        self.batch = batch
+        self.step = step
+        self.loss = loss
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (_rebuild_error, (self.args[0], self.epoch, self.batch, self.step, self.loss))
+
+
+def _rebuild_error(message: str, epoch: int, batch: int, step: int, loss: float) -> TrainingError:
+    """A pickled error, with the message that it had."""
+    error = TrainingError(epoch, batch, step, loss, 0.0)
+    error.args = (message,)
+    return error
+
+
+@dataclass
+class TrainingState:
+    """The progress of a training.
+
+    With the parameters and the slots of the optimizer, it is all that a resumed training needs.
+
+    Attributes
+    ----------
+    epoch : int
+        Number of finished epochs.
+    step : int
+        Number of optimizer steps, those of an unfinished epoch included.
+    history : History
+        The measures of each finished epoch.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    history: History = field(default_factory=History)
+
+    def replace(self, other: TrainingState) -> None:
+        """Become a copy of another state in place: a training under way continues from it."""
+        self.epoch, self.step = other.epoch, other.step
+        self.history.replace(other.history)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The state as JSON-able data; `from_dict` makes an equal one of it."""
+        return {"epoch": self.epoch, "step": self.step, "history": self.history.to_dict()}
+
+    @classmethod
+    def from_dict(cls, data: Any) -> TrainingState:
+        """The state that `to_dict` turned into `data`.
+
+        Raises
+        ------
+        ValueError
+            If `data` does not describe a state.
+        """
+        what = "a training state"
+        return cls(
+            check_integer(entry(data, "epoch", int, what), "epoch", 0),
+            check_integer(entry(data, "step", int, what), "step", 0),
+            History.from_dict(entry(data, "history", dict, what)),
+        )
