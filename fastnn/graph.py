@@ -1,4 +1,4 @@
-"""The graph of a network: which tensors it is made of, their names, its program."""
+"""The graph of a network: its tensors and layers, their names, and its program."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from fastnn._shared.fields import entry
 from fastnn.layers import CLASSES, Activation, CustomLayer, Dense, Input, Layer, Tensor
 from fastnn.program import Program, ProgramBuilder
 from fastnn.serialization import FormatError
 
 _MAX_LOADED_WIDTH = 1 << 24
 
+_GRAPH, _CALL = "a graph", "a call of a layer"
+
 
 @dataclass(frozen=True)
 class Graph:
-    """What lies between inputs and outputs.
+    """The calls of layers between inputs and outputs.
 
     Attributes
     ----------
@@ -62,9 +65,9 @@ def trace(inputs: Sequence[Any], outputs: Sequence[Any]) -> Graph:
     _check_ends(inputs, outputs)
     calls = _calls_behind(outputs)
     used = {id(tensor) for tensor in calls if tensor.layer is None}
-    known = {id(tensor) for tensor in inputs}
+    declared = {id(tensor) for tensor in inputs}
     for tensor in calls:
-        if tensor.layer is None and id(tensor) not in known:
+        if tensor.layer is None and id(tensor) not in declared:
             raise ValueError(
                 f"the outputs depend on {tensor.label}, which is not among the network's inputs"
             )
@@ -95,15 +98,15 @@ def _check_ends(inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
 
 
 def _calls_behind(outputs: Sequence[Tensor]) -> list[Tensor]:
-    """All tensors the outputs depend on, themselves included, in the order they were made."""
-    found = {id(tensor): tensor for tensor in outputs}
+    """The outputs and all tensors they depend on, in the order in which they were made."""
+    tensors = {id(tensor): tensor for tensor in outputs}
     waiting = list(outputs)
     while waiting:
         for tensor in waiting.pop().inputs:
-            if id(tensor) not in found:
-                found[id(tensor)] = tensor
+            if id(tensor) not in tensors:
+                tensors[id(tensor)] = tensor
                 waiting.append(tensor)
-    return sorted(found.values(), key=lambda tensor: tensor.order)
+    return sorted(tensors.values(), key=lambda tensor: tensor.order)
 
 
 def _names(inputs: Sequence[Input], layers: Sequence[Layer]) -> dict[int, str]:
@@ -129,7 +132,7 @@ def _names(inputs: Sequence[Input], layers: Sequence[Layer]) -> dict[int, str]:
 
 
 def build_program(graph: Graph, dtype: Any, seed: int) -> tuple[Program, list[slice]]:
-    """The program of a graph, and where the parameters of each layer lie in its storage."""
+    """The program of a graph, and the part of its storage that each layer's parameters take."""
     builder = ProgramBuilder(dtype, seed)
     names = graph.call_names()
     buffers = {id(t): builder.input(names[id(t)], t.width) for t in graph.inputs}
@@ -154,14 +157,14 @@ def _extent(program: Program, indices: Sequence[int]) -> slice:
 
 
 def untrainable(graph: Graph) -> tuple[list[str], list[str]]:
-    """Layers no gradient reaches because every way to an output leads through a step.
+    """Layers that no gradient reaches, because every path to an output has a step.
 
     Returns
     -------
     steps : list of str
-        Names of the layers whose derivative is 0 everywhere that stand in the way.
+        Names of the layers on these paths whose derivative is 0 everywhere.
     cut : list of str
-        Names of the trainable layers behind them, those with a step of their own included.
+        Names of the trainable layers below them, and of those that end in a step themselves.
     """
     reached, steps = _reached(graph)
     cut = {
@@ -169,16 +172,16 @@ def untrainable(graph: Graph) -> tuple[list[str], list[str]]:
         for layer in graph.layers
         if layer.shapes and layer.trainable and id(layer) not in reached
     }
-    guilty = {
+    names_of_steps = {
         graph.names[id(call.layer)]: None
         for call in steps
         if any(id(tensor.layer) in cut for tensor in _calls_behind([call]))
     }
-    return list(guilty), list(cut.values())
+    return list(names_of_steps), list(cut.values())
 
 
 def _reached(graph: Graph) -> tuple[set[int], list[Tensor]]:
-    """Ids of the layers that a gradient from the outputs reaches, and the steps it ends at."""
+    """Ids of the layers that a gradient from the outputs reaches, and the steps that stop it."""
     reached: set[int] = set()
     steps: list[Tensor] = []
     live = {id(tensor) for tensor in graph.outputs}
@@ -217,7 +220,7 @@ def to_structure(graph: Graph, as_data: bool = True) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If a layer is of a class that `from_structure` does not know, or is a custom one
+        If the class of a layer is none that `from_structure` knows, or if a custom layer was
         made from arguments that JSON cannot hold.
     """
     numbers = {id(t): i for i, t in enumerate((*graph.inputs, *graph.calls))}
@@ -266,47 +269,56 @@ def from_structure(structure: Mapping[str, Any], custom: Mapping[str, Any] | Non
 
     Raises
     ------
-    KeyError, IndexError, TypeError, ValueError
+    TypeError, ValueError
         If it does not describe a graph.
     """
-    inputs = [Input(_width(entry["width"]), entry["name"]) for entry in structure["inputs"]]
+    inputs = []
+    for item in entry(structure, "inputs", list, _GRAPH):
+        width = _width(entry(item, "width", int, "an input"))
+        inputs.append(Input(width, entry(item, "name", (str, type(None)), "an input")))
     tensors: list[Tensor] = list(inputs)
     layers = [
-        _class_of(entry, custom or {}).from_config(entry["config"]) for entry in structure["layers"]
+        _class_of(item, custom or {}).from_config(entry(item, "config", dict, "a layer"))
+        for item in entry(structure, "layers", list, _GRAPH)
     ]
-    for call in structure["calls"]:
-        layer = layers[check_index(call["layer"], len(layers))]
-        sources = [tensors[_check_source(i, len(tensors), layer)] for i in call["inputs"]]
+    for call in entry(structure, "calls", list, _GRAPH):
+        layer = layers[check_index(entry(call, "layer", int, _CALL), len(layers))]
+        numbers = entry(call, "inputs", list, _CALL)
+        sources = [tensors[_check_source(i, len(tensors), layer)] for i in numbers]
         tensors.append(layer.connect(sources))
         _width(tensors[-1].width)
-    outputs = [tensors[check_index(i, len(tensors))] for i in structure["outputs"]]
-    return trace(inputs, outputs)
+    numbers = entry(structure, "outputs", list, _GRAPH)
+    return trace(inputs, [tensors[check_index(i, len(tensors))] for i in numbers])
 
 
-def _class_of(entry: Mapping[str, Any], custom: Mapping[str, Any]) -> type[Layer]:
-    """The class of a layer: one of fastnn's own, or a custom one that the caller knows."""
-    cls = entry["class"]
-    if isinstance(cls, type) and issubclass(cls, CustomLayer):  # of a pickle
+def _class_of(described: Any, custom: Mapping[str, Any]) -> type[Layer]:
+    """The class of a layer: one of fastnn's own, or a custom one that the caller gave."""
+    cls = entry(described, "class", (str, type), "a layer")
+    if isinstance(cls, type):  # of a pickle
+        if not issubclass(cls, CustomLayer):
+            raise TypeError(f"{cls.__name__} is no CustomLayer")
         return cls
-    if not entry.get("custom"):
+    if not described.get("custom"):
+        if cls not in CLASSES:
+            raise ValueError(f"there is no layer {cls!r}")
         return CLASSES[cls]
-    found = custom.get(cls)
-    if not (isinstance(found, type) and issubclass(found, CustomLayer)):
+    layer = custom.get(cls)
+    if not (isinstance(layer, type) and issubclass(layer, CustomLayer)):
         raise FormatError(
             f"the network has the custom layer {cls}: give its class, load(path, custom=[{cls}])"
         )
-    return found
+    return layer
 
 
 def _width(value: Any) -> Any:
-    """A width from a file; concatenation can double it in every layer, beyond all memory."""
+    """A width from a file; without a limit, concatenations could double it beyond all memory."""
     if value > _MAX_LOADED_WIDTH:
         raise ValueError(f"a width is {value}, beyond {_MAX_LOADED_WIDTH}")
     return value
 
 
 def _check_source(value: Any, n: int, layer: Layer) -> int:
-    """The number of a tensor that a call from a file reads: one of the n made before."""
+    """The number of a tensor that a call in a file reads: it must be below n."""
     if type(value) is int and value >= n:
         raise ValueError(
             f"layer {layer.label} reads tensor {value}, but only {n} come before it: "
@@ -316,7 +328,7 @@ def _check_source(value: Any, n: int, layer: Layer) -> int:
 
 
 def check_index(value: Any, n: int) -> int:
-    """An index from a file; negative ones and other types are not let through."""
+    """An index from a file: an integer, not negative, below n."""
     if type(value) is not int or not 0 <= value < n:
         raise ValueError(f"{value!r} is not an index below {n}")
     return value

@@ -1,7 +1,7 @@
 """Networks as scikit-learn estimators, for its pipelines, searches and cross-validation.
 
-Inputs are taken as they are: put a `StandardScaler` before them in a pipeline
-unless they have comparable scales of about 1.  The same holds for the targets
+The estimators do not scale the inputs: put a `StandardScaler` before them in a pipeline
+unless the inputs have comparable scales of about 1.  The same holds for the targets
 of regression (`TransformedTargetRegressor`).
 """
 
@@ -17,6 +17,7 @@ from fastnn._shared.numbers import check_integer, check_number
 from fastnn.tabular.preset import choose_optimizer, dense_network
 from fastnn.tabular.splitting import split_rows
 from fastnn.training.callbacks import EarlyStopping, History
+from fastnn.training.session import Plan
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -36,7 +37,7 @@ __all__ = ["NetworkClassifier", "NetworkRegressor"]
 
 
 class _NetworkEstimator(BaseEstimator):
-    """What classification and regression share."""
+    """The base of the classifier and the regressor."""
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class _NetworkEstimator(BaseEstimator):
     _loss: str
 
     def _build(self, n_in: int, n_out: int, dtype: np.dtype) -> None:
-        """Make `network_`, untrained, and the seed of what is random besides."""
+        """Make `network_`, untrained, and `_seed`, the seed of its random numbers."""
         self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         network = dense_network(
             n_in, n_out, self.hidden, self.activation, self.dropout, dtype, self._seed
@@ -86,29 +87,18 @@ class _NetworkEstimator(BaseEstimator):
     def _train(
         self, X: np.ndarray, y: np.ndarray, sample_weight: np.ndarray | None, epochs: int
     ) -> Self:
-        """Train `network_` on checked data."""
-        arguments: dict[str, Any] = {}
+        """Train `network_` on data that scikit-learn has checked."""
+        core = self.network_.core
+        data, validation, stopping = core.feed.data(X, y, sample_weight, False), None, None
         if self.early_stopping:
-            patience = check_integer(self.patience, "patience", 1)
-            arguments["early_stopping"] = EarlyStopping(patience=patience)
+            stopping = EarlyStopping(patience=check_integer(self.patience, "patience", 1))
             rows, held_out = self._hold_out(y)
-            held = [a[held_out] for a in (X, y, sample_weight) if a is not None]
-            arguments["validation_data"] = held
-            X, y = X[rows], y[rows]
-            sample_weight = None if sample_weight is None else sample_weight[rows]
-        self.history_: History = self.network_.fit(
-            X,
-            y,
-            epochs=epochs,
-            batch_size=self.batch_size,
-            sample_weight=sample_weight,
-            verbose=self.verbose,
-            check_finite=False,
-            **arguments,
-        )
+            data, validation = data.rows(rows), data.rows(held_out)
+        plan = Plan(epochs, self.batch_size, early_stopping=stopping, verbose=self.verbose)
+        self.history_: History = core.fit(data, plan, validation, self.network_)
         self.n_iter_ = self.history_.epochs
         if self.history_.interrupted:
-            # What has been learnt stays usable, but a search over many fits must end.
+            # The network stays usable, but a search over many fits must end.
             raise KeyboardInterrupt
         return self
 
@@ -120,7 +110,7 @@ class _NetworkEstimator(BaseEstimator):
         return rows, held_out
 
     def _types(self) -> list[Any]:
-        """What X may be; anything else becomes the first of these."""
+        """The dtypes that X may keep; any other dtype becomes the first of these."""
         return [np.float64, np.float32] if self.dtype is None else [np.dtype(self.dtype)]
 
     def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
@@ -132,7 +122,7 @@ class _NetworkEstimator(BaseEstimator):
         return weights
 
     def _inputs(self, X: Any) -> np.ndarray:
-        """Checked X of a prediction."""
+        """X of a prediction, checked."""
         check_is_fitted(self, "network_")
         checked: np.ndarray = validate_data(
             self, X, dtype=self.network_.dtype, order="C", reset=False
@@ -148,30 +138,31 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
     hidden : sequence of int, or int, default (100,)
         Widths of the hidden layers; empty for a linear model.
     activation : str or Activation, default "relu"
-        Of the hidden layers; see `fastnn.Activation` for the names.
+        Activation of the hidden layers; see `fastnn.Activation` for the names.
     dropout : float, default 0
         Rate of the dropout after each hidden layer.
     optimizer : str, Optimizer or Solver, default "adam"
-        "lbfgs" often serves small data best.
+        "lbfgs" is often the best choice for small data.
     learning_rate : float or Schedule, optional
-        By default the optimizer's own.  A solver has none.
+        By default that of the optimizer.  A solver has none.
     alpha : float, default 0.0001
         alpha / 2 times the sum of the squared weights is added to the mean loss.
         (In scikit-learn's own networks this term is divided by the number of samples.)
     batch_size : int, optional
-        32 unless given.  A solver takes all samples at once and no batch_size.
+        32 by default.  A solver takes all samples at once and no batch_size.
     epochs : int, default 100
-        At most; iterations of a solver.
+        Largest number of epochs, or of iterations of a solver.
     early_stopping : bool, default False
         Hold out a part of the data, end the training once the loss there has stopped
         falling, and keep the parameters of the best epoch.
     validation_fraction : float, default 0.1
-        Share of the samples that early stopping holds out, each class its share.
+        Share of the samples that early stopping holds out; each class has the same share.
     patience : int, default 10
-        Epochs in a row without improvement that early stopping bears.
+        Number of successive epochs without improvement after which early stopping ends the
+        training.
     dtype : {"float32", "float64"}, optional
-        Of parameters and computations.  By default that of X: float32 stays, everything
-        else becomes float64.
+        Data type of parameters and computations.  By default that of X: float32 stays, any
+        other type becomes float64.
     random_state : int, RandomState or None
         Source of initial values, batches, dropout and held-out samples.
     verbose : int, default 0
@@ -235,8 +226,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         X, y, sample_weight
             As in `fit`.
         classes : array_like
-            All classes that will come.  Needed in the first call, if given later it
-            must be the same.
+            All classes of all calls.  The first call needs it; in later calls it must be the
+            same.
 
         Returns
         -------

@@ -10,7 +10,7 @@ import pytest
 from fastnn import serialization
 from fastnn.layers import Dense, Dropout, Input, Subtract
 from fastnn.losses import CrossEntropy, MeanSquaredError
-from fastnn.network import Network, Sequential, load
+from fastnn.network import Network, Sequential, _save, load
 from fastnn.serialization import FormatError
 
 X = np.random.default_rng(0).normal(size=(6, 4))
@@ -271,9 +271,7 @@ def saved():
     kind = CrossEntropy(0.1, {1: 2.0}, ignore_index=-1)
     net.compile({"k": kind, "r": MeanSquaredError(ignore_value=math.nan)}, "adam", l2=0.1)
     net.fit([X[:, :3], X[:, 1:]], [LABELS, X[:, 0]], epochs=1)
-    from fastnn.network import _save as _saved
-
-    return _saved.structure(net), _saved.arrays(net)
+    return _save.structure(net), _save.arrays(net.core)
 
 
 def leaves(value, path=()):

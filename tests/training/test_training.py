@@ -430,7 +430,7 @@ def test_training_does_not_import_tqdm_unless_it_draws():
         ({"epochs": -1}, "epochs"),
         ({"epochs": 1.5}, "epochs"),
         ({"batch_size": 0}, "batch_size"),
-        ({"batch_size": None}, "batch_size"),
+        ({"batch_size": 2.5}, "batch_size"),
         ({"seed": -1, "shuffle": True}, "seed"),
         ({"verbose": 3}, "verbose"),
         ({"n": 0}, "number of rows"),
