@@ -1,7 +1,7 @@
-"""From what callers give a network to the lists its engine takes.
+"""Checking the arrays that users pass to a network, and preparing them for its engine.
 
-`Feed` knows one network's inputs and losses; the functions above it check and
-name single arguments.
+`Feed` has the inputs and losses of one network; the functions above it check single arguments,
+and name them in errors.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from fastnn.training.data import Data
 
 
 def prepare_inputs(X: Any, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:
-    """Inputs as (N, width) arrays of one length, not converted yet.
+    """Inputs as (N, width) arrays of one length, in the dtypes that they have.
 
     Raises
     ------
@@ -81,9 +81,9 @@ def prepare_weights(
     Parameters
     ----------
     weights : None, (n,) array_like, or one of these for each head
-        A mapping may leave heads out.
+        In a mapping, heads may be missing: they have no weights.
     dtype : dtype
-        Which must be able to hold them.
+        The weights must be finite in it.
     """
     names = [head.name for head in heads]
     if weights is None:
@@ -114,7 +114,7 @@ def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: s
 
 
 class Feed:
-    """Prepares data for one network.
+    """Checks and prepares data for one network.
 
     Parameters
     ----------
@@ -123,7 +123,7 @@ class Feed:
     heads : sequence of LossOnOutput
     dtype : dtype
     engine : Engine
-        Of the network; it looks at numbers quickly.
+        The network's engine, which checks numbers fast.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class Feed:
     ) -> None:
         """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype.
 
-        `hint` ends the message; callers without an argument `check_finite` give their own.
+        `hint` ends the message; callers without an argument `check_finite` pass their own.
         """
         names = [buffer.name for buffer in self.inputs]
         for array, name in zip(arrays, names, strict=True):
@@ -199,7 +199,7 @@ class Feed:
         ----------
         data : Data
         class_weight : mapping or sequence, or for several losses a dict of these by output
-            Outputs left out are not weighed.
+            Outputs that are missing in the dict keep their weights.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A network's cost over all samples as a function of one vector, for the solvers."""
+"""The cost of a network over all samples as a function of one vector, for the solvers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastnn.solvers import LevenbergMarquardt, Solver
 from fastnn.training.data import Data
 
 MAX_PARAMETERS = 5000
-"""Trainable parameters that Levenberg-Marquardt takes: a step costs rows times their square."""
+"""Largest number n of trainable parameters for Levenberg-Marquardt: a step costs rows * n^2."""
 
 
 def check_solver(solver: Solver, program: Program, heads: Sequence[LossOnOutput]) -> None:
@@ -26,7 +26,7 @@ def check_solver(solver: Solver, program: Program, heads: Sequence[LossOnOutput]
     for operation in program.operations:
         if operation.kind == "dropout" and operation.attributes["rate"]:
             raise ValueError(
-                f"{solver.name} needs the same cost whenever it looks, but "
+                f"{solver.name} needs the same cost in every evaluation, but "
                 f"{program.buffers[operation.output].name.removesuffix('.A')!r} drops units at "
                 "random; leave the dropout out, or take another optimizer"
             )
@@ -162,8 +162,8 @@ def _scale(
 ) -> np.ndarray:
     """The factor of each error (N, K), so that the sum of the squares is the head's cost.
 
-    The loss says itself what each error counts (reduction, sample weights, ignored
-    targets): its gradient where all errors are 1 is twice that.
+    The loss itself has the weight of each error (reduction, sample weights, ignored targets):
+    where all errors are 1, its gradient is twice that weight.
     """
     loss = head.loss
     assert isinstance(loss, MeanSquaredError)

@@ -21,7 +21,7 @@ class LossOnOutput:
     Attributes
     ----------
     name : str
-        Of the output.
+        Name of the output.
     output : int
         Its position among the network's outputs.
     width : int
@@ -44,7 +44,7 @@ def make_heads(
     loss_weights: Any,
     missing: str | None = None,
 ) -> list[LossOnOutput]:
-    """What `compile` was given, as one head for each output that has a loss.
+    """One head for each output that has a loss, from the arguments of `compile`.
 
     Raises
     ------
@@ -52,12 +52,12 @@ def make_heads(
         If a loss is missing, unknown, or does not fit its output.
     """
     _check_all_have_losses(loss, names)
-    given = [None if one is None else losses.get(one) for one in split(loss, names, "loss")]
+    chosen = [None if one is None else losses.get(one) for one in split(loss, names, "loss")]
     if missing is not None:
         check_choice(missing, "missing", ("nan",))
-        given = [None if one is None else one.accepting_nan() for one in given]
+        chosen = [None if one is None else one.accepting_nan() for one in chosen]
     if isinstance(loss_weights, Mapping):
-        for name, one in zip(names, given, strict=True):
+        for name, one in zip(names, chosen, strict=True):
             if one is None and name in loss_weights:
                 raise ValueError(f"loss_weights has {name!r}, but that output has no loss")
         loss_weights = {**dict.fromkeys(names, 1.0), **loss_weights}
@@ -65,7 +65,7 @@ def make_heads(
         loss_weights = dict.fromkeys(names, 1.0)
     weights = split(loss_weights, names, "loss_weights")
     heads = []
-    for i, (name, one, weight) in enumerate(zip(names, given, weights, strict=True)):
+    for i, (name, one, weight) in enumerate(zip(names, chosen, weights, strict=True)):
         if one is not None:
             tensor = outputs[i]
             _check_logits(name, one, last_function(tensor.layer))
@@ -83,12 +83,12 @@ def _check_all_have_losses(loss: Any, names: Sequence[str]) -> None:
         if missing:
             raise ValueError(
                 f"loss has nothing for output {', '.join(map(repr, missing))}; "
-                "give None for an output that is to have no loss"
+                "give None for an output without a loss"
             )
 
 
 def _check_logits(name: str, loss: Loss, function: str | None) -> None:
-    """Raise ValueError if an output has gone through the very function its loss contains."""
+    """Raise ValueError if an output ends in the function that its loss applies itself."""
     if function is not None and function == loss.activation:
         raise ValueError(
             f"output {name!r} ends in {function}, but {loss.name} takes logits and applies "

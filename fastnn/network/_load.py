@@ -15,15 +15,15 @@ from fastnn.serialization import FormatError
 def load(path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()) -> Network:
     """Read a network that `Network.save` wrote.
 
-    Training goes on from there as if it had not been interrupted.  Reading a
+    Training continues from there as if it had not been interrupted.  Reading a
     file never runs code from it.
 
     Parameters
     ----------
     path : str or path-like
     custom : sequence of classes, functions and CustomLoss objects, or mapping by name
-        The `CustomLayer` classes and the functions of the custom losses that the network has:
-        a file holds their names and options, never code.
+        The `CustomLayer` classes and the functions of the custom losses of the network: a file
+        has their names and options, but no code.
 
     Returns
     -------
@@ -33,8 +33,8 @@ def load(path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any]
     Raises
     ------
     FormatError
-        If the file is no fastnn network, is damaged, or was written by a newer version, or
-        `custom` lacks something that the network has.
+        If the file is no fastnn network, is damaged, or was written by a newer version, or if
+        a class or function is missing in `custom`.
     OSError
         If the file cannot be read.
     """

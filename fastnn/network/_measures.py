@@ -17,21 +17,21 @@ Targets = Sequence[tuple[np.ndarray, np.ndarray | None]]
 
 _BLOCK_BYTES = 1 << 22
 _BLOCK_ROWS = 256, 1 << 16
-"""A block has outputs of about so many bytes, and rows between these bounds."""
+"""Bytes of the outputs of a block, about, and bounds of its number of rows."""
 
 
 class Measures:
-    """What `evaluate` returns, in the making.
+    """The cost and the scores of outputs, summed over blocks of rows.
 
     Parameters
     ----------
     heads : sequence of LossOnOutput
     targets : sequence of (array, weights or None)
-        Checked ones of all rows, for each loss.
+        Checked targets of all rows, for each loss.
     dtype : dtype
         Of the outputs.
     kernels : module
-        Of the backend that computes losses.
+        The functions of the backend.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Measures:
         self._scorers = [head.loss.scorer() if head.loss.metric else None for head in heads]
 
     def blocks(self) -> Iterator[slice]:
-        """Slices of the rows to add one after the other."""
+        """Slices of the rows, to be added in this order."""
         n_rows = len(self._targets[0][0])
         row_bytes = self._dtype.itemsize * sum(head.width for head in self._heads)
         low, high = _BLOCK_ROWS
@@ -53,7 +53,7 @@ class Measures:
             yield slice(start, min(start + step, n_rows))
 
     def add(self, outputs: Sequence[np.ndarray], rows: slice = slice(None)) -> None:
-        """Count a block: the network's outputs for these rows."""
+        """Add a block: the network's outputs for these rows."""
         parts = zip(self._heads, self._losses, self._scorers, self._targets, strict=True)
         for head, loss, scorer, (target, weights) in parts:
             output, target = outputs[head.output], self._readable(target[rows])
@@ -86,7 +86,7 @@ def _loss_of(head: LossOnOutput, kernels: Any) -> LossTally | _AllRows:
 
 
 class _AllRows:
-    """A custom loss: only its function knows how rows come together, so it is given all."""
+    """A custom loss, whose function receives all rows at once: it need not be a sum over rows."""
 
     def __init__(self, loss: CustomLoss) -> None:
         self._loss = loss
@@ -98,12 +98,12 @@ class _AllRows:
 
     @property
     def value(self) -> float:
-        """What the function says of all rows."""
+        """The loss of all rows."""
         outputs, targets, weights = zip(*self._blocks, strict=True)
         output, target, weight = map(_joined, (outputs, targets, weights))
         return self._loss.value_and_gradient(output, target, weight)[0]
 
 
 def _joined(parts: Sequence[Any]) -> Any:
-    """Blocks one below the other; None where there is nothing in them."""
+    """The blocks as one array; None where they are None."""
     return parts[0] if len(parts) == 1 or parts[0] is None else np.concatenate(parts)

@@ -36,32 +36,34 @@ class Network:
     ----------
     inputs : Input or sequence of Input
     outputs : Tensor, sequence of Tensor, or dict from names to Tensor
-        What `predict` returns.  Unless named by a dict, an output has the name of
-        its layer.
+        Tensors that `predict` returns.  The keys of a dict name the outputs; otherwise an
+        output has the name of its layer.
     dtype : {"float32", "float64"}, default "float32"
-        Of parameters and computations.
+        Data type of parameters and computations.
     seed : int, default 0
-        Of initial values, shuffling and dropout.  The same seed on the same
-        backend gives the same bits, whatever the number of threads.
+        Seed of initial values, shuffling and dropout.  The same seed on the same
+        backend gives the same bits for any number of threads.
     name : str, optional
 
     Attributes
     ----------
     metadata : dict
-        What the caller wants files, copies and pickles to keep: text, numbers, None, and
+        Data of the user that files, copies and pickles keep: text, numbers, None, and
         lists and dicts of these.  Empty at first; fastnn never reads it.
+    core : Core
+        Program, parameters, engine and training state, for the package itself.  It is no part
+        of the public interface and may change in any version.
 
     Raises
     ------
     ValueError
-        If an input is unused, an output does not depend on the inputs alone, two
-        inputs or layers have one name, or a layer belongs to a network already.
+        If an input is unused, an output depends on anything but the inputs, two
+        inputs or layers have the same name, or a layer belongs to a network already.
 
     Notes
     -----
-    A network keeps the backend it was built with.  Calls from several threads
-    are carried out one after another; during `fit`, other threads wait until
-    it has ended.
+    A network keeps the backend on which it was built.  Calls from several threads
+    run one after another; during `fit`, other threads wait until it has ended.
 
     Examples
     --------
@@ -102,22 +104,22 @@ class Network:
     # ------------------------------------------------------------- predict
 
     def predict(self, X: Arrays, batch_size: int | None = None, check_finite: bool = True) -> Any:
-        """The outputs of the network: logits where a loss of classification is used.
+        """The outputs of the network; with a loss of classification, these are logits.
 
         Parameters
         ----------
         X : (N, n_in) array_like, or (n_in,) for a single sample
-            For several inputs a list of these, or a dict by name.  Any real
+            For several inputs a list of arrays, or a dict by name.  Any real
             dtype; memory maps are read in blocks.
         batch_size : int, optional
-            Rows computed at a time; by default as many as fit the cache.
+            Rows of a block of the computation; by default as many as fit the cache.
         check_finite : bool, default True
             Refuse nan, inf and numbers beyond the network's dtype.
 
         Returns
         -------
         (N, n_out) array, or (n_out,) for a single sample
-            For several outputs a list, or a dict if the outputs were named by one.
+            For several outputs a list, or a dict if a dict named the outputs.
 
         Raises
         ------
@@ -145,7 +147,7 @@ class Network:
         Returns
         -------
         (N, n_out) array, or (n_out,) for a single sample
-            For several outputs a list or dict, with None where a loss implies no
+            For several outputs a list or dict, with None where the loss implies no
             probabilities.
 
         Raises
@@ -170,15 +172,15 @@ class Network:
         Returns
         -------
         (N,) int64 array, or (N, n_out) for binary cross-entropy with several columns
-            One dimension less for a single sample; for several outputs a list or
-            dict, with None where a loss knows no classes.
+            A single sample has one dimension less.  For several outputs a list or
+            dict, with None where the loss has no classes.
 
         Raises
         ------
         RuntimeError
             If the network has not been compiled.
         ValueError
-            If no loss knows classes.
+            If no loss has classes.
         """
         return _predict.predict_classes(self.core, X, batch_size, check_finite)
 
@@ -281,41 +283,42 @@ class Network:
     ) -> None:
         """Choose what training minimises, and how.
 
-        Starts training afresh: optimizer state, counters and history are reset;
-        parameters stay.  Call it again after a change of a layer's `trainable`.
+        It resets the state of the optimizer, the counters and the history; the parameters
+        keep their values.  Call it again after a change of a layer's `trainable`.
 
         Parameters
         ----------
         loss : str, Loss, function, or for several outputs a list or dict of them
             Names: cross_entropy, binary_cross_entropy, mean_squared_error,
-            mean_absolute_error, huber.  A function makes a `CustomLoss`.  None gives
-            an output no loss.
+            mean_absolute_error, huber.  A function makes a `CustomLoss`.  An output with
+            None has no loss.
         optimizer : str, Optimizer or Solver, default "adam"
-            Names: gradient_descent or sgd, momentum, nesterov, rmsprop, adam, adamw;
-            of solvers, which train on all samples at once: lbfgs, levenberg_marquardt.
+            Names of optimizers: gradient_descent or sgd, momentum, nesterov, rmsprop, adam,
+            adamw.  Names of solvers, which train on all samples at once: lbfgs,
+            levenberg_marquardt.
         loss_weights : list or dict of float, optional
-            Factor of each output's loss; 1 unless given.
+            Factor of each output's loss, 1 by default.
         l2 : float, default 0
             Adds l2 / 2 times the sum of the squared trainable weights (not biases) to the cost.
         missing : {None, "nan"}, default None
-            "nan": targets that are nan are missing, of every loss.  They count for nothing, and
-            means are over what is left: an output with nothing observed in a batch adds 0 to
-            the cost and to the gradients.  The losses' own options (ignore_value, ignore_index,
-            ignore_nan) say so for one output.
+            "nan": every loss ignores targets that are nan.  Means are taken over the observed
+            targets: an output without observed targets in a batch adds 0 to the cost and to the
+            gradients.  The options ignore_value, ignore_index and ignore_nan of a loss do the
+            same for one output.
 
         Raises
         ------
         ValueError
             If a loss is missing, unknown, or does not fit its output or the solver;
-            if the network has dropout, and the optimizer is a solver.
+            if the optimizer is a solver, and the network has dropout.
         RuntimeError
             If a callback of `fit` calls it.
 
         Warns
         -----
         UserWarning
-            Once, if trainable layers lie below a binary step or a zero indicator, whose
-            derivative is 0; it names them.
+            If trainable layers lie below a binary step or a zero indicator, whose
+            derivative is 0; the warning names the layers.
         """
         compile_core(self.core, loss, optimizer, loss_weights, l2, missing)
 
@@ -331,14 +334,15 @@ class Network:
     ) -> dict[str, float]:
         """The cost and the scores on some data, without dropout.
 
-        Rows are predicted in blocks, over which losses and scores are added up in order, so
-        that memory does not grow with their number; custom losses alone are given all outputs.
-        The blocks depend on the widths of the outputs only, not on `batch_size` or threads.
+        The rows are predicted in blocks, and losses and scores are summed over the blocks in
+        order, so that memory does not grow with the number of rows.  Only custom losses receive
+        all outputs at once.  The blocks depend on the widths of the outputs alone, not on
+        `batch_size` or the number of threads.
 
         Parameters
         ----------
         X, batch_size, check_finite
-            As in `predict`, of N samples.
+            As in `predict`, for N samples.
         y, sample_weight
             As in `fit`.
 
@@ -370,7 +374,7 @@ class Network:
         ------
         ValueError
             If the network has several losses: `evaluate` gives a score for each.  If its
-            loss is a custom one without an activation, which knows no score.
+            loss is a custom one without an activation, which has no score.
         """
         return _evaluate.score(self.core, X, y, sample_weight)
 
@@ -398,35 +402,36 @@ class Network:
         Parameters
         ----------
         X : (N, n_in) array_like
-            For several inputs a list of these, or a dict by name.  Any real
+            For several inputs a list of arrays, or a dict by name.  Any real
             dtype; memory maps are read some batches at a time.
         y : array_like
             Labels (N,) or rows (N, n_out) for cross-entropy, 0 and 1 for binary
-            cross-entropy, numbers for the others; (N,) will do where n_out is 1.
-            For several losses a list of these, or a dict by output.
+            cross-entropy, numbers for the other losses; (N,) where n_out is 1.
+            For several losses a list of arrays, or a dict by output.
         epochs : int, optional
-            Epochs to train now, 10 unless given.  For a solver (`LBFGS`,
-            `LevenbergMarquardt`), iterations, at most its `max_iterations`
-            unless given.
+            Epochs to train now, 10 by default.  For a solver (`LBFGS`,
+            `LevenbergMarquardt`), the largest number of iterations, by default its
+            `max_iterations`.
         batch_size : int, optional
-            32 unless given.  A solver takes all samples at once and no batch_size.
+            32 by default.  A solver takes all samples at once and no batch_size.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Evaluated after each epoch; the history calls its metrics ``val_...``.
+            Evaluated after each epoch; the history calls the measures ``val_...``.
         validation_split : float, optional
-            Share of the rows to hold out as validation data instead: drawn with
-            the network's seed (the two parts are copies, so pass validation_data
-            for memory maps), or the last rows if shuffle is False (no copies).
+            Share of the rows to hold out as validation data instead.  They are drawn with
+            the network's seed (both parts are copies: for memory maps pass validation_data),
+            or they are the last rows if shuffle is False (no copies).
         early_stopping : EarlyStopping or int, optional
             An int is the patience of an `EarlyStopping` on ``val_loss``.
         callbacks : Callback, function, or several of them, optional
         class_weight : dict from class to weight, or one weight per class, optional
-            Multiplies the weights of the training samples by their class.  For
-            several losses a dict of these by output.
+            Multiplies the weight of each training sample by the weight of its class.  For
+            several losses a dict by output.
         sample_weight : (N,) array_like, optional
-            Not negative.  For several losses also a list or dict by output.
+            Weights of the samples, not negative.  For several losses also a list or dict by
+            output.
         shuffle : bool, default True
-            Visit the rows in a new order each epoch.  A solver visits all at
-            once, so that this only says how validation_split draws.
+            Visit the rows in a new order each epoch.  A solver visits all rows at
+            once; there, shuffle only affects validation_split.
         verbose : {0, 1, 2}, default 0
             Nothing, a progress bar, or a line for each epoch.
         check_finite : bool, default True
@@ -435,7 +440,7 @@ class Network:
         Returns
         -------
         History
-            Of all epochs of this network, those of earlier calls included.
+            The measures of all epochs of this network, those of earlier calls included.
 
         Raises
         ------
@@ -445,17 +450,18 @@ class Network:
             If the data do not fit.
         TrainingError
             If the loss of a batch is not finite, or the gradient that a custom loss or
-            layer returned, or what a solver starts from; it says where, and the parameters
-            are those before that step.
+            layer returned, or the cost where a solver starts.  The error has the place, and the
+            parameters are those before that step.
 
         Notes
         -----
         Ctrl-C ends training between two steps; the history says `interrupted`.
 
         Iterations of a solver are reported as epochs: the history has the cost of all
-        samples at their end, and its `message` says why the solver ended.  Callbacks
-        watch and stop it; what they write into the parameters, it overwrites.  A
-        later `fit` starts from the parameters, but learns curvature anew.
+        samples at the end of each, and its `message` is the reason why the solver ended.
+        Callbacks can watch and stop a solver; it overwrites what they write into the
+        parameters.  A later `fit` starts from the present parameters, without the curvature
+        that the solver had found.
         """
         plan = Plan(epochs, batch_size, shuffle, early_stopping, callbacks, verbose)
         extras = _fit.Extras(validation_data, validation_split, class_weight, check_finite)
@@ -469,9 +475,9 @@ class Network:
         Parameters
         ----------
         X, y, sample_weight
-            A batch, as in `fit`.
+            One batch, as in `fit`.
         check_finite : bool, default True
-            Look for nan, inf and targets out of range first.
+            Refuse nan, inf and targets out of range.
 
         Returns
         -------
@@ -481,7 +487,7 @@ class Network:
         Raises
         ------
         RuntimeError
-            If the network has not been compiled, or with a solver, which takes no steps.
+            If the network has not been compiled, or the optimizer is a solver.
         TypeError, ValueError
             If the data do not fit.
         TrainingError
@@ -503,11 +509,11 @@ class Network:
         Parameters
         ----------
         X, y, sample_weight
-            As in `fit`, all in one batch.
+            As in `fit`; all rows are one batch.
         training : bool, default False
             Whether dropout is active, with the masks of the next step.
         check_finite : bool, default True
-            Look for nan, inf and targets out of range first.
+            Refuse nan, inf and targets out of range.
 
         Returns
         -------
@@ -535,33 +541,32 @@ class Network:
         apply: bool = False,
         check_finite: bool = True,
     ) -> Trace:
-        """What the next `train_step` on these data computes: every intermediate, by layer.
+        """Every intermediate of the next `train_step` on these data, by layer.
 
-        The step is taken on copies of the parameters and of the optimizer's state, by an
-        engine of its own that keeps all its buffers: the numbers are, to the last bit,
-        those of `train_step`, and the network stays as it is.  Dropout has the masks of
-        that step.
+        A separate engine, which keeps all its buffers, takes the step on copies of the
+        parameters and of the optimizer's state.  The numbers are those of `train_step` to the
+        last bit, dropout masks included, and the network does not change.
 
         Parameters
         ----------
         X, y, sample_weight
-            A batch, as in `fit`.
+            One batch, as in `fit`.
         apply : bool, default False
-            Whether the network takes the step: then it is `train_step` with a trace.
+            Whether the network takes the step too, as in `train_step`.
         check_finite : bool, default True
-            Look for nan, inf and targets out of range first.
+            Refuse nan, inf and targets out of range.
 
         Returns
         -------
         Trace
             ``trace["dense_1"]`` has Z, A, dA, dZ, dW and db; ``trace.parameters``,
-            ``trace.loss`` and ``trace.losses`` the rest; ``print(trace)`` a table.
+            ``trace.loss`` and ``trace.losses`` have the rest; ``print(trace)`` shows a table.
 
         Raises
         ------
         RuntimeError
-            If the network has not been compiled; if `apply` is True with a solver, which
-            takes no single steps.
+            If the network has not been compiled; if `apply` is True and the optimizer is a
+            solver, which takes no single steps.
         TypeError, ValueError
             If the data do not fit.
         TrainingError
@@ -570,12 +575,12 @@ class Network:
 
         Notes
         -----
-        All rows are kept at once.  Where `train_step` would take a batch in parts, because
-        its buffers pass 40 MiB, gradients of layers used more than once may differ in
-        the last bits.
+        The trace keeps all rows at once.  `train_step` takes a batch in parts if its buffers
+        exceed 40 MiB; then gradients of layers that are used more than once may differ in the
+        last bits.
 
-        A solver takes no single steps: the trace has the gradients it would be told of, and
-        parameters that stay.
+        A solver takes no single steps: the trace has the gradients that the solver would
+        receive, and unchanged parameters.
 
         Examples
         --------
@@ -594,10 +599,11 @@ class Network:
     def layer_statistics(
         self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
     ) -> LayerStatistics:
-        """How large activations, sensitivities, gradients and updates are in each layer.
+        """Sizes of activations, sensitivities, gradients and updates in each layer.
 
-        They are those of the `trace` of a step, which is not taken: where gradients vanish
-        or explode, where units are saturated or dead, and how far the optimizer moves.
+        They are computed from the `trace` of a step that is not taken.  They show where
+        gradients vanish or explode, where units are saturated or dead, and how large the
+        optimizer's updates are.
 
         Parameters
         ----------
@@ -607,9 +613,9 @@ class Network:
         Returns
         -------
         LayerStatistics
-            By calls of layers and by parameters; ``print(statistics)`` shows tables,
-            `fastnn.plot.layer_statistics` a picture, and a `LayerMonitor` records them
-            in training.
+            Statistics by call of a layer and by parameter.  ``print(statistics)`` shows
+            tables, `fastnn.plot.layer_statistics` draws them, and a `LayerMonitor` records them
+            during training.
 
         Raises
         ------
@@ -629,24 +635,24 @@ class Network:
     ) -> Any:
         """The derivatives of the outputs by the inputs, for each sample: its Jacobian.
 
-        They are those of `predict`: of logits where a loss of classification is used,
-        and without dropout.
+        The outputs are those of `predict`: logits with a loss of classification, and without
+        dropout.
 
         Parameters
         ----------
         X, check_finite
             As in `predict`.
         output : str, optional
-            Name of one output; by default all of them.
+            Name of one output; by default all outputs.
         column : int, optional
-            One column of the output; needs `output` where there are several.
+            One column of the output; where there are several outputs, `output` must name one.
 
         Returns
         -------
         (N, n_out, n_in) array, or (N, n_in) for one column
             Entry [i, j, k] is d output[i, j] / d X[i, k].  For several inputs a list of
-            these, or a dict if X is one; for several outputs a list of that, or a dict
-            if the outputs were named by one.  A single sample has no N.
+            arrays, or a dict if X is one; for several outputs a list of such results, or a dict
+            if a dict named the outputs.  A single sample has no axis N.
 
         Raises
         ------
@@ -655,8 +661,8 @@ class Network:
 
         Notes
         -----
-        A backward pass of the engine for each column, started from ones: rows of a
-        batch do not depend on each other, so a pass serves all samples.
+        The engine makes one backward pass for each column, which starts from ones: the rows
+        of a batch do not depend on each other, so that one pass serves all samples.
         """
         return _look.input_gradients(self.core, X, output, column, check_finite)
 
@@ -679,7 +685,7 @@ class Network:
         (N * n_out, n_parameters) array, or (N, n_parameters) for one column
             Rows in the order of ``net.predict(X).ravel()``, columns in that of
             `get_flat`; frozen parameters have zeros.  For several outputs a list of
-            these, or a dict if the outputs were named by one.
+            arrays, or a dict if a dict named the outputs.
 
         Raises
         ------
@@ -688,8 +694,9 @@ class Network:
 
         Notes
         -----
-        A backward pass for each column, then the outer product of a layer's input and
-        dZ for each sample: what least-squares methods such as Levenberg-Marquardt need.
+        One backward pass for each column gives dZ; the derivatives are the outer products of
+        a layer's input and dZ for each sample.  Least-squares methods such as
+        Levenberg-Marquardt need this matrix.
         """
         return _look.parameter_jacobian(self.core, X, output, column, check_finite)
 
@@ -699,14 +706,14 @@ class Network:
     def parameters(self) -> Views:
         """Live views of the parameters by name, such as ``"dense_1.weight"``.
 
-        ``net.parameters["dense_1.weight"] = w`` copies `w` into the network; so does
-        writing into the view.
+        ``net.parameters["dense_1.weight"] = w`` copies `w` into the network; writing into the
+        view does so too.
         """
         return Views(self.core.views)
 
     @property
     def gradients(self) -> Views:
-        """Live views of the gradients that the last `loss_and_gradients` left."""
+        """Live views of the gradients of the last `loss_and_gradients`."""
         return _state.gradients(self.core)
 
     @property
@@ -721,28 +728,28 @@ class Network:
     def set_flat(self, values: ArrayLike) -> None:
         """Set all parameters from a vector (n_parameters,).
 
-        The numbers are taken as they are, nan and infinities too.
+        nan and infinities are allowed.
 
         Raises
         ------
         TypeError, ValueError
-            If it is not a vector of real numbers of that length, or a finite one is too
+            If it is not a vector of real numbers of that length, or a finite number is too
             large for the network's dtype.
         """
         _state.set_flat(self.core, values)
 
     def get_state(self) -> dict[str, Any]:
-        """A copy of everything training changes, for `set_state`."""
+        """A copy of everything that training changes, for `set_state`."""
         return _state.get_state(self.core)
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Go back to what `get_state` copied, so that training goes on from there.
+        """Set the state that `get_state` copied, so that training continues from there.
 
         Raises
         ------
         TypeError, ValueError
-            If it is no such state, or that of another network or optimizer; nothing
-            is changed then.
+            If it is no such state, or the state of another network or optimizer; then nothing
+            changes.
         """
         _state.set_state(self.core, state)
 
@@ -751,22 +758,22 @@ class Network:
     def save(self, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
         """Write the network to a file that `load` reads: safetensors with a JSON structure.
 
-        Parameters, graph, loss and optimizer with its state, counters and history
-        are stored, so that training goes on exactly where it stopped.
+        The file has the parameters, the graph, the losses, the optimizer with its state, the
+        counters and the history, so that training continues exactly where it stopped.
 
         Parameters
         ----------
         path : str or path-like
         metadata : dict, optional
-            Written in place of the network's own `metadata`, which `load` gives back.
+            Written in place of the network's own `metadata`; `load` restores it.
 
         Raises
         ------
         TypeError, ValueError
-            If the learning rate is a function, or the metadata have something else that no
-            file can hold; nothing is written.
+            If the learning rate is a function, or the metadata have a value that no file can
+            hold; nothing is written.
         OSError
-            If the file cannot be written: FileNotFoundError if its folder is not there.
+            If the file cannot be written; FileNotFoundError if its folder does not exist.
         """
         _save.save(self, path, metadata)
 
@@ -784,7 +791,7 @@ class Network:
 
     @property
     def program(self) -> Program:
-        """What the network compiles to; prints as a listing."""
+        """The program that the engines execute; it prints as a listing."""
         return self.core.program
 
     @property
@@ -838,7 +845,7 @@ class Network:
         Raises
         ------
         KeyError
-            If there is none; the error lists those there are.
+            If there is none; the error lists the names of all layers.
         """
         for layer in self.layers:
             if layer.name == name:
@@ -849,8 +856,8 @@ class Network:
     def summary(self) -> str:
         """A table of the graph: each call of a layer, its inputs, width and parameters.
 
-        It says which parameters are shared, frozen, or out of reach of every gradient; below
-        it stand the outputs with their losses.  `fastnn.plot.graph` draws the same.
+        It marks parameters that are shared, frozen, or reached by no gradient.  The outputs
+        with their losses follow.  `fastnn.plot.graph` draws the same graph.
         """
         return _summary.summary(self.core, repr(self))
 
@@ -861,7 +868,7 @@ class Network:
 
 
 def _as_list(ends: Any) -> list[Any]:
-    """Inputs or outputs as a list; what they are is checked later."""
+    """Inputs or outputs as a list; their types are checked later."""
     return list(ends) if isinstance(ends, (list, tuple)) else [ends]
 
 

@@ -1,4 +1,4 @@
-"""A frozen network that does nothing but predict."""
+"""A frozen copy of a network, for predictions of low latency."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Predictor:
     """A frozen copy of a network, for predictions of low latency.
 
     Made by `Network.predictor` and called like a function, ``predictor(X)`` or
-    ``predictor(X, out)``.  It keeps the parameters the network has when it is made,
-    whatever becomes of the network, and cannot be changed.  Dropout is not active.
+    ``predictor(X, out)``.  It keeps the parameters that the network had when it was made,
+    and cannot be changed.  Dropout is not active.
 
     X is an (N, n_in) array of the network's dtype, or (n_in,) for a single sample, with any
-    strides; for several inputs a list of these, or a dict by name.  The result is (N, n_out),
-    or (n_out,) for a single sample, the same bits as from `Network.predict`; for several
-    outputs a list, or a dict if the outputs were named by one.  It is written to `out` where
-    that is given: of the same dtype, in C order, sharing no memory with X; for several
-    outputs a list or dict, of arrays that share none either.  What does not fit raises TypeError
-    or ValueError.
+    strides; for several inputs a list of arrays, or a dict by name.  The result is (N, n_out),
+    or (n_out,) for a single sample, with the same bits as from `Network.predict`; for several
+    outputs a list, or a dict if a dict named the outputs.  The result is written to `out` if
+    that is given: an array of the same dtype, in C order, that shares no memory with X; for
+    several outputs a list or dict of such arrays, which share no memory with each other.
+    Arguments that do not fit raise TypeError or ValueError.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class Predictor:
     storage : array
         The parameters; copied.
     output_names : sequence of str, optional
-        Where given, outputs are returned as a dict by these names.
+        Names of the outputs, which are then returned as a dict.
 
     Notes
     -----
-    A call checks types, shapes and overlaps and nothing else: nan and inf pass through.  It
-    takes no lock: any number of threads may call one predictor at once, each call works in
-    memory of its own, which is kept for the next one.  The first call of a thread and the first
-    with more rows than before allocate that memory; afterwards a call allocates its result
-    alone, and with `out` nothing.
+    A call checks types, shapes and overlaps, but no values: nan and inf are allowed.  It
+    takes no lock: any number of threads may call one predictor at once.  Each call works in
+    memory of its own, which is kept for later calls.  The first call of a thread, and the first
+    call with more rows than before, allocate that memory; a later call allocates only its
+    result, and with `out` nothing.
 
     Examples
     --------

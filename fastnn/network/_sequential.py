@@ -17,18 +17,18 @@ class Sequential(Network):
     Parameters
     ----------
     layers : sequence of Layer
-        An `Input` may come first; without one, the first `Dense` layer says how
-        wide the input is.
+        The first may be an `Input`; without one, the first `Dense` layer has the width of the
+        input.
     dtype : {"float32", "float64"}, default "float32"
-        Of parameters and computations.
+        Data type of parameters and computations.
     seed : int, default 0
-        Of initial values, shuffling and dropout.
+        Seed of initial values, shuffling and dropout.
     name : str, optional
 
     Raises
     ------
     TypeError
-        If something in the list is no layer.
+        If an element of the list is no layer.
     ValueError
         If the widths of neighbours do not fit, or a layer belongs to a network already.
 
@@ -83,7 +83,7 @@ def _check_layers(chain: list[Any]) -> None:
 
 
 def _input_width(chain: list[Layer]) -> int:
-    """Width of the input: that of the first dense layer, if those before it keep widths."""
+    """Width of the input: that of the first dense layer, if the layers before it keep widths."""
     for layer in chain:
         if isinstance(layer, Dense):
             return layer.n_in

@@ -1,4 +1,4 @@
-"""The history of a training, and callbacks that watch and steer it."""
+"""The history of a training, and callbacks that watch and control it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SHOWN_ROWS = 12  # rows of the table that print(history) shows
 
 
 class History(Mapping[str, list[float]]):
-    """What every finished epoch measured: a read-only mapping from names to lists.
+    """The measures of every finished epoch: a read-only mapping from names to lists.
 
     The lists have one number for each epoch: `loss` (mean over the epoch's
     batches, weighted by their numbers of samples), `learning_rate` (of the
-    epoch's last step), `seconds` (of training, validation not counted), and
-    with validation data `val_loss` and the metrics `val_...`.  What an epoch
-    did not measure is nan.
+    epoch's last step), `seconds` (of training, without validation), and
+    with validation data `val_loss` and the metrics `val_...`.  Measures that an epoch
+    does not have are nan.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class History(Mapping[str, list[float]]):
         return len(self._columns)
 
     def append(self, logs: Mapping[str, float]) -> None:
-        """Add what one epoch measured."""
+        """Add the measures of one epoch."""
         for name in logs:
             self._columns.setdefault(name, [math.nan] * self._epochs)
         for name, column in self._columns.items():
@@ -85,7 +85,7 @@ class History(Mapping[str, list[float]]):
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data; `from_dict` makes an equal history of it.
 
-        Numbers that JSON does not have become text: "nan", "inf", "-inf".
+        Numbers that JSON lacks become text: "nan", "inf", "-inf".
         """
         return {
             "columns": as_json(self._columns),
@@ -180,14 +180,14 @@ class History(Mapping[str, list[float]]):
 
 
 def _cell(name: str, value: float) -> str:
-    """A number of the history's table; what an epoch did not measure is a dash."""
+    """A number of the history's table; a dash for a missing measure."""
     if math.isnan(value):
         return "-"
     return f"{value:.3f}" if name == "seconds" else f"{value:.4g}"
 
 
 class Context:
-    """What a callback sees of the training, and its hold on it.
+    """The view of a training that callbacks get, and their control over it.
 
     Attributes
     ----------
@@ -196,13 +196,13 @@ class Context:
     step : int
         Optimizer steps done, over all trainings of the network.
     logs : dict of float
-        What the epoch measured: `loss`, `learning_rate`, `seconds`, `val_...`.
+        The measures of the epoch: `loss`, `learning_rate`, `seconds`, `val_...`.
     history : History
         All finished epochs, this one included.
     network : object or None
         The network in training.
     status : {"running", "finished", "stopped", "interrupted", "failed"}
-        How the training stands; in `on_train_end`, how it ended.
+        The status of the training; in `on_train_end`, the way it ended.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class Context:
 
 
 class Callback:
-    """Base class of callbacks: override what you need.
+    """Base class of callbacks: override the methods that you need.
 
     A plain function is a callback too; it is called like `on_epoch_end`.
     """
@@ -253,7 +253,7 @@ class Callback:
         return None
 
     def on_train_end(self, context: Context) -> None:
-        """Called when the training ends in any way; `context.status` tells which."""
+        """Called when the training ends in any way, which `context.status` names."""
 
 
 class EarlyStopping(Callback):
@@ -264,16 +264,16 @@ class EarlyStopping(Callback):
     monitor : str, default "val_loss"
         Name of the measure in the history.
     patience : int, default 10
-        Epochs in a row without improvement that are borne; the last of them ends the training.
+        Number of successive epochs without improvement; the last of them ends the training.
     min_delta : float, default 0
-        An improvement is a change for the better by more than this.
+        Tolerance: only a larger change counts as an improvement.
     restore_best : bool, default True
-        Put the parameters of the best epoch back at the end.  State of the
-        optimizer is not put back.  A training that Ctrl-C or an error ended keeps
+        Restore the parameters of the best epoch at the end.  The state of the
+        optimizer is not restored.  A training that Ctrl-C or an error ended keeps
         its last parameters.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether small or large is good.  "auto" takes "max" for names that end in
-        accuracy, score, r2, auc or f1.
+        Whether smaller or larger values are better.  "auto" means "max" for names that end in
+        accuracy, score, r2, auc or f1, and "min" for all others.
 
     Attributes
     ----------
@@ -315,7 +315,7 @@ class EarlyStopping(Callback):
         self._parameters: Any = None
 
     def on_train_begin(self, context: Context) -> None:
-        """Forget what an earlier training measured."""
+        """Forget the measures of an earlier training."""
         self._forget()
 
     def on_epoch_end(self, context: Context) -> bool:
@@ -324,7 +324,7 @@ class EarlyStopping(Callback):
         Raises
         ------
         ValueError
-            If the epoch did not measure what is monitored.
+            If the epoch has no such measure.
         """
         if self.monitor not in context.logs:
             hint = "; pass validation data" if self.monitor.startswith("val_") else ""
@@ -351,7 +351,7 @@ class EarlyStopping(Callback):
         return gain > self.min_delta
 
     def on_train_end(self, context: Context) -> None:
-        """Put the best parameters back, unless the training broke off."""
+        """Restore the best parameters, unless Ctrl-C or an error ended the training."""
         if self._parameters is not None and context.status in ("finished", "stopped"):
             context.restore(self._parameters)
         self._parameters = None
@@ -371,14 +371,14 @@ class FunctionCallback(Callback):
 
     def on_epoch_end(self, context: Context) -> bool:
         result = self._function(context)
-        # Only a genuine True stops: functions written for their effect return all sorts of things.
+        # Only True stops the training: a function written for its effect may return anything.
         return isinstance(result, bool | np.bool_) and bool(result)
 
 
 Callbacks = (
     Callback | Callable[[Context], Any] | Iterable[Callback | Callable[[Context], Any]] | None
 )
-"""What `fit` takes as callbacks."""
+"""The types that `fit` accepts as callbacks."""
 
 
 def as_callbacks(callbacks: Callbacks) -> list[Callback]:

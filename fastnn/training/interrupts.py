@@ -10,9 +10,9 @@ from typing import Any
 
 
 class Interrupts:
-    """Holds Ctrl-C back while parameters and counters change together.
+    """Delays Ctrl-C while parameters and counters change together.
 
-    Only in the main thread, and only where nobody else has taken SIGINT over.
+    It does so in the main thread only, and only if SIGINT has no other handler.
     """
 
     def __init__(self) -> None:

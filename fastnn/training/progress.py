@@ -1,4 +1,4 @@
-"""How training tells of its progress: not at all, as a bar, or in lines."""
+"""Reports of the progress of a training: none, a bar, or lines."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def new_bar(total: int, unit: str, otherwise: str = "") -> Any:
     Raises
     ------
     ImportError
-        If tqdm is not installed; `otherwise` says what else there is.
+        If tqdm is not installed; the message ends with `otherwise`, an alternative.
     """
     try:
         from tqdm.auto import tqdm
@@ -28,7 +28,7 @@ def new_bar(total: int, unit: str, otherwise: str = "") -> Any:
 
 
 class Silence:
-    """Reports nothing; the base of what does.
+    """No report; the base class of the reports.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class Silence:
         """An epoch begins."""
 
     def advance(self, n: int, losses: np.ndarray) -> None:
-        """`n` batches more are done; `losses` are those of the epoch so far."""
+        """`n` more batches are done; `losses` are those of the epoch so far."""
 
     def end(self, epoch: int, logs: Mapping[str, float]) -> None:
         """An epoch and its validation are done."""
@@ -62,7 +62,7 @@ class Lines(Silence):
     """One line on stdout for each epoch."""
 
     def end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Print what the epoch measured."""
+        """Print the measures of the epoch."""
         head = f"epoch {epoch:>{len(str(self.last_epoch))}}/{self.last_epoch}"
         measures = [f"{name} {value:.4g}" for name, value in logs.items() if name != "seconds"]
         print("  ".join([head, *measures, f"{logs['seconds']:.2f} s"]), flush=True)
@@ -94,7 +94,7 @@ class Bar(Silence):
         self._bar.update(n)
 
     def end(self, epoch: int, logs: Mapping[str, float]) -> None:
-        """Show what the epoch measured until the next one begins."""
+        """Show the measures of the epoch until the next one begins."""
         self._measures = {
             name: f"{value:.4g}"
             for name, value in logs.items()
@@ -104,7 +104,7 @@ class Bar(Silence):
 
 
 def new_report(verbose: int, last_epoch: int, n_batches: int) -> Silence:
-    """What tells of a training: nothing (0), a bar (1) or lines (2); see `Silence`.
+    """The report of a training: none (0), a bar (1) or lines (2); see `Silence`.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Training by a solver of SciPy: its iterations, told as epochs are."""
+"""Training by a solver of SciPy, whose iterations are reported as epochs."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from fastnn.training.session import Plan, Session, Trainee
 from fastnn.training.state import TrainingError
 
 _TRIALS = 20
-"""Evaluations that Levenberg-Marquardt may take for each iteration, on average."""
+"""Largest average number of evaluations in an iteration of Levenberg-Marquardt."""
 
 
 class Problem(Protocol):
-    """What is minimised, as a function of the vector of trainable parameters in float64."""
+    """The cost to minimise, as a function of the vector of trainable parameters in float64."""
 
     def start(self) -> np.ndarray:
-        """The parameters as they are."""
+        """The present parameters."""
 
     def accept(self, x: np.ndarray) -> None:
         """Set the parameters."""
@@ -94,7 +94,7 @@ def solve(
 
 
 class _Stop(Exception):
-    """Thrown through SciPy when no iteration is wanted any more."""
+    """Ends SciPy's iterations: it passes through SciPy's functions."""
 
 
 class _Run:
@@ -110,7 +110,7 @@ class _Run:
         self.start = self._accepted.copy()
 
     def finish(self, run: Callable[[Any, _Run], str], solver: Solver) -> str:
-        """Run to the end, and leave the parameters of the last iteration; why it ended."""
+        """Run to the end, set the parameters of the last iteration; returns why it ended."""
         try:
             return run(solver, self)
         except _Stop as reason:
@@ -119,7 +119,7 @@ class _Run:
             self.problem.accept(self._accepted)
 
     def check(self, cost: float, derivatives: np.ndarray | None = None, name: str = "") -> None:
-        """Raise TrainingError unless what the next iteration starts from is finite."""
+        """Raise TrainingError unless cost and derivatives are finite where an iteration starts."""
         epoch, step = self._state.epoch + 1, self._state.step + 1
         if not np.isfinite(cost):
             raise TrainingError(epoch, 1, step, cost, None)
@@ -127,7 +127,7 @@ class _Run:
             raise TrainingError(epoch, 1, step, cost, None, f"{name} is not finite")
 
     def iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
-        """Take note of an iteration that ended at x; ends the training by `_Stop`."""
+        """Record an iteration that ended at x; `_Stop` ends the training."""
         self._accepted = x.copy()
         self.problem.accept(x)
         seconds = time.perf_counter() - self._since
@@ -157,7 +157,7 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
             value = np.inf
         return value, gradient
 
-    def iterated(intermediate_result: Any) -> None:  # SciPy goes by the name of the argument
+    def iterated(intermediate_result: Any) -> None:  # SciPy requires this name
         measures = {"gradient": float(np.abs(gradient).max())}  # the one evaluated last
         run.iterated(intermediate_result.x, float(intermediate_result.fun), measures)
 
@@ -179,12 +179,12 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
 
 
 def one_blas_thread() -> AbstractContextManager[Any]:
-    """BLAS on one thread, where threadpoolctl is there to see to it.
+    """BLAS on one thread, where threadpoolctl is installed.
 
-    SciPy multiplies matrices of a few rows; OpenBLAS gives even these to several threads, whose
-    waiting takes a hundred times as long wherever another process uses the cores.  The limit is
-    one of the process, so that only the main thread sets it: blocks that overlap in several
-    threads could not put it back.
+    SciPy multiplies matrices of a few rows.  OpenBLAS gives even these to several threads, which
+    then wait for each other: a hundred times as long if another process uses the cores.  The limit
+    is one of the whole process, and overlapping blocks in several threads could not restore it:
+    only the main thread sets it.
     """
     if threading.current_thread() is not threading.main_thread():
         return nullcontext()
@@ -201,7 +201,7 @@ _ENDS = {
     "REDUCTION OF F": "converged: the cost falls by less than loss_tolerance",
     "ABNORMAL": "no descent in the line search: the precision of the cost is reached",
 }
-"""What SciPy's messages about L-BFGS-B mean, by what they contain."""
+"""The meaning of SciPy's messages about L-BFGS-B, by a text that they contain."""
 
 
 def _readable(message: str) -> str:
@@ -212,28 +212,28 @@ def _readable(message: str) -> str:
 def _levenberg_marquardt(solver: LevenbergMarquardt, run: _Run) -> str:
     from scipy.optimize import least_squares
 
-    problem, known = run.problem, _Residuals(run.problem)
+    problem, residuals = run.problem, _Residuals(run.problem)
 
     def jacobian(x: np.ndarray) -> np.ndarray:
-        """Asked for at the start and after every step taken, by both methods."""
-        if not np.array_equal(x, known.last):
-            run.iterated(x, known.cost(x), {})
-            known.last = x.copy()
+        """Both methods call it at the start and after every step that they take."""
+        if not np.array_equal(x, residuals.last):
+            run.iterated(x, residuals.cost(x), {})
+            residuals.last = x.copy()
         derivatives = problem.jacobian(x)
-        run.check(known.cost(x), derivatives, "the Jacobian of the residuals")  # SciPy does not
+        run.check(residuals.cost(x), derivatives, "the Jacobian of the residuals")  # SciPy does not
         return derivatives
 
-    run.check(known.cost(run.start))
-    known.last = run.start.copy()
+    run.check(residuals.cost(run.start))
+    residuals.last = run.start.copy()
     run.begin()
     result = least_squares(
-        known, run.start, jac=jacobian, method=solver.method, x_scale="jac",
+        residuals, run.start, jac=jacobian, method=solver.method, x_scale="jac",
         ftol=solver.tolerance, xtol=solver.tolerance, gtol=solver.tolerance,
         max_nfev=_TRIALS * (run.iterations + 1),
     )  # fmt: skip
-    if not np.array_equal(result.x, known.last):  # the last step converged: no Jacobian after it
+    if not np.array_equal(result.x, residuals.last):  # a last step without a Jacobian
         try:
-            run.iterated(result.x, known.cost(result.x), {})
+            run.iterated(result.x, residuals.cost(result.x), {})
         except _Stop as reason:
             if "callback" in str(reason):
                 raise
@@ -241,7 +241,7 @@ def _levenberg_marquardt(solver: LevenbergMarquardt, run: _Run) -> str:
 
 
 class _Residuals:
-    """The residuals as a function, which knows the cost where it was evaluated last."""
+    """The residuals as a function, which remembers the cost of its last evaluation."""
 
     def __init__(self, problem: Problem) -> None:
         self._problem = problem
