@@ -1,4 +1,4 @@
-"""Least squares, and tests of what it leaves over.
+"""Linear regression by least squares, and tests of its residuals.
 
 >>> from fastnn.stats import linear_regression
 >>> result = linear_regression(X, y)

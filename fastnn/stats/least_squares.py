@@ -1,4 +1,4 @@
-"""Fitting linear regressions."""
+"""Linear regression by least squares: the function that users call."""
 
 from __future__ import annotations
 
@@ -28,50 +28,51 @@ def linear_regression(
     refine: bool | None = None,
     copy: bool | None = None,
 ) -> RegressionResult:
-    """Fit y = X b by least squares, plain, weighted or with a ridge penalty.
+    """Fit y = X b by ordinary, weighted or ridge least squares.
 
     Parameters
     ----------
     X : (n, k) or (n,) array_like, or DataFrame
-        Real numbers of any dtype and layout; booleans and integers count as numbers.  Without
-        a column of ones unless `add_intercept` is False.
+        Regressors: real numbers of any dtype and memory layout, booleans and integers included.
+        Without a column of ones unless `add_intercept` is False.
     y : (n,) or (n, m) array_like, Series or DataFrame
-        One response, or several that are fitted at once.
+        One response, or m responses that are fitted to the same regressors.
     add_intercept : bool, default True
-        Put a column of ones, named "intercept", in front.
+        Whether a column of ones, named "intercept", is added in front of the columns of X.
     weights : (n,) array_like, optional
-        Positive; proportional to the inverse variances of the errors.
+        Positive numbers, proportional to the inverse variances of the errors.
     method : {"qr", "svd", "cholesky"}
-        Householder QR by blocks of rows, pivoted at the end; the singular value
-        decomposition, with the coefficients of least norm where the rank is deficient; or the
-        Cholesky factor of the normal equations, b = (X'X)^-1 X'y, which is refused where the
-        condition number makes it wrong.
+        "qr" is Householder QR by blocks of rows, with column pivoting of the final triangle.
+        "svd" is the singular value decomposition, which gives the coefficients of least norm
+        where X is rank deficient.  "cholesky" solves the normal equations, b = (X'X)^-1 X'y; it
+        raises ValueError where the condition number of X is too large for it.
     names : sequence of str, optional
-        Of the k columns of X; by default those of the DataFrame, or x1, x2...
+        Names of the k columns of X; by default those of the DataFrame, or x1, x2...
     ridge : float, default 0
-        The penalty lambda: sum w (y - X b)^2 + lambda |b|^2 is least, in the units of X and
-        without the intercept.  See Notes.
+        Penalty lambda: the fit minimises sum w (y - X b)^2 + lambda |b|^2, where b is in the
+        units of X and excludes the intercept.  See Notes.
     cov_type : {"classical", "HC0", "HC1", "HC2", "HC3", "HAC"}
-        Covariance of the coefficients, and so of standard errors, t, p, intervals and F:
-        for errors of one variance, of different variances (White; MacKinnon & White), or
-        that depend on those before them as well (Newey & West).  Rows are in order of time
-        for HAC.
+        Estimator of the covariance of the coefficients, from which standard errors, t, p,
+        intervals and F are computed.  "classical" assumes independent errors of equal variance.
+        "HC0" to "HC3" allow unequal variances (White; MacKinnon & White).  "HAC" allows
+        autocorrelation as well (Newey & West) and takes the rows in order of time.
     lags : int, optional
-        Of HAC; by default the integer part of 4 (n/100)^(2/9) (Newey & West 1994).
+        Number of lags of "HAC"; by default the integer part of 4 (n/100)^(2/9) (Newey & West
+        1994).
     kernel : {"bartlett", "parzen", "uniform"}, optional
-        Weights of the lags of HAC; by default "bartlett".  "uniform" may give a covariance
-        that is not positive.
+        Weights of the lags of "HAC"; by default "bartlett".  The covariance of "uniform" may
+        fail to be positive definite.
     refine : bool, optional
-        Form the normal equations in twice the working precision and correct coefficients,
-        covariance and residual sum of squares until they are exact to about 15 digits for
-        the data as they are in float64.  By default where it takes a few milliseconds: where
-        n (k + m + 1)^2 is at most 2^20 and the method is not "cholesky".  Without it, digits
-        are lost by the condition number, as with other programs.  Where the rank is
-        deficient, a solution of least norm stays as it is.
+        Whether the normal equations are formed in twice the working precision, to correct
+        coefficients, covariance and residual sum of squares to about 15 digits for the data as
+        stored in float64.  The default is True where this takes a few milliseconds: where
+        n (k + m + 1)^2 is at most 2^20 and the method is not "cholesky".  Without refinement,
+        the error grows with the condition number, as in other programs.  A solution of least
+        norm of a rank-deficient problem is not refined.
     copy : bool, optional
-        Whether the result keeps a copy of X in float64.  Without one it refers to X itself,
-        which must then not change, and reads it again by blocks when that is needed.  By
-        default it copies, but for a memory map.
+        Whether the result holds a copy of X in float64.  Without a copy, the result refers to
+        X, which must then not change, and reads it by blocks when it is needed.  The default
+        is True, except for a memory map.
 
     Returns
     -------
@@ -80,27 +81,26 @@ def linear_regression(
     Raises
     ------
     ValueError
-        If shapes do not fit; if X or y has nan or infinite values, which are counted; if rows
-        are fewer than coefficients (allowed with "svd" or a ridge penalty); if weights are
-        not positive; if names repeat or are not k; or if "cholesky" would be wrong, or is asked
-        for with a ridge penalty.
+        If shapes do not match; if X or y has nan or infinite values (the error counts them); if
+        there are fewer rows than coefficients (allowed with "svd" or a ridge penalty); if weights
+        are not positive; if names repeat or are not k names; if X is too ill-conditioned for
+        "cholesky"; or if "cholesky" is combined with a ridge penalty.
     TypeError
-        If what is given does not hold real numbers.
+        If X, y or weights do not hold real numbers.
 
     Warns
     -----
     RankDeficiencyWarning
-        If columns depend on others; the message names them, and ``result.dependencies`` too.
+        If columns are linearly dependent; the message and ``result.dependencies`` name them.
     UserWarning
         If the covariance is HAC and a time index of pandas is not sorted.
 
     Notes
     -----
     With a ridge penalty, standard errors are those of the biased estimator,
-    s^2 (X'X + P)^-1 X'X (X'X + P)^-1 with s^2 the residual sum of squares over n less the
-    effective parameters: they do not know the bias, nor that the penalty may have been chosen
-    by looking at y.  Intervals may hold the true coefficients more rarely than they say, and
-    there is no F.
+    s^2 (X'X + P)^-1 X'X (X'X + P)^-1, where s^2 is the residual sum of squares divided by n less
+    the effective parameters.  They account neither for the bias nor for a penalty that was chosen
+    from y.  The coverage of intervals may therefore be below their level.  F is undefined.
 
     References
     ----------
@@ -142,6 +142,6 @@ def linear_regression(
 
 
 def refuse_ridge_by_cholesky(ridge: float, method: str) -> None:
-    """The rows of a penalty go into a QR factorisation or an SVD."""
+    """Raise ValueError for a ridge penalty with the normal equations."""
     if ridge and method == "cholesky":
         raise ValueError("ridge needs method='qr' or 'svd', got method='cholesky'")

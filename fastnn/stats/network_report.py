@@ -1,4 +1,4 @@
-"""A regression network beside least squares: what it explains, and what its residuals hide."""
+"""Comparison of a regression network with least squares, by fit and tests of residuals."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FitReport:
-    """How well one model predicts, and tests of what it left over.
+    """Accuracy of one model, and tests of its residuals.
 
     Attributes
     ----------
     predictions, residuals : (n,) arrays
         ``residuals = y - predictions``.
     rmse, mae, mean, r2 : float
-        Root of the mean squared residual, mean absolute residual, mean residual, share of
-        the variance about the mean of y that is explained.
+        Root mean squared residual, mean absolute residual, mean residual, and coefficient of
+        determination about the mean of y.
     durbin_watson : float
         The statistic.
     tests : dict of str to TestResult
-        By name: Durbin-Watson (for least squares fitted to these rows alone, whose exact
-        law is known, and unless X holds the response of earlier rows), Ljung-Box, runs,
-        Breusch-Pagan and Jarque-Bera.  Tests that cannot be made are not there: all of them
-        for a perfect fit, runs where all residuals have one sign.
+        Ljung-Box, runs, Breusch-Pagan and Jarque-Bera, by name.  Durbin-Watson is present only
+        for least squares fitted to these rows, where the exact distribution is known, unless X
+        holds the response of earlier rows.  Undefined tests are omitted: all tests of a perfect
+        fit, the runs test of residuals of one sign.
     """
 
     predictions: np.ndarray
@@ -61,13 +61,13 @@ class FitReport:
 
 @dataclass(frozen=True)
 class ResidualReport:
-    """A network and its least-squares baseline on the same rows; prints as a table.
+    """A network and a least-squares baseline on the same rows; prints as a table.
 
     Attributes
     ----------
     network, baseline : FitReport
     regression : RegressionResult
-        The baseline itself.
+        The fitted baseline.
     is_in_sample : bool
         Whether the baseline was fitted to the rows of the report.
     """
@@ -79,7 +79,7 @@ class ResidualReport:
 
     @property
     def gain(self) -> float:
-        """Share of the baseline's mean squared residual that the network removes."""
+        """Relative reduction of the baseline's mean squared residual by the network."""
         if not self.baseline.rmse:
             return float("-inf") if self.network.rmse else float("nan")
         return 1 - (self.network.rmse / self.baseline.rmse) ** 2
@@ -117,23 +117,23 @@ class ResidualReport:
         if self.is_in_sample:
             lines.append(
                 "The baseline was fitted to these rows.  If the network was trained on them too, "
-                "its residuals\nare smaller than those of new data: a report on rows held out, "
-                "with a baseline of the training\nrows, tells more."
+                "its residuals\nare smaller than those of new data: prefer a report on held-out "
+                "rows, with a baseline that was\nfitted to the training rows."
             )
         return lines
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """Draw both models: prediction against y, residuals, their quantiles, autocorrelation.
+        """Draw both models: predictions, residuals, their quantiles and autocorrelations.
 
         Parameters
         ----------
         path : str or path-like, optional
-            Where to save the figure; its ending chooses the format.
+            File to save the figure to; the suffix determines the format.
 
         Returns
         -------
         Figure
-            With a row of four panels for each model.
+            It has a row of four panels for each model.
         """
         axes = panels(2, 4)
         titles = "network", "least squares"
@@ -153,24 +153,25 @@ def residual_report(
     lags: int | None = None,
     names: Any = None,
 ) -> ResidualReport:
-    """Put a regression network beside least squares, with tests of both models' residuals.
+    """Compare a regression network with least squares, with tests of the residuals of both.
 
     Parameters
     ----------
     net : Network, or anything with ``predict``
-        With one input; its `output`-th column is looked at.
+        Network with one input; the report is about one column of its output.
     X : (n, k) array_like
-        Rows in the order of time, or of whatever autocorrelation would mean something in.
+        Rows in the order of time, or in another order that autocorrelation refers to.
     y : (n,) or (n, n_out) array_like
+        Responses.
     baseline : RegressionResult, optional
-        Least squares fitted to other rows, such as those the network was trained on; by
-        default it is fitted to these.
+        Least squares fitted to other rows, such as the training rows of the network; by default
+        it is fitted to X and y.
     output : int, default 0
-        The column of y and of the network's output.
+        Column of y and of the output of the network.
     lags : int, optional
-        Of the Ljung-Box test; by default min(10, n // 5).
+        Number of lags of the Ljung-Box test; by default min(10, n // 5).
     names : sequence of str, optional
-        Of the columns of X.
+        Names of the columns of X.
 
     Returns
     -------
@@ -179,12 +180,12 @@ def residual_report(
     Raises
     ------
     TypeError, ValueError
-        If the data do not fit, or the network has several inputs or outputs.
+        If shapes do not match, or the network has several inputs or outputs.
 
     Notes
     -----
-    The exact law of Durbin and Watson's statistic holds for least squares only: for the
-    network the report has the statistic without a p-value.
+    The exact distribution of the Durbin-Watson statistic holds for least squares only.  For the
+    network, the report has the statistic without a p-value.
     """
     features = real_array(X, "X").astype(np.float64)
     if features.ndim != 2 or len(features) < 3:
@@ -232,7 +233,7 @@ def _fit_report(X: np.ndarray, y: np.ndarray, predictions: np.ndarray, lags: int
 
 
 def _tests(X: np.ndarray, residuals: np.ndarray, lags: int) -> dict[str, TestResult]:
-    """The tests that can be made: not of constant residuals, nor of runs of a single sign."""
+    """The defined tests; constant residuals and residuals of one sign leave out some tests."""
     candidates = {
         "Ljung-Box": lambda: ljung_box(residuals, lags),
         "runs": lambda: runs_test(residuals),
@@ -269,7 +270,7 @@ def _draw(row: Any, report: FitReport, title: str) -> None:
 
 
 def _share_limits(axes: Any) -> None:
-    """The same limits in each column, so that the two rows can be compared by eye."""
+    """Set equal limits in each column, so that the two rows can be compared."""
     for column in axes.T:
         low = min(ax.get_ylim()[0] for ax in column)
         high = max(ax.get_ylim()[1] for ax in column)

@@ -1,4 +1,4 @@
-"""Regressions whose errors follow a first-order autoregression."""
+"""Regressions with errors of a first-order autoregression."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ class AutoregressiveResult:
     Attributes
     ----------
     rho : float
-        Estimated, or given, correlation of successive errors.
+        Correlation of successive errors, estimated or given.
     iterations : int
-        Rounds of estimating rho; 0 where it was given.
+        Number of rounds that estimated rho; 0 where rho was given.
     converged : bool
-        Whether the last round changed rho by no more than the tolerance.
+        Whether the last round changed rho by at most the tolerance.
     regression : RegressionResult
-        Of the transformed data, whose errors are the innovations: its coefficients, standard
-        errors and t tests are those of the model.  They take rho for known.  R^2 and F are of
-        the transformed data, about zero in the case of Prais and Winsten, which leaves no constant.
+        Regression of the transformed data, whose errors are the innovations.  Its coefficients,
+        standard errors and t tests are those of the model, conditional on rho.  R^2 and F refer
+        to the transformed data, and for Prais-Winsten, which has no constant, to sums of squares
+        about zero.
     residuals : (n,) array or Series
-        ``y - X b``, of the errors u.  Coefficients, standard errors and residuals are Series
-        where the data were tables of pandas.
+        ``y - X b``, the estimates of the errors u.  Coefficients, standard errors and residuals
+        are Series where the data were pandas objects.
     method : str
     """
 
@@ -48,12 +49,12 @@ class AutoregressiveResult:
 
     @property
     def coefficients(self) -> Any:
-        """Estimated coefficients, of the columns `names`."""
+        """Estimated coefficients of the columns `names`."""
         return self.regression.coefficients
 
     @property
     def standard_errors(self) -> Any:
-        """Standard errors of the coefficients, rho taken for known."""
+        """Standard errors of the coefficients, conditional on rho."""
         return self.regression.standard_errors
 
     @property
@@ -63,7 +64,7 @@ class AutoregressiveResult:
 
     @property
     def innovations(self) -> np.ndarray:
-        """Residuals of the transformed regression: what autocorrelation leaves."""
+        """Residuals of the transformed regression, which estimate the innovations."""
         return np.asarray(self.regression.residuals)
 
     def __str__(self) -> str:
@@ -82,27 +83,28 @@ def cochrane_orcutt(
     tolerance: float = 1e-8,
     max_iterations: int = 100,
 ) -> AutoregressiveResult:
-    """Least squares with errors of a first-order autoregression, the first observation lost.
+    """Regression with errors of a first-order autoregression, without the first observation.
 
-    Regress ``y_t - rho y_{t-1}`` on ``x_t - rho x_{t-1}``, estimate rho from the residuals
-    ``e = y - X b`` by ``sum e_t e_{t-1} / sum e_{t-1}^2``, and so on until rho stays.
+    Each round regresses ``y_t - rho y_{t-1}`` on ``x_t - rho x_{t-1}``, and estimates rho from the
+    residuals ``e = y - X b`` by ``sum e_t e_{t-1} / sum e_{t-1}^2``, until rho converges.
 
     Parameters
     ----------
     X : (n, k) array_like, DataFrame or RegressionResult
-        Regressors without a column of ones, rows in the order of time; or a regression
-        whose data are taken, without `names` and `add_intercept`.
+        Regressors without a column of ones, in the order of time; or a fitted regression, which
+        provides the data (`y`, `names` and `add_intercept` must then be omitted).
     y : (n,) array_like
-        Not given with a regression.
+        Response.
     rho : float, optional
-        Between -1 and 1; estimated unless given.
+        Correlation of successive errors, between -1 and 1; by default it is estimated.
     add_intercept : bool, default True
+        Whether a column of ones is added.
     names : sequence of str, optional
-        Of the columns of X.
+        Names of the columns of X.
     tolerance : float, default 1e-8
-        Change of rho at which iteration ends.
+        The iteration ends when rho changes by at most this number.
     max_iterations : int, default 100
-        Without convergence by then, a warning says so.
+        Largest number of rounds; without convergence, a warning is issued.
 
     Returns
     -------
@@ -111,8 +113,8 @@ def cochrane_orcutt(
     Raises
     ------
     TypeError, ValueError
-        If the data do not fit; if the regression is weighted, penalised, streamed, of dependent
-        columns or perfect; or if rho leaves (-1, 1): difference the series then.
+        If shapes do not match; if the regression has weights, a penalty, streamed rows, dependent
+        columns or a perfect fit; or if rho is not in (-1, 1): use differences of the series then.
 
     References
     ----------
@@ -133,9 +135,9 @@ def prais_winsten(
     tolerance: float = 1e-8,
     max_iterations: int = 100,
 ) -> AutoregressiveResult:
-    """`cochrane_orcutt` with the first observation kept, times ``sqrt(1 - rho^2)``.
+    """`cochrane_orcutt` with the first observation, multiplied by ``sqrt(1 - rho^2)``.
 
-    That is generalised least squares for the estimated rho, and better in small samples.
+    This is generalised least squares for the estimated rho, and more efficient in small samples.
 
     Parameters
     ----------
@@ -161,13 +163,13 @@ def prais_winsten(
 
 @dataclass(frozen=True)
 class _Iteration:
-    """How rho is found: given, or estimated in rounds.
+    """The computation of rho: a given number, or an iteration.
 
     Attributes
     ----------
     method : str
     rho : float or None
-        None where it is estimated.
+        None for an estimated rho.
     tolerance : float
     max_iterations : int
     """
@@ -179,7 +181,7 @@ class _Iteration:
 
     @classmethod
     def checked(cls, method: str, rho: Any, tolerance: Any, max_iterations: Any) -> _Iteration:
-        """One from the arguments of a caller."""
+        """From the arguments of a caller."""
         return cls(
             method,
             None if rho is None else _check_rho(check_number(rho, "rho")),
@@ -220,7 +222,7 @@ class _Iteration:
 
 
 def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
-    """The ordinary regression iteration starts from."""
+    """The ordinary regression that the iteration starts from."""
     start = X
     if not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
         start = linear_regression(X, y, add_intercept=add_intercept, names=names)
@@ -231,7 +233,7 @@ def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
 
 
 def transformed(method: str, values: np.ndarray, rho: float) -> np.ndarray:
-    """Rows whose errors are uncorrelated if those of `values` are an autoregression."""
+    """Transformed rows, whose errors are uncorrelated if rho is right."""
     differences = values[1:] - rho * values[:-1]
     if method == "Cochrane-Orcutt":
         return differences

@@ -1,4 +1,4 @@
-"""The result of a regression."""
+"""The result of a linear regression, as users see it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ConfidenceIntervals(NamedTuple):
-    """Ends of intervals: (p,) arrays, (p, m) for several responses, or Series."""
+    """Lower and upper limits: (p,) arrays, (p, m) arrays for m responses, or Series."""
 
     lower: Any
     upper: Any
@@ -27,63 +27,67 @@ class ConfidenceIntervals(NamedTuple):
 class RegressionResult(Influence):
     """A fitted linear regression, as `linear_regression` returns it; `print` shows a summary.
 
-    The shapes here are those of one response, given as a vector: arrays of p coefficients or n
-    rows, and floats.  With m responses, (p,) becomes (p, m), (n,) becomes (n, m), a float (m,),
-    and the covariance (m, p, p).  Where X was a pandas DataFrame, coefficients and what belongs
-    to them are Series with the names of columns, and residuals and what belongs to rows are
-    Series with the index of X; `design`, `weights` and `names` never are.
+    The shapes below are those of one response, given as a vector: p coefficients, n rows.  With m
+    responses, (p,) becomes (p, m), (n,) becomes (n, m), a float becomes (m,), and the covariance
+    becomes (m, p, p).  Where X is a pandas DataFrame, attributes of coefficients are Series with
+    the names of the columns, and attributes of rows are Series with the index of X; `design`,
+    `weights` and `names` are arrays and tuples in every case.
 
     Attributes
     ----------
     coefficients : (p,) array
-        The intercept first.  nan where a column is a combination of columns to its left (see
-        `dependencies`), unless ``method="svd"``, which gives the coefficients of least norm.
+        The intercept comes first.  nan for a column that is a linear combination of columns to
+        its left (see `dependencies`), unless ``method="svd"``, which gives the coefficients of
+        least norm.
     standard_errors, tvalues, pvalues : (p,) array
-        The p-values are two-sided, of Student's t with `df_residual` degrees of freedom, for
-        every `cov_type`.
+        The p-values are two-sided, from Student's t distribution with `df_residual` degrees of
+        freedom, for every `cov_type`.
     covariance : (p, p) array
-        Of the coefficients.
+        Covariance matrix of the coefficients.
     names, response_names : tuple of str
-        Of the columns of `design`, and of the responses.
+        Names of the columns of `design`, and of the responses.
     design : (n, p) array or None
-        What was fitted, in float64, the intercept first; None where rows were streamed.
+        Design matrix in float64, the intercept first; None where rows were streamed.
     response, weights : (n,) array
-        What was fitted; `weights` is None where there were none.
+        Response and weights of the fit; `weights` is None for an unweighted fit.
     residuals, fitted : (n,) array
-        Not weighted.
+        Residuals and fitted values, not multiplied by weights.
     leverage : (n,) array
         Diagonal of the hat matrix.
     standardized_residuals : (n,) array
-        Internally studentised: divided by their estimated standard deviation.  nan where the
-        leverage is 1.
+        Internally studentised: residuals divided by their estimated standard deviation.  nan
+        where the leverage is 1.
     studentized_residuals : (n,) array
-        Externally studentised: the standard deviation is estimated without the row itself.
+        Externally studentised: the standard deviation is estimated from the other rows.
     cooks_distance : (n,) array
-        How far the coefficients move when a row is left out.
+        Change of the coefficients when the row is deleted, relative to their covariance.
     method, cov_type, ridge
         As in `linear_regression`.
     has_intercept : bool
-        Whether a constant is among the columns or a combination of them.
+        Whether a constant is in the span of the columns.
     n_observations, n_parameters, rank : int
-        Rows, columns of the design, and how many of these are independent.
+        Number of rows, of columns of the design, and of linearly independent columns.
     dependencies : tuple of str
         Each dependent column as an equation, ``"x3 = 2*x1 - intercept"``.
     effective_parameters : float
-        Trace of the hat matrix: the rank, or less under a ridge penalty.
-    df_model, df_residual : int, or float under a ridge penalty
-        Effective parameters less the constant, and n less the effective parameters.
+        Trace of the hat matrix: the rank, or less with a ridge penalty.
+    df_model, df_residual : int, or float with a ridge penalty
+        Degrees of freedom: the effective parameters without the constant, and n less the
+        effective parameters.
     residual_sum_of_squares, total_sum_of_squares : float
-        Weighted; the total is about the mean where there is a constant, else about zero.
+        Weighted sums.  The total is about the mean where there is a constant, about zero
+        otherwise.
     residual_standard_deviation : float
         Square root of the residual sum of squares over `df_residual`.
     r_squared, adjusted_r_squared : float
     fvalue, f_pvalue : float
-        Of the hypothesis that all coefficients but the constant are zero: by sums of squares,
-        or a Wald test where the covariance is robust.  nan under a ridge penalty.
+        F test of the hypothesis that all coefficients except the constant are zero.  It uses
+        sums of squares, or is a Wald test where the covariance is robust.  nan with a ridge
+        penalty.
     log_likelihood, aic, bic : float
-        Of normal errors, by the conventions of statsmodels: aic is -2 log_likelihood + 2 k with
-        k effective parameters, the variance not counted (R counts it, which adds 2 to every
-        aic and log(n) to every bic).
+        For normal errors, by the conventions of statsmodels: aic is -2 log_likelihood + 2 k with
+        k effective parameters, which do not include the variance.  R counts the variance, which
+        adds 2 to aic and log(n) to bic.
     condition_number, scaled_condition_number : float
         Ratio of the extreme singular values of the (weighted) design, and of the design with
         columns of unit length, which does not depend on units.
@@ -99,16 +103,16 @@ class RegressionResult(Influence):
         return self.summary()
 
     def summary(self, level: float = 0.95) -> str:
-        """The result as text: coefficients, quality of the fit, residuals.
+        """The result as text: coefficients, goodness of fit, residuals.
 
-        With several responses one table follows the other.  Where the exact p-value of the
-        Durbin-Watson statistic takes many seconds (a million rows by 10 columns), the statistic
-        stands alone, and `durbin_watson` gives the rest.
+        Several responses give several tables.  Where the exact p-value of the Durbin-Watson
+        statistic takes many seconds (a million rows by 10 columns), the table shows the statistic
+        alone; `durbin_watson` computes the p-value.
 
         Parameters
         ----------
         level : float, default 0.95
-            Of the confidence intervals.
+            Level of the confidence intervals.
 
         Returns
         -------
@@ -127,11 +131,12 @@ class RegressionResult(Influence):
         return [] if self.design is None else diagnostic_entries(self, self.durbin_watson)
 
     def confidence_intervals(self, level: float = 0.95) -> ConfidenceIntervals:
-        """Intervals that hold each true coefficient with probability `level`.
+        """Confidence intervals of the coefficients.
 
         Parameters
         ----------
         level : float, default 0.95
+            Probability that an interval contains the true coefficient.
 
         Returns
         -------
@@ -142,34 +147,34 @@ class RegressionResult(Influence):
         return ConfidenceIntervals(*ends)
 
     def predict(self, X: Any, interval: str | None = None, level: float = 0.95) -> Any:
-        """Means of the response at new rows.
+        """Predict the mean of the response at new rows.
 
         Parameters
         ----------
         X : (n, k) array_like or DataFrame
-            Without the intercept column.  A table is matched by the names of its columns if
-            the fit was to a table, and may have more columns.
+            Regressors without the intercept column.  If the fit was to a table, the columns of
+            a table are selected by name, and further columns are ignored.
         interval : None, "confidence" or "prediction"
-            Ask for an interval that holds the mean, or a new observation (of weight 1), with
-            probability `level`.
+            Kind of interval to return: of the mean ("confidence"), or of a new observation of
+            weight 1 ("prediction").
         level : float, default 0.95
 
         Returns
         -------
         (n,) or (n, m) array, or Prediction
-            The means alone, or with ``interval`` a named tuple of ``mean``, ``lower``,
-            ``upper`` and ``standard_error`` of the mean.  Series or DataFrames where X is a
-            DataFrame and the fit was to one.
+            The means; with ``interval`` a named tuple of ``mean``, ``lower``, ``upper`` and
+            ``standard_error`` of the mean.  Series or DataFrames where X is a DataFrame and the
+            fit was to a DataFrame.
 
         Raises
         ------
         ValueError
-            If X has other columns than the fit, or values that are not finite.
+            If the columns of X are not those of the fit, or X has values that are not finite.
 
         Warns
         -----
         RankDeficiencyWarning
-            If columns of the fit depend on others and new rows break the dependence.
+            If columns of the fit were linearly dependent and new rows violate the dependence.
         """
         return predict(self, X, interval, level)
 
@@ -190,12 +195,12 @@ class RegressionResult(Influence):
         return RegressionResult(self._fit, CovarianceType.checked(cov_type, lags, kernel))
 
     def for_response(self, response: int | str) -> RegressionResult:
-        """The result for one of several responses, as if it had been fitted alone.
+        """The result of one of several responses, equal to that of a separate fit.
 
         Parameters
         ----------
         response : int or str
-            Its place or its name.
+            Index or name of the response.
 
         Returns
         -------
@@ -215,12 +220,12 @@ class RegressionResult(Influence):
     def durbin_watson(self, alternative: str = "two-sided") -> Any:
         """The Durbin-Watson test of the residuals in the order of the rows, with exact p-value.
 
-        `durbin_watson_test` has more to choose from: the order, the lag.
+        `durbin_watson_test` has further options: the order of the rows and the lag.
 
         Parameters
         ----------
         alternative : {"two-sided", "positive", "negative"}
-            Autocorrelation of which sign to test for.
+            Sign of the autocorrelation under the alternative hypothesis.
 
         Returns
         -------
@@ -229,8 +234,8 @@ class RegressionResult(Influence):
         Raises
         ------
         ValueError
-            Where the law of the statistic is not known: streamed rows, a ridge penalty, several
-            responses, a lagged response among the regressors, residuals of zeros.
+            Where the distribution of the statistic is not known: streamed rows, a ridge penalty,
+            several responses, a lagged response among the regressors, zero residuals.
         """
         from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import durbin_watson_test
 
@@ -243,17 +248,17 @@ class RegressionResult(Influence):
         return {}
 
     def plot(self, path: str | os.PathLike[str] | None = None) -> Figure:
-        """The four residual plots, in one figure.
+        """Draw four plots of the residuals in one figure.
 
         Residuals against fitted values, normal quantiles, scale against location, and
-        residuals against leverage with contours of Cook's distance; the three most extreme
-        rows of each are named.  Of more than 5000 rows a part is drawn, evenly taken and with
-        all extreme ones.
+        residuals against leverage with contours of Cook's distance.  Each plot labels its three
+        most extreme rows.  Of more than 5000 rows, an evenly spaced subset and the most extreme
+        rows are drawn.
 
         Parameters
         ----------
         path : str or path-like, optional
-            Where to save the figure; its ending chooses the format.
+            File to save the figure to; the suffix determines the format.
 
         Returns
         -------
@@ -262,7 +267,7 @@ class RegressionResult(Influence):
         Raises
         ------
         ValueError
-            If there are several responses: take one with `for_response`.
+            If there are several responses: select one with `for_response`.
         ImportError
             If matplotlib is not installed.
         """

@@ -1,4 +1,4 @@
-"""Regression on more rows than memory holds."""
+"""Linear regression on blocks of rows, for data larger than memory."""
 
 from __future__ import annotations
 
@@ -20,31 +20,32 @@ def linear_regression_blocks(
     names: Sequence[str] | None = None,
     ridge: float = 0.0,
 ) -> RegressionResult:
-    """Fit y = X b to rows that come in blocks, each of which is read once and forgotten.
+    """Fit y = X b to blocks of rows, each of which is read once and not stored.
 
-    Coefficients, classical standard errors and everything that is made of sums of squares
-    are those of `linear_regression` on all rows.  What needs rows again is not there: residuals,
-    leverage, robust covariances.
+    Coefficients, classical standard errors and all statistics of sums of squares are those of
+    `linear_regression` on all rows.  Statistics that need the rows a second time are not
+    available: residuals, leverage, robust covariances.
 
     Parameters
     ----------
     blocks : iterable of (X, y) or (X, y, weights)
-        As `linear_regression` takes them: arrays of any number of rows, or tables.
+        Arrays or tables as in `linear_regression`, of any number of rows.
     method : {"qr", "svd"}
-        Not the normal equations, whose sums of squares need the rows a second time.
+        As in `linear_regression`.  The normal equations are not available: their sums of
+        squares need the rows a second time.
     add_intercept, names, ridge
         As in `linear_regression`.
 
     Returns
     -------
     RegressionResult
-        Whose ``design`` is None.
+        Its ``design`` is None.
 
     Raises
     ------
     ValueError, TypeError
-        As `linear_regression`, naming the block; and if there is no block, or blocks differ
-        in their columns.
+        As `linear_regression`, with the number of the block in the message; if there is no
+        block; or if the columns of the blocks differ.
 
     References
     ----------

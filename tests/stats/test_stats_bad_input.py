@@ -67,7 +67,7 @@ def test_a_ridge_regression_is_refused(name):
 
 @pytest.mark.parametrize("name", OF_SERIES)
 def test_a_remedy_is_not_a_series(name):
-    with pytest.raises(TypeError, match="give its innovations"):
+    with pytest.raises(TypeError, match="pass its innovations"):
         OF_SERIES[name](stats.prais_winsten(X, Y))
 
 

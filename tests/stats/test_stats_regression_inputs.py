@@ -235,7 +235,7 @@ def test_predictions_that_break_a_dependence_are_warned_of():
     with pytest.warns(RankDeficiencyWarning):
         result = linear_regression(A, Y)
     np.testing.assert_allclose(result.predict(A), result.fitted)
-    with pytest.warns(RankDeficiencyWarning, match="1 of 2 rows break the dependence"):
+    with pytest.warns(RankDeficiencyWarning, match="1 of 2 rows break the linear dependence"):
         result.predict([A[0], [1.0, 2.0, 3.0, 4.0]])
 
 

@@ -1,4 +1,4 @@
-"""Tests of residuals against autocorrelation, beside Durbin and Watson's."""
+"""Tests of residuals for autocorrelation, other than the Durbin-Watson test."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ if TYPE_CHECKING:
 def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestResult:
     """Test a regression for autocorrelation of its errors up to some lag.
 
-    The residuals are regressed on the design and on themselves 1..lags steps before (zeros
-    where there was nothing yet).  Unlike Durbin and Watson's, the test holds, for large n,
-    where lagged responses are among the regressors.
+    The residuals are regressed on the design and on their own lags 1 to `lags`, with zeros before
+    the first row.  Unlike the Durbin-Watson test, it is valid for large n where lagged responses
+    are among the regressors.
 
     Parameters
     ----------
     result : RegressionResult
-        Of an unweighted regression of one response.
+        Result of an unweighted regression of one response.
     lags : int, default 1
         The alternative: autocorrelation of order 1 to `lags`.
     form : {"chi2", "f"}, default "chi2"
-        n R^2 of the auxiliary regression, or the F statistic of its lagged columns, which
-        keeps its level better in small samples.
+        n R^2 of the auxiliary regression, or the F statistic of its lagged columns, whose level
+        is more accurate in small samples.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
     Raises
     ------
     TypeError, ValueError
-        If `result` is no such regression, or it has too few observations for so many lags.
+        If `result` is no such regression, or has too few observations for this number of lags.
 
     References
     ----------
@@ -65,8 +65,8 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
     n = len(residuals)
     lags = check_integer(lags, "lags", 1)
     check_choice(form, "form", ("chi2", "f"))
-    left = n - result.rank - lags
-    if left < 1:
+    freedom = n - result.rank - lags
+    if freedom < 1:
         raise ValueError(
             f"lags is {lags}, but {n} observations of {result.rank} columns allow "
             f"at most {n - result.rank - 1}"
@@ -76,8 +76,8 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
     rest, _ = auxiliary(residuals, np.column_stack([design, *columns]))
     name = f"Breusch-Godfrey test, lags 1 to {lags}"
     if form == "f":
-        statistic = (total - rest) / lags / (rest / left)
-        law, pvalue = f"F({lags}, {left})", float(stats.f.sf(statistic, lags, left))
+        statistic = (total - rest) / lags / (rest / freedom)
+        law, pvalue = f"F({lags}, {freedom})", float(stats.f.sf(statistic, lags, freedom))
     else:
         statistic = n * (1 - rest / total)
         law, pvalue = f"chi2({lags})", float(stats.chi2.sf(statistic, lags))
@@ -95,10 +95,10 @@ def ljung_box(
     ----------
     residuals : (n,) array_like or RegressionResult
     lags : int or sequence of int, default 10
-        Number of autocorrelations summed; for several, the result holds arrays.
+        Number of autocorrelations in the sum; with several numbers, the result holds arrays.
     fitted_parameters : int, default 0
-        Parameters of an ARMA model that were fitted to the series: taken from the degrees
-        of freedom.
+        Number of parameters of an ARMA model that was fitted to the series; it is subtracted
+        from the degrees of freedom.
 
     Returns
     -------
@@ -107,7 +107,7 @@ def ljung_box(
     Raises
     ------
     TypeError, ValueError
-        If the residuals are no series longer than the lags.
+        If the residuals are not a series that is longer than the lags.
 
     References
     ----------
@@ -119,7 +119,7 @@ def ljung_box(
 def box_pierce(
     residuals: Any, lags: int | Sequence[int] = 10, *, fitted_parameters: int = 0
 ) -> TestResult:
-    """Box and Pierce's ``Q = n sum_k r_k^2``; `ljung_box` is closer to its law in small samples.
+    """The Box-Pierce test, ``Q = n sum_k r_k^2``; `ljung_box` is more accurate in small samples.
 
     Parameters
     ----------
@@ -152,18 +152,18 @@ def _portmanteau(
     n = len(series)
     fitted = check_integer(fitted, "fitted_parameters", 0)
     single = np.ndim(lags) == 0
-    wanted = [check_integer(lag, "lags", 1, n - 1) for lag in np.atleast_1d(lags).tolist()]
-    if not wanted:
+    orders = [check_integer(lag, "lags", 1, n - 1) for lag in np.atleast_1d(lags).tolist()]
+    if not orders:
         raise ValueError("lags is empty")
-    if min(wanted) <= fitted:
+    if min(orders) <= fitted:
         raise ValueError(
-            f"lags is {min(wanted)}, expected more than the {fitted} fitted_parameters"
+            f"lags is {min(orders)}, expected more than the {fitted} fitted_parameters"
         )
-    r = autocorrelation(series, max(wanted))[1:]
+    r = autocorrelation(series, max(orders))[1:]
     factors = (n + 2) / (n - np.arange(1, len(r) + 1)) if refined else np.ones(len(r))
     sums = n * np.cumsum(factors * r**2)
-    statistics = np.array([sums[lag - 1] for lag in wanted])
-    freedoms = np.array(wanted) - fitted
+    statistics = np.array([sums[lag - 1] for lag in orders])
+    freedoms = np.array(orders) - fitted
     pvalues = stats.chi2.sf(statistics, freedoms)
     law = "; ".join(f"chi2({freedom})" for freedom in freedoms)
     if single:
@@ -174,20 +174,20 @@ def _portmanteau(
 
 
 def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") -> TestResult:
-    """Durbin's h: a test for autocorrelation where the lagged response is a regressor.
+    """Durbin's h test for autocorrelation, for regressions on the lagged response.
 
-    There Durbin and Watson's statistic is biased towards 2, and its p-value means nothing.
-    ``h = (1 - d / 2) sqrt(n / (1 - n v))``, with v the estimated variance of the
-    coefficient of the lagged response, is asymptotically standard normal.
+    With a lagged response, the Durbin-Watson statistic is biased towards 2 and its p-value is
+    invalid.  ``h = (1 - d / 2) sqrt(n / (1 - n v))`` is asymptotically standard normal; v is the
+    estimated variance of the coefficient of the lagged response.
 
     Parameters
     ----------
     result : RegressionResult
-        Of an unweighted regression of one response.
+        Result of an unweighted regression of one response.
     lagged : str or int
-        The column of the design, by name or index, that holds the response one step before.
+        Name or index of the column of the design that holds the lagged response.
     alternative : {"two-sided", "positive", "negative"}
-        The autocorrelation to test against.
+        Sign of the autocorrelation under the alternative hypothesis.
 
     Returns
     -------
@@ -196,7 +196,7 @@ def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") 
     Raises
     ------
     TypeError, ValueError
-        If there is no such column, or n v >= 1, where h is undefined (use
+        If there is no such column, or if n v >= 1, where h is undefined (use
         `breusch_godfrey`).
 
     References
@@ -235,16 +235,16 @@ def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") 
     )
 
 
-def _column(wanted: str | int, names: list[str], p: int) -> int:
-    if isinstance(wanted, str):
-        if wanted not in names:
-            raise ValueError(f"lagged: no column {wanted!r}; the design has {', '.join(names)}")
-        return names.index(wanted)
-    return check_integer(wanted, "lagged", 0, p - 1)
+def _column(column: str | int, names: list[str], p: int) -> int:
+    if isinstance(column, str):
+        if column not in names:
+            raise ValueError(f"lagged: no column {column!r}; the design has {', '.join(names)}")
+        return names.index(column)
+    return check_integer(column, "lagged", 0, p - 1)
 
 
 def autocorrelation(residuals: Any, lags: int | None = None) -> np.ndarray:
-    """Autocorrelations of a series about its mean m.
+    """Autocorrelations of a series with mean m.
 
     ``r_k = sum_t (e_t - m)(e_{t-k} - m) / sum_t (e_t - m)^2``.
 
@@ -257,12 +257,12 @@ def autocorrelation(residuals: Any, lags: int | None = None) -> np.ndarray:
     Returns
     -------
     (lags + 1,) array
-        From lag 0, whose autocorrelation is 1.
+        Autocorrelations from lag 0, which is 1, to `lags`.
 
     Raises
     ------
     TypeError, ValueError
-        If the residuals are no series longer than the lags, or are constant.
+        If the residuals are constant, or not a series that is longer than the lags.
     """
     series = moderate(residual_series(residuals))
     n = len(series)
@@ -288,18 +288,19 @@ def plot_autocorrelation(
     path: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the autocorrelations of residuals, with the band white noise stays in.
+    """Draw the autocorrelations of residuals, with a band for white noise.
 
     Parameters
     ----------
     residuals, lags
         As in `autocorrelation`.
     level : float, default 0.95
-        Probability of the band, ``+-z / sqrt(n)``, for each single lag.
+        Probability that a single autocorrelation of white noise lies in the band,
+        ``+-z / sqrt(n)``.
     path : str or path-like, optional
-        Where to save the figure; its ending chooses the format.
+        File to save the figure to; the suffix determines the format.
     ax : matplotlib Axes, optional
-        Draw there; by default a new figure is made.
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------

@@ -42,13 +42,13 @@ def jarque_bera(residuals: Any) -> TestResult:
     Returns
     -------
     TestResult
-        The chi-squared law holds for large n only; below some hundred residuals the test
-        rejects less often than its level says.
+        The chi-squared distribution is asymptotic: with fewer than some hundred residuals, the
+        test rejects less often than its level.
 
     Raises
     ------
     TypeError, ValueError
-        If the residuals are no series.
+        If the residuals are not a series, or are constant.
 
     References
     ----------

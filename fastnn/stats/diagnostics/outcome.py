@@ -1,4 +1,4 @@
-"""What a test returns: a statistic, its p-value, and the law the p-value comes from."""
+"""The result of a test: statistic, p-value, and the distribution under the null hypothesis."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from dataclasses import dataclass
 from typing import Any
 
 Number = Any
-"""A float, or an array of them where a test was asked for several lags."""
+"""A float, or an array for a test at several lags."""
 
 
 @dataclass(frozen=True)
 class TestResult:
-    """The outcome of a hypothesis test; unpacks to ``statistic, pvalue`` as SciPy's do.
+    """The result of a hypothesis test; unpacks to ``statistic, pvalue`` as results of SciPy do.
 
     Attributes
     ----------
     statistic : float or array
     pvalue : float or array
-        Probability, under the null hypothesis, of a statistic at least this extreme.
+        Probability of a statistic at least this extreme under the null hypothesis.
     name : str
-        Of the test.
+        Name of the test.
     distribution : str
-        The law of the statistic under the null hypothesis, such as ``"chi2(2)"``.
+        Distribution of the statistic under the null hypothesis, such as ``"chi2(2)"``.
     null : str
         The null hypothesis in words.
     alternative : str
-        ``"two-sided"``, ``"positive"`` or ``"negative"`` for autocorrelation; for tests
-        whose large values alone speak against the null hypothesis, ``"greater"``.
+        ``"two-sided"``, ``"positive"`` or ``"negative"`` for autocorrelation; ``"greater"`` for
+        tests that reject for large statistics only.
     """
 
     __test__ = False  # pytest: this is no test class

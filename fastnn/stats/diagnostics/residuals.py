@@ -1,4 +1,4 @@
-"""What the tests of residuals take: a regression, or a series of residuals by itself."""
+"""Input of the tests of residuals: a fitted regression, or a series of residuals."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ from fastnn.stats.regression.influence import Influence
 
 NO_AUTOCORRELATION = "the errors are not autocorrelated"
 ALTERNATIVES = ("two-sided", "positive", "negative")
-_LEAST = 3  # elements of a series
-_MODERATE = 300  # powers of two up to which fourth powers neither over- nor underflow
+_LEAST = 3  # smallest number of elements of a series
+_MODERATE = 300  # binary exponents up to which no square over- or underflows
 
 
 def residual_series(residuals: Any, *, in_order: bool = False) -> np.ndarray:
-    """Residuals as a float64 vector, of a regression of one response or given as they are.
+    """Residuals as a float64 vector, from a regression of one response or from an array.
 
-    Those of a weighted regression are multiplied by the roots of its weights, which gives them
-    one variance.
+    Residuals of a weighted regression are multiplied by the square roots of the weights, which
+    gives them equal variances.
 
     Parameters
     ----------
     residuals : (n,) or (n, 1) array_like or RegressionResult
     in_order : bool
-        Whether the order of the rows matters, so that one that is not that of time is
-        warned of.
+        Whether the order of the rows matters, so that an unsorted time index causes a warning.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no vector of at least three finite real numbers, or are zero.
+        If they are not a vector of at least three finite real numbers, or are all zero.
     """
     if isinstance(residuals, Influence):
         residuals = weighted_residuals(residuals, in_order=in_order)
     elif hasattr(residuals, "innovations"):
         raise TypeError(
             f"residuals must be a series or a RegressionResult, got {type(residuals).__name__}; "
-            "give its innovations, which the remedy is to leave uncorrelated"
+            "pass its innovations, which are uncorrelated if the remedy works"
         )
     elif in_order:
         warn_if_unsorted(getattr(residuals, "index", None))
@@ -60,58 +59,57 @@ def residual_series(residuals: Any, *, in_order: bool = False) -> np.ndarray:
 
 
 def moderate(series: np.ndarray) -> np.ndarray:
-    """The series times the power of two that keeps its squares from over- or underflowing.
+    """The series multiplied by a power of two, so that squares neither over- nor underflow.
 
-    For statistics that do not depend on its unit; series of usual sizes come back as they are.
+    For statistics that do not depend on units; a series of ordinary size is returned unchanged.
     """
     exponent = int(np.frexp(np.abs(series).max())[1])
     return series if abs(exponent) < _MODERATE // 2 else np.ldexp(series, -exponent)
 
 
 def is_fitted(X: Any, y: Any, *, named: bool = False, add_intercept: bool = True) -> bool:
-    """Whether a test or remedy is given a fitted regression for `X`, or else data.
+    """Whether `X` is a fitted regression, and not data.
 
     Parameters
     ----------
     X, y
-        A RegressionResult and None, or data and response.
+        A RegressionResult and None, or regressors and response.
     named : bool
-        Whether names were given, which belong to data.
+        Whether the caller passed names, which are for data only.
     add_intercept : bool
-        False belongs to data, too.
+        False is for data only, too.
 
     Raises
     ------
     TypeError
-        If something is given that belongs to data, or data without a response.
+        If an argument for data comes with a fitted regression, or data come without a response.
     """
     if not isinstance(X, Influence):
         if y is None:
             raise TypeError("y must be given unless X is a fitted regression")
         return False
-    given = {"y": y is not None, "names": named, "add_intercept": not add_intercept}
-    surplus = [name for name, is_given in given.items() if is_given]
+    for_data = {"y": y is not None, "names": named, "add_intercept": not add_intercept}
+    surplus = [name for name, is_present in for_data.items() if is_present]
     if surplus:
         raise TypeError(f"{', '.join(surplus)} must be left out where X is a fitted regression")
     return True
 
 
 def least_squares(result: Any, *, in_order: bool = False, weighted: bool = True) -> Influence:
-    """A regression of one response that keeps its rows and has no penalty.
+    """Check for a regression of one response with stored rows and without a penalty.
 
     Parameters
     ----------
     result : RegressionResult
     in_order : bool
-        Whether the order of the rows matters, so that one that is not that of time is
-        warned of.
+        Whether the order of the rows matters, so that an unsorted time index causes a warning.
     weighted : bool
-        Whether it may have weights.
+        Whether weights are allowed.
 
     Raises
     ------
     TypeError, ValueError
-        If it is something else.
+        If `result` is no such regression.
     """
     if not isinstance(result, Influence):
         raise TypeError(
@@ -119,17 +117,17 @@ def least_squares(result: Any, *, in_order: bool = False, weighted: bool = True)
         )
     if len(result.response_names) != 1:
         raise ValueError(
-            f"result has {len(result.response_names)} responses, expected one: take "
+            f"result has {len(result.response_names)} responses, expected one: use "
             "result.for_response(name)"
         )
     if result._fit.design is None:
         raise ValueError(
-            "result was computed from streamed rows and keeps no design; fit it from arrays"
+            "result was computed from streamed rows and stores no design; fit it from arrays"
         )
     if result.ridge:
         raise ValueError(
-            "result is of ridge regression, whose residuals are not a projection of the "
-            "response: the law of the test is not known; fit without ridge"
+            "result is a ridge regression, whose residuals are not a projection of the "
+            "response: the distribution of the test is not known; fit without ridge"
         )
     if result.weights is not None and not weighted:
         raise ValueError("result is a weighted regression, expected one of equal weights")
@@ -139,7 +137,7 @@ def least_squares(result: Any, *, in_order: bool = False, weighted: bool = True)
 
 
 def weighted_residuals(result: Influence, *, in_order: bool = False) -> np.ndarray:
-    """(n,) residuals of one response, of equal variance where the weights are right."""
+    """(n,) residuals of one response, multiplied by the square roots of the weights."""
     if len(result.response_names) != 1 or result._fit.design is None:
         least_squares(result)  # says what is wrong
     if in_order:
@@ -156,14 +154,14 @@ def regression_parts(result: Any, *, in_order: bool = False) -> tuple[np.ndarray
     Raises
     ------
     TypeError, ValueError
-        If it is no such regression.
+        If `result` is no such regression.
     """
     result = least_squares(result, in_order=in_order, weighted=False)
     return residual_series(result), result._design.matrix
 
 
 def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -> None:
-    """Raise ValueError where residuals are rounding errors of the response alone."""
+    """Raise ValueError if the residuals are rounding errors of the response."""
     largest = float(np.abs(response).max())
     if float(np.abs(residuals).max()) <= tolerance(len(response), rank) * largest:
         raise ValueError(
@@ -173,7 +171,7 @@ def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -
 
 
 def shifted(series: np.ndarray, lag: int) -> np.ndarray:
-    """The series `lag` steps before, with zeros where there was nothing yet."""
+    """The series delayed by `lag` steps; the first elements are zero."""
     before = np.zeros_like(series)
     before[lag:] = series[:-lag]
     return before

@@ -14,30 +14,31 @@ from fastnn.stats.diagnostics.residuals import ALTERNATIVES, residual_series
 def runs_test(
     residuals: Any, *, alternative: str = "two-sided", method: str = "exact"
 ) -> TestResult:
-    """Wald and Wolfowitz's test of order: the number of runs of one sign.
+    """The Wald-Wolfowitz test of random order, by the number of runs of equal signs.
 
-    Few runs speak for positive autocorrelation, many for negative.  Residuals that are
-    exactly 0 have no sign and are left out.
+    Few runs indicate positive autocorrelation, many runs negative autocorrelation.  Residuals that
+    are exactly 0 have no sign and are ignored.
 
     Parameters
     ----------
     residuals : (n,) array_like or RegressionResult
     alternative : {"two-sided", "positive", "negative"}
-        The autocorrelation to test against.  Two-sided p-values are twice the smaller tail,
-        at most 1.
+        Sign of the autocorrelation under the alternative hypothesis.  The two-sided p-value is
+        twice the smaller tail, at most 1.
     method : {"exact", "normal"}
-        The law of the number of runs given how many residuals have each sign, or its normal
-        approximation without continuity correction, as in R's ``randtests::runs.test``.
+        "exact" is the distribution of the number of runs, conditional on the number of residuals
+        of each sign.  "normal" is its normal approximation without continuity correction, as in
+        ``randtests::runs.test`` of R.
 
     Returns
     -------
     TestResult
-        The statistic is the number of runs, or for "normal" its standardised value.
+        The statistic is the number of runs, or its standardised value for "normal".
 
     Raises
     ------
     TypeError, ValueError
-        If the residuals are no series, or all have one sign.
+        If the residuals are not a series, or all have the same sign.
 
     References
     ----------

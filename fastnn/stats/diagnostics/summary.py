@@ -37,7 +37,7 @@ def diagnostic_entries(
 
 
 def _durbin_watson_text(result: Influence, test: Callable[[], DurbinWatsonResult]) -> str:
-    """The statistic, and its p-value where its law is known."""
+    """The statistic, and its p-value where the distribution is known."""
     if not 1 - result.r_squared > _ROUNDING:
         return "undefined"  # residuals are rounding errors
     statistic = durbin_watson(result._weighted_residuals[:, 0])

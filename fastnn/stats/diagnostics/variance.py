@@ -16,17 +16,18 @@ _EQUAL_VARIANCE = "the errors have one variance"
 
 
 def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> TestResult:
-    """Test whether the variance of a regression's errors depends on some variables.
+    """Test a regression for heteroskedasticity that depends on given variables.
 
     Parameters
     ----------
     result : RegressionResult
-        Of an unweighted regression of one response.
+        Result of an unweighted regression of one response.
     Z : (n, q) array_like, optional
-        The variables, without a column of ones; by default the regression's own.
+        Variables, without a column of ones; by default the regressors.
     studentize : bool, default True
-        Koenker's form, n R^2 of the squared residuals on Z, which does not need normal
-        errors; otherwise Breusch and Pagan's half of the explained sum of squares.
+        Whether the statistic is Koenker's, n R^2 of the squared residuals on Z, which is valid
+        without normal errors; otherwise that of Breusch and Pagan, half of the explained sum of
+        squares.
 
     Returns
     -------
@@ -35,7 +36,7 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     Raises
     ------
     TypeError, ValueError
-        If `result` is no such regression, or Z does not fit it or is constant.
+        If `result` is no such regression, or Z is constant or has another number of rows.
 
     References
     ----------
@@ -52,17 +53,18 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
 
 
 def white(result: Any) -> TestResult:
-    """Test whether the errors' variance depends on the regressors, to second order.
+    """White's test for heteroskedasticity that depends on the regressors, to second order.
 
     Parameters
     ----------
     result : RegressionResult
-        Of an unweighted regression of one response.
+        Result of an unweighted regression of one response.
 
     Returns
     -------
     TestResult
-        n R^2 of the squared residuals on the regressors, their squares and products.
+        The statistic is n R^2 of the squared residuals on the regressors, their squares and
+        products.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def white(result: Any) -> TestResult:
     test for heteroskedasticity".
     """
     residuals, design = regression_parts(result)
-    # Scaled, so that neither products of large columns overflow nor those of small ones vanish.
+    # Scaled, so that products neither overflow nor underflow.
     scaled = unit_columns(design)
     products = [
         scaled[:, i] * scaled[:, j]

@@ -1,14 +1,14 @@
 """An orthonormal basis of the columns of a design, in little more memory than its own.
 
-A tall design is gone through by blocks of rows: the triangle R of its QR factorisation is
-found, and X R^-1 written block by block.  R has the errors of a Householder factorisation, but
-X R^-1 is orthonormal only as far as X is well-conditioned; doing it once more with what came out,
-whose condition is about 1, makes it so to rounding.
+A tall design is processed by blocks of rows: its QR factorisation gives the triangle R, and
+X R^-1 is written block by block.  R is as accurate as in a Householder factorisation, but X R^-1 is
+orthonormal only as far as X is well-conditioned.  A second pass over X R^-1, whose condition number
+is about 1, makes the basis orthonormal to rounding.
 
 References
 ----------
 Yamamoto, Nakatsukasa, Yanagisawa & Fukaya (2015), "Roundoff error analysis of the CholeskyQR2
-algorithm", Electronic Transactions on Numerical Analysis 44: the argument for doing it twice.
+algorithm", Electronic Transactions on Numerical Analysis 44: why two passes suffice.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ _CONSTANT_REST = 1e-18  # of the squared length of a vector of ones
 
 
 def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray:
-    """Orthonormal columns that span those of the design, as many as its rank.
+    """Orthonormal columns with the span of the design; their number is its rank.
 
     Parameters
     ----------
     design : (n, p) array of float64
     overwrite : bool
-        Whether the basis may take the design's place.
+        Whether the basis may be written into the memory of the design.
 
     Raises
     ------
     ValueError
-        If fewer than two directions are left to the residuals.
+        If the space of the residuals has fewer than two dimensions.
     """
     n, p = design.shape
     if n <= block_rows(p):
@@ -49,12 +49,12 @@ def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray
     triangle /= np.where(length > 0, length, 1.0)
     R, pivots = qr(triangle, mode="r", pivoting=True, check_finite=False)
     rank = _rank(R, n, p)
-    kept = pivots[:rank]
-    inverse = solve_triangular(R[:rank, :rank], np.eye(rank)) / length[kept, None]
+    independent = pivots[:rank]
+    inverse = solve_triangular(R[:rank, :rank], np.eye(rank)) / length[independent, None]
     basis = design if overwrite and rank == p and design.flags.c_contiguous else np.empty((n, rank))
     for start, stop in spans(n, p):
         block = np.ldexp(design[start:stop], -exponents)
-        basis[start:stop] = block[:, kept] @ inverse
+        basis[start:stop] = block[:, independent] @ inverse
     again = solve_triangular(_triangle(basis, np.zeros(rank, int)), np.eye(rank))
     for start, stop in spans(n, rank):
         basis[start:stop] = basis[start:stop] @ again
@@ -68,7 +68,7 @@ def has_constant(basis: np.ndarray) -> bool:
 
 
 def _rank(R: np.ndarray, n: int, p: int) -> int:
-    """How many columns of unit length are independent, from their pivoted factor."""
+    """Number of independent columns of unit length, from their pivoted factor."""
     rank = int(np.sum(np.abs(np.diag(R)) > tolerance(n, p)))
     if n - rank < 2:
         raise ValueError(
@@ -81,7 +81,7 @@ def _rank(R: np.ndarray, n: int, p: int) -> int:
 
 
 def _exponents(design: np.ndarray) -> np.ndarray:
-    """Powers of two that scale columns, exactly, so that squares neither over- nor underflow."""
+    """Exponents of powers of two that scale the columns exactly and avoid overflow of squares."""
     largest = np.zeros(design.shape[1])
     for start, stop in spans(*design.shape):
         np.maximum(largest, np.abs(design[start:stop]).max(axis=0), out=largest)
@@ -111,7 +111,7 @@ def _factor(matrix: np.ndarray) -> np.ndarray:
 def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
     """The residual sum of squares of y regressed on X, and the rank of X.
 
-    Columns are scaled to unit length first, so that the rank does not depend on units.
+    Columns are first scaled to unit length, so that the rank does not depend on units.
     """
     X = unit_columns(X)
     least = max(X.shape) * np.finfo(np.float64).eps
@@ -123,7 +123,7 @@ def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
 def unit_columns(X: np.ndarray) -> np.ndarray:
     """A copy with columns of unit length; columns of zeros stay.
 
-    By powers of two first, which round nothing, so that squares neither over- nor underflow.
+    Columns are first divided by powers of two, without rounding, so that squares do not overflow.
     """
     largest = np.abs(X).max(axis=0)
     scaled: np.ndarray = np.ldexp(X, -np.frexp(largest)[1], order="F")  # as LAPACK wants it

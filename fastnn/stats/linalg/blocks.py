@@ -1,7 +1,7 @@
 """QR factorisation of tall matrices, block of rows by block of rows (TSQR).
 
-Each block is factorised by itself while it is in the cache, and so are the stacked
-triangles of many blocks.  The work on rows that lie beyond the cache is one pass.
+Each block is factorised while it is in the cache, and then the stacked triangles of many blocks.
+Rows outside the cache are read once.
 
 References
 ----------
@@ -21,14 +21,14 @@ from scipy.linalg import lapack
 from fastnn.stats.linalg.design import block_rows
 
 COLUMNS = 64
-"""Columns that LAPACK gets room to take at once; SciPy gives it room for 3 unless it is told."""
+"""Columns of LAPACK's workspace, its block size; SciPy's default workspace has room for 3."""
 
-_SMALL = 1024  # elements of a matrix whose handling costs more than its numbers
+_SMALL = 1024  # elements of a matrix for which the overhead of np.triu dominates
 
 
 @dataclass(frozen=True)
 class Factor:
-    """What least squares needs to know of a design A (n, p) and responses B (n, q).
+    """Factor of a design A (n, p) and responses B (n, q), sufficient for least squares.
 
     Attributes
     ----------
@@ -37,7 +37,7 @@ class Factor:
     Z : (p, q) array
         Q'B, where A = QR.
     rest : (q,) array
-        Sum of squares of each response that is orthogonal to A.
+        Sum of squares of the component of each response that is orthogonal to A.
     """
 
     R: np.ndarray
@@ -46,7 +46,7 @@ class Factor:
 
 
 class BlockQR:
-    """The factor of rows that come in blocks.
+    """Accumulates the factor of blocks of rows.
 
     Parameters
     ----------
@@ -55,8 +55,8 @@ class BlockQR:
 
     Notes
     -----
-    Triangles are joined in a tree, so that rounding errors grow with its height and not
-    with the number of blocks.
+    Triangles are merged in a tree, so that rounding errors grow with the height of the tree and
+    not with the number of blocks.
     """
 
     def __init__(self, n_columns: int, n_responses: int) -> None:
@@ -66,7 +66,7 @@ class BlockQR:
         self._rest = np.zeros(n_responses)
 
     def add(self, block: np.ndarray) -> None:
-        """Take in a (rows, p + q) Fortran-ordered array, which is overwritten."""
+        """Add a (rows, p + q) Fortran-ordered array, which is overwritten."""
         self._push(self._reduce(block), 0)
 
     def factor(self) -> Factor:
@@ -85,7 +85,7 @@ class BlockQR:
         return Factor(whole[:, :p], whole[:, p:], self._rest.copy())
 
     def is_finite(self) -> bool:
-        """Whether no nan or infinity has come in."""
+        """Whether all numbers so far are finite."""
         parts = [self._rest, *(part for level in self._levels for part in level)]
         return all(isfinite(part.sum()) or np.isfinite(part).all() for part in parts)
 
@@ -99,7 +99,7 @@ class BlockQR:
             self._push(self._reduce(np.asfortranarray(np.vstack(stack))), level + 1)
 
     def _reduce(self, block: np.ndarray) -> np.ndarray:
-        """The at most p rows [R, Q'B] that stand for the block; what is left of B is summed."""
+        """The rows [R, Q'B] of a block, at most p; squares of the rest of B are summed."""
         p = self._p
         k = min(len(block), p)
         A, B = block[:, :p], block[:, p:]
@@ -116,7 +116,7 @@ class BlockQR:
 
 
 def upper_triangle(A: np.ndarray) -> np.ndarray:
-    """What `np.triu` gives; of the small matrices that come again and again, its mask is kept."""
+    """The same as `np.triu`; the masks of small matrices are cached."""
     if A.size > _SMALL:
         return np.triu(A)
     return np.where(_upper(*A.shape), A, 0.0)
@@ -133,9 +133,9 @@ def _check(info: int, routine: str) -> None:
 
 
 class BlockGram:
-    """The same factor by the normal equations: A'A is summed, and its Cholesky factor taken.
+    """The same factor by the normal equations: the Cholesky factor of the sum A'A.
 
-    Quicker, and with the square of the design's condition number for its own.
+    Faster, but its condition number is the square of that of the design.
     """
 
     def __init__(self, n_columns: int, n_responses: int) -> None:
@@ -143,11 +143,11 @@ class BlockGram:
         self._gram = np.zeros((n_columns + n_responses,) * 2)
 
     def add(self, block: np.ndarray) -> None:
-        """Take in a (rows, p + q) array."""
+        """Add a (rows, p + q) array."""
         self._gram += block.T @ block
 
     def is_finite(self) -> bool:
-        """Whether no nan or infinity has come in."""
+        """Whether all numbers so far are finite."""
         return bool(np.isfinite(self._gram).all())
 
     def factor(self) -> Factor:
@@ -165,7 +165,7 @@ class BlockGram:
         if info:
             raise ValueError(
                 "method='cholesky' would be wrong: X'X is singular to working precision, so "
-                "columns of X are dependent or nearly so; method='qr' tells which"
+                "columns of X are dependent or nearly so; method='qr' names them"
             )
         R = np.triu(R) * scale
         Z = np.linalg.solve(R.T, self._gram[:p, p:]) if p else self._gram[:p, p:]

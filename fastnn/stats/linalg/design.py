@@ -1,4 +1,4 @@
-"""The design matrix, block of rows by block of rows."""
+"""The design matrix, read by blocks of rows."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_BLOCK_ELEMENTS = 1 << 16  # of a block: half a MiB of float64, about a second-level cache
+_BLOCK_ELEMENTS = 1 << 16  # half a MiB of float64, about the size of a second-level cache
 _LEAST_ROWS = 256
 
 
 def block_rows(width: int) -> int:
-    """Rows of a block whose factorisation stays in the cache and is not mostly overhead."""
+    """Rows of a block that fits in the cache and is large enough to amortise overhead."""
     return max(_LEAST_ROWS, 8 * width, _BLOCK_ELEMENTS // max(width, 1))
 
 
@@ -22,16 +22,16 @@ def spans(n: int, width: int) -> Iterator[tuple[int, int]]:
 
 
 class Design:
-    """X in float64, with a column of ones in front where there is an intercept.
+    """X in float64, with a column of ones in front if there is an intercept.
 
     Parameters
     ----------
     X : (n, k) array of real numbers
-        Any real dtype and any strides.
+        Of any real dtype and any strides.
     intercept : bool
     copy : bool
-        Whether to take a copy at once, which later changes of `X` do not reach.
-        Without one, blocks are converted from `X` whenever they are needed.
+        Whether to copy X at once, so that later changes of `X` have no effect.
+        Without a copy, blocks are converted from `X` whenever they are needed.
     """
 
     def __init__(self, X: np.ndarray, intercept: bool, copy: bool) -> None:
@@ -45,17 +45,17 @@ class Design:
 
     @property
     def matrix(self) -> np.ndarray:
-        """The (n, p) matrix itself; made here where no copy was taken."""
+        """The (n, p) matrix; computed on each access if X was not copied."""
         return self.rows(0, self.shape[0])
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """The rows start <= i < stop, not to be written to."""
+        """The rows start <= i < stop, which must not be written to."""
         if self._matrix is not None:
             return self._matrix[start:stop]
         return self._rows(start, stop)
 
     def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
-        """All rows in order, in blocks that fit in a cache, each with its place."""
+        """All rows in order, in blocks that fit in the cache, each with its slice."""
         for start, stop in spans(*self.shape):
             yield slice(start, stop), self.rows(start, stop)
 
@@ -71,7 +71,7 @@ class Design:
     def _rows(self, start: int, stop: int) -> np.ndarray:
         rows = np.empty((stop - start, self.shape[1]))
         rows[:, : self.intercept] = 1.0
-        # By blocks, so that columns of a table that lie apart are turned in the cache.
+        # By blocks, so that the columns of a table are transposed within the cache.
         for first, last in spans(stop - start, self.shape[1]):
             rows[first:last, self.intercept :] = self._source[start + first : start + last]
         return rows

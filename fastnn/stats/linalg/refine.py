@@ -1,9 +1,9 @@
 """Least squares to nearly full precision, for problems of moderate size.
 
-The normal equations G b = c are formed in twice the working precision, and their residuals
-are evaluated in it too; the triangular factor that double precision gave is good enough to
-correct b by them until nothing is left to correct.  What remains of the squared condition
-number is 2^-106 of it.
+The normal equations G b = c are formed in twice the working precision, and so are their
+residuals.  The triangular factor from double precision is accurate enough to correct b by these
+residuals until the corrections vanish.  The remaining relative error is about 2^-106 times the
+squared condition number.
 
 References
 ----------
@@ -21,7 +21,7 @@ from fastnn.backend.reference import refinement
 from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import Solution
 
-_COLUMNS = 64  # beyond, products by BLAS outrun the compiled kernels, which add in twofold sums
+_COLUMNS = 64  # with more columns, BLAS is faster than the compiled kernels of twofold sums
 
 
 def refined(
@@ -29,29 +29,29 @@ def refined(
 ) -> Solution:
     """The solution with coefficients, covariance and residual sums of squares corrected.
 
-    Corrections that do not shrink are not made: the factor was then too far from the truth, or
-    numbers are so large that their squares overflow.
+    The solution is returned unchanged where the corrections do not shrink: the factor was then too
+    inaccurate, or squares of the numbers overflow.
     """
     n_columns, m = design.shape[1], response.shape[1]
     kernels: Any = refinement
     if n_columns + m <= _COLUMNS:
         kernels = backend.kernels(np.float64)
     high, low = _gram(kernels, design, response, weights)
-    kept: Any = slice(None)
+    included: Any = slice(None)
     square: Any = ...
     if solution.left_out:
-        kept = np.delete(np.arange(n_columns), solution.left_out)
-        square = np.ix_(kept, kept)
-        places = np.append(kept, np.arange(n_columns, n_columns + m))
+        included = np.delete(np.arange(n_columns), solution.left_out)
+        square = np.ix_(included, included)
+        places = np.append(included, np.arange(n_columns, n_columns + m))
         high, low = high[np.ix_(places, places)], low[np.ix_(places, places)]
-    root = np.ascontiguousarray(solution.root[kept])
-    coefficients = np.array(solution.coefficients[kept], order="C")
+    root = np.ascontiguousarray(solution.root[included])
+    coefficients = np.array(solution.coefficients[included], order="C")
     covariance, squares = np.empty((len(root),) * 2), np.empty(m)
     if not kernels.correct_least_squares(high, low, root, coefficients, covariance, squares):
         return solution
     if solution.left_out:
         whole, spread = solution.coefficients.copy(), solution.covariance.copy()
-        whole[kept], spread[square] = coefficients, covariance
+        whole[included], spread[square] = coefficients, covariance
         coefficients, covariance = whole, spread
     return solution.corrected(coefficients, covariance, squares)
 

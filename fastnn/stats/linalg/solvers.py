@@ -1,6 +1,6 @@
-"""From the factor of a least-squares problem to its solution.
+"""The solution of a least-squares problem, from its factor.
 
-All of this works on matrices of p rows: how tall the design was no longer matters.
+All matrices have p rows, whatever the number of rows of the design.
 
 References
 ----------
@@ -21,11 +21,11 @@ from fastnn.stats.linalg.blocks import COLUMNS, Factor, upper_triangle
 METHODS = ("qr", "svd", "cholesky")
 _EPS = float(np.finfo(np.float64).eps)
 _LARGEST_GRAM_ERROR = 1e-8
-"""Relative error of coefficients from the normal equations, at most; beyond, they are refused."""
+"""Largest relative error of coefficients that the normal equations may have."""
 
 
 class RankDeficiencyWarning(UserWarning):
-    """Columns of X are linear combinations of others, so not every coefficient is determined."""
+    """Columns of X are linearly dependent, so the data do not determine every coefficient."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Dependency:
     Attributes
     ----------
     column : int
-        Its place in the design.
+        Index of the column in the design.
     combination : dict of int to float
-        The columns it depends on, with their coefficients; empty for a column of zeros.
+        Columns that it depends on, with their coefficients; empty for a column of zeros.
     """
 
     column: int
@@ -53,21 +53,21 @@ class Solution:
     coefficients : (p, m) array
         0 for a column that is left out.
     root : (p, r) array
-        T with T T' = (A'A + penalty)^-1 on the columns that are kept: the leverage of a row
-        x is the square of |x T|.
+        T with T T' = (A'A + penalty)^-1 on the independent columns: the leverage of a row x is
+        the square of |x T|.
     covariance : (p, p) array
-        Of the coefficients where errors have variance 1.
+        Covariance of the coefficients for errors of variance 1.
     rank : int
     left_out : tuple of int
-        Columns whose coefficients are not determined; the minimum-norm solution has none.
+        Columns whose coefficients are not determined; empty for a solution of minimum norm.
     dependencies : tuple of Dependency
         Empty at full rank.
     effective_parameters : float
-        Trace of the hat matrix; the rank where there is no penalty.
+        Trace of the hat matrix; the rank without a penalty.
     R : (p, p) array
-        Of the design.
+        Triangular factor of the design.
     residual_squares : (m,) array, optional
-        Sums of squared residuals, where they are known better than from the factor.
+        Sums of squared residuals, where they are more accurate than from the factor.
     """
 
     coefficients: np.ndarray
@@ -83,7 +83,7 @@ class Solution:
     def corrected(
         self, coefficients: np.ndarray, covariance: np.ndarray, squares: np.ndarray
     ) -> Solution:
-        """The solution with these in the place of its own."""
+        """A copy of the solution with these values."""
         return replace(
             self, coefficients=coefficients, covariance=covariance, residual_squares=squares
         )
@@ -123,7 +123,7 @@ def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> So
     scale = column_scale(R)
     scaled = R / scale
     pivoted = _Pivoted.of(scaled, n)
-    kept, dependencies = _dependencies(scaled, scale, pivoted)
+    independent, dependencies = _dependencies(scaled, scale, pivoted)
     left_out = tuple(d.column for d in dependencies)
     if method == "cholesky":
         _refuse_ill_conditioned(_condition(scaled))
@@ -134,8 +134,8 @@ def solve(factor: Factor, n: int, method: str, penalty: np.ndarray | None) -> So
         left_out = ()
     else:
         if dependencies:
-            pivoted = _Pivoted.of(R[:, kept] / scale[kept], n)
-        coefficients, root = _basic(pivoted, Z, scale, kept)
+            pivoted = _Pivoted.of(R[:, independent] / scale[independent], n)
+        coefficients, root = _basic(pivoted, Z, scale, independent)
     return Solution(
         coefficients=coefficients,
         root=root,
@@ -155,7 +155,7 @@ def column_scale(R: np.ndarray) -> np.ndarray:
 
 
 def tolerance(n: int, p: int) -> float:
-    """What is left of a dependent column of unit length, at most, by rounding errors."""
+    """Largest rest of a dependent column of unit length, which rounding errors leave."""
     return 10 * _EPS * max(p, np.sqrt(n))
 
 
@@ -168,7 +168,7 @@ def _condition(R: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class _Pivoted:
-    """QR with column pivoting by LAPACK, as dgeqp3 gives it, and the rank that it shows."""
+    """QR with column pivoting, in the packed form of LAPACK's dgeqp3, and its numerical rank."""
 
     packed: np.ndarray
     tau: np.ndarray
@@ -177,7 +177,7 @@ class _Pivoted:
 
     @classmethod
     def of(cls, scaled: np.ndarray, n: int) -> _Pivoted:
-        """Of columns of unit length, from a design of n rows."""
+        """Factorise columns of unit length of a design of n rows."""
         if not scaled.size:
             return cls(scaled, np.zeros(0), np.zeros(0, int), 0)
         packed, pivots, tau, _, _ = lapack.dgeqp3(scaled, COLUMNS * (scaled.shape[1] + 1))
@@ -189,53 +189,53 @@ class _Pivoted:
 def _dependencies(
     scaled: np.ndarray, scale: np.ndarray, pivoted: _Pivoted
 ) -> tuple[np.ndarray, tuple[Dependency, ...]]:
-    """The columns to keep, in order, and what the others are made of.
+    """The independent columns in order, and the others as combinations of them.
 
-    Of dependent columns the leftmost are kept, so that it is the later column that is named.
+    Of dependent columns the leftmost count as independent, so that the later column is named.
     """
     p, rank = scaled.shape[1], pivoted.rank
     if rank == p:
         return np.arange(p), ()
-    kept = _leftmost(scaled, rank)
-    if len(kept) != rank:
-        kept = np.sort(pivoted.pivots[:rank])
-    others = np.setdiff1d(np.arange(p), kept)
-    within = np.linalg.lstsq(scaled[:, kept], scaled[:, others], rcond=None)[0]
+    independent = _leftmost(scaled, rank)
+    if len(independent) != rank:
+        independent = np.sort(pivoted.pivots[:rank])
+    others = np.setdiff1d(np.arange(p), independent)
+    within = np.linalg.lstsq(scaled[:, independent], scaled[:, others], rcond=None)[0]
     dependencies = []
     for j, shares in zip(others, within.T, strict=True):
         combination = {
             int(k): float(share * scale[j] / scale[k])
-            for k, share in zip(kept, shares, strict=True)
+            for k, share in zip(independent, shares, strict=True)
             if abs(share) > 1e-9
         }
         dependencies.append(Dependency(int(j), combination))
-    return kept, tuple(dependencies)
+    return independent, tuple(dependencies)
 
 
 def _leftmost(scaled: np.ndarray, rank: int) -> np.ndarray:
-    """The first columns that are independent of those to their left (Gram-Schmidt, twice)."""
+    """The first columns that are independent of the columns to their left (Gram-Schmidt, twice)."""
     p = scaled.shape[1]
     basis = np.zeros((len(scaled), 0))
-    kept: list[int] = []
+    independent: list[int] = []
     for j in range(p):
-        left = scaled[:, j]
+        rest = scaled[:, j]
         for _ in range(2):
-            left = left - basis @ (basis.T @ left)
-        length = np.linalg.norm(left)
-        if length > 1e-11 and len(kept) < rank:
-            kept.append(j)
-            basis = np.column_stack([basis, left / length])
-    return np.array(kept, dtype=int)
+            rest = rest - basis @ (basis.T @ rest)
+        length = np.linalg.norm(rest)
+        if length > 1e-11 and len(independent) < rank:
+            independent.append(j)
+            basis = np.column_stack([basis, rest / length])
+    return np.array(independent, dtype=int)
 
 
 def _basic(
-    pivoted: _Pivoted, Z: np.ndarray, scale: np.ndarray, kept: np.ndarray
+    pivoted: _Pivoted, Z: np.ndarray, scale: np.ndarray, independent: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients and root on the columns that are kept, which are independent."""
-    p, rank = len(scale), len(kept)
+    """Coefficients and root on the independent columns."""
+    p, rank = len(scale), len(independent)
     root, coefficients = np.zeros((p, rank)), np.zeros((p, Z.shape[1]))
     if rank:
-        columns = kept[pivoted.pivots]
+        columns = independent[pivoted.pivots]
         inverse, _ = lapack.dtrtri(pivoted.packed[:rank])
         root[columns] = upper_triangle(inverse) / scale[columns, None]
         work = COLUMNS * max(Z.shape[1], 1)

@@ -1,7 +1,7 @@
-"""Covariance of least-squares coefficients where errors are not alike or not independent.
+"""Robust covariance of least-squares coefficients: unequal variances, autocorrelation.
 
 All are sandwiches B M B with the bread B = (X'WX)^-1 and M, the meat, an estimate of the
-covariance of X'We.  Rows are read in blocks: no second copy of the design is made.
+covariance of X'We.  Rows are read in blocks, without a second copy of the design.
 
 References
 ----------
@@ -31,16 +31,16 @@ KERNELS = ("bartlett", "parzen", "uniform")
 
 @dataclass(frozen=True)
 class CovarianceType:
-    """Which covariance, checked.
+    """Estimator of the covariance, with checked options.
 
     Attributes
     ----------
     kind : str
         One of `COVARIANCES`.
     lags : int or None
-        Of HAC; None for the rule of `default_lags`.
+        Number of lags of HAC; None for the rule of `default_lags`.
     kernel : str
-        Of HAC.
+        Weights of the lags of HAC.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class CovarianceType:
 
     @classmethod
     def checked(cls, kind: Any, lags: Any, kernel: Any) -> CovarianceType:
-        """One of what a caller gives."""
+        """From the arguments of a caller."""
         kind = check_choice(kind, "cov_type", COVARIANCES)
         if kind != "HAC" and (lags is not None or kernel is not None):
             raise ValueError(f"lags and kernel belong to cov_type='HAC', got cov_type={kind!r}")
@@ -63,7 +63,7 @@ class CovarianceType:
         return min(default_lags(n) if self.lags is None else self.lags, n - 1)
 
     def described(self, n: int) -> str:
-        """For a summary."""
+        """Text for the summary."""
         if self.kind != "HAC":
             return self.kind
         return f"HAC ({self.kernel}, {self.lags_for(n)} lags)"
@@ -77,9 +77,9 @@ def default_lags(n: int) -> int:
 def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
     """(m, p, p) robust covariance matrices, one for each response.
 
-    HC0 weighs a row by its squared residual; HC1 multiplies by n / (n - p); HC2 and HC3
-    divide squared residuals by 1 - h and (1 - h)^2, h being the leverage; HAC adds products
-    of residuals up to some lags apart.
+    HC0 multiplies each row by its squared residual.  HC1 multiplies HC0 by n / (n - p).  HC2 and
+    HC3 divide the squared residuals by 1 - h and (1 - h)^2, where h is the leverage.  HAC adds
+    the products of residuals that are at most `lags` rows apart.
     """
     if fit.design is None or fit.residuals is None:
         raise ValueError(
@@ -109,20 +109,20 @@ def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
 
 
 def _corrected(residuals: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
-    """Residuals divided as HC2 and HC3 ask for; a row of leverage 1 has no residual at all."""
+    """Residuals with the corrections of HC2 and HC3; nan for a row of leverage 1."""
     if kind not in ("HC2", "HC3"):
         return residuals
-    left = 1.0 - np.einsum("ij,ij->i", rows, rows)
-    left = np.where(left > 1e-12, left, np.nan)
-    return residuals / (np.sqrt(left) if kind == "HC2" else left)[:, None]
+    free_share = 1.0 - np.einsum("ij,ij->i", rows, rows)
+    free_share = np.where(free_share > 1e-12, free_share, np.nan)
+    return residuals / (np.sqrt(free_share) if kind == "HC2" else free_share)[:, None]
 
 
 def _add_products(
     meat: np.ndarray, before: np.ndarray, scores: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Add the products of rows up to some lags apart; returns the last rows, for the next block.
+    """Add the weighted products of rows to `meat`; return the last rows, for the next block.
 
-    `before` are the last rows of the blocks before.
+    `before` holds the last rows of the previous blocks.
     """
     joined = np.vstack([before, scores])
     first, n = len(before), len(scores)
@@ -136,7 +136,7 @@ def _add_products(
 
 
 def lag_weights(cov: CovarianceType, n: int) -> np.ndarray:
-    """Weights of the lags 0, 1... up to the last that is used."""
+    """Weights of the lags 0, 1, ..., `lags`."""
     lags = cov.lags_for(n)
     x = np.arange(lags + 1) / (lags + 1)
     if cov.kernel == "bartlett":

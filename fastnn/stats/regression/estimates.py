@@ -1,4 +1,4 @@
-"""What a fitted regression says of its coefficients and of itself."""
+"""Estimates of a fitted regression: coefficients, their tests, measures of the fit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from fastnn.stats.regression.labels import Labels
 class Estimates:
     """Coefficients with their standard errors and tests, and measures of the fit.
 
-    The base of `RegressionResult`, whose docstring describes every attribute.
+    Base class of `RegressionResult`, whose docstring describes every attribute.
     """
 
     def __init__(self, fit: Fit, cov: CovarianceType) -> None:
@@ -112,7 +112,7 @@ class Estimates:
 
     @property
     def _estimated(self) -> np.ndarray:
-        """(p,) whether a coefficient is determined."""
+        """(p,) True for coefficients that the data determine."""
         estimated = np.ones(self.n_parameters, bool)
         estimated[list(self._fit.solution.left_out)] = False
         return estimated
@@ -221,18 +221,18 @@ class Estimates:
         return self._wald() / self.df_model
 
     def _wald(self) -> np.ndarray:
-        """(m,) Wald statistics of the hypothesis that all but the constant is zero."""
-        kept = np.flatnonzero(self._estimated)
-        contrasts = np.eye(len(kept))
+        """(m,) Wald statistics of the hypothesis that all coefficients but the constant are 0."""
+        determined = np.flatnonzero(self._estimated)
+        contrasts = np.eye(len(determined))
         if self._fit.constant is not None:
-            # Orthogonal to the coefficients of the constant, whatever columns make it up.
-            constant = self._fit.constant[kept]
+            # Orthogonal to the coefficients of the constant, which may combine several columns.
+            constant = self._fit.constant[determined]
             contrasts = np.linalg.qr(constant[:, None], mode="complete").Q[:, 1:].T
         statistics = []
         for b, V in zip(self._fit.solution.coefficients.T, self._covariances, strict=True):
-            off = contrasts @ b[kept]
-            spread = contrasts @ V[np.ix_(kept, kept)] @ contrasts.T
-            statistics.append(off @ np.linalg.pinv(spread, hermitian=True) @ off)
+            differences = contrasts @ b[determined]
+            spread = contrasts @ V[np.ix_(determined, determined)] @ contrasts.T
+            statistics.append(differences @ np.linalg.pinv(spread, hermitian=True) @ differences)
         return np.array(statistics)
 
     @cached_property
@@ -275,14 +275,14 @@ def t_pvalue(t: np.ndarray, df: float) -> np.ndarray:
 
 
 def t_quantile(level: float, df: float) -> float:
-    """Half the width of an interval of this level, in standard errors."""
+    """Quantile of Student's t: half the width of an interval, in standard errors."""
     return float(special.stdtrit(df, 0.5 + level / 2)) if df > 0 else np.nan
 
 
 def f_pvalue(f: np.ndarray, df_model: float, df_residual: float) -> np.ndarray:
     """Upper tail of the F distribution, by the incomplete beta function.
 
-    Of the two shares that add up to 1 the smaller is the one that rounding leaves whole.
+    Of the two shares, whose sum is 1, the smaller one is computed: it loses no digits.
     """
     if df_model <= 0 or df_residual <= 0:
         return np.full_like(f, np.nan)

@@ -1,4 +1,4 @@
-"""A least-squares problem read block by block, factorised and solved."""
+"""The fit of a least-squares problem: blocks of rows are factorised, the factor is solved."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from fastnn.stats.linalg.solvers import Dependency, RankDeficiencyWarning, Solut
 from fastnn.stats.regression.inputs import Data, refuse_not_finite
 from fastnn.stats.regression.labels import Labels
 
-_REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes some milliseconds
-_LARGEST = 1e140  # of what is squared and then divided or summed
-_USUAL = 1e70  # sizes whose ratios are no larger than that
-_CONSTANT_LEFT = 1e-24  # of a squared length: less is rounding, so what it is of is constant
+_REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes a few milliseconds
+_LARGEST = 1e140  # size of numbers whose squares are divided or summed
+_USUAL = 1e70  # sizes below this need no further check of ratios
+_CONSTANT_REST = 1e-24  # share of a squared length that rounding of a constant may leave
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A solved problem and all that statistics are computed from; arrays have m responses.
+    """A solved problem with all quantities that the statistics use; arrays have m columns.
 
     Attributes
     ----------
@@ -33,11 +33,11 @@ class Fit:
     log_weights : float
         Sum of the logarithms of the weights.
     residual_squares, total_squares : (m,) array
-        Weighted sums of squares; the total is about the mean where there is a constant.
+        Weighted sums of squares.  The total is about the mean where there is a constant.
     intercept : bool
-        Whether a column of ones was added, the first.
+        Whether a column of ones was added, as the first column.
     constant : (p,) array or None
-        Coefficients that make the constant 1 of the columns.
+        Coefficients of the columns whose linear combination is the constant 1.
     n : int
     solution : Solution
     method : str
@@ -76,7 +76,7 @@ class Fit:
 
 
 class Accumulator:
-    """The factor of weighted rows [design, responses, 1] and how many there were."""
+    """Accumulates the factor of the weighted rows [design, responses, 1], and their number."""
 
     def __init__(self, p: int, m: int, method: str) -> None:
         self.n = 0
@@ -85,7 +85,7 @@ class Accumulator:
         self._blocks = (BlockGram if method == "cholesky" else BlockQR)(p, m + 1)
 
     def add_data(self, data: Data) -> None:
-        """Take in all rows of some data, in blocks that fit in a cache."""
+        """Add all rows of the data, in blocks that fit in the cache."""
         for place, block in data.design.blocks():
             weights = None if data.weights is None else data.weights[place]
             self._add(block, data.response[place], weights)
@@ -103,18 +103,18 @@ class Accumulator:
         self._blocks.add(rows)
 
     def is_finite(self) -> bool:
-        """Whether no nan or infinity has come in."""
+        """Whether all numbers so far are finite."""
         return self._blocks.is_finite()
 
     def factor(self) -> Factor:
-        """Of the responses, and last of a constant response 1."""
+        """The factor; its last response is the constant 1."""
         return self._blocks.factor()
 
 
 def fit_data(data: Data, method: str, ridge: float, refine: bool | None) -> Fit:
-    """Fit all responses by weighted least squares; residuals by a second pass.
+    """Fit all responses by weighted least squares; a second pass computes the residuals.
 
-    `refine` None stands for where it costs little.
+    With `refine` None, the solution is refined where that takes a few milliseconds.
     """
     n, p = data.design.shape
     m = data.response.shape[1]
@@ -136,7 +136,7 @@ def solved(
     data: Data | None = None,
     refine: bool = False,
 ) -> Fit:
-    """The fit that a factor determines; with data its residuals, and a refined solution."""
+    """The fit from a factor; with data also residuals and, on request, refinement."""
     factor = accumulator.factor()
     p, n = len(factor.R), accumulator.n
     _check_rows(n, p, method, ridge)
@@ -148,13 +148,13 @@ def solved(
         penalty = np.full(p, ridge)
         penalty[:intercept] = 0.0
     solution = solve(own, n, method, penalty)
-    # Where least norm has decided among many solutions, there is nothing to refine.
+    # A solution of least norm among many is not refined.
     if data is not None and refine and (solution.rank == p or solution.left_out):
         solution = refined(solution, data.design, data.response, data.weights)
     squares = solution.residual_squares
     if squares is None:
-        left = own.Z - own.R @ solution.coefficients
-        squares = own.rest + np.einsum("ij,ij->j", left, left)
+        within = own.Z - own.R @ solution.coefficients
+        squares = own.rest + np.einsum("ij,ij->j", within, within)
     total = _total(own, _explained(factor, intercept, constant))
     residuals = None
     if data is not None:
@@ -184,16 +184,16 @@ def solved(
 def _squares_of_rows(
     data: Data, residuals: np.ndarray, has_constant: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Residual and total sums of squares from the rows: from X'X they are small differences."""
+    """Residual and total sums of squares from the rows; their difference from X'X cancels."""
     weights = np.ones(len(residuals)) if data.weights is None else data.weights
     mean = weights @ data.response / weights.sum() if has_constant else 0.0
     total = weights @ (data.response - mean) ** 2
-    rounding = _CONSTANT_LEFT * (weights @ data.response**2)
+    rounding = _CONSTANT_REST * (weights @ data.response**2)
     return weights @ residuals**2, np.where(total > rounding, total, 0.0)
 
 
 def _explained(factor: Factor, intercept: bool, constant: np.ndarray | None) -> np.ndarray:
-    """Q'y without the part along the constant, which is what the mean explains."""
+    """Q'y without the component along the constant, which the mean explains."""
     Z = factor.Z[:, :-1]
     if intercept:
         return Z[1:]
@@ -204,10 +204,10 @@ def _explained(factor: Factor, intercept: bool, constant: np.ndarray | None) -> 
 
 
 def _total(own: Factor, explained: np.ndarray) -> np.ndarray:
-    """Total sums of squares; 0 for a response that does not vary but by rounding."""
+    """Total sums of squares; 0 for a response that is constant to rounding."""
     total: np.ndarray = own.rest + np.einsum("ij,ij->j", explained, explained)
     about_zero = own.rest + np.einsum("ij,ij->j", own.Z, own.Z)
-    return np.where(total > _CONSTANT_LEFT * about_zero, total, 0.0)
+    return np.where(total > _CONSTANT_REST * about_zero, total, 0.0)
 
 
 def _check_rows(n: int, p: int, method: str, ridge: float) -> None:
@@ -219,11 +219,11 @@ def _check_rows(n: int, p: int, method: str, ridge: float) -> None:
 
 
 def _check_sizes(factor: Factor, labels: Labels) -> None:
-    """Refuse columns whose squares, or those of their coefficients, overflow or vanish."""
+    """Raise ValueError if squares of columns or coefficients would overflow or underflow."""
     columns = np.abs(factor.R).max(axis=0, initial=0.0)
     responses = np.abs(factor.Z[:, :-1]).max(axis=0, initial=0.0)
-    found = [size for size in (*columns.tolist(), *responses.tolist()) if size]
-    if not found or (min(found) > _USUAL**-1 and max(found) < _USUAL):
+    nonzero = [size for size in (*columns.tolist(), *responses.tolist()) if size]
+    if not nonzero or (min(nonzero) > _USUAL**-1 and max(nonzero) < _USUAL):
         return
     sizes = list(zip(labels.columns, columns, strict=True))
     sizes += zip(labels.responses, responses, strict=True)
@@ -235,27 +235,27 @@ def _check_sizes(factor: Factor, labels: Labels) -> None:
     for name, size in sizes:
         if size and not 1 / _LARGEST < size < _LARGEST:
             raise ValueError(
-                f"columns and coefficients must be of sizes between {1 / _LARGEST:.0e} and "
-                f"{_LARGEST:.0e}, for they are squared; got about {size:.0e} for {name}; "
+                f"columns and coefficients must have sizes between {1 / _LARGEST:.0e} and "
+                f"{_LARGEST:.0e}, because they are squared; got about {size:.0e} for {name}; "
                 "choose other units"
             )
 
 
 def _constant(factor: Factor, n: int, intercept: bool) -> np.ndarray | None:
-    """The coefficients that make a constant of the columns; None if nothing does."""
+    """Coefficients of the columns that give the constant 1; None if it is not in their span."""
     p = len(factor.R)
     if intercept:
         constant = np.zeros(p)
         constant[0] = 1.0
         return constant
     ones = factor.Z[:, -1:]
-    if factor.rest[-1] > _CONSTANT_LEFT * (factor.rest[-1] + float(np.sum(ones**2))):
+    if factor.rest[-1] > _CONSTANT_REST * (factor.rest[-1] + float(np.sum(ones**2))):
         return None
     return solve(Factor(factor.R, ones, factor.rest[-1:]), n, "qr", None).coefficients[:, 0]
 
 
 def warn_if_deficient(fit: Fit) -> None:
-    """Name the dependent columns in a warning."""
+    """Warn of linearly dependent columns, by name."""
     solution = fit.solution
     if not solution.dependencies:
         return

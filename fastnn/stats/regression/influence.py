@@ -1,4 +1,4 @@
-"""What single observations do to a fit: leverage, studentised residuals, Cook's distance.
+"""Influence of single observations: leverage, studentised residuals, Cook's distance.
 
 References
 ----------
@@ -15,20 +15,20 @@ import numpy as np
 from fastnn.stats.linalg.design import Design
 from fastnn.stats.regression.estimates import Estimates
 
-_CERTAIN = 1e-12  # 1 - leverage below this: the row determines a coefficient by itself
+_CERTAIN = 1e-12  # 1 - leverage below this: the row alone determines a coefficient
 
 
 class Influence(Estimates):
-    """Arrays of n rows, computed when they are first asked for.
+    """Statistics of the n rows, computed at their first use.
 
-    A base of `RegressionResult`, whose docstring describes every attribute.
+    Base class of `RegressionResult`, whose docstring describes every attribute.
     """
 
     def _refuse_streamed(self) -> None:
         if self._fit.design is None:
             raise AttributeError(
-                "the rows were streamed and are not kept, so there is nothing to say of each; "
-                "linear_regression keeps them"
+                "the rows were streamed and are not stored, so statistics of single rows are not "
+                "available; use linear_regression"
             )
 
     @property
@@ -118,9 +118,9 @@ class Influence(Estimates):
     @cached_property
     def _standardized(self) -> np.ndarray:
         """(n, m) internally studentised residuals; nan for rows of leverage 1."""
-        left = 1.0 - self._leverage
+        free_share = 1.0 - self._leverage
         with np.errstate(divide="ignore", invalid="ignore"):
-            scale = np.sqrt(np.where(left > _CERTAIN, left, np.nan))
+            scale = np.sqrt(np.where(free_share > _CERTAIN, free_share, np.nan))
             return self._weighted_residuals / scale[:, None] / np.sqrt(self._residual_variances)
 
     @cached_property
@@ -144,7 +144,7 @@ class Influence(Estimates):
 
     @property
     def _cook(self) -> np.ndarray:
-        left = 1.0 - self._leverage
+        free_share = 1.0 - self._leverage
         with np.errstate(divide="ignore", invalid="ignore"):
-            pull = np.where(left > _CERTAIN, self._leverage / left, np.nan)
+            pull = np.where(free_share > _CERTAIN, self._leverage / free_share, np.nan)
             return self._standardized**2 * pull[:, None] / self.effective_parameters

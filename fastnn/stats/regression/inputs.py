@@ -1,7 +1,7 @@
-"""Checks of what callers give: arrays, lists and tables become a design and a response.
+"""Reading of regression data: arrays, lists and tables become a design and a response.
 
-Tables are known by what they can do, not by their class, so that nothing imports pandas
-before the caller has.
+Tables are recognised by their methods, not by their class, so that pandas is never imported
+before the caller imports it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from fastnn.stats.linalg.design import Design, spans
 from fastnn.stats.regression.labels import Labels
 
 INTERCEPT = "intercept"
-_NAMED = 6  # columns an error message lists
+_NAMED = 6  # largest number of columns that an error message lists
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a regression is fitted to."""
+    """Checked data of a regression."""
 
     design: Design
     response: np.ndarray  # (n, m) float64
@@ -40,7 +40,7 @@ def read_data(
     add_intercept: bool,
     copy: bool | None,
 ) -> Data:
-    """Checked data; nan and infinities are looked for while the design is read."""
+    """Read and check data; the fit looks for nan and infinities while it reads the design."""
     columns, matrix = read_matrix(X, "X")
     responses, response = read_matrix(y, "y", prefix="y")
     n = len(matrix)
@@ -85,7 +85,7 @@ def _is_pandas(values: Any) -> bool:
 
 
 def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
-    """Names of the columns and the (n, k) array; a vector is a matrix of one column."""
+    """Names of the columns, and the (n, k) array; a vector becomes one column."""
     if is_table(values):
         return _read_table(values, name)
     own_name = getattr(values, "name", None)  # of a Series
@@ -105,7 +105,7 @@ def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
     whole = table.to_numpy()
     if whole.dtype.kind in "biuf" and whole.ndim == 2:
         return columns, whole
-    # Columns of several types: each is looked at by itself, and named if it is no number.
+    # Columns of several types are read one by one; an error names the column.
     matrix = np.empty((len(table), len(columns)))
     for j, (label, column) in enumerate(zip(columns, table.columns, strict=True)):
         values = _column(table[column], f"column {label!r} of {name}")
@@ -116,11 +116,11 @@ def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
 
 
 def _column(series: Any, name: str) -> np.ndarray:
-    """A column of a table; a missing value of a nullable type becomes nan."""
+    """A column of a table as an array; missing values of a nullable type become nan."""
     values = series.to_numpy()
-    # Nullable columns of numbers have a kind too; text, which might be read as numbers, is "O".
+    # Nullable dtypes of numbers have a numeric kind; text, which might parse as numbers, has "O".
     if values.dtype == object and getattr(series.dtype, "kind", "O") in "biuf":
-        with contextlib.suppress(TypeError, ValueError):  # the check below says what it is
+        with contextlib.suppress(TypeError, ValueError):  # the check below raises the error
             values = series.to_numpy(dtype=np.float64, na_value=np.nan)
     if values.dtype.kind not in "biuf":
         raise TypeError(
@@ -131,7 +131,7 @@ def _column(series: Any, name: str) -> np.ndarray:
 
 
 def _check_alignment(X: Any, other: Any, name: str) -> None:
-    """Two tables of pandas must have one index: rows are not matched by label."""
+    """Raise ValueError if two pandas objects have different indexes: rows are not aligned."""
     if not (_is_pandas(X) and _is_pandas(other)):
         return
     if not X.index.equals(other.index):
@@ -171,13 +171,13 @@ def _checked_weights(weights: Any, n: int) -> np.ndarray:
         first = int(bad.argmax())
         raise ValueError(
             f"weights must be positive and finite, got {bad.sum()} that are not, first "
-            f"weights[{first}] = {array[first]:g}; leave out rows that are not to count"
+            f"weights[{first}] = {array[first]:g}; drop rows of weight 0 first"
         )
     return array
 
 
 def refuse_not_finite(data: Data) -> None:
-    """Raise ValueError with the count of nan and infinite values, by column."""
+    """Raise ValueError with the number of nan and infinite values in each column."""
     counts, rows = _not_finite(data)
     total = sum(counts.values())
     if not total:
@@ -192,7 +192,7 @@ def refuse_not_finite(data: Data) -> None:
 
 
 def refuse_bad_values(matrix: np.ndarray, name: str) -> None:
-    """Raise ValueError with the count of nan and infinite values."""
+    """Raise ValueError with the number of nan and infinite values."""
     bad = ~np.isfinite(matrix)
     if bad.any():
         raise ValueError(
@@ -207,7 +207,7 @@ def read_columns(values: Any, name: str, n: int) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If they are not.
+        If the values are not real numbers of such a shape.
     """
     columns = real_array(values, name).astype(np.float64)
     if columns.ndim == 1:
@@ -218,7 +218,7 @@ def read_columns(values: Any, name: str, n: int) -> np.ndarray:
 
 
 def _not_finite(data: Data) -> tuple[dict[str, int], np.ndarray]:
-    """How many values of each column are not finite, and in which rows."""
+    """Number of values of each column that are not finite, and the rows that have them."""
     labels, p = data.labels, data.design.shape[1]
     counts, rows = np.zeros(p + len(labels.responses), int), []
     for start, stop in spans(*data.design.shape):

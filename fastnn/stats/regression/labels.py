@@ -1,4 +1,4 @@
-"""Names of columns, responses and rows, and results that carry them where the data did."""
+"""Names of columns, responses and rows, and pandas results that carry them."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Labels:
-    """What rows and columns are called.
+    """Names of rows and columns.
 
     Attributes
     ----------
     columns : tuple of str
-        Of the design matrix, the intercept included.
+        Columns of the design matrix, the intercept included.
     responses : tuple of str
     single : bool
-        Whether the response was a vector: results then lose their axis of responses.
+        Whether the response was a vector: results then have no axis of responses.
     rows : pandas.Index or None
-        Of the table the data came from; None where they came from arrays.
+        Index of the table that the data were read from; None for arrays.
     named : bool
-        Whether the names of columns came with the data.
+        Whether the data have names of columns, as tables do.
     pandas : bool
         Whether results are pandas objects.
     """
@@ -58,11 +58,11 @@ class Labels:
         return self._table(values, self.rows)
 
     def of_rows(self, values: np.ndarray) -> Any:
-        """(n,) values that all responses share."""
+        """(n,) values that are common to all responses."""
         return self._frame(values, self.rows)
 
     def square(self, matrices: np.ndarray) -> Any:
-        """(m, p, p) matrices, (p, p) for one response; tables only where there is one."""
+        """(m, p, p) matrices; for one response (p, p), as a table where the data were tables."""
         if not self.single:
             return matrices
         return self._frame(matrices[0], self.columns, self.columns)

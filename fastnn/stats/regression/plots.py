@@ -1,4 +1,4 @@
-"""The four plots of residuals, drawn with matplotlib."""
+"""The four plots of the residuals of a regression."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-_DRAWN = 5000  # points of a panel, at most; the extreme ones are always among them
-_NAMED = 3  # extreme points of each panel
-_SPAN = 2 / 3  # share of the points that a smooth line looks at
+_DRAWN = 5000  # largest number of points in a panel; the extreme points are always drawn
+_NAMED = 3  # extreme points that each panel labels
+_SPAN = 2 / 3  # share of the points in each local regression
 _POINTS, _LINE, _GUIDE = BLUE, ORANGE, "0.55"
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """What the panels show: (n,) arrays, and which of the rows.
+    """Data of the panels: (n,) arrays, and the rows to draw.
 
     Attributes
     ----------
     fitted, residuals, standardized : (n,) array
-        Residuals are weighted.
+        Residuals are multiplied by the square roots of the weights.
     defined, extreme : array of int
-        Rows that have a standardised residual, in order and from the most extreme one on.
+        Rows with a defined standardised residual, in order of the data and of decreasing size.
     names : (n,) array or None
     """
 
@@ -46,7 +46,7 @@ class _Rows:
 
     @staticmethod
     def of(result: Influence) -> _Rows:
-        """Those of a regression of one response."""
+        """From a regression of one response."""
         standardized = result._standardized[:, 0]
         defined = np.flatnonzero(np.isfinite(standardized))  # not where leverage is 1
         if not len(defined):
@@ -64,12 +64,12 @@ class _Rows:
 
     @cached_property
     def shown(self) -> np.ndarray:
-        """The rows that are drawn."""
+        """The rows to draw."""
         return _thinned(self.defined, self.extreme)
 
 
 def residual_plots(result: Influence, path: str | os.PathLike[str] | None) -> Figure:
-    """What `RegressionResult.plot` returns."""
+    """Draw `RegressionResult.plot`."""
     rows = _Rows.of(result)
     (fit, normal), (scale, influence) = panels(2, 2, 5.0, 4.25)
     _residuals_and_fitted(fit, rows)
@@ -98,7 +98,7 @@ def _normal_quantiles(ax: Axes, rows: _Rows) -> None:
     theory[order] = special.ndtri((np.arange(1, n + 1) - offset) / (n + 1 - 2 * offset))
     shown = _thinned(order, rows.extreme)
     _scatter(ax, theory[shown], standardized[shown])
-    # Through the quartiles, so that outliers do not bend the line they are judged by.
+    # A line through the quartiles is robust against outliers.
     low, high = np.quantile(standardized[rows.defined], [0.25, 0.75])
     slope = (high - low) / (2 * special.ndtri(0.75))
     ax.axline((0, (low + high) / 2), slope=slope, color=_GUIDE, linestyle="--")
@@ -116,7 +116,7 @@ def _scale_and_location(ax: Axes, rows: _Rows) -> None:
 
 
 def _residuals_and_leverage(ax: Axes, rows: _Rows, result: Influence) -> None:
-    """The residuals with contours of Cook's distance, by which the rows to name are chosen."""
+    """Residuals with contours of Cook's distance, which determines the rows to label."""
     from matplotlib.ticker import MaxNLocator
 
     leverage, standardized, defined = result._leverage, rows.standardized, rows.defined
@@ -132,14 +132,14 @@ def _residuals_and_leverage(ax: Axes, rows: _Rows, result: Influence) -> None:
     _draw_contours(ax, result.effective_parameters, right)
     ax.set_ylim(low, high)
     ax.xaxis.set_major_locator(MaxNLocator(6))
-    # At the right end contours are nearest to the points.
+    # The contours are closest to the points at the right end.
     if _contour(0.5, result.effective_parameters, _largest_leverage(right)) < max(high, -low):
         ax.legend(fontsize="small")
     _titles(ax, "Residuals and leverage", "leverage", "standardised residual")
 
 
 def _draw_contours(ax: Axes, parameters: float, right: float) -> None:
-    """The residuals at which Cook's distance is 1/2 and 1, up to a leverage."""
+    """Draw the contours of Cook's distance 1/2 and 1."""
     h = np.linspace(right / 400, _largest_leverage(right), 400)
     for distance, style in ((0.5, "--"), (1.0, "-")):
         contour = _contour(distance, parameters, h)
@@ -149,17 +149,17 @@ def _draw_contours(ax: Axes, parameters: float, right: float) -> None:
 
 
 def _contour(distance: float, parameters: float, leverage: Any) -> Any:
-    """The standardised residual that gives a row of this leverage this Cook's distance."""
+    """Standardised residual of a row, from its leverage and Cook's distance."""
     return np.sqrt(distance * parameters * (1 - leverage) / leverage)
 
 
 def _largest_leverage(right: float) -> float:
-    """The end of the axis, but below a leverage of 1, where a contour meets zero."""
+    """The right end of the axis, limited to leverages below 1."""
     return min(right, 1 - 1e-9)
 
 
 def _thinned(places: np.ndarray, extreme: np.ndarray) -> np.ndarray:
-    """At most some thousand of the places, evenly taken, and the extreme ones."""
+    """An evenly spaced subset of the rows, with the extreme rows."""
     if len(places) <= _DRAWN:
         return places
     step = -(-len(places) // _DRAWN)
@@ -174,7 +174,7 @@ def _scatter(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
 def _name(
     ax: Axes, x: np.ndarray, y: np.ndarray, extreme: np.ndarray, names: np.ndarray | None
 ) -> None:
-    """Write the names of the extreme points beside them; rows count from 0."""
+    """Label the extreme points with their names, or with row numbers from 0."""
     middle = np.nanmean(x)
     for i in extreme[:_NAMED]:
         right = x[i] > middle
@@ -191,7 +191,7 @@ def _titles(ax: Axes, title: str, x: str, y: str) -> None:
 
 
 def _smooth(ax: Axes, x: np.ndarray, y: np.ndarray) -> None:
-    """A line through the middle of the points, where there are enough of them."""
+    """Draw a smooth line through at least five different x."""
     if len(np.unique(x)) >= 5:
         ax.plot(*smoothed(x, y), color=_LINE, linewidth=1.5)
 

@@ -1,4 +1,4 @@
-"""Predictions with intervals."""
+"""Prediction of the response at new rows, with intervals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn.stats.regression.inputs import is_table, read_matrix, refuse_bad_val
 from fastnn.stats.regression.labels import framed
 
 INTERVALS = ("confidence", "prediction")
-_SATISFIED = 1e-7  # relative: new rows may round differently from those of the fit
+_SATISFIED = 1e-7  # relative tolerance of a dependence: new rows are rounded differently
 
 
 class Prediction(NamedTuple):
@@ -29,7 +29,7 @@ class Prediction(NamedTuple):
 
 
 def predict(result: Influence, X: Any, interval: Any, level: Any) -> Any:
-    """What `RegressionResult.predict` returns."""
+    """Compute `RegressionResult.predict`."""
     if interval is not None:
         check_choice(interval, "interval", INTERVALS)
     level = check_level(level)
@@ -48,12 +48,12 @@ def predict(result: Influence, X: Any, interval: Any, level: Any) -> Any:
 
 
 def _design(result: Influence, X: Any) -> Design:
-    """New rows with the columns of the fit, by name where both have names."""
+    """Design of the new rows; columns are selected by name where both have names."""
     columns = list(result.names[result._fit.intercept :])
     if is_table(X) and result._labels.named:
         missing = [name for name in columns if name not in map(str, X.columns)]
         if missing:
-            raise ValueError(f"X must have the columns of the fit, and lacks {', '.join(missing)}")
+            raise ValueError(f"X must have the columns of the fit, but lacks {', '.join(missing)}")
         labels = {str(label): label for label in X.columns}
         X = X[[labels[name] for name in columns]]
     _, matrix = read_matrix(X, "X")
@@ -67,7 +67,7 @@ def _design(result: Influence, X: Any) -> Design:
 
 
 def _warn_not_estimable(result: Influence, design: Design) -> None:
-    """Where columns depend on others, rows that break the dependence cannot be predicted."""
+    """Warn of rows that violate a linear dependence of the columns of the fit."""
     broken = np.zeros(design.shape[0], bool)
     for dependency in result._fit.solution.dependencies:
         others = list(dependency.combination)
@@ -79,8 +79,8 @@ def _warn_not_estimable(result: Influence, design: Design) -> None:
             broken[place] |= off > _SATISFIED * size
     if broken.any():
         warn(
-            f"{broken.sum()} of {len(broken)} rows break the dependence among columns that held "
-            "in the fit; their predictions rest on an arbitrary choice of coefficients",
+            f"{broken.sum()} of {len(broken)} rows break the linear dependence of the columns of "
+            "the fit; their predictions depend on an arbitrary choice of coefficients",
             RankDeficiencyWarning,
         )
 
@@ -95,7 +95,7 @@ def _variances(design: Design, covariances: np.ndarray) -> np.ndarray:
 
 
 def _labelled(result: Influence, X: Any, values: np.ndarray) -> Any:
-    """As the caller gave X: a table gives a table."""
+    """Values in the form of X: pandas objects for a DataFrame."""
     labels = result._labels
     pandas = labels.pandas and is_table(X) and hasattr(X, "index")
     if labels.single:

@@ -1,4 +1,4 @@
-"""A regression as text."""
+"""The summary of a regression as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from fastnn.stats.regression.influence import Influence
 
 _LEAST_WIDTH = 80
-_ILL_CONDITIONED = 1e8  # columns of unit length: beyond, half the digits are at stake
+_ILL_CONDITIONED = 1e8  # of columns of unit length: above it half of the digits may be lost
 _WIDTHS = (12, 12, 11, 10, 12, 12)  # of the columns of coefficients
 _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"}
 
@@ -40,7 +40,7 @@ def summary(result: Influence, level: float, diagnostics: Entries) -> str:
 
 
 def _head(result: Influence, width: int) -> list[str]:
-    """Two columns: what was fitted, and how well."""
+    """Two columns of entries: the problem, and the goodness of fit."""
     kind = "Ridge" if result.ridge else "Weighted" if result.is_weighted else "Ordinary"
     method = f"{kind} least squares ({_METHODS[result.method]})"
     left = [
@@ -65,7 +65,7 @@ def _head(result: Influence, width: int) -> list[str]:
 
 
 def _columns(left: Entries, right: Entries, width: int) -> list[str]:
-    """Pairs of names and values in two columns, values to the right."""
+    """Lines of two entries each; values are right-aligned."""
     right_width = max(31, max(len(name) + len(value) + 3 for name, value in right))
     left_width = width - right_width - 2
     return [
@@ -108,7 +108,7 @@ def _coefficients(result: Influence, level: float) -> list[str]:
 
 
 def _residuals(result: Influence, diagnostics: Entries, width: int) -> list[str]:
-    """Quartiles, and whether residuals look normal and independent."""
+    """Quartiles and tests of the residuals."""
     e = result._weighted_residuals[:, 0]
     quartiles = np.quantile(e, [0, 0.25, 0.5, 0.75, 1])
     names = ("min", "1Q", "median", "3Q", "max")
@@ -120,7 +120,7 @@ def _residuals(result: Influence, diagnostics: Entries, width: int) -> list[str]
 
 
 def _notes(result: Influence) -> list[str]:
-    """The condition number, and what a reader must know of these numbers."""
+    """The condition number, and warnings about the numbers above."""
     notes = [
         f"Condition number {result.condition_number:.3g}; "
         f"{result.scaled_condition_number:.3g} with columns of unit length."
@@ -133,10 +133,10 @@ def _notes(result: Influence) -> list[str]:
     if result.ridge:
         notes.append(
             f"Ridge penalty {result.ridge:g}: coefficients are biased towards zero. Standard "
-            "errors tell\ntheir spread and not their bias, so intervals may miss the true values."
+            "errors measure\ntheir spread, not their bias, so intervals may miss the true values."
         )
     if result.design is None:
-        notes.append("Rows were streamed: nothing is said of single residuals.")
+        notes.append("Rows were streamed: statistics of single residuals are not available.")
     return notes
 
 
@@ -146,7 +146,7 @@ def p_text(p: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """Five significant digits, without a trailing exponent where it fits."""
+    """Five significant digits, with an exponent for very large and very small numbers."""
     size = abs(value)
     if size != 0 and not 1e-4 <= size < 1e7:
         return f"{value:.4e}"

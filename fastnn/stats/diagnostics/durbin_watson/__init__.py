@@ -1,1 +1,1 @@
-"""The Durbin-Watson test: statistic, exact law, bounds, zones."""
+"""The Durbin-Watson test: statistic, exact distribution, bounds, zones."""

@@ -1,4 +1,4 @@
-"""Bounds of the Durbin-Watson test's critical value that hold for all regressors."""
+"""Bounds of the critical value of the Durbin-Watson test, valid for all regressors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import PathLaw
 from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import DurbinWatsonResult
 from fastnn.stats.diagnostics.durbin_watson.tail import tail
 
-_BEYOND = 40.0  # a normal quantile no probability in float64 reaches
+_BEYOND = 40.0  # above the normal quantile of every probability in float64
 
 REJECT, KEEP, OPEN = "reject", "do not reject", "inconclusive"
 
@@ -33,23 +33,23 @@ def durbin_watson_bounds(
 ) -> DurbinWatsonBounds:
     """Durbin and Watson's bounds d_L and d_U of the critical value, for any n, k and alpha.
 
-    Against positive autocorrelation at level `alpha`, every regression of k regressors rejects
-    for d < d_L, and none does for d > d_U; between them it depends on the regressors
-    (`durbin_watson_test` knows).  Against negative autocorrelation the same holds of 4 - d.
-    The bounds are computed from the laws of Durbin and Watson's bounding variables, not looked
-    up; errors are below 1e-8.
+    In the test against positive autocorrelation at level `alpha`, every regression on k regressors
+    rejects for d < d_L, and none rejects for d > d_U.  Between the bounds the result depends on the
+    regressors (use `durbin_watson_test`).  Against negative autocorrelation, the same holds for
+    4 - d.  The bounds are computed from the distributions of the bounding variables of Durbin and
+    Watson, with errors below 1e-8.
 
     Parameters
     ----------
     n : int
-        Observations.
+        Number of observations.
     k : int
-        Regressors beside the intercept; at least 1 where there is none.
+        Number of regressors, the intercept excluded; at least 1 without an intercept.
     alpha : float
         Level of the one-sided test, between 0 and 1.
     intercept : bool
-        Whether a constant is among the regressors.  Without it the lower bound is
-        Farebrother's d_M; the upper one is that of k - 1 regressors and an intercept.
+        Whether a constant is among the regressors.  Without a constant, the lower bound is
+        Farebrother's d_M, and the upper bound is that of k - 1 regressors and an intercept.
 
     Returns
     -------
@@ -59,8 +59,8 @@ def durbin_watson_bounds(
     Notes
     -----
     The difference matrix has the eigenvalues 2 - 2 cos(pi i / n), i = 0, ..., n - 1.  The bounds
-    are quantiles of sum(lambda_i xi_i^2) / sum(xi_i^2) over the smallest and the largest
-    eigenvalues that a regression can leave; a constant takes away the eigenvalue 0.
+    are quantiles of sum(lambda_i xi_i^2) / sum(xi_i^2) over the smallest and over the largest
+    eigenvalues that the residuals can have; a constant removes the eigenvalue 0.
 
     References
     ----------
@@ -92,9 +92,9 @@ def durbin_watson_bounds(
 def _bounds(
     n: int, columns: int, alpha: float, intercept: bool, side: int = 1
 ) -> DurbinWatsonBounds:
-    """The bounds of d where side is 1, of 4 - d where it is -1.
+    """The bounds of d for side 1, of 4 - d for side -1.
 
-    With an intercept the two are the same, for 4 - lambda_i is lambda_(n - i).
+    With an intercept they are equal, because 4 - lambda_i is lambda_(n - i).
     """
     first = 1 if intercept else 0
     m = n - columns
@@ -108,13 +108,13 @@ def _bounds(
 
 
 def _critical(law: PathLaw, alpha: float, side: int) -> float:
-    """The d with P(D < d) = alpha where side is 1, with P(D > d) = alpha where it is -1."""
+    """The d with P(D < d) = alpha for side 1, with P(D > d) = alpha for side -1."""
     target = side * float(ndtri(alpha))
 
     def distance(d: float) -> float:
-        # On the scale of normal quantiles the law is nearly a straight line.
-        found = tail(law, d)
-        quantile = float(ndtri(found.below) if found.is_lower else -ndtri(found.above))
+        # On the scale of normal quantiles the distribution function is almost linear.
+        exact = tail(law, d)
+        quantile = float(ndtri(exact.below) if exact.is_lower else -ndtri(exact.above))
         return min(max(quantile, -_BEYOND), _BEYOND) - target
 
     low, high = _bracket(law, target, distance)
@@ -124,7 +124,7 @@ def _critical(law: PathLaw, alpha: float, side: int) -> float:
 def _bracket(
     law: PathLaw, target: float, distance: Callable[[float], float]
 ) -> tuple[float, float]:
-    """Points around the quantile: a normal approximation and steps away from it."""
+    """Points around the quantile, from a normal approximation and growing steps."""
     mean = law.trace / law.size
     variance = 2 * (law.square / law.size - mean * mean) / (law.size + 2)
     step = 0.5 * math.sqrt(variance)
@@ -147,14 +147,14 @@ class Decision:
     ----------
     statistic, alpha : float
     bounds : DurbinWatsonBounds
-        Of d.
+        Bounds of d.
     mirrored : DurbinWatsonBounds
-        Of 4 - d: the same where there is an intercept.
+        Bounds of 4 - d; with an intercept the same as those of d.
     positive, negative : str
-        Of independence against positive (by d) and negative (by 4 - d) autocorrelation:
-        ``"reject"``, ``"do not reject"`` or ``"inconclusive"``.
+        Verdicts about independence against positive (by d) and negative (by 4 - d)
+        autocorrelation: ``"reject"``, ``"do not reject"`` or ``"inconclusive"``.
     p_positive, p_negative : float or None
-        Exact p-values of the two one-sided tests, where the regressors are known.
+        Exact p-values of the two one-sided tests; None where the regressors are unknown.
     """
 
     statistic: float
@@ -168,12 +168,12 @@ class Decision:
 
     @property
     def positive_settled(self) -> str:
-        """`positive`, or what the exact p-value says where that is known."""
+        """`positive`, or the verdict of the exact p-value where it is available."""
         return _settled(self.positive, self.p_positive, self.alpha)
 
     @property
     def negative_settled(self) -> str:
-        """`negative`, or what the exact p-value says where that is known."""
+        """`negative`, or the verdict of the exact p-value where it is available."""
         return _settled(self.negative, self.p_negative, self.alpha)
 
     def __str__(self) -> str:
@@ -216,16 +216,16 @@ def decide(
     Parameters
     ----------
     statistic : float or DurbinWatsonResult
-        d alone, or the result of a test, which knows n, k and the intercept, and whose exact
-        p-values settle what the bounds leave open.
+        The statistic d, or the result of a test.  A result contains n, k and the intercept, and
+        its exact p-values settle inconclusive verdicts.
     n : int, optional
-        Observations, for d alone.
+        Number of observations; required with a statistic.
     k : int, optional
-        Regressors beside the intercept, for d alone.
+        Number of regressors, the intercept excluded; required with a statistic.
     alpha : float
         Level of each one-sided test.
     intercept : bool, optional
-        Whether there is an intercept, for d alone; there is one by default.
+        Whether there is an intercept; True by default with a statistic.
 
     Returns
     -------
@@ -276,7 +276,7 @@ def _verdict(value: float, bounds: DurbinWatsonBounds) -> str:
 
 
 def _settled(verdict: str, pvalue: float | None, alpha: float) -> str:
-    """An exact p-value agrees with a verdict of the bounds, and decides where they do not."""
+    """The verdict of the exact p-value, which agrees with conclusive bounds."""
     if pvalue is None:
         return verdict
     return REJECT if pvalue < alpha else KEEP

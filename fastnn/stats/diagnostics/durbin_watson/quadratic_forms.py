@@ -1,4 +1,4 @@
-"""The eigenvalues behind the Durbin-Watson statistic, known by their determinants.
+"""Distributions of the Durbin-Watson statistic, represented by determinants.
 
 The difference matrix A of lag 1 is the Laplacian of a path of n vertices: its eigenvalues are
 2 - 2 cos(pi i / n), i = 0, ..., n - 1.  At lag L it is L such paths, interleaved.  With
@@ -7,13 +7,13 @@ compressed to the complement of that space is
 
     det(T) det(Q' T^-1 Q).
 
-The first factor has a closed form, the second is of the size of Q's columns; so the law of
-a million residuals is known at a point s without eigenvalues and without an n x n matrix.
+The first factor has a closed form, and the second is a determinant of as many rows as Q has
+columns.  So the determinant for a million residuals needs neither eigenvalues nor an n x n matrix.
 
 Branches: with z = 1 / (2 s), T = 2 s ((d + z) I - A), and the pivots of (d + z) I - A and of
 -Q' ((d + z) I - A)^-1 Q lie in the same half plane as z.  Each pivot of T and of Q' T^-1 Q thus
-turns by less than pi from the positive axis: sums of principal logarithms are continuous
-wherever s leaves the real line, and are 0 at s = 0.
+has an argument below pi: sums of principal logarithms are continuous for s off the real line,
+and are 0 at s = 0.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ def path_eigenvalues(n: int, indices: np.ndarray) -> np.ndarray:
 
 
 def log1p(w: np.ndarray) -> np.ndarray:
-    """Principal log(1 + w) of complex numbers, accurate for small ones and next to -1."""
+    """Principal log(1 + w) of complex numbers, accurate near w = 0 and near w = -1."""
     a, b = w.real, w.imag
     square = a * (2 + a) + b * b  # |1 + w|^2 - 1
-    # At -1 itself, 1 + w is what rounding leaves of it at most.
+    # At w = -1, the modulus of 1 + w is limited from below by rounding.
     near = np.log(np.maximum(np.hypot(1 + a, b), _ROUNDING))
     real = np.where(square < -0.5, near, 0.5 * np.log1p(np.maximum(square, -0.5)))
     return real + 1j * np.arctan2(b, 1 + a)
 
 
 def path_log_det(n: int, s: np.ndarray, d: float) -> np.ndarray:
-    """The sum of log(1 - 2 s (lambda_i - d)) over the eigenvalues of a path but the first, 0.
+    """The sum of log(1 - 2 s (lambda_i - d)) over the eigenvalues of a path except the first, 0.
 
-    T is tridiagonal; away from its ends its pivots approach rho, the larger root of
+    T is tridiagonal; away from the ends its pivots approach rho, the larger root of
     rho^2 - (1 + 2 s (d - 2)) rho + (2 s)^2 = 0, and with kappa = 2 s / rho
 
         det(T) = (1 + 2 s d) rho^(n - 1) (1 - kappa^(2 n)) / (1 - kappa^2).
     """
     g = 2 * s
     u, v = np.sqrt(1 + g * d), np.sqrt(1 + g * (d - 4))
-    # rho = ((u + v) / 2)^2; its logarithm is small for small s, and multiplied by n.
+    # rho = ((u + v) / 2)^2; its logarithm is small for small s, and is multiplied by n.
     log_rho = 2 * log1p(0.5 * (g * d / (1 + u) + g * (d - 4) / (1 + v)))
     kappa_squared = ((u - v) / (u + v)) ** 2
     with np.errstate(under="ignore"):
@@ -65,9 +65,9 @@ class PathLaw:
         removed = np.concatenate([np.arange(1, first), np.arange(last + 1, n)])
         self._n, self._has_zero = n, first == 0
         self._removed = path_eigenvalues(n, removed)
-        self._kept = None
+        self._eigenvalues = None
         if len(removed) > last - first:
-            self._kept = path_eigenvalues(n, np.arange(first, last + 1))
+            self._eigenvalues = path_eigenvalues(n, np.arange(first, last + 1))
         self.size = last - first + 1
         self.trace = 2.0 * (n - 1) - float(self._removed.sum())
         self.square = 6.0 * n - 8 - float(np.square(self._removed).sum())
@@ -75,8 +75,8 @@ class PathLaw:
 
     def log_det(self, s: np.ndarray, d: float) -> np.ndarray:
         """Sum of the principal logarithms of 1 - 2 s (nu_i - d)."""
-        if self._kept is not None:
-            return _sum_of_logs(s, self._kept - d)
+        if self._eigenvalues is not None:
+            return _sum_of_logs(s, self._eigenvalues - d)
         result = path_log_det(self._n, s, d) - _sum_of_logs(s, self._removed - d)
         return result + log1p(2 * s * d) if self._has_zero else result
 
@@ -128,11 +128,11 @@ class ResidualLaw:
 
 
 class EigenvalueLaw:
-    """The same eigenvalues as `ResidualLaw`, computed one by one from an n x n matrix.
+    """The same distribution as `ResidualLaw`, from the eigenvalues of an n x n matrix.
 
     Elimination without pivoting loses digits where leading blocks of T are nearly singular.
-    That takes unusual regressors (most of them unit vectors) and a statistic next to the end of
-    its support; eigenvalues do not mind, but take O(n^3) operations.
+    That happens for unusual regressors (most of them unit vectors) and a statistic close to the end
+    of its support.  Eigenvalues are accurate there, but take O(n^3) operations.
     """
 
     def __init__(self, basis: np.ndarray, lag: int) -> None:

@@ -1,4 +1,4 @@
-"""The Durbin-Watson statistic, and its test with exact p-values."""
+"""The Durbin-Watson statistic, and the test with exact p-values."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from fastnn.stats.diagnostics.residuals import ALTERNATIVES
 from fastnn.stats.linalg.basis import has_constant
 
 _MOST_EIGENVALUES = 2000
-_SMALLEST_SUM = 1e-280  # of squares: below it they may have lost digits to underflow
+_SMALLEST_SUM = 1e-280  # smaller sums of squares may have lost digits by underflow
 
 
 # ----------------------------------------------------------------------------- statistic
@@ -35,20 +35,20 @@ _SMALLEST_SUM = 1e-280  # of squares: below it they may have lost digits to unde
 def durbin_watson(residuals: Any, axis: int = 0, lag: int = 1) -> Any:
     """The Durbin-Watson statistic of residuals, sum (e[t] - e[t - lag])^2 / sum e[t]^2.
 
-    It is about 2 (1 - r), with r the autocorrelation at that lag: 2 where there is none,
-    towards 0 where it is positive, towards 4 where it is negative.
+    It is about 2 (1 - r), where r is the autocorrelation at that lag: 2 without autocorrelation,
+    close to 0 for strong positive and close to 4 for strong negative autocorrelation.
 
     Parameters
     ----------
     residuals : array_like
         Real numbers in the order of the observations, at least ``lag + 1`` along `axis`.
-        Arrays of float32 and float64 are read as they are, whatever their strides; sums are
-        float64 in both cases.
+        Arrays of float32 and float64 are read without a copy, for any strides; sums are
+        computed in float64.
     axis : int
-        Along which the observations follow each other.
+        Axis of the observations.
     lag : int
-        Distance of the residuals compared; 1 is Durbin and Watson's, more is Vinod's
-        generalisation (4 for quarterly data).
+        Distance of the residuals in each difference: 1 for the Durbin-Watson statistic, a larger
+        lag for Vinod's generalisation (4 for quarterly data).
 
     Returns
     -------
@@ -90,7 +90,7 @@ def durbin_watson(residuals: Any, axis: int = 0, lag: int = 1) -> Any:
 
 
 def _of_vector(array: np.ndarray, lag: int) -> float:
-    """The statistic of one series; a microsecond counts here."""
+    """The statistic of one series, with little overhead."""
     sums = np.empty((2, 1, 1))
     kernel = backend.kernels(array.dtype.type).squared_differences
     kernel(array[np.newaxis, :, np.newaxis], lag, sums)
@@ -103,7 +103,7 @@ def _of_vector(array: np.ndarray, lag: int) -> float:
 
 
 def _readable(array: np.ndarray) -> np.ndarray:
-    """The array itself where the kernel can read it, else as contiguous float64."""
+    """The array itself where the kernel can read it, otherwise a contiguous float64 copy."""
     native = array.dtype is FLOAT64 or array.dtype is FLOAT32
     if native and (array.flags.carray or _has_whole_steps(array)):
         return array
@@ -111,12 +111,12 @@ def _readable(array: np.ndarray) -> np.ndarray:
 
 
 def _has_whole_steps(array: np.ndarray) -> bool:
-    """Whether elements are aligned and whole elements apart (a field of records need not be)."""
+    """Whether elements are aligned and strides are multiples of the element size."""
     return array.flags.aligned and not any(step % array.itemsize for step in array.strides)
 
 
 def _sums(array: np.ndarray, axis: int, lag: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums of squared differences and of squares along an axis, by views of the array."""
+    """Sums of squared differences and of squares along an axis, without a copy."""
     kernel = backend.kernels(array.dtype.type).squared_differences
     if array.ndim == 2:
         columns = array if axis in (0, -2) else array.T
@@ -133,7 +133,7 @@ def _sums(array: np.ndarray, axis: int, lag: int) -> tuple[np.ndarray, np.ndarra
 
 
 def _rescaled(array: np.ndarray, axis: int) -> np.ndarray:
-    """Residuals in float64, of size about 1: their squares neither over- nor underflow."""
+    """Residuals in float64, scaled to size 1, so that squares neither over- nor underflow."""
     check_finite(array, "residuals", "drop or fill such rows first")
     largest = np.abs(array).max(axis=axis, keepdims=True).astype(np.float64)
     if not largest.all():
@@ -142,7 +142,7 @@ def _rescaled(array: np.ndarray, axis: int) -> np.ndarray:
         raise ValueError(
             f"residuals are all zero{where}: the Durbin-Watson statistic, 0 / 0, is undefined"
         )
-    # In two steps, for the reciprocal of a subnormal number is infinite.
+    # By an exponent, because the reciprocal of a subnormal number is infinite.
     exponent = -np.frexp(largest)[1]
     return np.ldexp(array.astype(np.float64), exponent)
 
@@ -152,28 +152,29 @@ def _rescaled(array: np.ndarray, axis: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class DurbinWatsonResult:
-    """What `durbin_watson_test` found; unpacks as ``statistic, pvalue``.
+    """The result of `durbin_watson_test`; unpacks as ``statistic, pvalue``.
 
     Attributes
     ----------
     statistic : float
         d, from 0 to 4.
     pvalue : float
-        Of the alternative that was asked for.
+        p-value of the alternative.
     error : float
-        Bound of its absolute error: of integration and rounding.
+        Bound of the absolute error of the p-value, by integration and rounding.
     alternative : str
         ``"two-sided"``, ``"positive"`` or ``"negative"``.
     lag : int
     n : int
-        Observations.
+        Number of observations.
     k : int
-        Independent regressors beside the intercept.
+        Number of independent regressors, the intercept excluded.
     has_intercept : bool
-        Whether a constant is in the regressors' space.
+        Whether a constant is in the span of the regressors.
     p_positive, p_negative : float
-        P(D < d), the p-value against positive autocorrelation, and P(D > d), against
-        negative.  The smaller one is exact in relation to its size, however small.
+        P(D < d), the p-value against positive autocorrelation, and P(D > d), the p-value against
+        negative autocorrelation.  The smaller one has a small relative error, however small it
+        is.
     """
 
     statistic: float
@@ -221,57 +222,57 @@ def durbin_watson_test(
 ) -> DurbinWatsonResult:
     """Test the errors of a linear regression for autocorrelation, with an exact p-value.
 
-    The null hypothesis is that errors are independent normal with one variance.  The law of the
-    statistic then depends on X alone, and is computed, not bounded or approximated, for
-    any number of observations.
+    The null hypothesis is that errors are independent and normal with equal variances.  The
+    distribution of the statistic then depends on X only, and is computed exactly for any number
+    of observations.
 
     Parameters
     ----------
     X : (n, k) array_like, DataFrame or RegressionResult
         Regressors without the intercept, in the order of the observations, or a fitted
-        regression, weighted or not.  Dependent columns do no harm.
+        regression, weighted or not.  Columns may be linearly dependent.
     y : (n,) array_like or Series, optional
-        The response; left out where `X` is a fitted regression.
+        Response; must be omitted where `X` is a fitted regression.
     alternative : {"two-sided", "positive", "negative"}
-        The sign of autocorrelation tested against: "positive" takes P(D < d), "negative"
-        P(D > d), and "two-sided" twice the smaller, as R's ``lmtest::dwtest`` does.
+        Sign of the autocorrelation under the alternative hypothesis.  The p-value is P(D < d)
+        for "positive", P(D > d) for "negative", and twice the smaller of both for "two-sided",
+        as in ``lmtest::dwtest`` of R.
     order_by : (n,) array_like or str, optional
-        Numbers or times that give the order of the observations, or the name of a regressor (or
-        of another column of the table X).
-        Ties are warned about.
+        Numbers or times that define the order of the observations, or the name of a regressor
+        or of another column of the table X.  Ties cause a warning.
     lag : int
-        Distance of the residuals compared.
+        Distance of the residuals in each difference.
     add_intercept : bool
-        Whether the regression has an intercept beside the columns of X.
+        Whether the regression has an intercept in addition to the columns of X.
     allow_lagged_response : bool
-        Whether a column of X may be the response of earlier rows, where the test is biased
-        and its p-value not exact.
+        Whether a column of X may hold the response of earlier rows; the test is then biased and
+        its p-value not exact.
 
     Returns
     -------
     DurbinWatsonResult
-        With `statistic`, `pvalue`, `error` and `alternative`.
+        It has `statistic`, `pvalue`, `error` and `alternative`.
 
     Raises
     ------
     TypeError
-        If `y` is missing, or given with a fitted regression, as `add_intercept` must not be.
+        If `y` is missing, or if `y` or `add_intercept` comes with a fitted regression.
     ValueError
-        Where residuals are zero, X has too few rows, values are not finite, or a column is the
-        lagged response: `durbin_h` is for that case.
+        If residuals are zero, X has too few rows, values are not finite, or a column holds the
+        lagged response (use `durbin_h`).
     ArithmeticError
-        Where the integral does not converge to its bound; none is known with more than 2000
-        observations, below which eigenvalues are taken instead.
+        If the integral does not converge, with more than 2000 observations.  With fewer
+        observations, eigenvalues are used instead.  No example is known.
 
     Warns
     -----
     UserWarning
-        For ties in `order_by`, and for a time index of pandas that is not sorted.
+        If `order_by` has ties, or a time index of pandas is not sorted.
 
     Notes
     -----
-    With weights, residuals and regressors are multiplied by the square roots of the weights
-    first: under the null hypothesis that gives errors of one variance.
+    In a weighted regression, residuals and regressors are first multiplied by the square roots of
+    the weights, which gives errors of equal variances under the null hypothesis.
 
     References
     ----------
@@ -306,20 +307,20 @@ def durbin_watson_pvalue(
     lag: int = 1,
     add_intercept: bool = True,
 ) -> DurbinWatsonResult:
-    """The exact p-value of a Durbin-Watson statistic that is known already, as from a report.
+    """The exact p-value of a given Durbin-Watson statistic, for example from a report.
 
     Parameters
     ----------
     statistic : float
-        d.
+        The statistic d.
     X : (n, k) array_like or DataFrame
         Regressors without the intercept, in the order of the observations.
     alternative : {"two-sided", "positive", "negative"}
         As in `durbin_watson_test`.
     lag : int
-        Of the statistic.
+        Lag of the statistic.
     add_intercept : bool
-        Whether the regression had an intercept beside the columns of X.
+        Whether the regression had an intercept in addition to the columns of X.
 
     Returns
     -------
@@ -360,12 +361,12 @@ def _tested(
 
 
 def _exact_tail(basis: np.ndarray, lag: int, statistic: float) -> Tail:
-    """The tail at the statistic, by eigenvalues where elimination loses too many digits.
+    """The tail at the statistic; by eigenvalues where elimination loses too many digits.
 
-    Both ways are exact and come with the same bound of the error.
+    Both methods are exact and have the same error bound.
     """
     try:
-        # Numbers that overflow on the way keep the two rules of the integral from agreeing.
+        # After an overflow the two rules of the integral disagree, which raises ArithmeticError.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             return tail(ResidualLaw(basis, lag), statistic)
     except ArithmeticError:

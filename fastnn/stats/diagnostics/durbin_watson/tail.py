@@ -44,13 +44,13 @@ _MAX_HALVINGS = 6
 
 
 class Law(Protocol):
-    """The eigenvalues of a quadratic form, known by what follows from them."""
+    """The distribution of a quadratic form, given by functions of its eigenvalues."""
 
     size: int
     """Number m of eigenvalues."""
     trace: float
     square: float
-    """Sum of squared eigenvalues, roughly: it only starts a search."""
+    """Approximate sum of squared eigenvalues; it only starts a search."""
     low: float
     high: float
     """No eigenvalue is below `low` or above `high`."""
@@ -60,7 +60,7 @@ class Law(Protocol):
 
 
 class Tail(NamedTuple):
-    """One tail of the law of D; usually the smaller one."""
+    """One tail of the distribution of D, usually the smaller one."""
 
     is_lower: bool
     probability: float
@@ -78,20 +78,20 @@ class Tail(NamedTuple):
 
 
 def tail(law: Law, d: float) -> Tail:
-    """The probability of the tail of D at `d` that does not hold the mean.
+    """The probability of the tail of D at `d` that does not contain the mean.
 
     Returns
     -------
     Tail
-        With a bound of its absolute error: the difference of two trapezoidal rules, of whose
-        mean the error is about the square of that, and which shows the noise of rounding; the
-        end of the integral; and the rounding of d and of the regressors' space.  The
-        probability is exactly 0 where d is at or beyond the end of the support.
+        Its `error` is a bound of the absolute error.  The bound is the sum of the difference of
+        two trapezoidal rules, the truncated end of the integral, and the rounding of d and of
+        the basis.  The error of the mean of both rules is about the square of their difference.
+        The probability is exactly 0 where d is at or beyond the end of the support.
 
     Raises
     ------
     ArithmeticError
-        If the two rules do not come to agree.
+        If the two rules do not converge to each other.
     """
     is_lower = bool(law.trace > law.size * d)
     if not law.low < d < law.high:
@@ -101,8 +101,8 @@ def tail(law: Law, d: float) -> Tail:
     if contour is not None:
         probability, error = _integrate(law, d, contour)
         return Tail(is_lower, min(float(probability), 1.0), min(float(error), 1.0))
-    # d is at or beyond the end of the support, and which of the two is up to rounding: what
-    # the tail holds a little further in bounds the error.
+    # d is at the end of the support to rounding.  The probability of a tail that starts slightly
+    # inside the support bounds the error.
     inside = d - side * _EDGE * (law.high - law.low)
     contour = _find_contour(law, inside, side)
     if contour is None:
@@ -113,7 +113,7 @@ def tail(law: Law, d: float) -> Tail:
 class _Contour(NamedTuple):
     side: float  # -1 for the lower tail, 1 for the upper
     saddle: float  # its distance from 0
-    spread: float  # what a standard deviation is for a normal density
+    spread: float  # the standard deviation, if the integrand is a normal density
     scale: float  # b in c + i b sinh(u)
 
 
@@ -123,8 +123,8 @@ class _Contour(NamedTuple):
 def _find_contour(law: Law, d: float, side: float) -> _Contour | None:
     """Through the saddle point, in steps of the logarithm of t = |s|; None without a tail.
 
-    phi(t) = log(det(s)^(-1/2) / t) is convex between 0 and the nearest singularity, and falls
-    for ever where there is none.
+    phi(t) = log(det(s)^(-1/2) / t) is convex between 0 and the nearest singularity, and decreases
+    without bound where there is no singularity.
     """
     grid = _first_guess(law, d) * 2.0 ** np.arange(-3, _BATCH - 3)
     width = max(law.high - d, d - law.low)
@@ -155,7 +155,7 @@ def _find_contour(law: Law, d: float, side: float) -> _Contour | None:
 
 
 def _first_guess(law: Law, d: float) -> float:
-    """The saddle point for a normal Q of the same mean and variance."""
+    """The saddle point of a normal Q with the same mean and variance."""
     mean = abs(law.trace - law.size * d)
     variance = 2 * max(law.square - 2 * d * law.trace + law.size * d * d, 1e-3)
     return (mean + math.sqrt(mean * mean + 4 * variance)) / (2 * variance)
@@ -164,7 +164,7 @@ def _first_guess(law: Law, d: float) -> float:
 def _on_real_line(law: Law, d: float, side: float, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Values of phi at t, and whether no singularity lies between 0 and t.
 
-    Each eigenvalue whose factor has become negative adds pi to the angle of the determinant.
+    Each eigenvalue with a negative factor adds pi to the argument of the determinant.
     """
     log_det = law.log_det(side * t + 1j * _TILT * t, d)
     return -0.5 * log_det.real - np.log(t), np.abs(log_det.imag) < 1
@@ -249,7 +249,7 @@ def _integrate(law: Law, d: float, contour: _Contour) -> tuple[float, float]:
 
 
 def _less_pole(rule: float, factor: float, contour: _Contour, h: float, sign: int) -> float:
-    """A rule of step h, at whole (sign 1) or half multiples of h, without the pole's error.
+    """A rule of step h, at integer (sign 1) or half-integer multiples of h, without the pole.
 
     The residue at s = 0 is that of 1 / s, and by Poisson's summation formula the rule is off
     by the sum of (sign e^-a)^k, k = 1, 2, ..., for a = 2 pi / h times the pole's height.

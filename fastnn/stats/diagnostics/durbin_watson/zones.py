@@ -1,4 +1,4 @@
-"""Pictures of the Durbin-Watson bounds."""
+"""Plots of the zones of the Durbin-Watson bounds test."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ZONES = (
     ("#dddddd", "inconclusive"),
     ("#cc79a7", "negative autocorrelation"),
 )
-"""From 0 to 4, in colours that can be told apart whatever colours one sees."""
+"""Zones from 0 to 4, in colours that are distinct for colour-blind readers."""
 
 
 def plot_bounds(
@@ -36,25 +36,26 @@ def plot_bounds(
     path: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
 ) -> Figure:
-    """Draw the zones of the Durbin-Watson bounds test: verdicts by d, from 0 to 4.
+    """Draw the zones of the Durbin-Watson bounds test: the verdict for each d from 0 to 4.
 
     Parameters
     ----------
     n : int or sequence of int
-        Observations: of one number a bar of zones, of several the zones as n grows.
+        Numbers of observations.  One number gives a bar of zones, several numbers give the zones
+        as functions of n.
     k : int
-        Regressors beside the intercept.
+        Number of regressors, the intercept excluded.
     alpha : float
         Level of each one-sided test.
     statistic : float, optional
-        A statistic to mark.
+        Statistic to mark in the plot.
     intercept : bool
-        Whether a constant is among the regressors.  Only with one are the zones symmetric, so
-        without one only the side of positive autocorrelation is drawn.
+        Whether a constant is among the regressors.  Without a constant the zones are not
+        symmetric, and only the side of positive autocorrelation is drawn.
     path : str or path-like, optional
-        Where to save the figure; its ending chooses the format.
+        File to save the figure to; the suffix determines the format.
     ax : matplotlib Axes, optional
-        Draw there; by default a new figure is made.
+        Axes to draw in; by default those of a new figure.
 
     Returns
     -------
@@ -91,7 +92,7 @@ def plot_bounds(
 
 
 def _edges(n: int, k: int, alpha: float, intercept: bool) -> list[float]:
-    """Where the zones end, from 0 to 4."""
+    """Limits of the zones, from 0 to 4."""
     lower, upper = durbin_watson_bounds(n, k, alpha, intercept)
     if not intercept:
         return [0.0, lower, upper, 4.0]
