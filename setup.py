@@ -1,4 +1,4 @@
-"""Builds the compiled core: one source, per instruction set and dtype.
+"""Builds the compiled cores: two sources, per dtype, and one of them per instruction set as well.
 
 Environment variables read here:
 
@@ -14,11 +14,13 @@ import os
 import platform
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.modified import newer_group
 
 PURE = os.environ.get("FASTNN_PURE") == "1"
 DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
@@ -33,6 +35,7 @@ ISA_FLAGS = (
     if X86
     else {"baseline": []}
 )
+BASELINE = next(iter(ISA_FLAGS.values()))
 DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
 SOURCES = Path("fastnn/backend/compiled")
 FACTS = Path("fastnn/facts")
@@ -79,7 +82,11 @@ def write_generated_files():
 
 
 def extensions():
-    """The list of extensions: the processor query, and the core per instruction set and dtype."""
+    """The list of extensions: the processor query, and the core per instruction set and dtype.
+
+    Each core links a second unit, the engines of its dtype: `Extension.engines`, an Extension that
+    is compiled once and is no module of its own.
+    """
     from Cython.Build import cythonize
 
     write_generated_files()
@@ -87,21 +94,33 @@ def extensions():
     templates = [
         Extension("fastnn.backend.compiled.processor", [str(SOURCES / "simd" / "processor.pyx")]),
         Extension("fastnn.backend.compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
+        Extension(
+            "fastnn.backend.compiled.engines", [str(SOURCES / "engines.pyx")], depends=depends
+        ),
     ]
     # A folder for each set of directives: what is up to date is told by time stamps alone.
     build_dir = "build/cython-debug" if DEBUG else "build/cython"
-    processor, core = cythonize(templates, compiler_directives=DIRECTIVES, build_dir=build_dir)
+    processor, *templates = cythonize(
+        templates, compiler_directives=DIRECTIVES, build_dir=build_dir
+    )
     built = [processor]
-    for isa in instruction_sets():
-        for dtype, macros in DTYPE_MACROS.items():
+    for dtype, macros in DTYPE_MACROS.items():
+        options = {
+            "include_dirs": [str(SOURCES / "simd"), numpy.get_include()],
+            "define_macros": [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
+        }
+        core, engines = (
+            {"sources": unit.sources, "depends": depends + unit.sources, **options}
+            for unit in templates
+        )
+        engines = Extension(f"engines_{dtype}", extra_compile_args=list(BASELINE), **engines)
+        for isa in instruction_sets():
             variant = Extension(
                 f"fastnn.backend.compiled.{isa}_{dtype}.core",
-                core.sources,
-                depends=depends + core.sources,
-                include_dirs=[str(SOURCES / "simd"), numpy.get_include()],
-                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
                 extra_compile_args=list(ISA_FLAGS[isa]),
+                **core,
             )
+            variant.engines = engines
             built.append(variant)
     return built
 
@@ -114,10 +133,16 @@ class BuildCore(build_ext):
         self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
-        for extension in self.extensions:
+        self.check_extensions_list(self.extensions)
+        units = {e.engines.name: e.engines for e in self.extensions if self._has_engines(e)}
+        for extension in [*self.extensions, *units.values()]:
             self._add_flags(extension)
         try:
-            super().build_extensions()
+            with ThreadPoolExecutor(self.parallel) as pool:
+                # Engines come first: by the time a core is to be linked they are there.
+                self.engines = {name: pool.submit(self._compile, units[name]) for name in units}
+                for built in [pool.submit(self.build_extension, e) for e in self.extensions]:
+                    built.result()
         except Exception as error:
             raise SystemExit(
                 "\nfastnn: compiling the core failed; the compiler's messages are above.\n"
@@ -125,6 +150,21 @@ class BuildCore(build_ext):
                 "python3-dev).\nTo install the NumPy backend alone, without a compiler, set "
                 "FASTNN_PURE=1 and install again.\n"
             ) from error
+
+    def _compile(self, unit):
+        """The object files of a unit that several extensions link."""
+        folder = os.path.join(self.build_temp, unit.name)
+        objects = self.compiler.object_filenames(unit.sources, output_dir=folder)
+        if self.force or any(newer_group(unit.depends, o, "newer") for o in objects):
+            self.compiler.compile(
+                unit.sources,
+                output_dir=folder,
+                macros=unit.define_macros,
+                include_dirs=unit.include_dirs,
+                extra_postargs=unit.extra_compile_args,
+                depends=unit.depends,
+            )
+        return objects
 
     def copy_extensions_to_source(self):
         """An in-place build makes a folder for each variant first."""
@@ -136,7 +176,13 @@ class BuildCore(build_ext):
         """Build in a folder of the extension's own: variants share their source files."""
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
+        if self._has_engines(ext):
+            ext.extra_objects = self.engines[ext.engines.name].result()
         build_ext.build_extension(own, ext)
+
+    @staticmethod
+    def _has_engines(extension):
+        return hasattr(extension, "engines")
 
     def _add_flags(self, extension):
         if self.compiler.compiler_type == "msvc":

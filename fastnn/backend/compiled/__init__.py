@@ -1,18 +1,22 @@
 """The compiled core: one source, built per instruction set and dtype.
 
-Each build is a module ``fastnn.backend.compiled.<isa>_<dtype>.core``.  This file knows
-which ones the installation has and which the processor can run.
+Each build is a module ``fastnn.backend.compiled.<isa>_<dtype>.core``.  Its file holds a second
+module, ``engines``, with the engines of the dtype, whose calls of the core are direct.  This file
+knows which builds the installation has and which the processor can run.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import importlib.util
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 INSTRUCTION_SETS = ("v4", "v3", "v2", "baseline")
@@ -46,9 +50,27 @@ def runs_here(isa: str) -> bool:
 
 
 def load(isa: str, dtype: str) -> Any:
-    """Import the core of one instruction set and dtype."""
+    """Import the core of one instruction set and dtype, the names of its engines added."""
+    package = f"fastnn.backend.compiled.{isa}_{dtype}"
     with _short_spinning():
-        return importlib.import_module(f"fastnn.backend.compiled.{isa}_{dtype}.core")
+        core: Any = importlib.import_module(f"{package}.core")
+    if not hasattr(core, "Engine"):
+        engines = _second_module(f"{package}.engines", core.__file__)
+        core.Engine, core.Frozen = engines.Engine, engines.Frozen
+        core.begin_child = engines.begin_child
+    return core
+
+
+def _second_module(name: str, file: str) -> ModuleType:
+    """Import a module from the file of another."""
+    loader = importlib.machinery.ExtensionFileLoader(name, file)
+    spec = importlib.util.spec_from_file_location(name, file, loader=loader)
+    if spec is None:
+        raise ImportError(f"{file} has no module {name}")
+    module = importlib.util.module_from_spec(spec)
+    loader.exec_module(module)
+    sys.modules[name] = module
+    return module
 
 
 @contextmanager

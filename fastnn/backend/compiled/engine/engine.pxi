@@ -434,7 +434,7 @@ cdef class Engine(Caller):
         cdef Source source
         cdef bint finite = True
         read_source(x, -1, x.shape[1], "arguments", "x", &source)
-        cdef real[::1] scratch = _np.empty(source.width + VL, REAL_DTYPE)
+        cdef real[::1] scratch = _np.empty(up(source.width), REAL_DTYPE)
         with nogil:
             finite = source.type > LAST_FLOAT or rows_are_finite(&source, &scratch[0])
         return finite

@@ -8,14 +8,6 @@ from libc.stdint cimport INT64_MAX, int8_t, int16_t, int32_t, uint8_t, uint16_t,
 
 cdef extern from *:
     """
-    #if defined(__GNUC__)
-    #define raise_flag(place) __atomic_store_n(place, 1, __ATOMIC_RELAXED)
-    #define is_raised(place) __atomic_load_n(place, __ATOMIC_RELAXED)
-    #else
-    #define raise_flag(place) (*(volatile int *)(place) = 1)
-    #define is_raised(place) (*(volatile int *)(place))
-    #endif
-
     #include <stdint.h>
     #include <string.h>
 
@@ -30,8 +22,6 @@ cdef extern from *:
         return value;
     }
     """
-    void raise_flag(int* place) noexcept nogil
-    int is_raised(const int* place) noexcept nogil
     float half_to_float(uint16_t half) noexcept nogil
 
 ctypedef fused number:
@@ -143,7 +133,7 @@ cdef bint gather_row(const Source* source, sz row, bint check, real* out) noexce
     return not (check and source.type <= LAST_FLOAT) or finite_row(source.width, out)
 
 
-cdef bint rows_are_finite(const Source* source, real* scratch) noexcept nogil:
+cdef public bint rows_are_finite(const Source* source, real* scratch) noexcept nogil:
     """Whether every row of a source is finite as `real`; `scratch` has room for one."""
     cdef sz r
     for r in range(source.n_rows):
@@ -174,7 +164,8 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
 # ------------------------------------------------------------------ targets
 
 
-cdef void prepare_targets(const Plan* plan, const Batch* batch, int part, int parts) noexcept nogil:
+cdef public void prepare_targets(const Plan* plan, const Batch* batch, int part,
+                                 int parts) noexcept nogil:
     """This thread's share of the batch's targets, gathered where need be, and checked."""
     cdef sz first = batch.n_rows * part // parts, last = batch.n_rows * (part + 1) // parts
     cdef bint fit = True

@@ -36,7 +36,7 @@ cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* 
     return total
 
 
-cdef bint norms_read_targets(const Plan* plan, const Batch* batch) noexcept nogil:
+cdef public bint norms_read_targets(const Plan* plan, const Batch* batch) noexcept nogil:
     """Whether a normaliser depends on the targets of the whole batch, not on their number."""
     cdef HeadSpec* head
     cdef int h
@@ -48,7 +48,7 @@ cdef bint norms_read_targets(const Plan* plan, const Batch* batch) noexcept nogi
     return False
 
 
-cdef void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
+cdef public void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
     """The normaliser of every head: the same on every thread, each computes its own."""
     cdef int h
     for h in range(plan.n_heads):
@@ -162,8 +162,8 @@ cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s,
     return share * row_loss(head, width, z, target.rows + s * width, factor, gradient)
 
 
-cdef double batch_cost(const Plan* plan, const double* row_losses, sz row_stride,
-                       sz n_rows) noexcept nogil:
+cdef public double batch_cost(const Plan* plan, const double* row_losses, Py_ssize_t row_stride,
+                              Py_ssize_t n_rows) noexcept nogil:
     """The heads' losses, weighted and summed in the order of the rows."""
     cdef double cost = 0, loss
     cdef sz r

@@ -12,7 +12,7 @@
 # ------------------------------------------------------------------ phase 1
 
 
-cdef sz rows_per_block(const Plan* plan) noexcept nogil:
+cdef public Py_ssize_t rows_per_block(const Plan* plan) noexcept nogil:
     """Rows that stream through all operations together: their buffers fit half of a 1 MiB L2.
 
     But up to 128, since each block reads all weights again.
@@ -319,7 +319,7 @@ cdef void clipped_task(const Plan* plan, const Update* weights, const Update* ve
     update_task(plan, weights, vectors, index, g, ld)
 
 
-cdef double ordered_sum(const double* values, sz n) noexcept nogil:
+cdef public double ordered_sum(const double* values, Py_ssize_t n) noexcept nogil:
     cdef double total = 0
     cdef sz i
     for i in range(n):

@@ -44,7 +44,6 @@ cdef extern from *:
     void set_float_mode(unsigned mode) noexcept nogil
 
 
-cdef int MAX_THREADS = 256
 cdef int _max_threads = 1
 
 
@@ -68,7 +67,7 @@ def end_idle_threads():
         END_IDLE_THREADS()
 
 
-cdef int team_for(double work) noexcept:
+cdef public int team_for(double work) noexcept:
     """Threads for `work` multiply-adds: one for every 4 million, a share of about 20 us."""
     cdef double wanted = 1 + work / 4e6
     cdef int limit
@@ -78,21 +77,6 @@ cdef int team_for(double work) noexcept:
     if limit <= 1 or IN_PARALLEL():
         return 1
     return <int>min(<double>limit, wanted)
-
-
-cdef struct Run:
-    # Many steps in one call: what the threads share.
-    sz first_step
-    sz n_steps
-    sz batch_size
-    sz rows_at_once           # of a batch, in the workspace
-    sz n_samples
-    const double* learning_rates
-    double* losses
-    double* row_losses        # (heads, batch_size)
-    Batch batch               # all samples; every thread's copy of it takes a step's
-    bint norms_read_targets
-    sz steps_done
 
 
 cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int part,
@@ -170,8 +154,8 @@ cdef void update_stored(const Plan* plan, const Update* weights, const Update* v
         clipped_task(plan, weights, vectors, i, factor)
 
 
-cdef void update_alone(const Plan* plan, const Update* recipe, double learning_rate,
-                       sz step) noexcept nogil:
+cdef public void update_alone(const Plan* plan, const Update* recipe, double learning_rate,
+                              Py_ssize_t step) noexcept nogil:
     """The updates of a step whose gradient, penalty included, is in the array of gradients."""
     cdef Update weights = recipe[0], vectors = recipe[1]
     cdef unsigned mode = get_float_mode()
@@ -201,7 +185,8 @@ cdef real clip_factor(const Plan* plan) noexcept nogil:
     return 1
 
 
-cdef void train_team(const Plan* plan, Run* run, const Update* recipe, int parts) noexcept nogil:
+cdef public void train_team(const Plan* plan, Run* run, const Update* recipe,
+                            int parts) noexcept nogil:
     """Run `train_worker` on each thread, subnormal numbers flushed to zero inside.
 
     Optimizer state decays into subnormal numbers, which cost a hundred times an ordinary one.
@@ -238,13 +223,13 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
             penalize_stored_task(plan, i)
 
 
-cdef void gradient_team(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
-                        int parts) noexcept nogil:
+cdef public void gradient_team(const Plan* plan, int seeds, Batch* batch, double* row_losses,
+                               int parts) noexcept nogil:
     if parts == 1:
-        gradient_member(plan, seeds, batch, row_losses, 0, 1)
+        gradient_member(plan, <Seeds>seeds, batch, row_losses, 0, 1)
         return
     with parallel(num_threads=parts):
-        gradient_member(plan, seeds, batch, row_losses, threadid(), TEAM_SIZE())
+        gradient_member(plan, <Seeds>seeds, batch, row_losses, threadid(), TEAM_SIZE())
 
 
 cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
@@ -257,7 +242,7 @@ cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* r
     set_float_mode(mode)
 
 
-cdef double penalty(const Plan* plan) noexcept nogil:
+cdef public double penalty(const Plan* plan) noexcept nogil:
     """l2 / 2 times the sum of squared weights, tile by tile as a training step sums it."""
     cdef const Param* parameter
     cdef const real* p
@@ -276,18 +261,6 @@ cdef double penalty(const Plan* plan) noexcept nogil:
     return 0.5 * plan.l2 * total
 
 
-cdef struct Stream:
-    # A forward pass over many rows in blocks: each thread has `block` rows of the workspace.
-    # With block 0 the workspace holds all rows, and each thread takes an equal part.
-    const Workspace* work
-    const Batch* batch
-    sz first                # the rows of the batch to do now
-    sz last
-    sz block
-    real** outputs          # per output of the program, or NULL
-    double* row_losses      # (heads, rows) where the losses are wanted, or NULL
-
-
 cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) noexcept nogil:
     """Every parts-th block of rows, through all operations and out."""
     cdef sz n_rows = stream.batch.n_rows, last = stream.last
@@ -304,7 +277,7 @@ cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) n
         row += parts * block
 
 
-cdef void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil:
+cdef public void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil:
     if parts == 1:
         stream_worker(plan, stream, 0, 1)
         return
@@ -312,8 +285,8 @@ cdef void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogi
         stream_worker(plan, stream, threadid(), TEAM_SIZE())
 
 
-cdef void copy_outputs(const Plan* plan, const Workspace* work, sz first, sz last,
-                       real** outputs, sz to) noexcept nogil:
+cdef public void copy_outputs(const Plan* plan, const Workspace* work, Py_ssize_t first,
+                              Py_ssize_t last, real** outputs, Py_ssize_t to) noexcept nogil:
     cdef Matrix* y
     cdef sz r
     cdef int i

@@ -19,7 +19,7 @@ cdef Update new_update(Optimizer kind, double first_decay, double second_decay) 
     return update
 
 
-cdef int prepare_update(Update* update, kind, hyper, double weight_decay) except -1:
+cdef public int prepare_update(Update* update, kind, hyper, double weight_decay) except -1:
     """Read an optimizer's hyper-parameters, named as in the functions below."""
     given = dict(hyper)
     if kind == "gradient_descent":

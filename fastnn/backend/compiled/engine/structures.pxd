@@ -1,4 +1,35 @@
 # What a Program becomes inside the compiled engine: plain C structures, no Python objects.
+#
+# Both units of a core read this file: core.pyx, which computes, and engines.pyx, which is called
+# by Python.  Nothing here depends on the length of a vector.
+
+from libc.stdint cimport int64_t, uint32_t
+
+from fastnn.backend.compiled.rows.updates cimport Update
+from fastnn.backend.compiled.simd.simd cimport real
+
+ctypedef Py_ssize_t sz
+
+cdef extern from *:
+    """
+    #ifdef FASTNN_ASSERT
+    #undef NDEBUG
+    #include <assert.h>
+    #define CHECK(condition) assert(condition)
+    #else
+    #define CHECK(condition) ((void)0)
+    #endif
+    #if defined(__GNUC__)
+    #define raise_flag(place) __atomic_store_n(place, 1, __ATOMIC_RELAXED)
+    #define is_raised(place) __atomic_load_n(place, __ATOMIC_RELAXED)
+    #else
+    #define raise_flag(place) (*(volatile int *)(place) = 1)
+    #define is_raised(place) (*(volatile int *)(place))
+    #endif
+    """
+    void CHECK(bint condition) noexcept nogil
+    void raise_flag(int* place) noexcept nogil
+    int is_raised(const int* place) noexcept nogil
 
 cdef enum Kind:
     # In the order of fastnn.program.KINDS.
@@ -38,6 +69,7 @@ cdef enum:
     TILE_ROWS = 42        # a task of phase 2 is a tile of a weight of at most this size ...
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
+    MAX_THREADS = 256     # of a team
     FEW_SAMPLES = 4       # up to here a gradient is cheaper to make again than to store
 
 
@@ -124,8 +156,7 @@ cdef enum Type:
     UINT16
     UINT32
     UINT64
-
-cdef int LAST_FLOAT = FLOAT64
+    LAST_FLOAT = FLOAT64
 
 
 cdef struct Source:
@@ -224,6 +255,60 @@ cdef struct Plan:
     bint training            # dropout is active
     sz block                 # rows that go through all operations together
     Workspace work
+
+
+cdef struct Run:
+    # Many steps in one call: what the threads share.
+    sz first_step
+    sz n_steps
+    sz batch_size
+    sz rows_at_once           # of a batch, in the workspace
+    sz n_samples
+    const double* learning_rates
+    double* losses
+    double* row_losses        # (heads, batch_size)
+    Batch batch               # all samples; every thread's copy of it takes a step's
+    bint norms_read_targets
+    sz steps_done
+
+
+cdef struct Stream:
+    # A forward pass over many rows in blocks: each thread has `block` rows of the workspace.
+    # With block 0 the workspace holds all rows, and each thread takes an equal part.
+    const Workspace* work
+    const Batch* batch
+    sz first                # the rows of the batch to do now
+    sz last
+    sz block
+    real** outputs          # per output of the program, or NULL
+    double* row_losses      # (heads, rows) where the losses are wanted, or NULL
+
+
+cdef enum Stage:
+    # Those up to BACKWARD are shared out by rows, the others by tasks.
+    FORWARD
+    LOSSES
+    BACKWARD
+    GRADIENTS
+    UPDATES
+
+
+cdef struct Span:
+    # What a team does between two calls of Python, and what it needs for that.
+    Stage stage
+    bint load             # FORWARD: gather the rows first ...
+    sz start              # ... from this row of the batch on
+    sz n_rows
+    int begin             # FORWARD, BACKWARD: operations begin to end
+    int end
+    Seeds seeds           # BACKWARD, GRADIENTS
+    const Workspace* work
+    const Batch* batch
+    double* row_losses    # LOSSES: (heads, row_stride)
+    sz row_stride
+    const Update* weights  # UPDATES
+    const Update* vectors
+    bint flush            # subnormal numbers to zero, as in every training step
 
 
 cdef inline sz up(sz n) noexcept nogil:

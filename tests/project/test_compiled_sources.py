@@ -1,0 +1,33 @@
+"""The two units of the compiled core agree on the functions that one calls in the other."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+SOURCES = Path(fastnn.__file__).parent / "backend" / "compiled"
+PASSES = SOURCES / "engine" / "passes.pxd"
+
+pytestmark = pytest.mark.skipif(not PASSES.exists(), reason="looks at the compiled core's sources")
+
+
+def signatures(text: str, kind: str) -> set[str]:
+    """Signatures of the functions that are ``cdef KIND``, on one line each."""
+    found = re.findall(rf"^cdef {kind} (.*?(?:nogil|noexcept|except -1)):?$", text, re.M | re.S)
+    return {re.sub(r"\s+", " ", signature) for signature in found}
+
+
+def test_declarations_for_the_engines_are_those_of_the_definitions():
+    defined = set().union(
+        *(signatures(path.read_text(), "public") for path in SOURCES.rglob("*.pxi"))
+    )
+    assert signatures(PASSES.read_text(), "extern") == defined
+
+
+def test_each_declaration_stands_below_the_name_of_its_file():
+    sections = re.split(r"^# (\S+\.pxi)$", PASSES.read_text(), flags=re.M)
+    for name, section in zip(sections[1::2], sections[2::2], strict=True):
+        defined = signatures((SOURCES / name).read_text(), "public")
+        assert signatures(section, "extern") == defined, name
