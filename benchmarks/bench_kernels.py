@@ -3,6 +3,7 @@
 import numpy as np
 
 import fastnn.functional as F
+from fastnn.facts.activations import ROWS
 
 from .common import BACKENDS, DTYPES, OnBackend, labels, normal
 
@@ -21,8 +22,7 @@ class Elementwise(OnBackend):
     """Functions of one element, and their derivatives, into an array that exists."""
 
     elementary = ("exp", "expm1", "log", "log1p")
-    activations = ("sigmoid", "tanh", "swish", "relu", "leaky_relu", "hard_swish", "elu", "gelu",
-                   "gelu_tanh", "softplus", "mish")  # fmt: skip
+    activations = tuple(row.name for row in ROWS if row.cost != "copy" and not row.is_step)
     names = (*elementary, *activations, *(f"{name}_derivative" for name in activations))
     param_names = ("backend", "function", "size", "dtype")
     params = (BACKENDS, names, SIZES, DTYPES)

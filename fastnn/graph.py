@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fastnn._shared.fields import entry
+from fastnn.facts import activations
 from fastnn.layers import CLASSES, Activation, CustomLayer, Dense, Input, Layer, Tensor
 from fastnn.program import Program, ProgramBuilder
 from fastnn.serialization import FormatError
 
 _MAX_LOADED_WIDTH = 1 << 24
+_STEPS = {row.name for row in activations.ROWS if row.is_step}
 
 _GRAPH, _CALL = "a graph", "a call of a layer"
 
@@ -198,7 +200,7 @@ def _reached(graph: Graph) -> tuple[set[int], list[Tensor]]:
 
 def _is_step(layer: Layer) -> bool:
     """Whether the derivative of a layer is 0 everywhere."""
-    return last_function(layer) in ("binary_step", "zero_indicator")
+    return last_function(layer) in _STEPS
 
 
 def last_function(layer: Layer | None) -> str | None:

@@ -378,13 +378,13 @@ class ProgramBuilder:
         return weight[1]
 
     def _check_activation(self, name: str, parameters: Sequence[int], function: Any) -> None:
-        """An activation is known and has no parameter, or is swish with its beta for one."""
+        """An activation is known and has no parameter, or one that may be trained."""
         if function not in ACTIVATIONS:
             raise ValueError(
                 f"{name}: unknown activation {function!r}; known are {', '.join(ACTIVATIONS)}"
             )
         shapes = [self.parameters[i].shape for i in parameters]
-        if shapes and (function != "swish" or shapes != [(1,)]):
+        if shapes and not (activations.get(function).trainable_parameter and shapes == [(1,)]):
             raise ValueError(f"{name}: parameters of shapes {shapes} do not fit {function}")
 
     def _check_layer_norm(

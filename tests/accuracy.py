@@ -20,12 +20,13 @@ import mpmath
 import numpy as np
 from mpmath import mpf
 
+from fastnn.activations import names
+
 ELEMENTARY = ("exp", "expm1", "log", "log1p")
-SMOOTH = ("sigmoid", "tanh", "softplus", "swish", "elu", "selu", "gelu", "gelu_tanh", "mish")
-PIECEWISE = ("hard_swish",)
+ROUND_ONCE = {"identity", "binary_step", "relu", "leaky_relu", "zero_indicator"}
 FUNCTIONS = (
     *ELEMENTARY,
-    *(name + prime for name in (*SMOOTH, *PIECEWISE) for prime in ("", "'")),
+    *(name + prime for name in names() if name not in ROUND_ONCE for prime in ("", "'")),
 )
 
 ZEROS = {

@@ -8,6 +8,8 @@ import mpmath
 import numpy as np
 from mpmath import mpf
 
+from fastnn import activations
+
 mpmath.mp.dps = 40
 
 SELU_SCALE, SELU_ALPHA = mpf("1.0507009873554805"), mpf("1.6732632423543772")
@@ -56,6 +58,12 @@ VALUES = {
 def value(name: str, z: mpf, alpha: float) -> mpf:
     """f(z) for an activation f."""
     return VALUES[name](z, mpf(alpha))
+
+
+def values(name: str, z: np.ndarray) -> np.ndarray:
+    """f(z) of an activation with its default parameter, for each z, rounded to float64."""
+    alpha = activations.get(name).default_alpha or 1.0
+    return np.reshape([float(value(name, mpf(float(x)), alpha)) for x in z.flat], z.shape)
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn.facts.activations import ROWS
 from fastnn.program import ACTIVATIONS, LOSSES, MERGES, Head, Program, ProgramBuilder
 
 
@@ -49,7 +50,7 @@ def single_operation(kind: str, dtype: str, **attributes) -> Program:
     return builder.build([output]).with_heads([Head(output, "mean_squared_error")])
 
 
-STEPS = ("binary_step", "zero_indicator")
+STEPS = tuple(row.name for row in ROWS if row.is_step)
 OPERATIONS = (
     [("activation", {"function": name, "alpha": 0.7}) for name in ACTIVATIONS]
     + [(kind, {}) for kind in (*MERGES, "softmax", "log_softmax")]

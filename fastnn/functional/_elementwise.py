@@ -3,12 +3,16 @@
 Values at infinities are the mathematical limits and nan gives nan, in functions and
 derivatives alike, except where a derivative is constant.  `fastnn.activations` has the
 properties and sources of the activations.
+
+The functions of an activation are one line, and their docstrings come from its row in
+`fastnn.facts.activations`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +20,45 @@ from numpy.typing import ArrayLike
 from fastnn import backend
 from fastnn._shared.numbers import as_floating, check_number, check_out
 from fastnn.backend.direct import direct
-from fastnn.functional._documentation import Function, with_sections
+from fastnn.facts import activations
+from fastnn.functional._documentation import with_sections
+
+__all__ = [
+    "binary_step",
+    "binary_step_derivative",
+    "elu",
+    "elu_derivative",
+    "exp",
+    "expm1",
+    "gelu",
+    "gelu_derivative",
+    "gelu_tanh",
+    "gelu_tanh_derivative",
+    "hard_swish",
+    "hard_swish_derivative",
+    "identity",
+    "identity_derivative",
+    "leaky_relu",
+    "leaky_relu_derivative",
+    "log",
+    "log1p",
+    "mish",
+    "mish_derivative",
+    "relu",
+    "relu_derivative",
+    "selu",
+    "selu_derivative",
+    "sigmoid",
+    "sigmoid_derivative",
+    "softplus",
+    "softplus_derivative",
+    "swish",
+    "swish_derivative",
+    "tanh",
+    "tanh_derivative",
+    "zero_indicator",
+    "zero_indicator_derivative",
+]
 
 _ELEMENTARY = ("exp", "expm1", "log", "log1p")
 
@@ -42,12 +84,6 @@ ValueError
 """
 
 _documented = with_sections(_SECTIONS, parameter="", error="")
-
-
-def _documented_with(name: str, default: float, text: str) -> Callable[[Function], Function]:
-    """The same for a function with one more parameter, which must be finite."""
-    parameter = f"{name} : float, default {default:g}\n    {text}\n"
-    return with_sections(_SECTIONS, parameter=parameter, error=f",\n    or `{name}` is not finite")
 
 
 def _flat(array: np.ndarray) -> np.ndarray:
@@ -104,199 +140,123 @@ def log1p(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
 # Activations and their derivatives
 
 
-@_documented
-def identity(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Identity: x itself, as a new array."""
-    return _apply("identity", x, 1.0, out)
+class Elementwise(Protocol):
+    """A function of every element of an array."""
+
+    def __call__(self, x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
+        """The values."""
 
 
-@_documented
-def identity_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of the identity: 1."""
-    return _apply("identity_derivative", x, 1.0, out)
+class WithAlpha(Protocol):
+    """A function of every element of an array, with a parameter alpha."""
+
+    def __call__(
+        self, x: ArrayLike, alpha: float = ..., out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The values."""
 
 
-@_documented
-def binary_step(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Binary step: 1 where x >= 0, else 0."""
-    return _apply("binary_step", x, 1.0, out)
+class WithBeta(Protocol):
+    """A function of every element of an array, with a parameter beta."""
+
+    def __call__(
+        self, x: ArrayLike, beta: float = ..., out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """The values."""
 
 
-@_documented
-def binary_step_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of the binary step: 0, so nothing can be trained through a binary step.
-
-    The exact derivative is a Dirac impulse at 0, which no number represents.
-    """
-    return _apply("binary_step_derivative", x, 1.0, out)
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-@_documented
-def zero_indicator(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Zero indicator: 1 where x == 0, else 0."""
-    return _apply("zero_indicator", x, 1.0, out)
+def _elementwise(name: str) -> tuple[Elementwise, Elementwise]:
+    """An activation without parameter and its derivative."""
+
+    def make(kernel: str) -> Elementwise:
+        def function(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
+            return _apply(kernel, x, 1.0, out)
+
+        return function
+
+    return _named(make, name)
 
 
-@_documented
-def zero_indicator_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of the zero indicator: 0, also at 0, where it has none."""
-    return _apply("zero_indicator_derivative", x, 1.0, out)
+def _with_alpha(name: str) -> tuple[WithAlpha, WithAlpha]:
+    """An activation with a parameter alpha and its derivative."""
+    default = activations.get(name).default_alpha or 0.0
+
+    def make(kernel: str) -> WithAlpha:
+        def function(
+            x: ArrayLike, alpha: float = default, out: np.ndarray | None = None
+        ) -> np.ndarray:
+            return _apply(kernel, x, check_number(alpha, "alpha"), out)
+
+        return function
+
+    return _named(make, name)
 
 
-@_documented
-def sigmoid(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Logistic function: 1 / (1 + exp(-x)), without overflow."""
-    return _apply("sigmoid", x, 1.0, out)
+def _with_beta(name: str) -> tuple[WithBeta, WithBeta]:
+    """An activation with a parameter beta and its derivative."""
+    default = activations.get(name).default_alpha or 0.0
+
+    def make(kernel: str) -> WithBeta:
+        def function(
+            x: ArrayLike, beta: float = default, out: np.ndarray | None = None
+        ) -> np.ndarray:
+            return _apply(kernel, x, check_number(beta, "beta"), out)
+
+        return function
+
+    return _named(make, name)
 
 
-@_documented
-def sigmoid_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of sigmoid: s (1 - s), s = sigmoid(x), accurate where s is near 1 as well."""
-    return _apply("sigmoid_derivative", x, 1.0, out)
+def _named(make: Callable[[str], Function], name: str) -> tuple[Function, Function]:
+    """The function of an activation and of its derivative, with names and docstrings."""
+    row = activations.get(name)
+    texts = {
+        name: [f"{row.title}: {row.formula}.", row.note],
+        f"{name}_derivative": [f"Derivative of {name}: {row.derivative}.", row.derivative_note],
+    }
+    if row.not_differentiable != "nowhere":
+        texts[f"{name}_derivative"].insert(1, f"Not differentiable at {row.not_differentiable}.")
+    functions = []
+    for kernel, paragraphs in texts.items():
+        function = make(kernel)
+        function.__name__ = function.__qualname__ = kernel
+        function.__doc__ = _of_x("\n\n".join(filter(None, paragraphs)))
+        functions.append(_document(row, function))
+    return functions[0], functions[1]
 
 
-@_documented
-def tanh(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Hyperbolic tangent."""
-    return _apply("tanh", x, 1.0, out)
+def _of_x(text: str) -> str:
+    """The text of a row with x for the argument, which the rows call z."""
+    return re.sub(r"\bz\b", "x", text)
 
 
-@_documented
-def tanh_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of tanh: 1 - tanh(x)^2, without cancellation for large |x|."""
-    return _apply("tanh_derivative", x, 1.0, out)
+def _document(row: activations.ActivationInfo, function: Function) -> Function:
+    """Append the sections that all elementwise functions have."""
+    if row.parameter is None:
+        return _documented(function)
+    text = _of_x(row.parameter[0].upper() + row.parameter[1:])
+    return with_sections(
+        _SECTIONS,
+        parameter=f"{row.symbol} : float, default {row.default_alpha:g}\n    {text}.\n",
+        error=f",\n    or `{row.symbol}` is not finite",
+    )(function)
 
 
-@_documented
-def relu(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Rectified linear unit: max(0, x)."""
-    return _apply("relu", x, 1.0, out)
-
-
-@_documented
-def relu_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of relu: 1 where x > 0, else 0; at 0, where there is none, 0 is used."""
-    return _apply("relu_derivative", x, 1.0, out)
-
-
-@_documented_with("alpha", 0.01, "Slope for x <= 0.")
-def leaky_relu(x: ArrayLike, alpha: float = 0.01, out: np.ndarray | None = None) -> np.ndarray:
-    """Leaky rectified linear unit: x where x > 0, else alpha x."""
-    return _apply("leaky_relu", x, check_number(alpha, "alpha"), out)
-
-
-@_documented_with("alpha", 0.01, "Slope for x <= 0.")
-def leaky_relu_derivative(
-    x: ArrayLike, alpha: float = 0.01, out: np.ndarray | None = None
-) -> np.ndarray:
-    """Derivative of leaky_relu: 1 where x > 0, else alpha, which is used at 0 too."""
-    return _apply("leaky_relu_derivative", x, check_number(alpha, "alpha"), out)
-
-
-@_documented_with("beta", 1.0, "Factor inside the sigmoid.")
-def swish(x: ArrayLike, beta: float = 1.0, out: np.ndarray | None = None) -> np.ndarray:
-    """Swish: x sigmoid(beta x), also called SiLU for beta = 1.
-
-    It is x / 2 for beta = 0 and tends to relu for large beta.
-    """
-    return _apply("swish", x, check_number(beta, "beta"), out)
-
-
-@_documented_with("beta", 1.0, "Factor inside the sigmoid.")
-def swish_derivative(x: ArrayLike, beta: float = 1.0, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of swish: s + beta x s (1 - s) with s = sigmoid(beta x)."""
-    return _apply("swish_derivative", x, check_number(beta, "beta"), out)
-
-
-@_documented
-def hard_swish(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Hard swish: x min(max(x + 3, 0), 6) / 6."""
-    return _apply("hard_swish", x, 1.0, out)
-
-
-@_documented
-def hard_swish_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of hard_swish: 0 where x <= -3, 1 where x >= 3, else (2 x + 3) / 6.
-
-    The first two hold at the points -3 and 3 themselves, where there is no derivative.
-    """
-    return _apply("hard_swish_derivative", x, 1.0, out)
-
-
-@_documented_with("alpha", 1.0, "Minus the limit at -inf.")
-def elu(x: ArrayLike, alpha: float = 1.0, out: np.ndarray | None = None) -> np.ndarray:
-    """Exponential linear unit: x where x > 0, else alpha (exp(x) - 1)."""
-    return _apply("elu", x, check_number(alpha, "alpha"), out)
-
-
-@_documented_with("alpha", 1.0, "Minus the limit at -inf.")
-def elu_derivative(x: ArrayLike, alpha: float = 1.0, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of elu: 1 where x > 0, else alpha exp(x), which is used at 0 too."""
-    return _apply("elu_derivative", x, check_number(alpha, "alpha"), out)
-
-
-@_documented
-def selu(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Self-normalising unit: scale (x where x > 0, else alpha (exp(x) - 1)).
-
-    scale = 1.0507009873554805 and alpha = 1.6732632423543772 make mean 0 and variance 1
-    a fixed point of a layer with LeCun-normal weights.
-    """
-    return _apply("selu", x, 1.0, out)
-
-
-@_documented
-def selu_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of selu: scale where x > 0, else scale alpha exp(x), which is used at 0 too."""
-    return _apply("selu_derivative", x, 1.0, out)
-
-
-@_documented
-def softplus(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Softplus: log(1 + exp(x)), without overflow."""
-    return _apply("softplus", x, 1.0, out)
-
-
-@_documented
-def softplus_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of softplus: sigmoid(x)."""
-    return _apply("softplus_derivative", x, 1.0, out)
-
-
-@_documented
-def gelu(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Gaussian error linear unit: x Phi(x), Phi being the standard normal distribution function."""
-    return _apply("gelu", x, 1.0, out)
-
-
-@_documented
-def gelu_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of gelu: Phi(x) + x phi(x), phi being the standard normal density."""
-    return _apply("gelu_derivative", x, 1.0, out)
-
-
-@_documented
-def gelu_tanh(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Tanh form of gelu: x (1 + tanh(u)) / 2 with u = sqrt(2/pi) (x + 0.044715 x^3).
-
-    An approximation of gelu, within 5e-4 of it.
-    """
-    return _apply("gelu_tanh", x, 1.0, out)
-
-
-@_documented
-def gelu_tanh_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of gelu_tanh, which approximates that of gelu."""
-    return _apply("gelu_tanh_derivative", x, 1.0, out)
-
-
-@_documented
-def mish(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Mish: x tanh(softplus(x))."""
-    return _apply("mish", x, 1.0, out)
-
-
-@_documented
-def mish_derivative(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
-    """Derivative of mish: t + x (1 - t^2) sigmoid(x) with t = tanh(softplus(x))."""
-    return _apply("mish_derivative", x, 1.0, out)
+identity, identity_derivative = _elementwise("identity")
+binary_step, binary_step_derivative = _elementwise("binary_step")
+zero_indicator, zero_indicator_derivative = _elementwise("zero_indicator")
+sigmoid, sigmoid_derivative = _elementwise("sigmoid")
+tanh, tanh_derivative = _elementwise("tanh")
+relu, relu_derivative = _elementwise("relu")
+leaky_relu, leaky_relu_derivative = _with_alpha("leaky_relu")
+swish, swish_derivative = _with_beta("swish")
+hard_swish, hard_swish_derivative = _elementwise("hard_swish")
+elu, elu_derivative = _with_alpha("elu")
+selu, selu_derivative = _elementwise("selu")
+softplus, softplus_derivative = _elementwise("softplus")
+gelu, gelu_derivative = _elementwise("gelu")
+gelu_tanh, gelu_tanh_derivative = _elementwise("gelu_tanh")
+mish, mish_derivative = _elementwise("mish")

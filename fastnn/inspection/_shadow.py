@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from fastnn import backend
+from fastnn.facts import activations
 from fastnn.inspection._differences import Point
 from fastnn.program import Head, Operation, Program
 
 Array = np.ndarray
-
-_CORNERS = {
-    "relu": (0.0,),
-    "leaky_relu": (0.0,),
-    "elu": (0.0,),
-    "selu": (0.0,),
-    "hard_swish": (-3.0, 3.0),
-    "binary_step": (0.0,),
-    "zero_indicator": (0.0,),
-}
-"""Where an activation passes from one formula to another."""
 
 
 class Shadow:
@@ -128,12 +117,8 @@ def _pieces(program: Program) -> Iterator[tuple[str, Reader]]:
 def _corners(operation: Operation) -> Sequence[float]:
     if operation.kind != "activation":
         return ()
-    function, alpha = operation.attributes["function"], operation.attributes.get("alpha", 1.0)
-    if function == "swish" and math.isinf(alpha):
-        return (0.0,)
-    if function == "leaky_relu" and alpha == 1:
-        return ()
-    return _CORNERS.get(function, ())
+    attributes = operation.attributes
+    return activations.corners(attributes["function"], attributes.get("alpha"))
 
 
 def _loss_corners(head: Head) -> Sequence[float]:

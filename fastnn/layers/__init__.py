@@ -6,25 +6,8 @@ graph; called on an array it computes at once.
 
 from __future__ import annotations
 
-from fastnn.layers._activations import (
-    ELU,
-    GELU,
-    SELU,
-    Activation,
-    BinaryStep,
-    HardSwish,
-    Identity,
-    LeakyReLU,
-    LogSoftmax,
-    Mish,
-    ReLU,
-    Sigmoid,
-    Softmax,
-    Softplus,
-    Swish,
-    Tanh,
-    ZeroIndicator,
-)
+from fastnn.layers import _activations
+from fastnn.layers._activations import *
 from fastnn.layers._base import Layer
 from fastnn.layers._custom import CustomLayer
 from fastnn.layers._dense import Dense
@@ -44,44 +27,27 @@ from fastnn.layers._tensor import Input, Tensor
 CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
-        Dense, Dropout, LayerNorm, Activation, BinaryStep, ELU, GELU, HardSwish, Identity,
-        LeakyReLU, LogSoftmax, Mish, ReLU, SELU, Sigmoid, Softmax, Softplus, Swish, Tanh,
-        ZeroIndicator, AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
+        Dense, Dropout, LayerNorm, AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
+        *(getattr(_activations, name) for name in _activations.__all__),
     )
 }  # fmt: skip
 """The layers a saved network may hold, by class name."""
 
 __all__ = [
     "CLASSES",
-    "ELU",
-    "GELU",
-    "SELU",
     "AbsDifference",
-    "Activation",
     "Add",
     "Average",
-    "BinaryStep",
     "Concatenate",
     "CustomLayer",
     "Dense",
     "Dropout",
-    "HardSwish",
-    "Identity",
     "Input",
     "Layer",
     "LayerNorm",
-    "LeakyReLU",
-    "LogSoftmax",
     "Merge",
-    "Mish",
     "Multiply",
-    "ReLU",
-    "Sigmoid",
-    "Softmax",
-    "Softplus",
     "Subtract",
-    "Swish",
-    "Tanh",
     "Tensor",
-    "ZeroIndicator",
 ]
+__all__ += _activations.__all__

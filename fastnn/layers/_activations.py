@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import types
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -12,6 +13,27 @@ from fastnn.facts import activations
 from fastnn.initializers import Constant, Initializer
 from fastnn.layers._base import Layer
 from fastnn.program import ROW_FUNCTIONS, ProgramBuilder
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "SELU",
+    "Activation",
+    "BinaryStep",
+    "HardSwish",
+    "Identity",
+    "LeakyReLU",
+    "LogSoftmax",
+    "Mish",
+    "ReLU",
+    "Sigmoid",
+    "Softmax",
+    "Softplus",
+    "Swish",
+    "Tanh",
+    "ZeroIndicator",
+]
+"""Rows of `fastnn.facts.activations` add theirs below."""
 
 
 def check_function(function: Any) -> str:
@@ -62,9 +84,8 @@ class Activation(Layer):
     Parameters
     ----------
     function : str
-        identity, binary_step, sigmoid, tanh, relu, leaky_relu, swish, hard_swish,
-        elu, selu, softplus, gelu, gelu_tanh, mish, zero_indicator, softmax or
-        log_softmax, or an alias such as silu.
+        A name in ``fastnn.activations.names()``, such as relu, an alias, such as silu,
+        or softmax or log_softmax.
     alpha : float, optional
         Slope of leaky_relu below zero (0.01), beta of swish (1), alpha of elu (1).
     name, dtype
@@ -104,98 +125,79 @@ class Activation(Layer):
 
 
 class _Fixed(Activation):
-    """An activation without parameter whose class names it."""
+    """An activation without parameter whose class names it.
+
+    A class without a docstring takes that of the row of its function.
+    """
 
     fixed: ClassVar[str]
+
+    def __init_subclass__(cls, function: str | None = None) -> None:
+        if function is None:  # a user's subclass
+            return
+        cls.fixed = function
+        if cls.__doc__ is None and function not in ROW_FUNCTIONS:
+            cls.__doc__ = _described(activations.get(function))
 
     def __init__(self, *, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(self.fixed, name=name, dtype=dtype)
 
     @property
     def options(self) -> dict[str, Any]:
-        """Nothing: the class says it all."""
+        """Nothing: the class determines the function."""
         return {}
 
 
-class Identity(_Fixed):
-    """f(z) = z."""
-
-    fixed = "identity"
-
-
-class BinaryStep(_Fixed):
-    """f(z) = 1 for z >= 0, else 0.
-
-    Its derivative is taken as 0 everywhere, so nothing below it can be trained.
-    """
-
-    fixed = "binary_step"
+def _described(row: activations.ActivationInfo) -> str:
+    """The docstring of the layer of an activation."""
+    paragraphs = [f"{row.title}: f(z) = {row.formula}."]
+    if row.not_differentiable != "nowhere":
+        paragraphs.append(
+            f"The derivative is {row.derivative}; not differentiable at {row.not_differentiable}."
+        )
+    paragraphs += [row.note, row.derivative_note]
+    return "\n\n".join(filter(None, paragraphs))
 
 
-class ZeroIndicator(_Fixed):
-    """f(z) = 1 for z = 0, else 0: says which differences vanish.
-
-    Its derivative is taken as 0 everywhere, so nothing below it can be trained.
-    """
-
-    fixed = "zero_indicator"
+class Identity(_Fixed, function="identity"): ...
 
 
-class Sigmoid(_Fixed):
-    """f(z) = 1 / (1 + exp(-z))."""
-
-    fixed = "sigmoid"
+class BinaryStep(_Fixed, function="binary_step"): ...
 
 
-class Tanh(_Fixed):
-    """f(z) = tanh(z)."""
-
-    fixed = "tanh"
+class ZeroIndicator(_Fixed, function="zero_indicator"): ...
 
 
-class ReLU(_Fixed):
-    """f(z) = max(0, z); the derivative at 0 is taken as 0."""
-
-    fixed = "relu"
+class Sigmoid(_Fixed, function="sigmoid"): ...
 
 
-class HardSwish(_Fixed):
-    """f(z) = z min(max(z + 3, 0), 6) / 6."""
-
-    fixed = "hard_swish"
+class Tanh(_Fixed, function="tanh"): ...
 
 
-class SELU(_Fixed):
-    """f(z) = scale (z if z > 0 else alpha (exp(z) - 1)), with the self-normalising constants."""
-
-    fixed = "selu"
+class ReLU(_Fixed, function="relu"): ...
 
 
-class Softplus(_Fixed):
-    """f(z) = log(1 + exp(z))."""
-
-    fixed = "softplus"
+class HardSwish(_Fixed, function="hard_swish"): ...
 
 
-class Mish(_Fixed):
-    """f(z) = z tanh(softplus(z))."""
-
-    fixed = "mish"
+class SELU(_Fixed, function="selu"): ...
 
 
-class Softmax(_Fixed):
+class Softplus(_Fixed, function="softplus"): ...
+
+
+class Mish(_Fixed, function="mish"): ...
+
+
+class Softmax(_Fixed, function="softmax"):
     """exp(z_k) / sum_j exp(z_j) over each row.
 
     Not for the end of a network with a cross-entropy loss, which takes logits.
     """
 
-    fixed = "softmax"
 
-
-class LogSoftmax(_Fixed):
+class LogSoftmax(_Fixed, function="log_softmax"):
     """z_k - log(sum_j exp(z_j)) over each row."""
-
-    fixed = "log_softmax"
 
 
 class LeakyReLU(Activation):
@@ -363,3 +365,19 @@ class GELU(Activation):
     def options(self) -> dict[str, Any]:
         """Which form."""
         return {"approximate": self.approximate}
+
+
+def _add_layers_of_rows() -> None:
+    """Make the classes of rows that have no class above, which needs no parameter."""
+    for row in activations.ROWS:
+        if row.layer not in __all__:
+            __all__.append(row.layer)
+            globals()[row.layer] = types.new_class(
+                row.layer,
+                (_Fixed,),
+                {"function": row.name},
+                lambda namespace: namespace.update(__module__=__name__),
+            )
+
+
+_add_layers_of_rows()

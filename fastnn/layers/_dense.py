@@ -10,13 +10,11 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import initializers
 from fastnn._shared.numbers import check_flag, check_integer
+from fastnn.facts import activations
 from fastnn.initializers import Initializer, fitting, named
 from fastnn.layers._activations import Activation, check_alpha, check_function, emit_activation
 from fastnn.layers._base import Layer
-from fastnn.program import ProgramBuilder
-
-_RELU_LIKE = ("relu", "leaky_relu", "elu", "swish", "hard_swish", "softplus", "gelu", "gelu_tanh",
-              "mish")  # fmt: skip
+from fastnn.program import ROW_FUNCTIONS, ProgramBuilder
 
 
 class Dense(Layer):
@@ -162,12 +160,14 @@ class Dense(Layer):
         return emit_activation(builder, f"{name}.A", z, self.activation, self.alpha)
 
     def _automatic_initializer(self) -> Initializer:
-        if self.activation == "selu":
+        if self.activation is None or self.activation in ROW_FUNCTIONS:
+            return initializers.GlorotUniform()
+        family = activations.get(self.activation).initial_weights
+        if family == "glorot":
+            return initializers.GlorotUniform()
+        if family == "lecun":
             return initializers.LeCunNormal()
-        if self.activation in _RELU_LIKE:
-            slope = self.alpha if self.activation == "leaky_relu" else None
-            return initializers.HeNormal(alpha=slope or 0.0)
-        return initializers.GlorotUniform()
+        return initializers.HeNormal(alpha=self.alpha or 0.0 if family == "he_with_slope" else 0.0)
 
     def _shown(self) -> list[str]:
         """The widths, and the other arguments where they are not the defaults."""

@@ -3,40 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
 
 import fastnn.functional as F
 from fastnn import activations, program
+from fastnn.facts.activations import corners
 
 Z = np.linspace(-40, 40, 160_001)
-KINKS = {
-    "binary_step": {0.0: 0.0},
-    "zero_indicator": {0.0: 0.0},
-    "relu": {0.0: 0.0},
-    "leaky_relu": {0.0: 0.01},
-    "hard_swish": {-3.0: 0.0, 3.0: 1.0},
-    "elu": {0.0: 1.0},
-    "selu": {0.0: 1.0507009873554805 * 1.6732632423543772},
-}
-RANGES = {  # infimum and supremum
-    "identity": (-math.inf, math.inf),
-    "binary_step": (0, 1),
-    "sigmoid": (0, 1),
-    "tanh": (-1, 1),
-    "relu": (0, math.inf),
-    "leaky_relu": (-math.inf, math.inf),
-    "swish": (-0.2785, math.inf),
-    "hard_swish": (-0.375, math.inf),
-    "elu": (-1, math.inf),
-    "selu": (-1.7581, math.inf),
-    "softplus": (0, math.inf),
-    "gelu": (-0.1700, math.inf),
-    "gelu_tanh": (-0.1700, math.inf),
-    "mish": (-0.3088, math.inf),
-    "zero_indicator": (0, 1),
-}
+FAR = 1e6
 EACH = pytest.mark.parametrize("name", activations.names())
 
 
@@ -64,28 +41,25 @@ def test_monotonic_means_never_decreasing(name):
     assert activations.get(name).monotonic == increasing
 
 
+def number(name, text):
+    """A number of the table, with alpha or beta its default."""
+    default = activations.get(name).default_alpha
+    return eval(text, {"inf": math.inf, "alpha": default, "beta": default})
+
+
 @EACH
 def test_range_is_that_of_the_values(name):
-    low, high = RANGES[name]
-    values = value(name, Z)
+    text = activations.get(name).output_range
+    low, high = (number(name, bound) for bound in text.strip("()[]{}").split(", "))
+    values = value(name, np.concatenate([Z, [-FAR, FAR]]))
     lowest, highest = values.min(), values.max()
     assert lowest == pytest.approx(low, abs=1e-4) if math.isfinite(low) else lowest < -0.1
     assert highest == pytest.approx(high, abs=1e-4) if math.isfinite(high) else highest > 39
 
 
 @EACH
-def test_range_is_printed_as_checked_here(name):
-    text = activations.get(name).output_range
-    for bound in RANGES[name]:
-        printed = {-0.375: "-3/8", -0.2785: "-0.2785", -0.17: "-0.1700"}.get(bound, f"{bound:g}")
-        if name == "elu" and bound == -1:
-            printed = "-alpha"
-        assert printed in text
-
-
-@EACH
 def test_saturates_where_the_derivative_vanishes(name):
-    slopes = {z: abs(float(derivative(name, np.float64(z)))) for z in (-40.0, 40.0)}
+    slopes = {z: abs(float(derivative(name, np.float64(z)))) for z in (-FAR, FAR)}
     text = activations.get(name).saturates
     if text.startswith(("both", "everywhere")):
         assert max(slopes.values()) < 1e-10
@@ -93,17 +67,55 @@ def test_saturates_where_the_derivative_vanishes(name):
         assert min(slopes.values()) > 0.005
     else:
         assert text.startswith(("z < 0", "z <= -3", "z -> -inf"))
-        assert slopes[-40.0] < 1e-10
-        assert slopes[40.0] > 0.9
+        assert slopes[-FAR] < 1e-10
+        assert slopes[FAR] > 0.9
+
+
+def stated_slopes(name):
+    """The derivatives that the table states for points without one, by these points."""
+    text = activations.get(name).not_differentiable
+    matches = re.findall(r"z = (-?\d+)[^;]*; uses ([^ ]*\w)", text)
+    return {float(z): number(name, slope) for z, slope in matches}
 
 
 @EACH
-def test_derivative_at_a_kink_is_the_one_stated(name):
-    kinks = KINKS.get(name, {})
-    assert (activations.get(name).not_differentiable == "nowhere") == (not kinks)
-    for z, slope in kinks.items():
-        assert float(derivative(name, np.float64(z))) == pytest.approx(slope, rel=1e-15)
-        assert f"z = {z:g}" in activations.get(name).not_differentiable
+def test_corners_are_where_the_function_is_not_differentiable(name):
+    row = activations.get(name)
+    assert set(row.corners) == set(stated_slopes(name))
+    assert (row.not_differentiable == "nowhere") == (not row.corners)
+
+
+@EACH
+def test_derivative_at_a_corner_is_the_one_stated(name):
+    for z, slope in stated_slopes(name).items():
+        assert float(derivative(name, np.float64(z))) == pytest.approx(slope, rel=3e-5)
+
+
+@EACH
+def test_step_means_a_derivative_of_zero(name):
+    assert activations.get(name).is_step == (not derivative(name, Z).any())
+
+
+@EACH
+def test_initial_weights_are_of_a_known_family(name):
+    assert activations.get(name).initial_weights in ("glorot", "he", "he_with_slope", "lecun")
+
+
+@EACH
+def test_activation_is_described_without_a_full_stop(name):
+    row = activations.get(name)
+    assert row.title
+    assert not row.title.endswith(".")
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(None, (0.0,)), (0.3, (0.0,)), (1.0, ())])
+def test_leaky_relu_of_slope_1_has_no_corner(alpha, expected):
+    assert corners("leaky_relu", alpha) == expected
+
+
+@pytest.mark.parametrize(("beta", "expected"), [(None, ()), (2.0, ()), (math.inf, (0.0,))])
+def test_swish_of_infinite_beta_has_the_corner_of_relu(beta, expected):
+    assert corners("swish", beta) == expected
 
 
 @EACH

@@ -9,6 +9,7 @@ from networks import multitask, multitask_data, siamese
 from programs import OPERATIONS
 
 import fastnn as fnn
+from fastnn.facts.activations import ROWS
 from fastnn.inspection import Shadow
 from fastnn.program import ACTIVATIONS
 
@@ -45,7 +46,7 @@ def wrong(monkeypatch, factor=1 + 1e-5):
 # ----------------------------------------------------------------------- networks
 
 
-STEPS = ("binary_step", "zero_indicator")
+STEPS = tuple(row.name for row in ROWS if row.is_step)
 """Activations whose derivative is 0: `compile` warns of them."""
 
 

@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastnn.facts import activations
+
 SELU_SCALE = 1.0507009873554805
 SELU_ALPHA = 1.6732632423543772
 """Klambauer et al. (2017): the values that make mean 0, variance 1 a fixed point."""
@@ -260,6 +262,4 @@ _FUNCTIONS = {
     "zero_indicator": (_zero_indicator, _zero_indicator_derivative),
 }
 
-_RATIONAL = frozenset(
-    {"identity", "binary_step", "relu", "leaky_relu", "hard_swish", "zero_indicator"}
-)
+_RATIONAL = {row.name for row in activations.ROWS if row.cost in ("copy", "arithmetic")}
