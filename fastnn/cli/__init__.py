@@ -19,7 +19,7 @@ from fastnn._version import __version__
 from fastnn.cli._text import note
 from fastnn.program import ACTIVATIONS
 from fastnn.tabular.datasets import NAMES
-from fastnn.tabular.preprocessing import SCALINGS
+from fastnn.tabular.encoders import SCALINGS
 from fastnn.tabular.preset import DEFAULT_BATCH_SIZE, DEFAULT_PATIENCE, DTYPES, SCHEDULES, Options
 from fastnn.tabular.splitting import TASKS
 

@@ -18,9 +18,10 @@ from fastnn.cli._report import MEASURES, measured, report, score_table
 from fastnn.cli._source import check_writable, curve_path, prediction_table, training_table
 from fastnn.cli._text import note, write_csv
 from fastnn.network import Network
+from fastnn.tabular.encoders import Number
 from fastnn.tabular.learning import Training, split_and_fit
 from fastnn.tabular.model import Model, Outputs, load_any
-from fastnn.tabular.preprocessing import Number, Preprocessor
+from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.table import Table, listing
 
 _SHOWN_COLUMNS = 40

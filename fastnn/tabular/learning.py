@@ -95,7 +95,7 @@ def fit(table: Columns, target: str, options: Options | None = None, *, verbose:
 
 
 def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0) -> Training:
-    """Train a network on a table, as `fit` does, and return all that is known of the training.
+    """Train a network on a table, as `fit` does, and return the parts and options with the model.
 
     Parameters
     ----------

@@ -19,7 +19,8 @@ from fastnn.optimizers import Optimizer
 from fastnn.program import ACTIVATIONS
 from fastnn.schedules import Cosine
 from fastnn.solvers import LevenbergMarquardt, Solver
-from fastnn.tabular.preprocessing import SCALINGS, Preprocessor
+from fastnn.tabular.encoders import SCALINGS
+from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.splitting import TASKS
 from fastnn.training.callbacks import EarlyStopping
 

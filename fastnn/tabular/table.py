@@ -132,6 +132,11 @@ def as_table(data: Table | Mapping[str, Any], name: str = "table") -> Table:
     return table
 
 
+def is_numeric(values: np.ndarray) -> bool:
+    """Whether a column has numbers or booleans; otherwise it has text."""
+    return values.dtype.kind in "biuf"
+
+
 def refuse_infinite(table: Table) -> None:
     """Raise DataError if a number is nan or infinite."""
     for column, values in table.columns.items():

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from fastnn.tabular.preprocessing import MAX_CATEGORIES, Number, Preprocessor
+from fastnn.tabular.encoders import MAX_CATEGORIES, Number
+from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.table import DataError, Table
 
 
