@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.arrays import MUST_BE_FINITE
 from fastnn.tabular.model import Columns, Model, measure
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
 from fastnn.tabular.splitting import choose_task, split_rows
 from fastnn.tabular.table import Table, as_table
 from fastnn.training.callbacks import History
+from fastnn.training.session import Plan
 
 __all__ = ["PARTS", "Training", "fit", "split_and_fit"]
 
@@ -21,7 +23,7 @@ PARTS = ("train", "validation", "test")
 """Names of the parts of a table."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
     """A finished training on a table.
 
@@ -111,20 +113,21 @@ def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0)
     rows = {part: indices for part, indices in zip(PARTS, parts, strict=True) if len(indices)}
     preprocessor = Preprocessor.fit(table, target, task, rows["train"], options.scaling)
     network = build(preprocessor, options, len(rows["train"]))
+    core = network.core
     X = preprocessor.features(table, options.dtype)
     y = preprocessor.targets(table, options.dtype)
-    data = {part: (X[indices], y[indices]) for part, indices in rows.items()}
-    network.fit(
-        *data["train"],
+    data = core.feed.data(X, y, None, True, hint=MUST_BE_FINITE)
+    data_of = {part: data.rows(indices) for part, indices in rows.items()}
+    plan = Plan(
         epochs=options.epochs,
         batch_size=None if options.has_solver else options.rows_of_batch,
-        validation_data=data.get("validation"),
         early_stopping=options.early_stopping,
         verbose=verbose,
     )
+    core.fit(data_of["train"], plan, data_of.get("validation"), network)
     results = {
-        part: {"rows": len(samples[1]), **measure(network, preprocessor, *samples)}
-        for part, samples in data.items()
+        part: {"rows": len(samples), **measure(core, preprocessor, samples)}
+        for part, samples in data_of.items()
     }
     facts = {"data": table.name, "results": _for_json(results)}
     return Training(Model(network, preprocessor, facts), options, table, rows)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from fastnn import backend
-from fastnn.losses import MeanSquaredError
+from fastnn._shared.arrays import MUST_BE_FINITE
 from fastnn.network import Network
 from fastnn.network import load as load_network
+from fastnn.network._core import Core
 from fastnn.serialization import FormatError
 from fastnn.tabular.preprocessing import Label, Preprocessor
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import Table, as_table
+from fastnn.training.data import Data
 
 __all__ = ["Columns", "Model", "load", "load_any", "measure"]
 
@@ -28,7 +29,7 @@ _KEY = "model"
 """Key of the model in the metadata of the network."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Model:
     """A trained network with the preprocessing of its data.
 
@@ -124,8 +125,9 @@ class Model:
         Returns
         -------
         dict of str to float
-            For classification ``loss``, with the L2 penalty, and ``accuracy``.  For regression
-            ``mse`` of the standardised target, ``rmse`` in the unit of the target, and ``r2``.
+            ``loss``, the cost with the L2 penalty.  For classification ``accuracy``.  For
+            regression ``mse`` of the standardised target, ``rmse`` in the unit of the target, and
+            ``r2``.
 
         Raises
         ------
@@ -148,8 +150,11 @@ class Model:
             As in `predict`.
         """
         table = as_table(data, "data")
-        X = self.preprocessor.features(table, self.network.dtype)
-        return Outputs(self, table, X, self.network.predict(X))
+        core = self.network.core
+        X = self.preprocessor.features(table, core.dtype)
+        with core.lock:
+            (values,) = core.outputs([X], check=True)
+        return Outputs(self, table, X, values)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.
@@ -167,7 +172,7 @@ class Model:
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """The outputs of a model for the rows of a table, and what is computed from them.
+    """The outputs of a model for the rows of a table; none of its methods runs the network.
 
     Attributes
     ----------
@@ -204,17 +209,16 @@ class Outputs:
 
     def probabilities(self) -> np.ndarray:
         """The probabilities of the classes (N, K); see `Model.predict_proba`."""
-        kernels = backend.kernels(self.values.dtype)
+        kernels = self.model.network.core.kernels
         probabilities: np.ndarray = self._loss("probabilities").probabilities(self.values, kernels)
         return probabilities
 
     def measures(self) -> dict[str, float]:
         """The measures for the target column of the table; see `Model.evaluate`."""
-        preprocessor = self.model.preprocessor
-        y = preprocessor.targets(self.table, self.values.dtype)
-        if self.model.task == "regression":
-            return _regression_measures(preprocessor, self.values, y)
-        return self.model.network.evaluate(self.X, y)
+        core, preprocessor = self.model.network.core, self.model.preprocessor
+        y = preprocessor.targets(self.table, core.dtype)
+        data = core.feed.data(self.X, y, None, True, hint=MUST_BE_FINITE)
+        return measure_outputs(core, preprocessor, [self.values], data)
 
     def _loss(self, what: str) -> Any:
         """The loss of a classification, whose methods turn outputs into what is asked for."""
@@ -224,24 +228,30 @@ class Outputs:
         return loss
 
 
-def measure(
-    network: Network, preprocessor: Preprocessor, X: np.ndarray, y: np.ndarray
-) -> dict[str, float]:
-    """The measures of a network for preprocessed data; see `Model.evaluate`."""
-    if preprocessor.task == "classification":
-        return network.evaluate(X, y)
-    return _regression_measures(preprocessor, network.predict(X), y)
+def measure(core: Core, preprocessor: Preprocessor, data: Data) -> dict[str, float]:
+    """The measures of a network for checked data, from one pass; see `Model.evaluate`."""
+    return measure_outputs(core, preprocessor, core.outputs(data.inputs), data)
 
 
-def _regression_measures(
-    preprocessor: Preprocessor, outputs: np.ndarray, y: np.ndarray
+def measure_outputs(
+    core: Core, preprocessor: Preprocessor, outputs: Sequence[np.ndarray], data: Data
 ) -> dict[str, float]:
-    mse = float(np.mean((outputs[:, 0].astype(np.float64) - y) ** 2))
-    return {
-        "mse": mse,
-        "rmse": math.sqrt(mse) * preprocessor.target_scale,
-        "r2": MeanSquaredError().score(outputs, y[:, None]),
-    }
+    """The measures of the outputs of a network for checked data.
+
+    Parameters
+    ----------
+    core : Core
+        Core of the network.
+    preprocessor : Preprocessor
+    outputs : sequence of one (N, n_out) array
+    data : Data
+    """
+    measures = core.measure_outputs(outputs, data)
+    if preprocessor.task == "regression":
+        mse = measures["loss"]
+        measures |= {"mse": mse, "rmse": math.sqrt(mse) * preprocessor.target_scale}
+    measures["loss"] += core.program.penalty(core.storage)
+    return measures
 
 
 def load(path: str | os.PathLike[str]) -> Model:

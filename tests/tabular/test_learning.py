@@ -4,10 +4,11 @@ import doctest
 
 import numpy as np
 import pytest
-from commands import people_csv, run
+from commands import people_csv, run, write_csv
 
 import fastnn
 from fastnn import serialization, tabular
+from fastnn.network._core import Core
 from fastnn.tabular import learning, splitting
 from fastnn.tabular.learning import split_and_fit
 from fastnn.tabular.table import as_table
@@ -29,6 +30,18 @@ def people():
     rng = np.random.default_rng(0)
     age, city = rng.integers(18, 80, 240), rng.choice(["Bonn", "Rom", "Ulm"], 240)
     return {"age": age, "city": city, "label": np.where(age > 45, "old", "young")}
+
+
+def rows_of_passes(monkeypatch):
+    """A list to which each forward pass of a network appends the number of its rows."""
+    rows, outputs = [], Core.outputs
+
+    def counted(core, arrays, *arguments, **options):
+        rows.append(len(arrays[0]))
+        return outputs(core, arrays, *arguments, **options)
+
+    monkeypatch.setattr(Core, "outputs", counted)
+    return rows
 
 
 # ----------------------------------------------------------------------- learning
@@ -89,6 +102,30 @@ def test_the_task_is_guessed_once(people, monkeypatch):
 
 
 # ----------------------------------------------------------------------- measures
+
+
+@pytest.mark.parametrize("words", [["--score"], ["--score", "--proba"]])
+@pytest.mark.parametrize("name", ["houses", "people"])
+def test_the_network_runs_once_for_predictions_and_score(
+    name, words, request, elsewhere, monkeypatch, capsys
+):
+    columns = request.getfixturevalue(name)
+    if name == "houses" and "--proba" in words:
+        pytest.skip("regression has no probabilities")
+    tabular.fit(columns, [*columns][-1], tabular.Options(epochs=1)).save("model.fastnn")
+    write_csv("data.csv", [*columns], *columns.values())
+    rows = rows_of_passes(monkeypatch)
+    assert run("predict", "model.fastnn", "data.csv", *words) == 0
+    assert sum(rows) == 240
+
+
+@pytest.mark.parametrize("name", ["houses", "people"])
+def test_a_part_runs_through_the_network_once_for_its_results(name, request, monkeypatch):
+    columns = request.getfixturevalue(name)
+    rows = rows_of_passes(monkeypatch)
+    options = tabular.Options(epochs=1, validation=0, test=0.5)
+    tabular.fit(columns, [*columns][-1], options)
+    assert sum(rows) == 240
 
 
 def test_measures_of_regression_are_those_of_the_predictions(backend, houses):
