@@ -233,7 +233,7 @@ def choose_optimizer(optimizer: Any, learning_rate: Any = None) -> Optimizer | S
     Raises
     ------
     ValueError
-        If the optimizer is unknown, or the learning rate is not positive or is given for a
+        If the optimizer is unknown, or if the learning rate is negative or is given for a
         solver.
     """
     chosen = optimizers.get(optimizer)
