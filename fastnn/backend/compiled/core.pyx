@@ -35,7 +35,7 @@ from fastnn.backend.compiled.rows.losses cimport (
     cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
 )
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
-from fastnn.backend.compiled.math.random cimport drop_row
+from fastnn.backend.compiled.rows.random cimport drop_row
 from fastnn.backend.compiled.rows.rows cimport (
     log_softmax_backward_row, log_softmax_row, logsumexp_row, softmax_backward_row, softmax_row,
     within,
@@ -43,7 +43,7 @@ from fastnn.backend.compiled.rows.rows cimport (
 from fastnn.backend.compiled.simd.simd cimport (
     VL, abs_, fma_, less, load, real, select, splat, store, vec
 )
-from fastnn.backend.compiled.math.swish cimport swish_beta_row
+from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
     Outer, Update, set_steps, sum_of_squares, update_outer, update_tile
 )

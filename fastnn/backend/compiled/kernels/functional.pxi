@@ -12,7 +12,7 @@ from fastnn.backend.compiled.rows.columns cimport (
     log_softmax_columns, logsumexp_columns, softmax_columns
 )
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_row
-from fastnn.backend.compiled.math.random cimport drop_row, dropout_threshold
+from fastnn.backend.compiled.rows.random cimport drop_row, dropout_threshold
 from fastnn.backend.compiled.rows.rows cimport (
     BLOCK, log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
     softmax_row, take,
