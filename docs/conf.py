@@ -23,7 +23,7 @@ extensions = [
     "sphinx-mathjax-offline",  # formulas without network: MathJax is copied into the site
 ]
 source_suffix = {".md": "markdown", ".rst": "restructuredtext"}
-exclude_patterns = ["_build", "gallery"]
+exclude_patterns = ["_build", "gallery", "README.md"]
 nitpicky = False
 
 sphinx_gallery_conf = {

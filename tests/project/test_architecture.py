@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import fnmatch
 import graphlib
 import importlib.util
 import inspect
@@ -159,6 +160,73 @@ def test_import_brings_in_nothing_slow_or_optional():
 def test_prediction_brings_in_nothing_slow_or_optional():
     predict = "import fastnn as f; f.Sequential([f.Dense(2, 1)]).predict([[1.0, 2.0]])"
     assert not modules_loaded_by(predict) & NOT_IMPORTED
+
+
+# ---------------------------------------------------------------------- READMEs
+
+LINES_OF_A_README = 40
+SOURCES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".c"}
+
+
+def sources_in(folder):
+    return {file.name for file in folder.iterdir() if file.suffix in SOURCES}
+
+
+def folders_with_sources():
+    """Those of the package; of the project, the ones whose tree has a README at its top."""
+    inside = [f for f in [PACKAGE, *PACKAGE.rglob("*")] if f.is_dir() and f.name != "__pycache__"]
+    outside = [ROOT / name for name in ("benchmarks", "benchmarks/contenders", "tests", "docs")]
+    has_sources = (PACKAGE / "README.md").exists()
+    return [f for f in inside if sources_in(f) and has_sources] + outside
+
+
+def faults_of_readme(folder):
+    """What is wrong with the README of a folder, as sentences that say what to do."""
+    readme = folder / "README.md"
+    if not readme.exists():
+        return [f"write {readme}: one paragraph, and a line for each source file"]
+    text = readme.read_text(encoding="utf-8")
+    files = sources_in(folder)
+    patterns = set(re.findall(r"`([\w*]+\.(?:pyx|pxd|pxi|py|h|c))`", text))
+    unnamed = [f for f in files if not any(fnmatch.fnmatch(f, p) for p in patterns)]
+    unknown = [p for p in patterns if not fnmatch.filter(files, p)]
+    faults = [
+        f"{readme}: add a line for `{name}`" for name in sorted(unnamed) if name != "__init__.py"
+    ]
+    faults += [f"{readme}: remove `{name}`, there is no such file" for name in sorted(unknown)]
+    if len(text.splitlines()) > LINES_OF_A_README:
+        faults.append(f"{readme}: shorten it to {LINES_OF_A_README} lines")
+    return faults
+
+
+@pytest.mark.parametrize(
+    "folder", folders_with_sources(), ids=lambda f: f"{f.parent.name}/{f.name}"
+)
+def test_readme_names_the_files_of_its_folder(folder):
+    """Whoever adds, moves or removes a file updates the README of its folder in the same commit."""
+    faults = faults_of_readme(folder)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize(
+    "room", sorted(r for r in FLOOR_OF if (PACKAGE / r / "README.md").exists())
+)
+def test_readme_of_a_room_states_its_floor(room):
+    text = (PACKAGE / room / "README.md").read_text(encoding="utf-8")
+    assert re.search(r"^Floor (\d+)\.", text, re.MULTILINE)[1] == str(FLOOR_OF[room] + 1)
+
+
+def test_check_of_readmes_finds_every_fault(tmp_path):
+    (tmp_path / "one.py").write_text("")
+    (tmp_path / "two.pxd").write_text("")
+    assert "write" in faults_of_readme(tmp_path)[0]
+    (tmp_path / "README.md").write_text("`one.py` and `gone.py`")
+    add, remove = faults_of_readme(tmp_path)
+    assert "add a line for `two.pxd`" in add
+    assert "remove `gone.py`" in remove
+    (tmp_path / "README.md").write_text("`one.py`, `t*.pxd`" + "\n" * 50)
+    (shorten,) = faults_of_readme(tmp_path)
+    assert "shorten" in shorten
 
 
 # ------------------------------------------------------------------------- text

@@ -83,9 +83,15 @@ def test_licence_is_in_the_distribution():
 def test_sources_of_the_compiled_core_are_in_the_source_distribution():
     patterns = (ROOT / "MANIFEST.in").read_text(encoding="utf-8")
     packaged = re.search(r"^recursive-include fastnn (.*)$", patterns, re.MULTILINE)[1].split()
+    assert "README.md" in packaged
     folder = ROOT / "fastnn" / "backend" / "compiled"
     if not folder.is_dir():
         pytest.skip("this is a checkout without the package, beside an installed wheel")
     for file in folder.rglob("*"):
         if file.suffix in {".pyx", ".pxd", ".pxi", ".h"}:
             assert f"*{file.suffix}" in packaged, file.name
+
+
+def test_readmes_of_folders_are_not_in_the_wheel():
+    files = metadata.files("fastnn") or []
+    assert not [file for file in files if file.parts[0] == "fastnn" and file.suffix == ".md"]
