@@ -14,6 +14,7 @@ from fastnn.inspection._gradient_check import (
     compare,
 )
 from fastnn.inspection._jacobian import Linearization
+from fastnn.inspection._records import CallTrace, HeadTrace, ParameterTrace
 from fastnn.inspection._shadow import Shadow
 from fastnn.inspection._statistics import (
     CallStatistics,
@@ -23,7 +24,7 @@ from fastnn.inspection._statistics import (
     ParameterStatistics,
     layer_statistics,
 )
-from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace, TracedStep
+from fastnn.inspection._trace import Trace, TracedStep
 
 __all__ = [
     "TOLERANCE",

@@ -4,28 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from fastnn._shared.text import aligned, titled
-
-if TYPE_CHECKING:
-    from fastnn.inspection._trace import CallTrace, HeadTrace, ParameterTrace, Trace
-
-Array = np.ndarray
+from fastnn.inspection._records import Array, CallTrace, HeadTrace, ParameterTrace, StepRecord
 
 _SHOWN_ROWS = 6  # samples of a matrix that is written out
 _SHOWN_COLUMNS = 8  # and its columns: amsmath's matrices take ten
 _SHOWN_PARAMETERS = 100  # a net of up to this many parameters has a line for each
-_SHOWN_VECTOR = 8  # in larger ones, only parameters of so few numbers have
-_SYMBOLS = ("Z", "A", "dA", "dZ")  # in the order a reader meets them: forward, then backward
+_SHOWN_VECTOR = 8  # in larger nets, only parameters of up to this many numbers
+_SYMBOLS = ("Z", "A", "dA", "dZ")  # in the order of the step: forward, then backward
 
 
 # ------------------------------------------------------------------------ text
 
 
-def as_text(trace: Trace) -> str:
+def as_text(trace: StepRecord) -> str:
     """The tables that `print(trace)` shows."""
     samples = "1 sample" if trace.n_samples == 1 else f"{trace.n_samples} samples"
     optimizer = trace.optimizer.partition("(")[0]
@@ -57,7 +53,7 @@ def _call_rows(call: CallTrace) -> Iterator[tuple[str, ...]]:
 
 
 def _call_arrays(call: CallTrace) -> list[tuple[str, Array]]:
-    """What there is to show: A is not shown beside a Z that is the same."""
+    """The arrays to show; A is left out where it is the same array as Z."""
     hidden = ("A", "dA") if call.A is call.Z else ()
     arrays = [(symbol, getattr(call, symbol)) for symbol in _SYMBOLS if symbol not in hidden]
     return [(symbol, array) for symbol, array in arrays if array is not None]
@@ -79,14 +75,14 @@ def _head_arrays(head: HeadTrace) -> list[tuple[str, Array]]:
 
 
 def _matrix_lines(array: Array) -> list[str]:
-    """Each row of a small matrix; shape and size of a large one."""
+    """The rows of a small matrix; shape, norm and range of a large one."""
     if not _is_small(array):
         return [_summary(array)]
     return ["".join(f"{_number(x):>14}" for x in row) for row in array]
 
 
 def _parameter_rows(name: str, parameter: ParameterTrace, limit: int) -> Iterator[tuple[str, ...]]:
-    """A line for each number, or the norms of more than `limit`."""
+    """A line for each number; one line of norms for more than `limit` numbers."""
     arrays = [parameter.before, parameter.gradient, parameter.update, parameter.after]
     if parameter.before.size > limit:
         label = f"{name} {_shape(parameter.before)}, norms"
@@ -121,7 +117,7 @@ def _number(value: Any) -> str:
 # ----------------------------------------------------------------------- LaTeX
 
 
-def as_latex(trace: Trace) -> str:
+def as_latex(trace: StepRecord) -> str:
     """Displays of equations: one for each call, each loss and each parameter."""
     blocks = [_display(_call_equations(call)) for call in trace.values()]
     blocks += [_display(_head_equations(head)) for head in trace.heads.values()]
@@ -183,14 +179,14 @@ def _latex_number(value: Any) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that LaTeX prints as it is; names have letters, digits, _, -, : and spaces."""
+    """Text with the special characters of LaTeX escaped."""
     return re.sub(r"([_#$%&{}])", r"\\\1", text)
 
 
 # ------------------------------------------------------------------------ data
 
 
-def as_data(trace: Trace) -> dict[str, Any]:
+def as_data(trace: StepRecord) -> dict[str, Any]:
     """Everything as dictionaries, lists, numbers and text."""
     return {
         "step": trace.step,

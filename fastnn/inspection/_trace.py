@@ -1,10 +1,9 @@
-"""One training step with all its intermediates, as the engine leaves them in its buffers."""
+"""One training step with all its intermediates, read from the buffers of the engine."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,137 +13,37 @@ from fastnn._shared.arrays import as_json, read_only
 from fastnn.backend.finite import FinitenessCheck, GradientError
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering
+from fastnn.inspection._records import Array, CallTrace, HeadTrace, ParameterTrace
 from fastnn.layers import Layer, Tensor
 from fastnn.optimizers import Optimizer
 from fastnn.program import Parameter, Program, ProgramBuilder
 from fastnn.solvers import Solver
 
-Array = np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class CallTrace:
-    """What a step computed at one call of a layer, or at an input of the network.
-
-    Arrays are read-only views of the engine's buffers, one row for each sample.
-
-    Attributes
-    ----------
-    name : str
-        Of the call: ``"dense_1"``, of a layer's second call ``"dense_1:2"``.
-    layer : str
-        What the layer is, such as ``"Dense(2, 2, activation='sigmoid')"``, or ``"Input"``.
-    inputs : tuple of str
-        Names of the calls it is applied to.
-    Z : (N, n) array or None
-        Pre-activation of a dense layer; other layers have none.
-    A : (N, n) array
-        Output: f(Z), or Z itself without an activation.
-    dZ, dA : (N, n) array
-        Gradients of the cost with respect to Z and A.  dA is the sensitivity of the units.
-    gradients : dict of array
-        This call's part of the gradient of each trainable parameter of the layer, by its
-        name in the layer: ``"weight"``, ``"bias"``.  Of a layer that is called once it is the
-        gradient of the cost, L2 penalty included.  The engine adds up the parts of a
-        shared layer in one chain, call after call, so that their sum may differ from
-        the parameter's gradient in the last bits.
-    """
-
-    name: str
-    layer: str
-    inputs: tuple[str, ...]
-    Z: Array | None
-    A: Array
-    dZ: Array | None
-    dA: Array
-    gradients: Mapping[str, Array]
-
-    @property
-    def dW(self) -> Array | None:
-        """Gradient of the weight by this call; None without one that is trained."""
-        return self.gradients.get("weight")
-
-    @property
-    def db(self) -> Array | None:
-        """Gradient of the bias by this call; None without one that is trained."""
-        return self.gradients.get("bias")
-
-
-@dataclass(frozen=True, eq=False)
-class ParameterTrace:
-    """One parameter before and after the step.
-
-    Attributes
-    ----------
-    before, after : array
-        Its values.
-    gradient : array or None
-        Gradient of the cost, summed over all calls of the layer, L2 penalty included, before
-        any clipping; None for a frozen parameter.
-    """
-
-    before: Array
-    gradient: Array | None
-    after: Array
-
-    @property
-    def update(self) -> Array:
-        """What the optimizer added: after - before."""
-        return self.after - self.before
-
-
-@dataclass(frozen=True, eq=False)
-class HeadTrace:
-    """One loss of the step.
-
-    Attributes
-    ----------
-    name : str
-        Of the output.
-    kind : str
-        Name of the loss.
-    weight : float
-        Its factor in the cost.
-    loss : float
-        The loss of the batch, without that factor.
-    losses : (N,) float64 array or None
-        The loss of each sample, sample and class weights included.  `loss` is their mean, or
-        their sum where the loss's reduction is a sum.  None for a loss that Python computes
-        for the whole batch.
-    targets : array
-    probabilities : array or None
-        Softmax or sigmoid of the output, where the loss is one of classification.
-    """
-
-    name: str
-    kind: str
-    weight: float
-    loss: float
-    losses: Array | None
-    targets: Array
-    probabilities: Array | None
-
 
 class Trace(Mapping[str, CallTrace]):
     """Every intermediate of one training step, by the name of the layer; prints as a table.
 
-    `Network.trace` makes it.  It is a mapping from the names of inputs and calls of layers
-    to what was computed there; everything else is an attribute.
+    `Network.trace` returns a trace.  It is a mapping: a key is the name of an input or of a
+    call of a layer, a value is the `CallTrace` with its arrays.  All other results of the step
+    are attributes.
 
     Parameters
     ----------
     calls : mapping of str to CallTrace
+        Inputs and calls of layers, by name.
     parameters : mapping of str to ParameterTrace
-        By name, such as ``"dense_1.weight"``.
+        Parameters by name, such as ``"dense_1.weight"``.
     heads : mapping of str to HeadTrace
-        The losses by the name of their output.
+        Losses by the name of their output.
     loss : float
-        The cost: all losses times their weights, and the L2 penalty.
+        The cost: the sum of all losses times their weights, plus the L2 penalty.
     step : int
-        Number of the optimizer's step, from 1.
+        Number of the optimizer step, counted from 1.
     learning_rate : float or None
-        None with a solver, which takes no single steps: its parameters stay.
+        Learning rate of the step.  None for a solver: it takes no single steps, and the
+        parameters do not change.
     optimizer : str
+        The optimizer as text.
     """
 
     def __init__(
@@ -180,9 +79,9 @@ class Trace(Mapping[str, CallTrace]):
 
     @property
     def losses(self) -> Any:
-        """The loss of each sample, (N,) float64; a dict by output where there are several losses.
+        """Loss of each sample, (N,) float64; with several losses, a dict by output.
 
-        The loss of the batch is their mean, or their sum where its reduction is a sum.
+        The loss of the batch is their mean, or their sum if the reduction is a sum.
         """
         by_head = {name: head.losses for name, head in self.heads.items()}
         return by_head if len(by_head) > 1 else next(iter(by_head.values()))
@@ -194,17 +93,17 @@ class Trace(Mapping[str, CallTrace]):
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss is; without that there is no update."""
+        """Whether the loss is finite.  If not, the optimizer makes no update."""
         return math.isfinite(self.loss)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as lists, numbers and text, fit for JSON: nan and infinities are text."""
+        """The trace as JSON-able data: lists, numbers and text; nan and infinities become text."""
         return as_json(_rendering.as_data(self))
 
     def to_latex(self) -> str:
-        """LaTeX of the step, for documents that load amsmath and amssymb.
+        """The step as LaTeX, for documents that load amsmath and amssymb.
 
-        Small matrices are written out, large ones are given by shape and norm.
+        Small matrices are written in full, large ones as their shape and norm.
         """
         return _rendering.as_latex(self)
 
@@ -218,17 +117,17 @@ class Trace(Mapping[str, CallTrace]):
 class TracedStep:
     """A training step on copies of a network's parameters and optimizer state.
 
-    Its engine keeps what the network's own has no use for, and computes the same bits.
+    Its engine keeps all intermediates and computes the same bits as the network's engine.
 
     Parameters
     ----------
     graph : Graph
     program : Program
-        Of that graph, with heads.
+        Program of the graph, with its losses.
     storage, slots
         Parameters and optimizer state; copied.
     optimizer : Optimizer or Solver
-        A solver takes no steps: gradients are all there is.
+        A solver takes no steps: the trace then has gradients, but no update.
     """
 
     def __init__(
@@ -251,10 +150,10 @@ class TracedStep:
     def run(
         self, inputs: Sequence[Array], targets: Sequence[Any], step: int, rate: float | None
     ) -> float:
-        """Take the step, but for an update where the cost, which is returned, is not finite.
+        """Compute the gradients, make the update, and return the cost.
 
-        Nor is there one without a learning rate, or where `refusal` says what is wrong with
-        a gradient.
+        There is no update if the cost is not finite, if `rate` is None, or if a gradient of a
+        custom loss or layer is not finite; `refusal` then holds the error.
         """
         cost = float(self._engine.loss_and_gradients(inputs, targets, True, step))
         self._gradients = self._engine.gradients.copy()  # before clipping scales them
@@ -266,7 +165,7 @@ class TracedStep:
         return cost
 
     def _refused(self, cost: float) -> GradientError | None:
-        """Why the step is not taken though the cost is finite."""
+        """The error for a gradient that is not finite, or None."""
         parameters = [p.view(self._gradients) for p in self._program.parameters]
         buffers = self._program.buffers
         try:
@@ -279,12 +178,12 @@ class TracedStep:
 
     @property
     def calls(self) -> dict[str, CallTrace]:
-        """What each input and each call of a layer computed."""
+        """The arrays of each input and of each call of a layer."""
         return self._calls
 
     @property
     def sample_losses(self) -> Array:
-        """(heads, N): what each sample adds to the loss of each head."""
+        """(heads, N) array: contribution of each sample to the loss of each head."""
         return np.asarray(self._engine.sample_losses())
 
     @property
@@ -293,7 +192,7 @@ class TracedStep:
         return [self._value(self._program.buffers[i].name) for i in self._program.outputs]
 
     def parameters(self) -> dict[str, ParameterTrace]:
-        """Each parameter before and after, by name."""
+        """Each parameter before and after the step, by name."""
         return {
             p.name: ParameterTrace(
                 read_only(p.view(self._before)),
@@ -312,7 +211,7 @@ class TracedStep:
         return read_only(self._engine.gradient(buffer))
 
     def _trace_calls(self, step: int) -> dict[str, CallTrace]:
-        names = self._graph.call_names()  # also the prefixes of the buffers' names
+        names = self._graph.call_names()  # also prefixes of the names of buffers
         uses = [id(call.layer) for call in self._graph.calls]
         traced = {}
         for tensor in self._graph.inputs:
@@ -334,7 +233,7 @@ class TracedStep:
         return traced
 
     def _arrays(self, call: str) -> tuple[Array | None, Array, Array | None, Array]:
-        """Z, A, dZ and dA of a call: A is the last buffer it makes, Z the one called so."""
+        """Z, A, dZ and dA of a call: A is its last buffer, Z the buffer with that name."""
         own = [b.name for b in self._program.buffers if b.name.startswith(f"{call}.")]
         A, dA = self._value(own[-1]), self._gradient(own[-1])
         if f"{call}.Z" not in own:
@@ -359,9 +258,10 @@ class TracedStep:
     def _replayed(
         self, call: Tensor, values: Sequence[Array], gradient: Array, step: int
     ) -> dict[str, Array]:
-        """One call's part of a shared layer's gradients: the engine has only their sum.
+        """Contribution of one call to the gradients of a shared layer.
 
-        The backward pass of the layer alone, on the engine's own numbers.
+        The engine has only the sum over all calls, so this runs the backward pass of the single
+        layer on the values of the engine.
         """
         layer = call.layer
         assert layer is not None
@@ -384,7 +284,7 @@ class TracedStep:
 
 
 def _copy(program: Program, storage: Array) -> Array:
-    """A copy of a storage array that is aligned as engines want it."""
+    """A copy of a storage array with the alignment that engines need."""
     copy = program.allocate()
     copy[...] = storage
     return copy
