@@ -1,9 +1,9 @@
 """Initial values of parameters.
 
-Values are drawn in float64 and rounded to the parameter's dtype afterwards, so
-that a float32 and a float64 network of one seed start from the same numbers.
-Every parameter has a generator of its own, `generator(seed, index)`: changing
-one layer does not change what the others draw.
+Values are drawn in float64 and then rounded to the dtype of the parameter, so that
+a float32 and a float64 network with the same seed start from the same numbers.
+Every parameter has a separate generator, `generator(seed, index)`: a change of
+one layer does not change the initial values of the others.
 
 For a weight of shape (n_in, n_out), ``fan_in`` is n_in and ``fan_out`` is n_out.
 """
@@ -11,6 +11,7 @@ For a weight of shape (n_in, n_out), ``fan_in`` is n_in and ``fan_out`` is n_out
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -37,18 +38,18 @@ def generator(seed: int | None, index: int) -> np.random.Generator:
 
 
 @dataclass(frozen=True)
-class Initializer:
-    """Base of all initializers: a rule that fills a parameter of a given shape."""
+class Initializer(ABC):
+    """Base class of initializers: a rule for the initial values of a parameter."""
 
     name: ClassVar[str] = ""
 
+    @abstractmethod
     def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Initial values: a new float64 array of `shape`."""
-        raise NotImplementedError
 
     @property
     def config(self) -> dict[str, Any]:
-        """What `get` needs to make this initializer again; fit for JSON."""
+        """The initializer as JSON-able data, from which `get` makes an equal one."""
         return {"name": self.name, **asdict(self)}
 
 
@@ -95,9 +96,9 @@ class _Scaled(Initializer):
 
     normal: ClassVar[bool] = True
 
+    @abstractmethod
     def variance(self, fan_in: int, fan_out: int) -> float:
         """Variance of the elements of a (fan_in, fan_out) weight."""
-        raise NotImplementedError
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Initial values: a new float64 array of `shape`."""
@@ -127,7 +128,7 @@ class GlorotNormal(_Scaled):
 
 @dataclass(frozen=True)
 class GlorotUniform(GlorotNormal):
-    """Uniform values between -+sqrt(6 / (fan_in + fan_out)).
+    """Uniform values in [-r, r] with r = sqrt(6 / (fan_in + fan_out)).
 
     References
     ----------
@@ -199,15 +200,15 @@ class LeCunUniform(LeCunNormal):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explicit(Initializer):
-    """Given values; what an array passed as `weight` or `bias` becomes.
+    """The values of an array, such as one passed as `weight` or `bias`.
 
-    Its `config` does not hold the values: a saved network stores them among
-    its parameters.
+    The `config` of this initializer does not hold the values: a saved network stores
+    them with its parameters.
 
     Parameters
     ----------
     values : array_like of real numbers
-        Copied.
+        Initial values; copied.
     """
 
     name: ClassVar[str] = "explicit"
@@ -223,7 +224,10 @@ class Explicit(Initializer):
     def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """A copy of the values; ValueError if their shape is not `shape`."""
         if self.values is None:
-            raise ValueError("the values of this initializer were not saved with it")
+            raise ValueError(
+                "the values of an Explicit initializer are not saved with it; "
+                "a file holds them among the parameters"
+            )
         if self.values.shape != shape:
             raise ValueError(f"initial values have shape {self.values.shape}, expected {shape}")
         return np.array(self.values)
@@ -247,7 +251,7 @@ _CLASSES: dict[str, type[Initializer]] = {
 
 
 def get(initializer: Any) -> Initializer:
-    """The initializer meant by a name, an `Initializer`, its `config` or an array.
+    """The initializer for a name, an `Initializer`, a `config` or an array.
 
     Parameters
     ----------
@@ -280,15 +284,14 @@ def get(initializer: Any) -> Initializer:
 
 
 def named(rule: Initializer) -> str:
-    """An initializer as the repr of a layer shows it: given values are not listed."""
+    """An initializer in the repr of a layer, without the values of an array."""
     return "Explicit(...)" if isinstance(rule, Explicit) else repr(rule)
 
 
 def fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
-    """The initializer meant by `rule`; explicit values must have the parameter's shape."""
+    """The initializer for `rule`; explicit values must have the parameter's shape."""
     initializer = get(rule)
-    if isinstance(initializer, Explicit) and initializer.values is not None:
-        found = initializer.values.shape
-        if found != shape:
-            raise ValueError(f"{name} has shape {found}, expected {shape}")
+    values = initializer.values if isinstance(initializer, Explicit) else None
+    if values is not None and values.shape != shape:
+        raise ValueError(f"{name} has shape {values.shape}, expected {shape}")
     return initializer

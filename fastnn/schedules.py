@@ -1,14 +1,15 @@
 """Learning-rate schedules: the learning rate as a function of the optimizer step.
 
-Steps count from 1.  A schedule is an immutable specification; called with one
-step or an array of steps it returns the learning rates in float64.  Wherever a
-learning rate is expected, a number, a schedule or any function of one step
-(an int) will do; `rates` evaluates all three.
+Steps count from 1.  A schedule is an immutable specification.  Called with one
+step or an array of steps, it returns the learning rates in float64.  A learning
+rate may be a number, a schedule or a function of one step (an int); `rates`
+evaluates all three.
 """
 
 from __future__ import annotations
 
 import numbers
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
@@ -25,13 +26,13 @@ __all__ = ["Constant", "Cosine", "Exponential", "Schedule", "Step", "WarmUp"]
 _MAX_STEP = 2**63 - 1
 
 
-class Schedule:
+class Schedule(ABC):
     """Base class of the schedules.
 
     Attributes
     ----------
     name : str
-        The name that stands for the class in `config`.
+        Name of the class in `config`.
     """
 
     name: ClassVar[str]
@@ -62,12 +63,13 @@ class Schedule:
             raise ValueError(f"steps count from 1, got {steps.min()}")
         return self._rates(steps.astype(np.int64, copy=False))
 
+    @abstractmethod
     def _rates(self, steps: np.ndarray) -> Any:
-        raise NotImplementedError
+        """Learning rates of checked int64 steps."""
 
     @property
     def config(self) -> dict[str, Any]:
-        """The schedule as JSON-able data; `from_config` makes an equal one of it."""
+        """The schedule as JSON-able data, from which `from_config` makes an equal schedule."""
         values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
         return {"name": self.name} | {key: to_config(value) for key, value in values.items()}
 
@@ -98,7 +100,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True)
 class _Decay(Schedule):
-    """A schedule that `every` so many steps has multiplied its learning rate by `factor`."""
+    """A schedule that multiplies its learning rate by `factor` in every `every` steps."""
 
     initial: float
     factor: float
@@ -122,9 +124,9 @@ class Step(_Decay):
     initial : float
         Learning rate of the first `every` steps.
     factor : float
-        What each stair multiplies the learning rate by.
+        Factor between the learning rates of two consecutive stairs.
     every : int
-        Optimizer steps on each stair.
+        Number of optimizer steps on each stair.
     """
 
     name: ClassVar[str] = "step"
@@ -142,8 +144,9 @@ class Exponential(_Decay):
     initial : float
         Learning rate of the first step.
     factor : float
-        What `every` steps together multiply the learning rate by.
+        Factor by which the learning rate changes in `every` steps.
     every : int, default 1
+        Number of optimizer steps.
     """
 
     name: ClassVar[str] = "exponential"
@@ -156,7 +159,7 @@ class Exponential(_Decay):
 
 @dataclass(frozen=True)
 class Cosine(Schedule):
-    """Half a period of a cosine from `initial` down to `final`, which then stays.
+    """Half a period of a cosine from `initial` to `final`, then constant.
 
     With `p = min((step - 1) / steps, 1)` the learning rate is
     `final + (initial - final) * (1 + cos(pi p)) / 2`.
@@ -166,8 +169,9 @@ class Cosine(Schedule):
     initial : float
         Learning rate of the first step.
     steps : int
-        Optimizer steps until `final` is reached.
+        Number of optimizer steps until `final` is reached.
     final : float, default 0
+        Learning rate after the decay.
 
     References
     ----------
@@ -192,23 +196,23 @@ class Cosine(Schedule):
     def _rates(self, steps: np.ndarray) -> Any:
         progress = np.minimum((steps - 1) / self.steps, 1.0)
         share = 0.5 * (1.0 + np.cos(np.pi * progress))
-        # A convex combination, so that both ends are met exactly.
+        # A convex combination: both ends are exact.
         return share * self.initial + (1.0 - share) * self.final
 
 
 @dataclass(frozen=True)
 class WarmUp(Schedule):
-    """A linear rise from 0, which reaches `then` at step `steps` and follows it.
+    """A linear rise from 0 during the first `steps` steps, then the schedule `then`.
 
     The learning rate is `then(1) * step / steps` up to step `steps`, and
-    `then(step - steps + 1)` from there on.
+    `then(step - steps + 1)` after it.
 
     Parameters
     ----------
     steps : int
-        Optimizer steps of the rise.
+        Number of optimizer steps of the rise.
     then : float, Schedule or function of the step
-        The learning rate after it; its own step 1 is step `steps`.
+        Learning rate after the rise; step 1 of `then` is step `steps`.
 
     References
     ----------
@@ -238,7 +242,7 @@ _CLASSES: dict[str, type[Schedule]] = {
 
 
 def rates(learning_rate: LearningRate, steps: ArrayLike) -> np.ndarray:
-    """The learning rates of the given steps, checked.
+    """Learning rates of the given steps, checked.
 
     Parameters
     ----------
@@ -288,7 +292,7 @@ def _call(function: Callable[[int], float], step: int) -> float:
 
 
 def check_learning_rate(name: str, value: Any) -> LearningRate:
-    """A learning rate as given, numbers as Python floats; errors call it `name`."""
+    """A checked learning rate, a number as a Python float; errors call it `name`."""
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}, expected an instance of it")
     if callable(value):
@@ -301,12 +305,12 @@ def check_learning_rate(name: str, value: Any) -> LearningRate:
 
 
 def to_config(value: Any) -> Any:
-    """`value` as JSON-able data, where it is a schedule or plain data already.
+    """A schedule or plain data as JSON-able data.
 
     Raises
     ------
     ValueError
-        If it is a function, which no file can hold.
+        If `value` is a function, which cannot be written to a file.
     """
     if isinstance(value, Schedule):
         return value.config
@@ -319,7 +323,7 @@ def to_config(value: Any) -> Any:
 
 
 def from_config(config: Any) -> float | Schedule:
-    """The learning rate that `to_config` turned into `config`.
+    """The learning rate from which `to_config` made `config`.
 
     Raises
     ------

@@ -143,5 +143,5 @@ def test_unknown_name_lists_the_known_ones():
 
 def test_saved_explicit_rule_says_that_its_values_are_elsewhere():
     rule = initializers.get(Explicit(np.ones(2)).config)
-    with pytest.raises(ValueError, match="not saved with it"):
+    with pytest.raises(ValueError, match="are not saved with it"):
         rule((2,), generator(0, 0))

@@ -1,8 +1,9 @@
-"""What all layers share: their parameters, and calls on arrays and on tensors."""
+"""The base class of layers: parameters, and calls on arrays and on tensors."""
 
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,29 +19,30 @@ from fastnn.layers._tensor import Tensor, check_dtype, check_name
 from fastnn.program import Program, ProgramBuilder
 
 
-class Layer:
-    """Base of all layers.
+class Layer(ABC):
+    """Base class of all layers.
 
-    A layer is a declaration: its shapes, its parameters, how they start, and the
-    operations it contributes to a program.  It can be called in two ways:
+    A layer declares its shapes, its parameters, their initial values, and the
+    operations that it adds to a program.  It can be called in two ways:
 
-    - on a tensor, it adds itself to a graph and returns a new tensor;
-    - on an array, it computes at once, by a program of this one layer, and keeps
-      what `backward` needs.
+    - on a tensor: the layer becomes part of a graph and returns a new tensor;
+    - on an array: a program of this single layer computes the output, and keeps
+      the values that `backward` needs.
 
     Parameters
     ----------
     name : str, optional
-        Networks name unnamed layers by kind and order of appearance: dense_1, relu_1...
+        Name of the layer.  A network names unnamed layers by kind and order of
+        appearance: dense_1, relu_1...
     trainable : bool, default True
         False freezes the parameters.  A change takes effect at the next `compile`.
     dtype : {"float32", "float64"}, optional
-        Of calls on arrays; a network's own dtype replaces it.  None follows the
-        array: float64 stays, everything else becomes float32.  Parameters are
-        drawn once, so a layer that has some keeps the dtype of its first call.
+        Dtype of calls on arrays; the dtype of a network replaces it.  With None a
+        float64 array is computed in float64, every other array in float32.
+        A layer with parameters keeps the dtype of its first call.
     seed : int, optional
-        Seed of this layer's initial values and dropout masks.  None takes the
-        network's, or fresh entropy where the layer stands alone.
+        Seed of the initial values and of the dropout masks.  With None the layer uses the
+        seed of its network, or fresh entropy outside a network.
     """
 
     kind: str = "layer"
@@ -78,12 +80,12 @@ class Layer:
 
     @property
     def is_random(self) -> bool:
-        """Whether the layer draws numbers, so that a seed means something to it."""
+        """Whether the layer draws random numbers, so that its seed has an effect."""
         return bool(self.shapes)
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments that are this kind's own, as given; fit for JSON."""
+        """The arguments that only this kind of layer has, as JSON-able data."""
         return {}
 
     def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
@@ -93,15 +95,16 @@ class Layer:
         ----------
         widths : sequence of int
         labels : sequence of str
-            What error messages call the inputs.
+            Names of the inputs for error messages.
 
         Raises
         ------
         ValueError
-            If the layer cannot take them.
+            If the layer does not accept these widths.
         """
         return widths[0]
 
+    @abstractmethod
     def emit(
         self,
         builder: ProgramBuilder,
@@ -115,18 +118,17 @@ class Layer:
         ----------
         builder : ProgramBuilder
         name : str
-            Prefix of the names of the buffers.
+            Prefix of the buffer names.
         inputs : sequence of int
-            Buffers the layer is called on.
+            Indices of the input buffers.
         parameters : sequence of int
-            The layer's parameters, in the order of `shapes`.
+            Indices of the layer's parameters, in the order of `shapes`.
 
         Returns
         -------
         int
-            The output buffer.
+            Index of the output buffer.
         """
-        raise NotImplementedError
 
     def declare(self, builder: ProgramBuilder, name: str) -> list[int]:
         """Declare the parameters, once per program.
@@ -135,12 +137,12 @@ class Layer:
         ----------
         builder : ProgramBuilder
         name : str
-            Of the layer in the program.
+            Name of the layer in the program.
 
         Returns
         -------
         list of int
-            Their indices, in the order of `shapes`.
+            Indices of the parameters, in the order of `shapes`.
         """
         return [
             builder.parameter(
@@ -157,9 +159,9 @@ class Layer:
         Parameters
         ----------
         x : Tensor, or (N, n_in) or (n_in,) array_like
-            Arrays are converted to the layer's dtype and copied.
+            An array is copied and converted to the layer's dtype.
         training : bool, default True
-            For arrays: whether dropout is active and what `backward` needs is kept.
+            For arrays: True activates dropout and keeps the values that `backward` needs.
 
         Returns
         -------
@@ -170,7 +172,7 @@ class Layer:
         Raises
         ------
         TypeError, ValueError
-            If x is not real numbers, is empty, or its width does not fit.
+            If x does not hold real numbers, is empty, or has a wrong width.
         """
         if isinstance(x, Tensor):
             return self.connect((x,))
@@ -178,7 +180,7 @@ class Layer:
         return self._compute([x], ["x"], training)
 
     def backward(self, dy: Any) -> Any:
-        """Gradients for the last call on an array, by the chain rule; fills `gradients`.
+        """Gradients of the last call on an array, by the chain rule; fills `gradients`.
 
         Parameters
         ----------
@@ -198,12 +200,12 @@ class Layer:
         return self._backward(dy)[0]
 
     def connect(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The tensor of a call on `tensors`: what `__call__` does for a graph.
+        """Call the layer on the tensors of a graph and return the output tensor.
 
         Raises
         ------
         ValueError
-            If the layer cannot take them, or belongs to a network already.
+            If the layer does not accept the tensors, or already belongs to a network.
         """
         self.check_free()
         self.check_count(len(tensors))
@@ -212,7 +214,7 @@ class Layer:
         return Tensor(width, self, tuple(tensors))
 
     def check_free(self) -> None:
-        """Raise ValueError if the layer belongs to a network already."""
+        """Raise ValueError if the layer already belongs to a network."""
         if self._network is not None:
             raise ValueError(
                 f"layer {self.label} belongs to {self._network} and cannot join another; "
@@ -220,19 +222,19 @@ class Layer:
             )
 
     def check_width(self, expected: int, width: int, label: str) -> None:
-        """Refuse an input of another width than the layer was made for.
+        """Check the width of an input.
 
         Parameters
         ----------
         expected, width : int
-            The layer's width, and the input's.
+            The width that the layer expects, and the width of the input.
         label : str
-            What error messages call the input.
+            Name of the input for error messages.
 
         Raises
         ------
         ValueError
-            If the two differ.
+            If the two widths differ.
         """
         if width != expected:
             raise ValueError(
@@ -241,11 +243,11 @@ class Layer:
             )
 
     def _refuse_symbols(self, x: Any) -> None:
-        """Raise TypeError for layers, and for tensors in a list: no array comes of them."""
+        """Raise TypeError for layers and for lists of tensors, which are no arrays."""
         if isinstance(x, Layer):
             raise TypeError(
-                f"layer {self.label} is called on layer {x.label} itself; "
-                "call that on a tensor or an array first"
+                f"layer {self.label} is called on the layer {x.label}, expected a tensor or an "
+                f"array: call {x.label} on a tensor or an array first"
             )
         if isinstance(x, (list, tuple)) and any(isinstance(part, Tensor) for part in x):
             raise TypeError(
@@ -254,7 +256,7 @@ class Layer:
             )
 
     def check_count(self, n: int) -> None:
-        """Raise ValueError if the layer does not take `n` inputs."""
+        """Raise ValueError if the layer does not accept `n` inputs."""
         if n != 1:
             raise ValueError(f"layer {self.label} takes one input, got {n}")
 
@@ -282,7 +284,9 @@ class Layer:
 
     def _backward(self, dy: Any) -> list[np.ndarray]:
         if self._last is None:
-            raise RuntimeError("backward needs a call of the layer on an array before it")
+            raise RuntimeError(
+                "backward needs a call of the layer on an array with training=True before it"
+            )
         return self._last.backward(real_array(dy, "dy"))
 
     # ---------------------------------------------------------- parameters
@@ -291,14 +295,14 @@ class Layer:
     def parameters(self) -> Views:
         """Live views of the parameters by name; writing into them changes the layer.
 
-        ``layer.parameters["weight"] = w`` copies `w` into the layer.  A layer that
-        stands alone draws its initial values when they are first needed.
+        ``layer.parameters["weight"] = w`` copies `w` into the layer.  A layer
+        outside a network draws its initial values at their first use.
         """
         return Views(self._views(self._values(self._dtype or np.dtype(np.float32))))
 
     @property
     def gradients(self) -> Views:
-        """Gradient of each parameter by name, as the last `backward` left it.
+        """Gradient of each parameter by name, computed by the last `backward`.
 
         Raises
         ------
@@ -311,7 +315,7 @@ class Layer:
 
     @property
     def network(self) -> str | None:
-        """What error messages call the network the layer belongs to; None outside any."""
+        """Name of the layer's network in error messages; None outside a network."""
         return self._network
 
     @property
@@ -321,7 +325,7 @@ class Layer:
 
     @property
     def has_values(self) -> bool:
-        """Whether the parameters have values already, rather than rules to draw them by."""
+        """Whether the parameters have values; otherwise only their initializers are known."""
         return self._storage is not None
 
     def initial_values(self, seed: int, index: int = 0) -> dict[str, np.ndarray]:
@@ -330,7 +334,7 @@ class Layer:
         Parameters
         ----------
         seed : int
-            Of the network; a seed of the layer's own replaces it.
+            Seed of the network; the seed of the layer, if set, replaces it.
         index : int
             Index of the layer's first parameter in the network.
         """
@@ -344,7 +348,7 @@ class Layer:
 
     @property
     def entropy(self) -> int:
-        """The seed of a layer that stands alone: its own, or one drawn once for it."""
+        """The seed of a layer outside a network: its `seed`, or one that is drawn once."""
         if self.seed is not None:
             return self.seed
         if self._drawn_seed is None:
@@ -357,11 +361,11 @@ class Layer:
         Parameters
         ----------
         network : str
-            What error messages call the network.
+            Name of the network for error messages.
         name : str
-            Of the layer in it.
+            Name of the layer in the network.
         storage : flat array
-            Where the layer's parameters live from now on.
+            Array that holds the layer's parameters from now on.
         """
         self._network = network
         self.name = name
@@ -371,7 +375,7 @@ class Layer:
         self._last = None
 
     def _values(self, dtype: np.dtype) -> np.ndarray:
-        """The storage of the parameters, filled with initial values if it is new."""
+        """The storage of the parameters; a new one is filled with initial values."""
         if not self.shapes:
             return np.zeros(0, dtype)
         if self._storage is None:
@@ -380,7 +384,7 @@ class Layer:
         return self._storage
 
     def _fill(self, values: Mapping[str, np.ndarray], dtype: np.dtype) -> None:
-        """Give a layer that stands alone a storage of these values."""
+        """Give a layer outside a network a storage with these values."""
         self._storage = self._parameter_program(dtype).allocate()
         for key, view in self._views(self._storage).items():
             view[...] = values[key]
@@ -390,7 +394,7 @@ class Layer:
         return {key: p.view(storage) for key, p in zip(self.shapes, parameters, strict=True)}
 
     def _parameter_program(self, dtype: np.dtype) -> Program:
-        """A program of the parameters alone: how they lie in a storage."""
+        """A program without operations: the layout of the parameters in a storage."""
         builder = ProgramBuilder(dtype)
         self.declare(builder, "layer")
         return builder.build([])
@@ -408,12 +412,12 @@ class Layer:
 
     @property
     def label(self) -> str:
-        """What error messages call the layer: its name or, without one, its repr."""
+        """The layer in error messages: its name or, without a name, its repr."""
         return repr(self.name) if self.name else repr(self)
 
     @property
     def config(self) -> dict[str, Any]:
-        """The arguments that make such a layer again, without its values; fit for JSON."""
+        """The constructor's arguments as JSON-able data, without the values of parameters."""
         common: dict[str, Any] = {"name": self.name}
         if self.is_random:
             common["seed"] = self.seed
@@ -428,22 +432,21 @@ class Layer:
 
     @property
     def _arguments(self) -> dict[str, Any]:
-        """`config` with the given initial values, which it only names, while they are needed."""
+        """`config`, with explicit initial values as long as the layer has not used them."""
         if self.has_values:
             return self.config
         rules = {key: r for key, r in self.initializers.items() if isinstance(r, Explicit)}
         return {**self.config, **rules}
 
     def copy(self, name: str | None = None) -> Layer:
-        """A new layer outside any network, with the same options.
+        """A new layer with the same options, outside any network.
 
-        It has the same values too, in parameters of its own, unless this layer
-        has not drawn any yet.
+        The values of the parameters are copied too, if this layer has drawn them.
 
         Parameters
         ----------
         name : str, optional
-            Name of the copy; None leaves it to the network the copy joins.
+            Name of the copy.  With None the network of the copy names it.
         """
         values = self.parameters if self.has_values else None
         return _restore(type(self), {**self._arguments, "name": name}, self._dtype, values)
@@ -455,7 +458,7 @@ class Layer:
         return _restore, (type(self), self._arguments, self._dtype, values)
 
     def _shown(self) -> list[str]:
-        """What the repr shows of the arguments that are this kind's own."""
+        """The arguments in the repr that only this kind of layer has."""
         return [f"{key}={value!r}" for key, value in self.options.items()]
 
     def __repr__(self) -> str:
@@ -473,7 +476,7 @@ def _restore(
     dtype: np.dtype | None,
     values: Mapping[str, np.ndarray] | None,
 ) -> Layer:
-    """A layer outside any network from its config and, where it had some, its values."""
+    """A layer outside any network from its config and, if any, its values."""
     layer = cls.from_config(config)
     layer._dtype = dtype
     if values:
@@ -482,6 +485,6 @@ def _restore(
 
 
 def _natural_dtype(arrays: Sequence[np.ndarray]) -> np.dtype:
-    """float64 if an array has it, else float32."""
+    """float64 if any array has this dtype, else float32."""
     double = any(x.dtype == np.float64 for x in arrays)
     return np.dtype(np.float64 if double else np.float32)
