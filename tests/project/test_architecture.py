@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import fnmatch
-import graphlib
 import importlib.util
 import inspect
 import re
@@ -13,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from imports import WRITTEN, Imports, circle, upward
 
 import fastnn
 import fastnn.functional
@@ -43,96 +42,55 @@ NOT_IMPORTED = {"scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas
 # ---------------------------------------------------------------------- imports
 
 
+IMPORTS = Imports(PACKAGE)
+ROOMED = {name: others - {"fastnn"} for name, others in IMPORTS.links.items() if name != "fastnn"}
+FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+CORE_ROOMS = ("simd", "math", "rows", "products", "kernels", "engine")
+"""Rooms of the compiled core, the lowest first."""
+OPEN_CIRCLES = {
+    ("fastnn.network._check", "fastnn.network"),
+    ("fastnn.network._save", "fastnn.network"),
+}
+"""Imports that close a circle and are still to be removed."""
+
+
 def room_of(name):
     """`layers` for fastnn.layers._dense and for fastnn.layers."""
     return name.split(".")[1]
 
 
-def python_imports(file):
-    """What a file imports at any depth, functions included; not what only a type checker reads."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    unseen = {
-        id(inner)
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if id(node) in unseen:
-            continue
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file.name} has a relative import"
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
-
-
-def cython_imports(file):
-    text = file.read_text(encoding="utf-8")
-    for match in re.finditer(r"^(?:from|c?import) +(fastnn\.[\w.]+)", text, re.MULTILINE):
-        yield match[1]
-
-
-SUFFIXES_OF_CODE = {".py": python_imports, ".pyx": cython_imports, ".pxd": cython_imports}
-FILES = {
-    file: "fastnn." + ".".join(file.relative_to(PACKAGE).with_suffix("").parts)
-    for file in sorted(PACKAGE.rglob("*.p*"))
-    if file.suffix in SUFFIXES_OF_CODE and file != PACKAGE / "__init__.py"
-}
-NAMES = {*FILES.values()}
-
-
-def imported_files(file):
-    """Names of the package's files that a file imports, and rooms of which it names the face."""
-    for name in SUFFIXES_OF_CODE[file.suffix](file):
-        while name.startswith("fastnn."):
-            if name in NAMES or f"{name}.__init__" in NAMES:
-                yield name
-                break
-            name = name.rpartition(".")[0]
-
-
-IMPORTS = {FILES[file]: {*imported_files(file)} for file in FILES}
-FLOOR_OF = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
+def core_room_of(name):
+    """`rows` for fastnn.backend.compiled.rows.losses; None for files outside such rooms."""
+    match = re.match(r"fastnn\.backend\.compiled\.(\w+)\.", name)
+    return match[1] if match and match[1] in CORE_ROOMS else None
 
 
 def test_every_room_has_its_floor():
-    assert {room_of(name) for name in NAMES} == set(FLOOR_OF)
+    assert {room_of(name) for name in ROOMED} == set(FLOOR_OF)
 
 
 @pytest.mark.parametrize("room", sorted(FLOOR_OF))
 def test_files_import_from_lower_floors_and_their_own_room(room):
-    wrong = {
-        f"{name} -> {other}"
-        for name, others in IMPORTS.items()
-        for other in others
-        if room_of(name) == room != room_of(other) and FLOOR_OF[room_of(other)] >= FLOOR_OF[room]
-    }
-    assert not wrong
+    own = {name: others for name, others in ROOMED.items() if room_of(name) == room}
+    assert not upward(own, room_of, FLOOR_OF.get)
 
 
 def test_no_files_import_each_other_in_a_circle():
-    """A face (an __init__ that hands names on) is no link of a circle."""
-    graphlib.TopologicalSorter(
-        {name: others for name, others in IMPORTS.items() if not name.endswith(".__init__")}
-    ).prepare()
-
-
-def floor_in_stats(name):
-    room = name.split(".")[2]
-    return FLOORS_OF_STATS.index(room) if room in FLOORS_OF_STATS else len(FLOORS_OF_STATS)
-
-
-def test_rooms_of_stats_import_from_lower_floors():
-    files = [name for name in IMPORTS if room_of(name) == "stats"]
-    wrong = {
-        f"{name} -> {other}"
-        for name in files
-        for other in IMPORTS[name]
-        if room_of(other) == "stats" and floor_in_stats(other) > floor_in_stats(name)
+    """Nor through a face, the `__init__` of a folder, where a file imports from it by name."""
+    links = {
+        name: {other for other in others if (name, other) not in OPEN_CIRCLES}
+        for name, others in IMPORTS.links_at_run_time.items()
     }
-    assert len({floor_in_stats(name) for name in files}) == 1 + len(FLOORS_OF_STATS)
-    assert not wrong
+    assert circle(links) is None
+
+
+def test_files_of_the_compiled_core_use_lower_rooms_and_their_own():
+    assert not upward(ROOMED, core_room_of, CORE_ROOMS.index)
+    assert not upward(IMPORTS.used_names(), core_room_of, CORE_ROOMS.index)
+
+
+def test_included_files_of_the_compiled_core_use_each_other_in_no_circle():
+    assert circle(IMPORTS.used_names()) is None
 
 
 def test_nothing_private_stands_at_the_top():
@@ -166,8 +124,6 @@ def test_prediction_brings_in_nothing_slow_or_optional():
 
 LINES_OF_A_README = 40
 SOURCES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".c"}
-WRITTEN = {"__pycache__", "generated"}
-"""Folders that Python and the build write."""
 
 
 def sources_in(folder):
