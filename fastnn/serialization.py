@@ -1,19 +1,19 @@
-"""fastnn's file: named arrays and a JSON structure in one safetensors file.
+"""The file format of fastnn: named arrays and a JSON structure in one safetensors file.
 
-A file is read by the safetensors library, whose format holds numbers and text
-and no code.  Its metadata has four entries:
+The safetensors library reads the file; its format stores numbers and text but no
+code.  The metadata has four entries:
 
 ``format``
     "fastnn".
 ``version``
     Version of this layout, "1".
 ``structure``
-    A JSON object: what the arrays are for.
+    A JSON object that describes the arrays.
 ``checksum``
     CRC-32, in 8 hexadecimal digits, of the structure and of every array (name,
     dtype, shape and bytes, in the order of the names).
 
-This module knows nothing of networks.
+This module knows no network.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DTYPES = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
 }  # fmt: skip
 _MAX_DEPTH = 64  # nesting of the structure
-_MAX_TEXT = 1 << 25  # characters of the structure as JSON; bounds the memory its parts can take
+_MAX_TEXT = 1 << 25  # characters of the structure as JSON: a limit of the memory for its parts
 
 
 class FormatError(ValueError):
@@ -53,25 +53,25 @@ def save(
 ) -> None:
     """Write a structure and arrays to one file.
 
-    The file appears whole or not at all: it is written beside its destination, then
-    renamed over it.
+    The file is complete or does not exist: the data are written to a temporary file in the same
+    folder, which then replaces the destination.
 
     Parameters
     ----------
     path : str or path-like
     structure : dict
-        JSON-able: text keys; values None, bool, int of 64 bits, finite float, str,
-        list, tuple (read back as a list) and dict, nested at most 64 deep.
+        JSON-able data: text keys; values None, bool, int of 64 bits, finite float, str,
+        list, tuple (which `load` returns as a list) and dict, nested at most 64 deep.
     arrays : dict of str to array
-        Of booleans, integers or floating numbers, in any layout.
+        Arrays of booleans, integers or floating-point numbers, in any memory layout.
 
     Raises
     ------
     TypeError, ValueError
         If the structure is not JSON-able or an array has another dtype; nothing is written.
     OSError
-        If the file cannot be written; a file that was there is still there.
-        FileNotFoundError if its folder is not there, IsADirectoryError if it is a folder.
+        If the file cannot be written; an existing file is not changed.  FileNotFoundError if
+        the folder does not exist, IsADirectoryError if `path` is a folder.
     """
     from safetensors.numpy import save as serialize
 
@@ -80,7 +80,9 @@ def save(
     check_mapping(structure, "structure")
     text = json.dumps(structure, separators=(",", ":"), allow_nan=False)
     if len(text) > _MAX_TEXT:
-        raise ValueError(f"structure takes {len(text)} characters as JSON, at most {_MAX_TEXT}")
+        raise ValueError(
+            f"structure has {len(text)} characters as JSON, expected at most {_MAX_TEXT}"
+        )
     stored = {name: _storable(name, array) for name, array in arrays.items()}
     metadata = {
         "format": FORMAT,
@@ -93,15 +95,15 @@ def save(
     except OSError as error:
         if error.filename is None:
             raise
-        # The caller's path in place of the temporary file's.
+        # Name the caller's path, not the temporary file.
         raise OSError(error.errno, error.strerror, path) from None
 
 
 def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read the structure and the arrays that `save` wrote.
 
-    Nothing in the file is trusted: what it declares is checked before memory is
-    taken for it, and its bytes against their checksum.
+    The file is not trusted: its declarations are checked before memory is allocated for
+    them, and its bytes are compared with the checksum.
 
     Parameters
     ----------
@@ -118,9 +120,9 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
     FormatError
         If the file has any defect.
     TypeError
-        If `path` is no path.
+        If `path` is not a path.
     OSError
-        If it cannot be read; FileNotFoundError if it is not there.
+        If the file cannot be read; FileNotFoundError if it does not exist.
     """
     path = _text(path)
     try:
@@ -137,7 +139,7 @@ def _text(path: Any) -> str:
 
 
 def _check_destination(path: str) -> None:
-    """Raise OSError if `path` is a folder or lies in none."""
+    """Raise OSError if `path` is a folder, or if its folder does not exist."""
     real = os.path.realpath(path)
     if os.path.isdir(real):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -151,7 +153,7 @@ def _read(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise FormatError("not a regular file")
     with open(path, "rb"):
-        pass  # an unreadable file raises Python's own OSError, which names it
+        pass  # Python's OSError for an unreadable file names the file
     try:
         with safe_open(path, framework="numpy") as file:
             text, checksum = _check_metadata(file.metadata())
@@ -160,7 +162,7 @@ def _read(path: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except SafetensorError as error:
         raise FormatError(f"not a fastnn file, or damaged: {error}") from error
     if _checksum(text, arrays) != checksum:
-        raise FormatError("damaged: the contents do not fit the checksum")
+        raise FormatError("damaged: the contents do not match the checksum")
     return structure, arrays
 
 
@@ -168,7 +170,7 @@ def _check_metadata(metadata: Mapping[str, str] | None) -> tuple[str, str]:
     """The text of the structure and the checksum."""
     metadata = metadata or {}
     if metadata.get("format") != FORMAT:
-        raise FormatError("a safetensors file, but not one of fastnn")
+        raise FormatError("a safetensors file that fastnn did not write")
     version = metadata.get("version", "")
     if not (version.isascii() and version.isdigit() and len(version) < 10 and int(version) > 0):
         raise FormatError(f"damaged: the format version is {version[:20]!r}")
@@ -186,7 +188,7 @@ def _check_metadata(metadata: Mapping[str, str] | None) -> tuple[str, str]:
 def _parse(text: str) -> dict[str, Any]:
     """The structure, checked."""
     if len(text) > _MAX_TEXT:
-        raise FormatError(f"the structure takes {len(text)} characters, at most {_MAX_TEXT}")
+        raise FormatError(f"the structure has {len(text)} characters, expected at most {_MAX_TEXT}")
     try:
         structure = json.loads(text)
     except (ValueError, RecursionError) as error:
@@ -201,14 +203,14 @@ def _parse(text: str) -> dict[str, Any]:
 
 
 def check_mapping(data: Any, name: str) -> None:
-    """Raise TypeError or ValueError, saying where, unless `data` is a dict fit for JSON."""
+    """Raise TypeError or ValueError, which names the place, if `data` is no JSON-able dict."""
     if not isinstance(data, Mapping):
         raise TypeError(f"{name} must be a dict, got {type(data).__name__}")
     _check_json(data, name)
 
 
 def _check_json(value: Any, where: str, depth: int = 0) -> None:
-    """Raise TypeError or ValueError, saying where, unless `value` survives JSON unchanged."""
+    """Raise TypeError or ValueError, which names the place, if JSON would change `value`."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"{where:.60}... is nested more than {_MAX_DEPTH} deep")
     if value is None or isinstance(value, bool):
@@ -232,11 +234,13 @@ def _check_json(value: Any, where: str, depth: int = 0) -> None:
             _check_json(key, f"a key of {where}", depth + 1)
             _check_json(item, f"{where}[{key!r:.40}]", depth + 1)
     else:
-        raise TypeError(f"{where} is {value!r:.60}, a {type(value).__name__}, which JSON lacks")
+        raise TypeError(
+            f"{where} is {value!r:.60} of type {type(value).__name__}, which JSON does not support"
+        )
 
 
 def _is_unicode(text: str) -> bool:
-    """False for text with a lone surrogate, which nothing can print or write."""
+    """Whether text can be encoded: false for a lone surrogate."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -249,7 +253,9 @@ def _storable(name: str, array: np.ndarray) -> np.ndarray:
     if not isinstance(name, str) or not _is_unicode(name):
         raise TypeError(f"the name of an array must be text, got {name!r}")
     if name == "__metadata__":
-        raise ValueError("an array cannot be called '__metadata__'; the file format uses it")
+        raise ValueError(
+            "an array must not have the name '__metadata__', which the file format reserves"
+        )
     array = np.asarray(array)
     dtype = array.dtype.newbyteorder("<")
     if dtype.str not in _DTYPES.values():
@@ -260,7 +266,7 @@ def _storable(name: str, array: np.ndarray) -> np.ndarray:
 
 
 def _array(file: Any, name: str) -> np.ndarray:
-    """One array of an open file, its declared dtype and shape checked first."""
+    """One array of an open file, after a check of its declared dtype and shape."""
     declared = file.get_slice(name)
     dtype, shape = declared.get_dtype(), declared.get_shape()
     if dtype not in _DTYPES:
@@ -268,13 +274,13 @@ def _array(file: Any, name: str) -> np.ndarray:
     try:
         return np.array(file.get_tensor(name), _DTYPES[dtype], order="C", copy=None)
     except (ValueError, OverflowError, MemoryError) as error:
-        # The library has checked that the file has the bytes of this shape; but an
-        # empty array has none, however long its other sides claim to be.
+        # The library has checked that the file contains the bytes of this shape.  An empty
+        # array has no bytes, even if its other dimensions are huge.
         raise FormatError(f"array {name!r:.60} of shape {shape!s:.60}: {error}") from error
 
 
 def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
-    """CRC-32 of the structure and the arrays; see the module."""
+    """CRC-32 of the structure and of the arrays, as the module describes it."""
     crc = zlib.crc32(text.encode())
     for name in sorted(arrays):
         array = arrays[name]
@@ -285,7 +291,7 @@ def _checksum(text: str, arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def _write(path: str, data: bytes) -> None:
-    """Write `data` beside `path`, then rename it over `path`."""
+    """Write `data` to a temporary file in the folder of `path`, then replace `path` by it."""
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name[:40]}.{secrets.token_hex(6)}.tmp")
     try:

@@ -315,7 +315,7 @@ def test_foreign_safetensors_file_is_told_apart(path):
     from safetensors.numpy import save_file
 
     save_file({"a": np.ones(2)}, path)
-    with pytest.raises(FormatError, match="not one of fastnn"):
+    with pytest.raises(FormatError, match="that fastnn did not write"):
         load(path)
 
 

@@ -1,6 +1,7 @@
-"""Looking inside a network: what a step computes, how right its gradients are, how it reacts.
+"""Inspection of a network: intermediates of a step, checks of gradients, Jacobians, statistics.
 
-Works on programs and engines, and knows no networks; `fastnn.network` offers it to users.
+The functions work on programs and engines and know no network; `fastnn.network` offers them to
+users.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Derivatives by differences, at steps that fit the function, and signs that there is none.
+"""Derivatives by finite differences with adaptive steps, and the detection of kinks.
 
-A central difference D(h) = (f(h) - f(-h)) / 2h errs by a series in h^2, so three steps h, h/2,
-h/4 give, extrapolated twice (Richardson), an estimate with an error of order h^6, and the two
+The error of a central difference D(h) = (f(h) - f(-h)) / 2h is a series in h^2.  Two Richardson
+extrapolations over the steps h, h/2, h/4 give an estimate with an error of order h^6; the two
 extrapolations differ by about the error of the worse one.  Rounding of f adds eps |f| / h.
-Ladders of steps descend until both are small, or no step is left.
+The step is reduced until both errors are small, or until the last step is reached.
 
 References
 ----------
@@ -19,49 +19,49 @@ from dataclasses import dataclass
 
 FIRST_STEP = 2.0**-8
 LAST_STEP = 2.0**-22
-"""Ends of the ladder, relative to the size of what is varied."""
+"""Largest and smallest step, relative to the size of the displaced number."""
 
 _EPSILON = 2.0**-52
-_ROUNDING = 4  # roundings of f, in eps |f|, that a difference is allowed to show
-_SETTLED = 1e-10  # relative error that is good enough to stop at
-_UNSETTLED = 1e-3  # relative error of the best estimate beyond which f is not smooth there
-_SKIPPED = 8  # how much the step shrinks where f is another formula at its ends
-_GAP = 1e-3  # of one-sided derivatives, relative, from which on they count as different
-_CONTINUED = 1e-6  # relative gap at the smallest step up to which two formulas have one slope
-_LASTING = 0.75  # a gap that shrinks by less than this when the step is halved lasts
+_ROUNDING = 4  # rounding error of f, in eps |f|, that a difference may have
+_SETTLED = 1e-10  # relative error at which the search stops
+_UNSETTLED = 1e-3  # relative error of the estimate above which f is not smooth
+_SKIPPED = 8  # factor of the step where f changes its formula within the step
+_GAP = 1e-3  # relative gap from which one-sided derivatives count as different
+_CONTINUED = 1e-6  # relative gap at the smallest step up to which the slopes are equal
+_LASTING = 0.75  # a gap persists if halving the step leaves more than this part
 
 
 @dataclass(frozen=True)
 class Point:
-    """A value of the function, and where it is defined piecewise, which pieces it came from.
+    """A value of the function; for a piecewise function also the pieces that were used.
 
-    `pieces` are compared by `differ`; () stands for a function of one formula.
+    `differ` compares the pieces; () stands for a function with a single formula.
     """
 
     value: float
     pieces: Sequence[bytes] = ()
 
     def differ(self, other: Point) -> list[int]:
-        """Positions of the pieces that are not those of the other point."""
+        """Positions of the pieces that differ from those of the other point."""
         pairs = zip(self.pieces, other.pieces, strict=True)
         return [i for i, (own, theirs) in enumerate(pairs) if own != theirs]
 
 
 @dataclass(frozen=True)
 class Slope:
-    """A derivative found by differences.
+    """A derivative estimated by finite differences.
 
     Attributes
     ----------
     value : float
     error : float
-        What truncation and rounding may have added.
+        Bound of the truncation and rounding errors.
     step : float
-        The smallest step.
+        The smallest step used.
     left, right : float
         One-sided derivatives at that step.
     is_kink : bool
-        Whether the function has no derivative there, as far as differences can tell.
+        Whether the differences show that the function has no derivative.
     pieces : tuple of int
         The pieces that change within the smallest step.
     """
@@ -83,9 +83,9 @@ def slope(function: Callable[[float], Point], here: Point, size: float) -> Slope
     function : callable
         From a displacement to a `Point`.
     here : Point
-        At 0; finite.
+        The function at displacement 0; finite.
     size : float
-        Of what is displaced: the steps are relative to it.
+        Size of the displaced number: the steps are relative to it.
     """
     ladder: list[_Rung] = []
     best: Slope | None = None
@@ -99,10 +99,10 @@ def slope(function: Callable[[float], Point], here: Point, size: float) -> Slope
             continue
         ladder.append(rung)
         if len(ladder) >= 3:
-            found = _extrapolated(ladder[-3:])
-            if best is None or found.error < best.error:
-                best = found
-            if best.error <= _SETTLED * abs(best.value) or found.error > 100 * best.error:
+            estimate = _extrapolated(ladder[-3:])
+            if best is None or estimate.error < best.error:
+                best = estimate
+            if best.error <= _SETTLED * abs(best.value) or estimate.error > 100 * best.error:
                 break
         step /= 2
     if best is None:
@@ -135,7 +135,7 @@ class _Rung:
             central,
             (here.value - below.value) / step,
             (above.value - here.value) / step,
-            # Of the values, and of what is displaced, so that the step is not quite the step.
+            # Rounding of the values, and of the displaced number, which changes the step.
             _EPSILON * (_ROUNDING * largest + size * abs(central)) / step,
             tuple(sorted(changed)),
             is_finite and not changed,
@@ -147,10 +147,10 @@ class _Rung:
 
 
 def _at_corner(rung: _Rung, changed: tuple[int, ...]) -> Slope:
-    """What the smallest step tells where another formula begins at every step.
+    """The slope at a point where the formula of the function changes within every step.
 
-    Both may have one slope there, as those of a Huber loss have; then the differences from
-    the two sides agree but for the step.
+    Both formulas may have the same slope there, like those of a Huber loss; then the one-sided
+    differences agree up to an error of the order of the step.
     """
     meets = rung.gap <= max(_CONTINUED * abs(rung.central), rung.noise)
     value, error = (rung.central, rung.gap + rung.noise) if meets else (math.nan, math.inf)
@@ -165,9 +165,9 @@ def _extrapolated(rungs: Sequence[_Rung]) -> Slope:
     finest = (16 * fine - coarse) / 15
     last = rungs[-1]
     truncation = abs(finest - fine)
-    settled = truncation <= max(_UNSETTLED * abs(finest), 100 * last.noise)
-    lasting = last.gap > _LASTING * rungs[-2].gap
-    visible = last.gap > max(_GAP * abs(finest), 100 * last.noise)
-    is_kink = not settled or (lasting and visible)
+    is_settled = truncation <= max(_UNSETTLED * abs(finest), 100 * last.noise)
+    is_lasting = last.gap > _LASTING * rungs[-2].gap
+    is_visible = last.gap > max(_GAP * abs(finest), 100 * last.noise)
+    is_kink = not is_settled or (is_lasting and is_visible)
     error = truncation + last.noise
     return Slope(finest, error, last.step, last.left, last.right, is_kink)

@@ -1,4 +1,4 @@
-"""Gradients compared with differences, and what there is to say about the outcome."""
+"""Gradients compared with finite differences, and the report of the comparison."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _SHOWN_KINKS = 5
 
 @dataclass(frozen=True)
 class Kink:
-    """A number at which the cost has no derivative, or none that differences can find.
+    """A parameter value at which finite differences find no derivative of the cost.
 
     Attributes
     ----------
     name, index
-        Of the number: the array and the place in it.
+        Name of the array, and index of the number in it.
     where : tuple of str
         Layers and losses with a unit that changes its branch within the smallest step;
-        empty where only the differences tell.
+        empty if only the differences show the kink.
     left, right : float
         One-sided derivatives at the smallest step.
     gradient : float
-        The gradient that is used.
+        The gradient that backpropagation computes.
     """
 
     name: str
@@ -55,19 +55,22 @@ class Kink:
 
 @dataclass(frozen=True)
 class ArrayCheck:
-    """The comparison for one array; `index`, `gradient` and `difference` are of its worst number.
+    """The comparison for one array.
 
     Attributes
     ----------
     name : str
     size, checked, kinks : int
-        Numbers in the array, those compared, and those left out because of a kink.
+        Number of elements of the array, of compared elements, and of elements ignored because
+        of a kink.
     relative_error : float
         Largest |gradient - difference|, divided by the largest gradient of the array, or by
-        the smallest that differences resolve to the tolerance where that is larger; nan
-        where nothing was compared.
+        the smallest gradient that differences resolve to the tolerance if that is larger; nan
+        if nothing was compared.
     index : tuple of int
+        Index of the element with the largest error.
     gradient, difference : float
+        Gradient and finite difference of this element.
     """
 
     name: str
@@ -82,21 +85,22 @@ class ArrayCheck:
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """The outcome of comparing gradients with differences; prints as a table.
+    """The comparison of gradients with finite differences; prints as a table.
 
-    `check_gradients` and `check_gradient` return one.
+    `check_gradients` and `check_gradient` return it.
 
     Parameters
     ----------
     arrays : dict of ArrayCheck
-        By name.
+        Comparisons by the name of the array.
     kinks : list of Kink
-        Numbers that were left out because the cost has no derivative there.
+        Elements that were ignored because the cost has no derivative there.
     tolerance : float
-        Relative error that is borne.
+        Relative tolerance.
     float32_error : float or None
-        Of a float32 network: how far its own gradients are from those of float64, relative
-        to the largest of the array.  It is rounding, and not judged.
+        For a float32 network: the largest difference between its gradients and the gradients in
+        float64, relative to the largest gradient of the array.  This is rounding error; `ok`
+        ignores it.
     """
 
     arrays: dict[str, ArrayCheck]
@@ -106,28 +110,28 @@ class GradientCheck:
 
     @property
     def relative_error(self) -> float:
-        """The largest of all arrays; nan where nothing could be compared."""
+        """The largest relative error of all arrays; nan if nothing could be compared."""
         return math.nan if self.worst is None else self.worst.relative_error
 
     @property
     def worst(self) -> ArrayCheck | None:
-        """The array with the largest relative error; None where nothing could be compared."""
+        """The array with the largest relative error; None if nothing could be compared."""
         compared = [array for array in self.arrays.values() if array.checked]
         return max(compared, key=_badness, default=None)
 
     @property
     def ok(self) -> bool:
-        """Whether something was compared, and no relative error is above the tolerance."""
+        """Whether something was compared and every relative error is within the tolerance."""
         return self.relative_error <= self.tolerance
 
     @property
     def n_checked(self) -> int:
-        """How many numbers were compared."""
+        """Number of elements that were compared."""
         return sum(array.checked for array in self.arrays.values())
 
     @property
     def n_numbers(self) -> int:
-        """How many there are."""
+        """Number of elements of all arrays."""
         return sum(array.size for array in self.arrays.values())
 
     def __str__(self) -> str:
@@ -155,7 +159,7 @@ class GradientCheck:
     def _notes(self) -> list[str]:
         notes = []
         if self.kinks:
-            notes += ["", f"{len(self.kinks)} left out, since the cost has no derivative there:"]
+            notes += ["", f"{len(self.kinks)} ignored, because the cost has no derivative there:"]
             notes += [f"  {kink}" for kink in self.kinks[:_SHOWN_KINKS]]
             if len(self.kinks) > _SHOWN_KINKS:
                 notes.append(f"  and {len(self.kinks) - _SHOWN_KINKS} more")
@@ -171,38 +175,39 @@ def check_gradient(
     *,
     tolerance: float = TOLERANCE,
 ) -> GradientCheck:
-    """Compare the gradient of a function of your own with central differences.
+    """Compare the gradient of a user's function with central differences.
 
-    For a kernel, a custom loss, an objective: anything that returns one number.
+    The function may be a kernel, a custom loss, an objective: any function with one number
+    as its value.
 
     Parameters
     ----------
     function : callable
-        From an array like `x`, in float64, to ``(value, gradient)``; or to the value
-        alone, where `gradient` is given.
+        Takes a float64 array with the shape of `x` and returns ``(value, gradient)``, or the
+        value alone if `gradient` is passed.
     x : array_like
-        Where to look, of any shape.
+        Point of the comparison, of any shape.
     gradient : array_like or callable, optional
-        The gradient at `x`, or a function of an array like `x` that returns it.
+        The gradient at `x`, or a function that takes an array like `x` and returns it.
     tolerance : float, default 1e-7
-        Relative error that is borne.
+        Relative tolerance.
 
     Returns
     -------
     GradientCheck
-        With one array, ``"x"``.
+        The comparison for one array, ``"x"``.
 
     Raises
     ------
     TypeError, ValueError
-        If x is empty or not finite, a value is not one finite number, or the gradient has
-        not the shape of x.
+        If x is empty or not finite, if a value is not one finite number, or if the shape of
+        the gradient is not the shape of x.
 
     Notes
     -----
-    Steps are relative to |x_i| or, where that is small, to the root mean square of x, and
-    shrink until Richardson's extrapolations agree.  A derivative whose one-sided
-    differences go on differing is reported as a kink, not as an error.
+    Steps are relative to |x_i| or, if that is small, to the root mean square of x.  They are
+    reduced until the Richardson extrapolations agree.  If the one-sided differences do not
+    converge to the same value, the element is reported as a kink, not as an error.
 
     Examples
     --------
@@ -223,28 +228,28 @@ def check_gradient(
     if pair:
         if not isinstance(value, tuple) or len(value) != 2:
             raise TypeError(
-                "function must return (value, gradient), or its gradient must be given; "
-                f"it returned {type(value).__name__}"
+                "function must return (value, gradient), or gradient must be passed; "
+                f"function returned {type(value).__name__}"
             )
         value, gradient = value
     elif callable(gradient):
         gradient = gradient(x.copy())
-    given = _finite(gradient, "gradient")
-    if given.shape != x.shape:
-        raise ValueError(f"gradient has shape {given.shape}, expected {x.shape} as x")
+    slopes = _finite(gradient, "gradient")
+    if slopes.shape != x.shape:
+        raise ValueError(f"gradient has shape {slopes.shape}, expected {x.shape}, the shape of x")
 
     def at(moved: Array) -> Point:
-        found = function(moved.copy())
-        return Point(_one_number(found[0] if pair else found))
+        result = function(moved.copy())
+        return Point(_one_number(result[0] if pair else result))
 
     here = Point(_one_number(value))
     if not math.isfinite(here.value):
         raise ValueError(f"function is {here.value} at x, expected a finite value")
-    return compare({"x": x}, {"x": given}, {"x": None}, at_array(x, at), here, tolerance)
+    return compare({"x": x}, {"x": slopes}, {"x": None}, at_array(x, at), here, tolerance)
 
 
 def at_array(x: Array, at: Callable[[Array], Point]) -> Callable[..., Point]:
-    """What `compare` wants of a function of one array."""
+    """The argument `at` of `compare` for a function of one array."""
 
     def moved(name: str, index: tuple[int, ...], step: float) -> Point:
         x_moved = x.copy()
@@ -264,22 +269,23 @@ def compare(
     where: Sequence[str] = (),
     advance: Callable[[], object] = lambda: None,
 ) -> GradientCheck:
-    """Compare gradients with differences, number by number.
+    """Compare gradients with finite differences, element by element.
 
     Parameters
     ----------
     arrays, gradients : mapping of str to array
     chosen : mapping of str to sequence of indices or None
-        Which numbers of each array; None is all of them.
+        Elements of each array to compare; None means all elements.
     at : callable
-        ``at(name, index, step)`` is the `Point` of the function with one number moved.
+        ``at(name, index, step)`` returns the `Point` of the function with one element displaced.
     here : Point
-        With none moved.
+        The function without displacement.
     tolerance : float
+        Relative tolerance.
     where : sequence of str
-        What the pieces of a `Point` belong to.
+        Name of the layer or loss of each piece of a `Point`.
     advance : callable
-        Called after each number.
+        Called after each element.
     """
     results, kinks = {}, []
     for name, array in arrays.items():
@@ -288,12 +294,12 @@ def compare(
         indices = chosen[name]
         for index in np.ndindex(array.shape) if indices is None else indices:
             size = max(abs(float(array[index])), spread)
-            found = slope(partial(at, name, index), here, size)
-            if found.is_kink:
-                places = tuple(dict.fromkeys(where[i] for i in found.pieces))
+            estimate = slope(partial(at, name, index), here, size)
+            if estimate.is_kink:
+                places = tuple(dict.fromkeys(where[i] for i in estimate.pieces))
                 gradient = float(gradients[name][index])
-                kinks.append(Kink(name, index, places, found.left, found.right, gradient))
-            slopes[index] = found
+                kinks.append(Kink(name, index, places, estimate.left, estimate.right, gradient))
+            slopes[index] = estimate
             advance()
         results[name] = _array_check(name, array.size, slopes, gradients[name], tolerance)
     return GradientCheck(results, kinks, tolerance)
@@ -306,14 +312,14 @@ def _array_check(
     gradient: Array,
     tolerance: float,
 ) -> ArrayCheck:
-    smooth = {index: found for index, found in slopes.items() if not found.is_kink}
+    smooth = {index: slope for index, slope in slopes.items() if not slope.is_kink}
     n_kinks = len(slopes) - len(smooth)
     if not smooth:
         return ArrayCheck(name, size, 0, n_kinks, math.nan, (), math.nan, math.nan)
-    scale = max(max(abs(gradient[i]), abs(found.value)) for i, found in smooth.items())
+    scale = max(max(abs(gradient[i]), abs(slope.value)) for i, slope in smooth.items())
     errors = {
-        index: _relative(gradient[index] - found.value, max(scale, found.error / tolerance))
-        for index, found in smooth.items()
+        index: _relative(gradient[index] - slope.value, max(scale, slope.error / tolerance))
+        for index, slope in smooth.items()
     }
     worst = max(errors, key=lambda index: _order(errors[index]))
     return ArrayCheck(
@@ -331,7 +337,7 @@ def _badness(array: ArrayCheck) -> float:
 
 
 def _order(error: float) -> float:
-    """For comparisons: a gradient that is nan is the worst of all."""
+    """A key for comparisons, in which nan is the largest error."""
     return math.inf if math.isnan(error) else float(error)
 
 
@@ -340,7 +346,7 @@ def _place(name: str, index: tuple[int, ...]) -> str:
 
 
 def _finite(values: Any, name: str) -> Array:
-    """A new float64 array; TypeError or ValueError unless it holds finite real numbers."""
+    """A new float64 array; TypeError or ValueError if it holds other than finite real numbers."""
     array = real_array(values, name).astype(np.float64)
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])

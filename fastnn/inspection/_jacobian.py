@@ -1,8 +1,8 @@
 """Derivatives of a program's outputs, sample by sample: Jacobians.
 
-Rows of a batch do not depend on each other.  So one backward pass, started from a column
-of ones for output j, leaves in every row of every buffer the gradient of that row's own
-output j.  A Jacobian takes as many passes as there are outputs, whatever the number of samples.
+The rows of a batch do not depend on each other.  One backward pass that starts from a column
+of ones for output j therefore computes, in every row of every buffer, the gradient of output j
+of the same row.  A Jacobian needs one pass for each output, for any number of samples.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from fastnn.program import Operation, Program
 Array = np.ndarray
 
 _BLOCK_NUMBERS = 1 << 17
-"""Numbers in all buffers of the rows that are passed at once: they stay in a near cache."""
+"""Numbers in all buffers of one block of rows: they fit into a near cache."""
 
 
 class Linearization:
-    """First derivatives of a program's outputs by its inputs and its parameters.
+    """First derivatives of a program's outputs with respect to its inputs and parameters.
 
     Parameters
     ----------
     program : Program
-        Run as it predicts: dropout passes everything.
+        Executed as in prediction: dropout is inactive.
     storage : (program.storage_size,) array
-        The parameters; kept, not copied.
+        The parameters; referenced, not copied.
     """
 
     def __init__(self, program: Program, storage: Array) -> None:
         self._program = program
         self._storage = storage
-        # Without trainable parameters a backward pass computes what buffers need and no sums.
+        # Without trainable parameters a backward pass computes gradients of buffers only.
         still = _with_trainable(program, [False] * len(program.parameters))
         self._engine = backend.new_engine(still, storage)
         width = sum(buffer.width for buffer in program.buffers)
@@ -45,21 +45,21 @@ class Linearization:
     def by_inputs(
         self, inputs: Sequence[Array], output: int, columns: Sequence[int]
     ) -> list[Array]:
-        """Derivatives of an output by the inputs, for each sample.
+        """Derivatives of an output with respect to the inputs, for each sample.
 
         Parameters
         ----------
         inputs : sequence of (N, width) array
-            Finite, and of types and strides that engines read.
+            Finite arrays, with types and strides that engines accept.
         output : int
-            Position among the program's outputs.
+            Position of the output among the program's outputs.
         columns : sequence of int
-            Of that output.
+            Columns of the output.
 
         Returns
         -------
         list of (N, len(columns), width) array
-            One for each input.
+            One array for each input.
         """
         n = len(inputs[0])
         buffers = [self._program.buffers[i] for i in self._program.inputs]
@@ -78,19 +78,19 @@ class Linearization:
         columns: Sequence[int],
         trainable: Sequence[bool],
     ) -> Array:
-        """Derivatives of an output by the parameters, for each sample.
+        """Derivatives of an output with respect to the parameters, for each sample.
 
         Parameters
         ----------
         inputs, output, columns
             As in `by_inputs`.
         trainable : sequence of bool
-            For each parameter; the others get zeros.
+            One flag for each parameter; the derivatives of the others are set to zero.
 
         Returns
         -------
         (N, len(columns), n_parameters) array
-            Parameters in flat order.
+            Derivatives, with the parameters in flat order.
         """
         terms, unknown = _terms(self._program, trainable)
         shape = len(inputs[0]), len(columns), self._program.n_parameters
@@ -106,7 +106,7 @@ class Linearization:
     # ---------------------------------------------------------------- internals
 
     def _blocks(self, inputs: Sequence[Array]) -> Iterator[slice]:
-        """Slices of the rows; the engine's buffers hold the values of each in turn."""
+        """Slices of the rows; the engine's buffers then hold the values of the slice."""
         n = len(inputs[0])
         for start in range(0, n, self._rows):
             rows = slice(start, min(start + self._rows, n))
@@ -114,7 +114,7 @@ class Linearization:
             yield rows
 
     def _backward_passes(self, rows: slice, output: int, columns: Sequence[int]) -> Iterator[int]:
-        """Positions in `columns`; the buffers' gradients are those of each column in turn."""
+        """Positions in `columns`; the engine's buffers then hold the gradients of the column."""
         seeds: list[Array | None] = [None] * len(self._program.outputs)
         width = self._program.buffers[self._program.outputs[output]].width
         seed = np.zeros((rows.stop - rows.start, width), self._program.dtype)
@@ -123,10 +123,10 @@ class Linearization:
             seed[:, column] = 1
             self._engine.backward(seeds, input_gradients=False)
             yield j
-            seed[:, column] = 0  # not before: an engine may keep the seed as it is
+            seed[:, column] = 0  # not earlier: an engine may use the seed without a copy
 
     def _add_term(self, term: _Term, rows: Array) -> None:
-        """Add what one use of a parameter gives each sample to its columns of (n, P) rows."""
+        """Add the contribution of one use of a parameter to its columns of the (n, P) rows."""
         operation, parameter = term.operation, self._program.parameters[term.parameter]
         dy = self._engine.gradient(self._program.buffers[operation.output].name)
         block = rows[:, term.start : term.start + parameter.size]
@@ -152,7 +152,7 @@ class Linearization:
         unknown: Sequence[bool],
         result: Array,
     ) -> None:
-        """Fill the columns of parameters whose gradient has no short way: one pass a sample."""
+        """Fill the columns of the other parameters, with one backward pass for each sample."""
         program = _with_trainable(self._program, unknown)
         engine = backend.new_engine(program, self._storage)
         width = program.buffers[program.outputs[output]].width
@@ -162,24 +162,24 @@ class Linearization:
             for j, column in enumerate(columns):
                 seeds[output] = np.eye(1, width, column, program.dtype)
                 engine.backward(seeds, input_gradients=False)
-                for start, parameter, wanted in zip(
+                for start, parameter, is_missing in zip(
                     _starts(program), program.parameters, unknown, strict=True
                 ):
-                    if wanted:
+                    if is_missing:
                         gradient = parameter.view(engine.gradients).ravel()
                         result[i, j, start : start + parameter.size] = gradient
 
 
 def _forward(engine: Any, inputs: Sequence[Array]) -> None:
-    """A prediction that stays in the engine's buffers, as the cost of no losses at all."""
+    """A forward pass whose values stay in the engine's buffers: the cost without losses."""
     engine.loss_and_gradients(inputs, [])
 
 
 @dataclasses.dataclass(frozen=True)
 class _Term:
-    """One use of a parameter: `role` says how its gradient comes from the operation's buffers.
+    """One use of a parameter; `role` is the formula of its gradient in one sample.
 
-    "outer" is x' dy, "scale" is dy times the normalised x, "shift" is dy.
+    The formula is x' dy for "outer", dy times the normalised x for "scale", dy for "shift".
     """
 
     operation: Operation
@@ -190,23 +190,23 @@ class _Term:
 
 
 def _terms(program: Program, trainable: Sequence[bool]) -> tuple[list[_Term], list[bool]]:
-    """The uses of trainable parameters, and which parameters have uses of another kind."""
+    """The uses of trainable parameters, and flags of parameters without such a formula."""
     starts = _starts(program)
     unknown = [False] * len(program.parameters)
-    seen: set[int] = set()
+    used: set[int] = set()
     terms = []
     for operation in program.operations:
         for p, role in zip(operation.parameters, _roles(operation), strict=True):
             if trainable[p] and role is None:
                 unknown[p] = True
             elif trainable[p] and role is not None:
-                terms.append(_Term(operation, p, starts[p], role, p not in seen))
-                seen.add(p)
+                terms.append(_Term(operation, p, starts[p], role, p not in used))
+                used.add(p)
     return [term for term in terms if not unknown[term.parameter]], unknown
 
 
 def _roles(operation: Operation) -> Sequence[str | None]:
-    """How each parameter of an operation receives its gradient; None is not known here."""
+    """The role of each parameter of an operation; None if it has no formula here."""
     if operation.kind == "dense":
         return ["outer", "shift"][: len(operation.parameters)]
     if operation.kind == "layer_norm":

@@ -1,4 +1,4 @@
-"""A program in float64, whose cost can be looked at with single parameters moved."""
+"""A copy of a program in float64, for its cost with single parameters displaced."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Shadow:
     Parameters
     ----------
     program : Program
-        With heads.
+        Program with its losses.
     storage : (program.storage_size,) array
-        Its parameters.
+        Parameters of the program.
     step : int or None
-        Number of the optimizer's step whose dropout masks are used; None for no dropout.
+        Number of the optimizer step that defines the dropout masks; None without dropout.
     """
 
     def __init__(self, program: Program, storage: Array, step: int | None) -> None:
@@ -38,7 +38,7 @@ class Shadow:
         self._pieces = list(_pieces(self.program))
 
     def set_data(self, inputs: Sequence[Array], targets: Sequence[Any]) -> None:
-        """Set what the cost is computed on."""
+        """Set the inputs and targets of the cost."""
         self._inputs, self._targets = inputs, targets
 
     @property
@@ -47,35 +47,35 @@ class Shadow:
         return {p.name: p.view(self._storage) for p in self.program.parameters if p.trainable}
 
     def gradients(self) -> dict[str, Array]:
-        """New arrays of gradients by name, for the trainable parameters."""
+        """Gradients of the trainable parameters by name, in new arrays."""
         self._cost_and_gradients()
         gradients = self.engine.gradients.copy()
         return {p.name: p.view(gradients) for p in self.program.parameters if p.trainable}
 
     @property
     def piece_names(self) -> list[str]:
-        """What the pieces of a `Point` belong to: names of layer calls and outputs."""
+        """Name of the layer call or loss of each piece of a `Point`."""
         return [name for name, _ in self._pieces]
 
     def point(self) -> Point:
-        """The cost, and on which branch of every unit it was computed."""
+        """The cost, and the branch of every unit in its computation."""
         if not self._pieces and self._step is None:
             return Point(self.engine.evaluate(self._inputs, self._targets)[0])
         cost = self._cost_and_gradients()
         return Point(cost, [read(self.engine, self._targets) for _, read in self._pieces])
 
     def moved(self, name: str, index: tuple[int, ...], step: float) -> Point:
-        """`point` with one parameter moved by `step`."""
+        """`point` with one element of a parameter displaced by `step`."""
         view = self.parameters[name]
-        kept = view[index]
-        view[index] = kept + step
+        original = view[index]
+        view[index] = original + step
         try:
             return self.point()
         finally:
-            view[index] = kept
+            view[index] = original
 
     def in_dtype(self, program: Program, storage: Array) -> dict[str, Array]:
-        """Gradients by name of another program of the same graph, on the same data."""
+        """Gradients of another program of the same graph on the same data, by name."""
         engine = backend.new_engine(program, storage)
         inputs = [np.ascontiguousarray(x, program.dtype) for x in self._inputs]
         targets = [
@@ -95,11 +95,11 @@ class Shadow:
 
 
 Reader = Callable[[Any, Sequence[Any]], bytes]
-"""From an engine and targets to the branch that each unit took."""
+"""Function from an engine and targets to the branch of each unit."""
 
 
 def _pieces(program: Program) -> Iterator[tuple[str, Reader]]:
-    """A name and a reader for everything in a program that is made of several formulas."""
+    """Name and reader of each piecewise operation and loss of a program."""
     names = [buffer.name for buffer in program.buffers]
     for operation in program.operations:
         name = names[operation.output].rpartition(".")[0]
@@ -122,14 +122,14 @@ def _corners(operation: Operation) -> Sequence[float]:
 
 
 def _loss_corners(head: Head) -> Sequence[float]:
-    """Residuals at which a loss passes from one formula to another."""
+    """Residuals at which the formula of a loss changes."""
     if head.loss == "mean_absolute_error":
         return (0.0,)
     return (-head.parameter, head.parameter) if head.loss == "huber" else ()
 
 
 def _sides(z: str, corner: float) -> Reader:
-    """On which side of a corner, or on it, each unit is."""
+    """The side of a corner on which each unit is, or the corner itself."""
     return lambda engine, targets: _signs(engine.value(z) - corner)
 
 
@@ -138,7 +138,7 @@ def _difference_sides(a: str, b: str) -> Reader:
 
 
 def _signs(values: Array) -> bytes:
-    with np.errstate(invalid="ignore"):  # nan has no side, and its cost is not used
+    with np.errstate(invalid="ignore"):  # nan is on no side; its cost is not used
         return np.sign(values).astype(np.int8).tobytes()
 
 

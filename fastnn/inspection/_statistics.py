@@ -1,4 +1,4 @@
-"""How large activations, gradients and updates are, layer by layer: what training suffers from."""
+"""Sizes of activations, gradients and updates, layer by layer: why training may fail."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from fastnn._shared.numbers import check_integer
 from fastnn._shared.text import titled
 from fastnn.facts import activations
 from fastnn.graph import Graph, last_function
-from fastnn.inspection._trace import ParameterTrace, Trace
+from fastnn.inspection._records import ParameterTrace
+from fastnn.inspection._trace import Trace
 from fastnn.program import ROW_FUNCTIONS
 from fastnn.training.callbacks import Callback, Context
 
@@ -40,12 +41,12 @@ class Moments:
 
     @property
     def rms(self) -> float:
-        """Root mean square: a norm that does not grow with the number of numbers."""
+        """Root mean square, which does not grow with the size of the array."""
         return self.norm / math.sqrt(self.size)
 
     @staticmethod
     def of(array: Array) -> Moments:
-        """Of all numbers of an array, summed in float64."""
+        """Moments of all numbers of an array, summed in float64."""
         numbers = array.astype(np.float64)
         return Moments(
             float(numbers.mean()), float(numbers.std()), float(np.linalg.norm(numbers)), array.size
@@ -54,21 +55,24 @@ class Moments:
 
 @dataclass(frozen=True)
 class CallStatistics:
-    """Of one call of a layer.
+    """Statistics of one call of a layer.
 
     Attributes
     ----------
     name : str
+        Name of the call.
     function : str or None
-        Its elementwise activation.
+        Elementwise activation of the layer.
     n_units : int
+        Number of units.
     A, dA : Moments
-        Of the activations, and of the sensitivities.
+        Moments of the activations and of the sensitivities.
     saturated : float or None
-        Share of the pre-activations at which the activation is saturated, as
-        `activations.flat_range` says; None without an activation.
+        Fraction of the pre-activations at which the activation is saturated, as
+        `activations.flat_range` defines it; None without an activation.
     dead : int or None
-        Units whose activation has derivative 0 for every sample: they pass no gradient.
+        Number of units whose activation has derivative 0 for every sample: no gradient passes
+        through them.  None without an activation.
     """
 
     name: str
@@ -99,25 +103,27 @@ class ParameterStatistics:
 
     @property
     def gradient_ratio(self) -> float | None:
-        """Gradient to parameter; None for a frozen one, infinite for one that is 0."""
+        """Norm of the gradient / norm of the parameter; None if frozen, inf for a zero norm."""
         return None if self.gradient is None else _ratio(self.gradient, self.norm)
 
     @property
     def update_ratio(self) -> float:
-        """Update to parameter: about 0.001 where training goes well, 0 where it stands."""
+        """Norm of the update / norm of the parameter: about 0.001 in a healthy training."""
         return _ratio(self.update, self.norm)
 
 
 class LayerStatistics(Mapping[str, CallStatistics]):
     """Statistics of one training step, by calls of layers; prints as two tables.
 
-    `Network.layer_statistics` makes it.  It is a mapping from the names of calls.
+    `Network.layer_statistics` returns it.  It is a mapping from names of calls to
+    `CallStatistics`.
 
     Parameters
     ----------
     calls : mapping of str to CallStatistics
-        From the inputs on.
+        Statistics of the inputs and of the calls of layers, in forward order.
     parameters : mapping of str to ParameterStatistics
+        Statistics of the parameters by name.
     loss : float
         The cost.
     """
@@ -146,7 +152,7 @@ class LayerStatistics(Mapping[str, CallStatistics]):
         return len(self._calls)
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything as numbers and text, fit for JSON: nan and infinities are text."""
+        """The statistics as JSON-able data; nan and infinities become text."""
         return as_json({
             "loss": self.loss,
             "calls": {name: dataclasses.asdict(call) for name, call in self.items()},
@@ -168,24 +174,26 @@ class LayerStatistics(Mapping[str, CallStatistics]):
 
 
 class LayerMonitor(Callback):
-    """A callback that records the statistics of the layers as a network learns.
+    """A callback that records the statistics of the layers during training.
 
     Parameters
     ----------
     X, y : array_like
-        Samples to look at, as in `Network.fit`; some hundred will do.
+        Samples for the statistics, as in `Network.fit`; a few hundred are enough.
     every : int, default 1
-        Epochs from one record to the next.
+        Number of epochs between two records.
 
     Attributes
     ----------
     epochs : list of int
-        Epochs at whose ends it was recorded, counted from 1.
+        Epochs of the records, counted from 1.
     records : list of LayerStatistics
+        Statistics at the end of each of these epochs.
 
     Notes
     -----
-    Records go on over several calls of `fit`; they start again when epochs do.
+    Further calls of `fit` append records.  When the count of epochs restarts, the records are
+    deleted.
     """
 
     def __init__(self, X: Any, y: Any, every: int = 1) -> None:
@@ -195,13 +203,15 @@ class LayerMonitor(Callback):
         self.records: list[LayerStatistics] = []
 
     def on_train_begin(self, context: Context) -> None:
-        """Forget the records of another training; refuse samples that do not fit."""
+        """Delete the records of another training; raise if the samples do not fit."""
         if self.epochs and self.epochs[-1] > context.history.epochs:
             self.epochs, self.records = [], []
-        context.network.layer_statistics(self.X, self.y)  # raises now if the samples do not fit
+        context.network.layer_statistics(
+            self.X, self.y
+        )  # raises an error now if the samples do not fit
 
     def on_epoch_end(self, context: Context) -> None:
-        """Record, where it is time to."""
+        """Record the statistics in every `every`-th epoch."""
         if context.epoch % self.every == 0:
             self.epochs.append(context.epoch)
             self.records.append(context.network.layer_statistics(self.X, self.y))
@@ -211,15 +221,15 @@ class LayerMonitor(Callback):
 
 
 def layer_statistics(graph: Graph, trace: Trace, kernels: Any) -> LayerStatistics:
-    """What a trace says about each call of a layer and each parameter.
+    """Statistics of each call of a layer and of each parameter in a trace.
 
     Parameters
     ----------
     graph : Graph
     trace : Trace
-        Of a step of its network.
+        Trace of a step of the graph's network.
     kernels : module
-        Of a backend, for the trace's dtype.
+        Kernels of a backend for the dtype of the trace.
     """
     names = graph.call_names()
     calls = {}
@@ -243,7 +253,7 @@ def layer_statistics(graph: Graph, trace: Trace, kernels: Any) -> LayerStatistic
 
 
 def _parameter(layer: Any) -> float | None:
-    """The parameter of a layer's activation, as it is now where it is trained."""
+    """The current parameter of a layer's activation, or None."""
     alpha: float | None = getattr(layer, "beta", getattr(layer, "alpha", None))
     return alpha
 

@@ -1,7 +1,7 @@
-"""Layers: declarations of shapes, parameters and the operations they contribute.
+"""Layers: declarations of shapes, parameters and operations.
 
-A layer called on a tensor (`Input`, or what another layer returned) builds a
-graph; called on an array it computes at once.
+A layer that is called on a tensor (an `Input`, or the output of another layer) builds a
+graph; a layer that is called on an array computes at once.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ CLASSES: dict[str, type[Layer]] = {
         *(getattr(_activations, name) for name in _activations.__all__),
     )
 }  # fmt: skip
-"""The layers a saved network may hold, by class name."""
+"""The layers that a saved network may contain, by class name."""
 
 __all__ = [
     "CLASSES",

@@ -1,4 +1,4 @@
-"""Layers whose forward and backward pass are Python functions of the caller's."""
+"""Layers whose forward and backward pass are written in Python by the caller."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ from fastnn.layers._tensor import check_name
 from fastnn.program import ProgramBuilder
 
 Arrays = np.ndarray | tuple[np.ndarray, ...]
-"""What a layer is called on: one array, or a tuple of them where it takes several inputs."""
+"""Input of a custom layer: an array, or a tuple of arrays for several inputs."""
 
 _COMMON = ("name", "trainable", "dtype", "seed")
 
 
 class CustomLayer(Layer):
-    """Base of layers computed in Python; subclasses define `forward_pass` and `backward_pass`.
+    """Base class of layers in Python; a subclass defines `forward_pass` and `backward_pass`.
 
-    Both engines call them with all rows of a batch at once: read-only views of their own
-    buffers, without padding but with strides, valid during the call alone.  An exception passes
-    on to the caller with a note that names the layer, and no optimizer step is taken; nor is one
-    with a gradient that is not finite, which ends training with `TrainingError`.  The
-    constructor's arguments are remembered: copies, pickles and files make the layer anew
-    from them, so they are given by name or position, not as ``*args``.
+    Both engines call these methods with all rows of a batch at once.  The arrays are read-only
+    views of the engine's buffers, without padding but with strides; they are valid during the
+    call only.  An exception is raised to the caller with a note that names the layer, and no
+    optimizer step is taken.  A gradient that is not finite ends training with `TrainingError`,
+    also without a step.  The constructor's arguments are recorded: copies, pickles and files
+    create the layer again from them, so the constructor must not take ``*args``.
 
-    A layer may be called several times in a network, and by several threads in a `Predictor`:
-    take what `backward_pass` needs from its arguments, and do not keep it in the layer.
+    A layer may be called several times in a network, and by several threads in a `Predictor`.
+    `backward_pass` must therefore compute from its arguments, not from values that an earlier
+    call stored in the layer.
 
     Parameters
     ----------
@@ -46,9 +47,8 @@ class CustomLayer(Layer):
     Attributes
     ----------
     n_inputs : int or None
-        Class attribute: number of inputs, 1 unless a subclass says otherwise; None: any number.
-        A layer with another number than 1 is called on a list, and its passes
-        are given and return tuples.
+        Class attribute: number of inputs, by default 1; None accepts any number.  A layer with
+        another number than 1 is called on a list; its passes receive and return tuples.
 
     See Also
     --------
@@ -67,11 +67,11 @@ class CustomLayer(Layer):
     """
 
     n_inputs: ClassVar[int | None] = 1
-    _given: dict[str, Any]
+    _options: dict[str, Any]
     _declared: dict[str, tuple[tuple[int, ...], Initializer, bool]]
 
     def __init_subclass__(cls, **options: Any) -> None:
-        """Unnamed layers are called after their class: RadialBasis becomes radial_basis_1."""
+        """Derive the names of unnamed layers from the class: RadialBasis gives radial_basis_1."""
         super().__init_subclass__(**options)
         if "kind" not in vars(cls):
             cls.kind = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
@@ -89,10 +89,10 @@ class CustomLayer(Layer):
         self._remember({})
         super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
 
-    def _remember(self, given: Mapping[str, Any]) -> None:
-        """Note the arguments of the outermost constructor, which is the first to call this."""
-        if "_given" not in vars(self):
-            self._given = {key: value for key, value in given.items() if key not in _COMMON}
+    def _remember(self, options: Mapping[str, Any]) -> None:
+        """Record the arguments of the outermost constructor, which is the first to call this."""
+        if "_options" not in vars(self):
+            self._options = {key: value for key, value in options.items() if key not in _COMMON}
             self._declared = {}
 
     # ------------------------------------------------ what a subclass defines
@@ -102,8 +102,8 @@ class CustomLayer(Layer):
     ) -> np.ndarray:
         """The output for all rows of a batch.
 
-        In training all rows of the batch come in one call.  Prediction calls it on blocks of
-        rows of any size: there every row must be treated by itself.
+        In training one call receives all rows of the batch.  Prediction calls the method on
+        blocks of any number of rows: there the output of a row must depend on this row only.
 
         Parameters
         ----------
@@ -111,12 +111,12 @@ class CustomLayer(Layer):
         parameters : mapping of str to array
             Read-only views.
         training : bool
-            False in prediction and evaluation, with Monte-Carlo dropout too.
+            False in prediction and evaluation, also with Monte-Carlo dropout.
 
         Returns
         -------
         (N, width) array
-            As wide as `output_width` says; converted to the network's dtype.
+            The width is that of `output_width`; converted to the dtype of the network.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define forward_pass")
 
@@ -130,15 +130,16 @@ class CustomLayer(Layer):
         dy : (N, width) array
             Gradient of the cost with respect to the output.
         x, y : arrays
-            What `forward_pass` was given and returned.
+            Input and output of `forward_pass`.
         parameters : mapping of str to array
 
         Returns
         -------
         dx : array, or sequence of arrays for several inputs
-            Gradient with respect to each input, of its shape.
+            Gradient with respect to each input, with the shape of the input.
         gradients : mapping of str to array
-            Gradient with respect to each parameter, summed over the rows; ``{}`` without any.
+            Gradient with respect to each parameter, summed over the rows; ``{}`` without
+            parameters.
         """
         raise NotImplementedError(f"{type(self).__name__} does not define backward_pass")
 
@@ -150,25 +151,27 @@ class CustomLayer(Layer):
         *,
         penalized: bool = False,
     ) -> None:
-        """Declare a parameter; for constructors.
+        """Declare a parameter; call this in the constructor.
 
         Parameters
         ----------
         name : str
-            Its key in `parameters`.
+            Key of the parameter in `parameters`.
         shape : tuple of one or two int
         initializer : str, Initializer or array_like, default "zeros"
-            Its initial values.
+            Initial values.
         penalized : bool, default False
-            Whether weight decay and the L2 penalty of `compile` apply to it.
+            Whether weight decay and the L2 penalty of `compile` apply to the parameter.
 
         Raises
         ------
         TypeError, ValueError
-            If it does not describe a parameter, or there is one of this name.
+            If an argument is invalid, or a parameter with this name exists.
         """
         if check_name(name) is None or name in self._declared:
-            raise ValueError(f"parameter {name!r} of {type(self).__name__} has no name of its own")
+            raise ValueError(
+                f"parameter {name!r} of {type(self).__name__} needs a name that is not in use"
+            )
         shape = tuple(check_integer(n, f"shape of {name}", 1) for n in shape)
         if len(shape) not in (1, 2):
             raise ValueError(f"parameter {name!r} must have 1 or 2 dimensions, got {shape}")
@@ -189,8 +192,8 @@ class CustomLayer(Layer):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of the constructor that are this kind's own, as given."""
-        return dict(self._given)
+        """The arguments of the constructor that only this kind of layer has."""
+        return dict(self._options)
 
     @property
     def _arguments(self) -> dict[str, Any]:
@@ -198,7 +201,7 @@ class CustomLayer(Layer):
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> CustomLayer:
-        """The layer that `config` describes; its constructor need not take name and seed."""
+        """The layer that `config` describes; the constructor need not take name and seed."""
         layer = cls(**{key: value for key, value in config.items() if key not in _COMMON})
         layer.name = check_name(config["name"])
         layer.trainable = config.get("trainable", True)
@@ -220,13 +223,13 @@ class CustomLayer(Layer):
         inputs: Sequence[int],
         parameters: Sequence[int],
     ) -> int:
-        """Append the call of the layer; its output is buffer ``<name>.A``."""
+        """Append the call of the layer; its output is the buffer ``<name>.A``."""
         widths = [builder.buffers[i].width for i in inputs]
         width = self.output_width(widths, [builder.buffers[i].name for i in inputs])
         return builder.add("python", inputs, f"{name}.A", parameters, layer=self, width=width)
 
     def check_count(self, n: int) -> None:
-        """Raise ValueError if the layer does not take `n` inputs."""
+        """Raise ValueError if the layer does not accept `n` inputs."""
         if n < 1 or (self.n_inputs is not None and n != self.n_inputs):
             need = "at least one input" if self.n_inputs is None else f"{self.n_inputs} inputs"
             raise ValueError(f"layer {self.label} takes {need}, got {n}")
@@ -238,7 +241,7 @@ class CustomLayer(Layer):
         return call_on_list(self, x, training)
 
     def backward(self, dy: Any) -> Any:
-        """Gradients for the last call on arrays: one, or a tuple where there are several inputs."""
+        """Gradient of the last call on arrays; for several inputs, a tuple of gradients."""
         gradients = self._backward(dy)
         return gradients[0] if self.n_inputs == 1 else tuple(gradients)
 
@@ -251,7 +254,7 @@ class CustomLayer(Layer):
         training: bool,
         shape: tuple[int, int],
     ) -> np.ndarray:
-        """Call `forward_pass` and check what it returns.
+        """Call `forward_pass` and check its result.
 
         Parameters
         ----------
@@ -259,7 +262,7 @@ class CustomLayer(Layer):
         parameters : sequence of arrays, in the order of `shapes`
         training : bool
         shape : (int, int)
-            Of the output.
+            Shape of the output.
         """
         try:
             y = self.forward_pass(self._inputs(inputs), self._named(parameters), training)
@@ -275,7 +278,7 @@ class CustomLayer(Layer):
         y: np.ndarray,
         parameters: Sequence[np.ndarray],
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Call `backward_pass` and check what it returns.
+        """Call `backward_pass` and check its result.
 
         Parameters
         ----------
@@ -291,10 +294,10 @@ class CustomLayer(Layer):
             Gradient with respect to each parameter, in the order of `shapes`.
         """
         try:
-            found = self.backward_pass(
+            result = self.backward_pass(
                 read_only(dy), self._inputs(inputs), read_only(y), self._named(parameters)
             )
-            return self._split(found, [x.shape for x in inputs])
+            return self._split(result, [x.shape for x in inputs])
         except Exception as error:
             error.add_note(f"in backward_pass of layer {self.label}")
             raise
@@ -308,16 +311,16 @@ class CustomLayer(Layer):
         return {key: read_only(p) for key, p in zip(self._declared, parameters, strict=True)}
 
     def _split(
-        self, found: Any, shapes: Sequence[tuple[int, ...]]
+        self, result: Any, shapes: Sequence[tuple[int, ...]]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """What `backward_pass` returned as lists of arrays of the right shapes."""
+        """The result of `backward_pass` as two lists of arrays with checked shapes."""
         where = "backward_pass"
-        if not isinstance(found, tuple) or len(found) != 2 or not isinstance(found[1], Mapping):
+        if not isinstance(result, tuple) or len(result) != 2 or not isinstance(result[1], Mapping):
             raise TypeError(
-                f"{where} of layer {self.label} must return (dx, gradients) with a dict of the "
-                f"parameters' gradients, {{}} without any; got {_described(found)}"
+                f"{where} of layer {self.label} must return (dx, gradients), where gradients is a "
+                f"dict by parameter, {{}} without parameters; got {_described(result)}"
             )
-        dx, by_name = found
+        dx, by_name = result
         parts = [dx] if self.n_inputs == 1 else list(dx)
         if len(parts) != len(shapes):
             raise ValueError(
@@ -341,7 +344,7 @@ class CustomLayer(Layer):
         return checked, gradients
 
     def _checked(self, array: Any, shape: tuple[int, ...], where: str, what: str) -> np.ndarray:
-        """The array, if it is one of real numbers of this shape."""
+        """The array; TypeError or ValueError if its dtype or shape is wrong."""
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             raise TypeError(
                 f"{what} that {where} of layer {self.label} returned must be an array of real "
@@ -356,30 +359,30 @@ class CustomLayer(Layer):
 
 
 def _remembering(cls: type[CustomLayer]) -> Callable[..., None]:
-    """The constructor of a class, which notes its arguments before it starts."""
+    """The constructor of a class, extended to record its arguments."""
     init = cls.__init__
     signature = inspect.signature(init)
     rest = ""
     for parameter in signature.parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.POSITIONAL_ONLY):
             raise TypeError(
-                f"the constructor of {cls.__name__} takes {parameter} by position alone; a custom "
-                "layer is made again from its arguments by name"
+                f"the constructor of {cls.__name__} takes {parameter} by position only; a custom "
+                "layer is created again from arguments by name"
             )
         if parameter.kind is parameter.VAR_KEYWORD:
             rest = parameter.name
 
     @functools.wraps(init)
     def remember(self: CustomLayer, *args: Any, **kwargs: Any) -> None:
-        _, *given = signature.bind(self, *args, **kwargs).arguments.items()
-        named = dict(given)
-        self._remember({**named.pop(rest, {}), **named})
+        _, *arguments = signature.bind(self, *args, **kwargs).arguments.items()
+        options = dict(arguments)
+        self._remember({**options.pop(rest, {}), **options})
         init(self, *args, **kwargs)
 
     return remember
 
 
-def _described(found: Any) -> str:
-    if isinstance(found, np.ndarray):
-        return f"an array of {found.dtype}"
-    return type(found).__name__
+def _described(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of {value.dtype}"
+    return type(value).__name__

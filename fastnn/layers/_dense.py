@@ -18,39 +18,40 @@ from fastnn.program import ROW_FUNCTIONS, ProgramBuilder
 
 
 class Dense(Layer):
-    """f(X W + b): every output sees every input.
+    """A dense layer, f(X W + b): every output depends on every input.
 
     Parameters
     ----------
     n_in, n_out : int
-        Widths of input and output.
+        Widths of the input and of the output.
     activation : str or Activation, optional
-        f; None is the identity.  See `Activation` for the names.  An activation with
-        parameters, `Swish` with a trainable beta, is a layer of its own behind this one.
+        Activation f; None is the identity.  `Activation` lists the names.  An activation with
+        trainable parameters (`Swish` with a trainable beta) must be a separate layer after
+        this one.
     use_bias : bool, default True
-        Whether there is a b.
+        Whether the layer has a bias b.
     weight : str, Initializer or (n_in, n_out) array_like, default "auto"
-        Initial W.  "auto" fits the activation: `HeNormal` for ReLU and its
-        relatives (with alpha for the leaky one), `LeCunNormal` for SELU,
-        `GlorotUniform` for the others and for none.
+        Initial weight W.  "auto" depends on the activation: `HeNormal` for ReLU and similar
+        functions (with alpha for leaky ReLU), `LeCunNormal` for SELU, `GlorotUniform`
+        otherwise.
     bias : str, Initializer or (n_out,) array_like, default "zeros"
-        Initial b.
+        Initial bias b.
     trainable : bool, default True
         False freezes W and b.
     alpha : float, optional
         Parameter of the activation: slope of leaky_relu, beta of swish, alpha of elu.
     name : str, optional
-        Networks name unnamed layers dense_1, dense_2...
+        Name of the layer.  A network names unnamed layers dense_1, dense_2...
     dtype : {"float32", "float64"}, default "float32"
-        Of calls on arrays; a network's own dtype replaces it.
+        Dtype of calls on arrays; the dtype of a network replaces it.
     seed : int, optional
-        Of the initial values.  None takes the network's, or fresh entropy
-        where the layer stands alone.
+        Seed of the initial values.  With None the layer uses the seed of its network, or
+        fresh entropy outside a network.
 
     Notes
     -----
-    In a program the pre-activation X W + b is buffer ``<name>.Z`` and the
-    output, if there is an activation, ``<name>.A``.
+    In a program the pre-activation X W + b is the buffer ``<name>.Z``; with an activation,
+    the output is the buffer ``<name>.A``.
 
     Examples
     --------
@@ -97,7 +98,7 @@ class Dense(Layer):
 
     @property
     def weight(self) -> np.ndarray:
-        """Live view of W (n_in, n_out); assigning copies into it."""
+        """Live view of W (n_in, n_out); an assignment copies into it."""
         return self.parameters["weight"]
 
     @weight.setter
@@ -106,7 +107,7 @@ class Dense(Layer):
 
     @property
     def bias(self) -> np.ndarray | None:
-        """Live view of b (n_out,), None without one; assigning copies into it."""
+        """Live view of b (n_out,), or None without a bias; an assignment copies into it."""
         return self.parameters["bias"] if self.use_bias else None
 
     @bias.setter
@@ -130,7 +131,7 @@ class Dense(Layer):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of the constructor; arrays are named, not listed."""
+        """The arguments of the constructor, without the values of arrays."""
         return {
             "n_in": self.n_in,
             "n_out": self.n_out,
@@ -142,7 +143,7 @@ class Dense(Layer):
         }
 
     def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
-        """n_out; ValueError if the input is not n_in wide."""
+        """n_out; ValueError if the width of the input is not n_in."""
         self.check_width(self.n_in, widths[0], labels[0])
         return self.n_out
 
@@ -170,7 +171,7 @@ class Dense(Layer):
         return initializers.HeNormal(alpha=self.alpha or 0.0 if family == "he_with_slope" else 0.0)
 
     def _shown(self) -> list[str]:
-        """The widths, and the other arguments where they are not the defaults."""
+        """The widths, and the arguments that differ from their defaults."""
         shown = [str(self.n_in), str(self.n_out)]
         if self.activation is not None:
             shown.append(f"activation={self.activation!r}")
@@ -191,11 +192,13 @@ def _resolve_activation(
     """Name and parameter of an activation; the identity is None."""
     if isinstance(activation, Activation):
         if alpha is not None:
-            raise ValueError(f"alpha is {alpha!r}, but the activation {activation!r} has its own")
+            raise ValueError(
+                f"alpha is {alpha!r}, expected None: activation {activation!r} has its own"
+            )
         if activation.shapes:
             raise ValueError(
-                f"activation {activation!r} has parameters of its own, which Dense would lose: "
-                "put it behind the Dense as a layer"
+                f"activation {activation!r} has trainable parameters, which Dense cannot have: "
+                "add it as a separate layer after Dense"
             )
         function, alpha = activation.function, activation.alpha
     elif activation is None:

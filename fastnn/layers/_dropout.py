@@ -14,12 +14,12 @@ from fastnn.program import ProgramBuilder
 
 
 class Dropout(Layer):
-    """In training, sets each element to 0 with probability `rate` and scales the others.
+    """Dropout: in training, each element is set to 0 with probability `rate`.
 
-    The kept elements are multiplied by 1 / (1 - rate), so that prediction uses
+    The other elements are multiplied by 1 / (1 - rate), so that prediction uses
     every unit unchanged.  The mask is a function of the seed, the optimizer
-    step and the element's place: the same on every backend, for any number of
-    threads, and in a training that was saved and resumed.
+    step and the position of the element: it is the same on every backend, for any
+    number of threads, and after training is saved and resumed.
 
     Parameters
     ----------
@@ -64,9 +64,9 @@ class Dropout(Layer):
         inputs: Sequence[int],
         parameters: Sequence[int],
     ) -> int:
-        """Append the dropout with a key of its own; its output is buffer ``<name>.A``."""
+        """Append the dropout with a separate key; its output is the buffer ``<name>.A``."""
         seed = builder.seed if self.seed is None else self.seed
-        # The third word keeps keys apart from the generators of initial values.
+        # The third word separates keys from the generators of initial values.
         sequence = np.random.SeedSequence([seed, len(builder.operations), 1])
         key = int(sequence.generate_state(1)[0])
         return builder.add("dropout", inputs, f"{name}.A", rate=self.rate, key=key)

@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class OneLayer:
-    """One layer as a program of its own, for inputs of given widths.
+    """A program of one layer, for inputs of fixed widths, and its engine.
 
     Parameters
     ----------
     layer : Layer
     widths : tuple of int
-        Of the inputs.
+        Widths of the inputs.
     storage : flat array
-        The layer's parameters; its dtype is the dtype of the calls.
+        Parameters of the layer; the dtype of the array is the dtype of the calls.
     """
 
     def __init__(self, layer: Layer, widths: tuple[int, ...], storage: np.ndarray) -> None:
@@ -37,14 +37,14 @@ class OneLayer:
         self.gradients: np.ndarray | None = None
         self._dtype = storage.dtype
         self._calls = 0
-        self._rows = 0  # of the last training call; 0: there was none
+        self._rows = 0  # rows of the last training call; 0 before the first call
         self._single = False
 
     def forward(self, arrays: Sequence[np.ndarray], training: bool, single: bool) -> np.ndarray:
-        """The output for inputs of N rows; `single`: they stand for one-dimensional ones."""
-        # Copies, because backward needs the values as they are now.
+        """The output for inputs of N rows; `single` returns the only row without its first axis."""
+        # Copies: backward needs the values of this call.
         inputs = [np.array(x, self._dtype, order="C") for x in arrays]
-        # The call before is over, even if this one fails.
+        # Forget the previous call, even if this call fails.
         self._rows = 0
         self.gradients = None
         self._calls += training
@@ -54,7 +54,7 @@ class OneLayer:
         return output[0] if single else output
 
     def backward(self, dy: np.ndarray) -> list[np.ndarray]:
-        """Gradients of the inputs of the last training call, from that of its output."""
+        """Gradients of the inputs of the last training call, from the gradient of the output."""
         if not self._rows:
             raise RuntimeError("backward needs a call with training=True before it")
         expected = (self.width,) if self._single else (self._rows, self.width)

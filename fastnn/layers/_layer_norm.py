@@ -15,32 +15,33 @@ from fastnn.program import ProgramBuilder
 
 
 class LayerNorm(Layer):
-    """(x - mean) / sqrt(variance + epsilon) * scale + shift, mean and variance over each row.
+    """Layer normalisation: (x - mean) / sqrt(variance + epsilon) * scale + shift.
 
-    Neither depends on the other samples: training and prediction compute the same.
-    The L2 penalty and weight decay leave scale and shift alone.
+    Mean and variance are those of each row.  They do not depend on the other samples, so
+    training and prediction compute the same values.  The L2 penalty and weight decay ignore
+    scale and shift.
 
     Parameters
     ----------
     width : int
-        Of input and output.
+        Width of the input and of the output.
     epsilon : float, default 1e-5
-        Added to the variance (that of the row, divided by `width`), so that a constant row
-        gives zeros before the shift.  Positive.
+        Positive number added to the variance (the sum of squares divided by `width`), so that
+        a constant row gives zeros before the shift.
     use_scale, use_shift : bool, default True
-        Whether there are a scale and a shift to be learned.
+        Whether the layer has a trainable scale and a trainable shift.
     scale : str, Initializer or (width,) array_like, default "ones"
         Initial scale.
     shift : str, Initializer or (width,) array_like, default "zeros"
         Initial shift.
     trainable : bool, default True
-        False freezes both.
+        False freezes scale and shift.
     name : str, optional
-        Networks name unnamed layers layer_norm_1, layer_norm_2...
+        Name of the layer.  A network names unnamed layers layer_norm_1, layer_norm_2...
     dtype : {"float32", "float64"}, default "float32"
-        Of calls on arrays; a network's own dtype replaces it.
+        Dtype of calls on arrays; the dtype of a network replaces it.
     seed : int, optional
-        Of initial values that are random.
+        Seed of random initial values.
 
     References
     ----------
@@ -84,7 +85,7 @@ class LayerNorm(Layer):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """``scale`` and ``shift``, (width,) each, where the layer has them."""
+        """``scale`` and ``shift`` of shape (width,), if the layer has them."""
         used = {"scale": self.use_scale, "shift": self.use_shift}
         return {key: (self.width,) for key, is_used in used.items() if is_used}
 
@@ -95,7 +96,7 @@ class LayerNorm(Layer):
 
     @property
     def options(self) -> dict[str, Any]:
-        """The arguments of the constructor; arrays are named, not listed."""
+        """The arguments of the constructor, without the values of arrays."""
         return {
             "width": self.width,
             "epsilon": self.epsilon,
@@ -106,7 +107,7 @@ class LayerNorm(Layer):
         }
 
     def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
-        """The width; ValueError if the input has another one."""
+        """The width; ValueError if the input has another width."""
         self.check_width(self.width, widths[0], labels[0])
         return self.width
 
@@ -117,14 +118,14 @@ class LayerNorm(Layer):
         inputs: Sequence[int],
         parameters: Sequence[int],
     ) -> int:
-        """Append the normalisation; its output is buffer ``<name>.A``."""
+        """Append the normalisation; its output is the buffer ``<name>.A``."""
         return builder.add(
             "layer_norm", inputs, f"{name}.A", parameters,
             epsilon=self.epsilon, scale=self.use_scale, shift=self.use_shift,
         )  # fmt: skip
 
     def _shown(self) -> list[str]:
-        """The width, and the other arguments where they are not the defaults."""
+        """The width, and the arguments that differ from their defaults."""
         shown = [str(self.width)]
         if self.epsilon != 1e-5:
             shown.append(f"epsilon={self.epsilon!r}")

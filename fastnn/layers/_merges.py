@@ -14,12 +14,12 @@ from fastnn.program import ProgramBuilder
 
 
 def call_on_list(layer: Layer, x: Any, training: bool) -> Any:
-    """Apply a layer of several inputs to a list of tensors, or to a list of arrays.
+    """Apply a layer with several inputs to a list of tensors or to a list of arrays.
 
     Raises
     ------
     TypeError, ValueError
-        If x is no list, mixes tensors and arrays, or the layer does not take them.
+        If x is not a list, mixes tensors and arrays, or does not fit the layer.
     """
     name = type(layer).__name__
     if not isinstance(x, (list, tuple)):
@@ -40,7 +40,7 @@ def call_on_list(layer: Layer, x: Any, training: bool) -> Any:
 
 
 class Merge(Layer):
-    """Base of the layers that take a list of inputs.
+    """Base class of the layers that take a list of inputs.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Merge(Layer):
         ----------
         x : sequence of Tensor, or sequence of (N, width) array_like
         training : bool, default True
-            For arrays: whether what `backward` needs is kept.
+            For arrays: True keeps the values that `backward` needs.
 
         Returns
         -------
@@ -70,13 +70,13 @@ class Merge(Layer):
         Raises
         ------
         TypeError, ValueError
-            If x is no list of at least two inputs (exactly two for differences)
-            that fit together, or mixes tensors and arrays.
+            If x is not a list of at least two inputs (exactly two for differences)
+            whose widths fit, or mixes tensors and arrays.
         """
         return call_on_list(self, x, training)
 
     def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
-        """Gradients for the last call on arrays: one for each input.
+        """Gradients of the last call on arrays: one for each input.
 
         Parameters
         ----------
@@ -94,10 +94,10 @@ class Merge(Layer):
         return tuple(self._backward(dy))
 
     def output_width(self, widths: Sequence[int], labels: Sequence[str]) -> int:
-        """The one width of all inputs; ValueError if they differ."""
+        """The common width of all inputs; ValueError if widths differ."""
         if len(set(widths)) > 1:
             listed = ", ".join(f"{w} from {label}" for w, label in zip(widths, labels, strict=True))
-            raise ValueError(f"layer {self.label} takes inputs of one width, got {listed}")
+            raise ValueError(f"layer {self.label} takes inputs of equal width, got {listed}")
         return widths[0]
 
     def emit(
@@ -107,11 +107,11 @@ class Merge(Layer):
         inputs: Sequence[int],
         parameters: Sequence[int],
     ) -> int:
-        """Append the merge; its output is buffer ``<name>.A``."""
+        """Append the merge; its output is the buffer ``<name>.A``."""
         return builder.add(self.kind, inputs, f"{name}.A")
 
     def check_count(self, n: int) -> None:
-        """Raise ValueError if the layer does not take `n` inputs."""
+        """Raise ValueError if the layer does not accept `n` inputs."""
         if n < 2 or (self.exactly_two and n > 2):
             need = "exactly two" if self.exactly_two else "at least two"
             raise ValueError(f"layer {self.label} takes {need} inputs, got {n}")
@@ -143,7 +143,7 @@ class Average(Merge):
 
 
 class AbsDifference(Merge):
-    """|a - b|; where they are equal the derivative is taken as 0."""
+    """|a - b|, the absolute difference; the derivative at a = b is defined as 0."""
 
     kind = "absolute_difference"
     exactly_two = True

@@ -16,21 +16,21 @@ _creation = itertools.count()
 
 
 class Tensor:
-    """A matrix in a graph that has one row per sample and no values yet.
+    """A symbolic matrix in a graph: one row for each sample, and no values.
 
-    Calling a layer on tensors returns one; `Input` starts a graph.  A tensor cannot be
-    changed, and it is made from tensors that exist: no graph of them has a cycle.
+    A call of a layer on tensors returns a tensor; an `Input` is the start of a graph.  Tensors
+    are immutable and are made from existing tensors, so a graph has no cycle.
 
     Attributes
     ----------
     width : int
         Number of columns.
     layer : Layer or None
-        The layer that makes it; None for an `Input`.
+        The layer whose output the tensor is; None for an `Input`.
     inputs : tuple of Tensor
-        What that layer was called on.
+        The inputs of this call of the layer.
     order : int
-        Grows with every tensor made: a tensor comes after its inputs.
+        Serial number: a tensor has a larger one than its inputs.
     """
 
     __slots__ = ("__weakref__", "inputs", "layer", "order", "width")
@@ -45,7 +45,7 @@ class Tensor:
         self._set(width=width, layer=layer, inputs=inputs, order=next(_creation))
 
     def _set(self, **attributes: Any) -> None:
-        """Give attributes their values, once."""
+        """Set attributes in the constructor."""
         for name, value in attributes.items():
             object.__setattr__(self, name, value)
 
@@ -57,7 +57,7 @@ class Tensor:
 
     @property
     def label(self) -> str:
-        """What error messages call it."""
+        """Name of the tensor in error messages."""
         return "an input" if self.layer is None else self.layer.label
 
     def __repr__(self) -> str:
@@ -72,7 +72,7 @@ class Input(Tensor):
     width : int
         Number of features of a sample.
     name : str, optional
-        Networks name unnamed inputs input_1, input_2...
+        Name of the input.  A network names unnamed inputs input_1, input_2...
     """
 
     __slots__ = ("name",)
@@ -84,7 +84,7 @@ class Input(Tensor):
 
     @property
     def label(self) -> str:
-        """What error messages call it."""
+        """Name of the tensor in error messages."""
         return repr(self.name) if self.name else repr(self)
 
     def __repr__(self) -> str:
@@ -93,12 +93,12 @@ class Input(Tensor):
 
 
 def check_name(name: Any) -> str | None:
-    """A name for a layer, input or output, or None.
+    """A checked name of a layer, input or output, or None.
 
     Raises
     ------
     TypeError, ValueError
-        If it is not a string of letters, digits, underscores, hyphens and
+        If the name is not a string of letters, digits, underscores, hyphens and
         spaces (dots and colons separate the parts of buffer names).
     """
     if name is None:
@@ -118,12 +118,12 @@ def check_dtype(dtype: Any) -> np.dtype:
     Raises
     ------
     TypeError
-        If it is anything else.
+        For any other dtype.
     """
     try:
-        found = np.dtype(dtype)
+        native = np.dtype(dtype)
     except TypeError:
-        found = None
-    if dtype is None or found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        native = None
+    if dtype is None or native not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(f"dtype must be float32 or float64, got {dtype!r}")
-    return found
+    return native

@@ -170,7 +170,7 @@ def test_at_zero_the_derivative_is_a_half_for_every_beta(backend, dtype):
 
 
 def test_dense_refuses_an_activation_with_parameters():
-    with pytest.raises(ValueError, match="parameters of its own, which Dense would lose"):
+    with pytest.raises(ValueError, match="trainable parameters, which Dense cannot have"):
         fnn.Dense(2, 2, fnn.Swish(trainable_beta=True))
 
 

@@ -386,7 +386,7 @@ def test_a_declared_parameter_has_its_initial_values():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("a", (2,)), "parameter 'a' of Centering has no name of its own"),
+        (("a", (2,)), "parameter 'a' of Centering needs a name that is not in use"),
         (("b", (1, 2, 3)), r"1 or 2 dimensions, got \(1, 2, 3\)"),
         (("b", (2,), [1.0]), r"b has shape \(1,\), expected \(2,\)"),
     ],
@@ -400,7 +400,7 @@ def test_unfit_declarations_are_refused(arguments, message):
 
 
 def test_a_constructor_takes_its_arguments_by_name():
-    with pytest.raises(TypeError, match=r"constructor of Odd takes \*sizes by position alone"):
+    with pytest.raises(TypeError, match=r"constructor of Odd takes \*sizes by position only"):
 
         class Odd(fnn.CustomLayer):
             def __init__(self, *sizes):

@@ -71,7 +71,7 @@ def graph_errors():
         (lambda: Network(x, Dense(2, 1, name="y")(y)), ValueError, "are called 'y'"),
         (lambda: Network(x, Dense(2, 1, name="x")(y)), ValueError, "are called 'x'"),
         (lambda: Add(name="sum")([y, Dense(2, 3, name="z")(x)]), ValueError,
-         "'sum' takes inputs of one width, got 2 from 'y', 3 from 'z'"),
+         "'sum' takes inputs of equal width, got 2 from 'y', 3 from 'z'"),
         (lambda: Network(x, y, dtype="int8"), TypeError, "dtype must be float32 or float64"),
         (lambda: Network(x, y, seed=-1), ValueError, "seed must be"),
         (lambda: Network(x, y, name=""), ValueError, "name is ''"),

@@ -41,7 +41,7 @@ narrow, wide = fnn.Dense(2, 2, name="narrow")(x), fnn.Dense(2, 3, name="wide")(x
         (lambda: fnn.Dense(3, 1, name="d")(narrow), ValueError,
          "'d' takes inputs of width 3, but 'narrow' has width 2"),
         (lambda: fnn.Add(name="sum")([narrow, wide]), ValueError,
-         "'sum' takes inputs of one width, got 2 from 'narrow', 3 from 'wide'"),
+         "'sum' takes inputs of equal width, got 2 from 'narrow', 3 from 'wide'"),
         (lambda: fnn.Subtract(name="minus")([narrow] * 3), ValueError,
          "'minus' takes exactly two inputs, got 3"),
         (lambda: fnn.Concatenate(name="both")([narrow]), ValueError,

@@ -187,7 +187,11 @@ def test_metadata_go_with_a_network(tmp_path, given):
         ([1], TypeError, "metadata must be a dict, got list"),
         ({"a": [0.0, math.nan]}, ValueError, r"metadata\['a'\]\[1\] is nan"),
         ({"a": {3: 4}}, TypeError, r"metadata\['a'\] has the key 3"),
-        ({"a": np.zeros(2)}, TypeError, r"metadata\['a'\] is .* a ndarray, which JSON lacks"),
+        (
+            {"a": np.zeros(2)},
+            TypeError,
+            r"metadata\['a'\] is .* of type ndarray, which JSON does not",
+        ),
     ],
 )
 def test_metadata_that_no_file_can_hold_are_named(tmp_path, metadata, error, message):
