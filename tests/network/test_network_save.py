@@ -190,7 +190,7 @@ def test_metadata_go_with_a_network(tmp_path, given):
         (
             {"a": np.zeros(2)},
             TypeError,
-            r"metadata\['a'\] is .* of type ndarray, which JSON does not",
+            r"metadata\['a'\] is .* of type ndarray, which JSON",
         ),
     ],
 )
