@@ -68,6 +68,8 @@ class Solution:
         Triangular factor of the design.
     residual_squares : (m,) array, optional
         Sums of squared residuals, where they are more accurate than from the factor.
+    middle : (r, r) array, optional
+        M with covariance T M T'; None for the identity.
     """
 
     coefficients: np.ndarray
@@ -79,6 +81,7 @@ class Solution:
     effective_parameters: float
     R: np.ndarray
     residual_squares: np.ndarray | None = None
+    middle: np.ndarray | None = None
 
     def corrected(
         self, coefficients: np.ndarray, covariance: np.ndarray, squares: np.ndarray
@@ -282,10 +285,11 @@ def _solve_penalised(
     Q, triangle = penalised.Q, penalised.R
     plain = solve(Factor(triangle, Q[:p].T @ Z, np.zeros(Z.shape[1])), n + p, method, None)
     spread = R @ plain.root
-    trace = float(np.sum(spread**2))
+    middle = spread.T @ spread
     return replace(
         plain,
-        covariance=plain.root @ (spread.T @ spread) @ plain.root.T,
-        effective_parameters=trace,
+        covariance=plain.root @ middle @ plain.root.T,
+        effective_parameters=float(np.trace(middle)),
         R=R,
+        middle=middle,
     )

@@ -1,7 +1,9 @@
 """Robust covariance of least-squares coefficients: unequal variances, autocorrelation.
 
-All are sandwiches B M B with the bread B = (X'WX)^-1 and M, the meat, an estimate of the
-covariance of X'We.  Rows are read in blocks, without a second copy of the design.
+All are sandwiches B M B with the bread B = (X'WX)^-1 and the meat M, an estimate of the
+covariance of X'We.  With B = T T', the meat is computed as T' M T: in these coordinates the
+rows are orthonormal, so that results do not depend on units and origins of the columns.  Rows are
+read in blocks, without a second copy of the design.
 
 References
 ----------
@@ -74,8 +76,8 @@ def default_lags(n: int) -> int:
     return int(4 * (n / 100) ** (2 / 9))
 
 
-def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
-    """(m, p, p) robust covariance matrices, one for each response.
+def meats(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
+    """(m, r, r) matrices T' M T of a robust covariance, one for each response.
 
     HC0 multiplies each row by its squared residual.  HC1 multiplies HC0 by n / (n - p).  HC2 and
     HC3 divide the squared residuals by 1 - h and (1 - h)^2, where h is the leverage.  HAC adds
@@ -89,7 +91,7 @@ def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
     if cov.kind == "HAC":
         warn_if_unsorted(fit.labels.rows)
     root = fit.solution.root
-    meats = [np.zeros((root.shape[1],) * 2) for _ in fit.labels.responses]
+    sums = [np.zeros((root.shape[1],) * 2) for _ in fit.labels.responses]
     tails: list[np.ndarray] = [np.zeros((0, root.shape[1])) for _ in fit.labels.responses]
     weights = lag_weights(cov, fit.n) if cov.kind == "HAC" else np.ones(1)
     for place, block in fit.design.blocks():
@@ -99,13 +101,13 @@ def sandwich(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
             rows *= np.sqrt(fit.weights[place])[:, None]
             residuals = residuals * np.sqrt(fit.weights[place])[:, None]
         residuals = _corrected(residuals, rows, cov.kind)
-        for j, meat in enumerate(meats):
+        for j, meat in enumerate(sums):
             scores = rows * residuals[:, j : j + 1]
             tails[j] = _add_products(meat, tails[j], scores, weights)
     factor = fit.n / df_residual if cov.kind == "HC1" and df_residual > 0 else 1.0
     if cov.kind == "HC1" and df_residual <= 0:
         factor = np.nan
-    return np.array([factor * root @ meat @ root.T for meat in meats])
+    return factor * np.array(sums)
 
 
 def _corrected(residuals: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:

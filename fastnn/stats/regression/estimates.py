@@ -9,7 +9,7 @@ import numpy as np
 from scipy import special
 
 from fastnn._shared.numbers import check_number
-from fastnn.stats.regression.covariance import CovarianceType, sandwich
+from fastnn.stats.regression.covariance import CovarianceType, meats
 from fastnn.stats.regression.fit import Fit, described
 from fastnn.stats.regression.labels import Labels
 
@@ -167,7 +167,17 @@ class Estimates:
         """(m, p, p) covariance matrices of the coefficients."""
         if self._cov.kind == "classical":
             return self._residual_variances[:, None, None] * self._fit.solution.covariance
-        return sandwich(self._fit, self._cov, self.df_residual)
+        root = self._fit.solution.root
+        return root @ self._middles @ root.T
+
+    @cached_property
+    def _middles(self) -> np.ndarray:
+        """(m, r, r) matrices M of the covariances T M T', with T the root of the solution."""
+        if self._cov.kind != "classical":
+            return meats(self._fit, self._cov, self.df_residual)
+        solution = self._fit.solution
+        middle = np.eye(solution.root.shape[1]) if solution.middle is None else solution.middle
+        return self._residual_variances[:, None, None] * middle
 
     # -------------------------------------------------------------- of the fit
 
@@ -221,17 +231,21 @@ class Estimates:
         return self._wald() / self.df_model
 
     def _wald(self) -> np.ndarray:
-        """(m,) Wald statistics of the hypothesis that all coefficients but the constant are 0."""
-        determined = np.flatnonzero(self._estimated)
-        contrasts = np.eye(len(determined))
+        """(m,) Wald statistics of the hypothesis that all coefficients but the constant are 0.
+
+        In the coordinates T' X'X b, where the rows of the design are orthonormal: statistics
+        depend neither on units nor on origins.
+        """
+        solution = self._fit.solution
+        orthonormal = (solution.R @ solution.root).T @ solution.R
+        scores = orthonormal @ solution.coefficients
+        contrasts = np.eye(len(scores))
         if self._fit.constant is not None:
-            # Orthogonal to the coefficients of the constant, which may combine several columns.
-            constant = self._fit.constant[determined]
-            contrasts = np.linalg.qr(constant[:, None], mode="complete").Q[:, 1:].T
+            direction = orthonormal @ self._fit.constant
+            contrasts = np.linalg.qr(direction[:, None], mode="complete").Q[:, 1:].T
         statistics = []
-        for b, V in zip(self._fit.solution.coefficients.T, self._covariances, strict=True):
-            differences = contrasts @ b[determined]
-            spread = contrasts @ V[np.ix_(determined, determined)] @ contrasts.T
+        for differences, middle in zip((contrasts @ scores).T, self._middles, strict=True):
+            spread = contrasts @ middle @ contrasts.T
             statistics.append(differences @ np.linalg.pinv(spread, hermitian=True) @ differences)
         return np.array(statistics)
 

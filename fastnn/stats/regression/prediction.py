@@ -38,7 +38,7 @@ def predict(result: Influence, X: Any, interval: Any, level: Any) -> Any:
     mean = design.times(result._fit.solution.coefficients)
     if interval is None:
         return _labelled(result, X, mean)
-    variances = _variances(design, result._covariances)
+    variances = _variances(design, result._fit.solution.root, result._middles)
     errors = np.sqrt(variances)
     if interval == "prediction":
         variances = variances + result._residual_variances
@@ -85,12 +85,17 @@ def _warn_not_estimable(result: Influence, design: Design) -> None:
         )
 
 
-def _variances(design: Design, covariances: np.ndarray) -> np.ndarray:
-    """(n, m) variances of the predicted means."""
-    variances = np.empty((design.shape[0], len(covariances)))
+def _variances(design: Design, root: np.ndarray, middles: np.ndarray) -> np.ndarray:
+    """(n, m) variances x'T M T'x of the predicted means.
+
+    The rows are multiplied by T first: products with the covariance itself would cancel where a
+    column is far from its origin.
+    """
+    variances = np.empty((design.shape[0], len(middles)))
     for place, block in design.blocks():
-        for j, covariance in enumerate(covariances):
-            variances[place, j] = np.einsum("ij,ij->i", block @ covariance, block)
+        rows = block @ root
+        for j, middle in enumerate(middles):
+            variances[place, j] = np.einsum("ij,ij->i", rows @ middle, rows)
     return np.maximum(variances, 0.0, out=variances)
 
 
