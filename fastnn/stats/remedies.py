@@ -7,11 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import qr
 
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn._shared.warnings import warn
-from fastnn.stats.diagnostics.residuals import is_fitted, least_squares, residual_series
+from fastnn.stats.diagnostics.residuals import (
+    centred_design,
+    is_fitted,
+    least_squares,
+    residual_series,
+)
 from fastnn.stats.least_squares import linear_regression
+from fastnn.stats.linalg.basis import unit_columns
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.labels import framed
 from fastnn.stats.result import RegressionResult
@@ -195,7 +202,9 @@ class _Iteration:
         residuals = residual_series(start)  # refuses a perfect fit
         rho, rounds, converged = self.rho, 0, True
         if rho is None:
-            rho, rounds, converged = self._estimated(design, response, residuals)
+            columns = unit_columns(centred_design(start))
+            basis = qr(columns, mode="economic", pivoting=True)[0][:, : start.rank]
+            rho, rounds, converged = self._estimated(basis, residuals)
         X, y = transformed(self.method, design, rho), transformed(self.method, response, rho)
         if labels.pandas:
             rows = labels.rows[-len(y) :]
@@ -206,14 +215,17 @@ class _Iteration:
             residuals = framed(residuals, labels.rows, name=labels.responses[0])
         return AutoregressiveResult(rho, rounds, converged, regression, residuals, self.method)
 
-    def _estimated(
-        self, design: np.ndarray, response: np.ndarray, residuals: np.ndarray
-    ) -> tuple[float, int, bool]:
-        """rho, the number of rounds, and whether rho converged."""
-        rho = _correlation(residuals)
+    def _estimated(self, basis: np.ndarray, start: np.ndarray) -> tuple[float, int, bool]:
+        """rho, the number of rounds, and whether rho converged.
+
+        Each round regresses the residuals `start` of the ordinary regression, instead of the
+        response, on an orthonormal basis of the design.  The residuals are the same, and rho
+        does not depend on units and origins.
+        """
+        rho = _correlation(start)
         for rounds in range(1, self.max_iterations + 1):
-            X, y = transformed(self.method, design, rho), transformed(self.method, response, rho)
-            residuals = response - design @ np.linalg.lstsq(X, y, rcond=None)[0]
+            X, y = transformed(self.method, basis, rho), transformed(self.method, start, rho)
+            residuals = start - basis @ np.linalg.lstsq(X, y, rcond=None)[0]
             before, rho = rho, _correlation(residuals)
             if abs(rho - before) <= self.tolerance:
                 return rho, rounds, True

@@ -16,16 +16,19 @@ from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.residuals import (
     ALTERNATIVES,
     NO_AUTOCORRELATION,
+    centred_design,
     moderate,
     regression_parts,
     residual_series,
     shifted,
 )
-from fastnn.stats.linalg.basis import auxiliary
+from fastnn.stats.linalg.basis import auxiliary, centred_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+_LAGGED = 1e-8  # of the range of the response: tolerance of a column that holds it one step before
 
 
 def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestResult:
@@ -61,7 +64,7 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
     """
     from scipy import stats
 
-    residuals, design = regression_parts(result, in_order=True)
+    residuals, _ = regression_parts(result, in_order=True)
     n = len(residuals)
     lags = check_integer(lags, "lags", 1)
     check_choice(form, "form", ("chi2", "f"))
@@ -73,7 +76,7 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
         )
     columns = [shifted(residuals, lag) for lag in range(1, lags + 1)]
     total = float(residuals @ residuals)
-    rest, _ = auxiliary(residuals, np.column_stack([design, *columns]))
+    rest, _ = auxiliary(residuals, np.column_stack([centred_design(result), *columns]))
     name = f"Breusch-Godfrey test, lags 1 to {lags}"
     if form == "f":
         statistic = (total - rest) / lags / (rest / freedom)
@@ -210,13 +213,15 @@ def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") 
     check_choice(alternative, "alternative", ALTERNATIVES)
     column = _column(lagged, list(result.names), design.shape[1])
     response = np.asarray(result.response, np.float64).reshape(-1)
-    if not np.allclose(design[1:, column], response[:-1], rtol=1e-8, atol=0.0):
+    differences = np.abs(design[1:, column] - response[:-1])
+    if differences.max() > _LAGGED * np.ptp(response):
         raise ValueError(
             f"lagged: column {result.names[column]!r} does not hold the response one step before"
         )
     n = len(residuals)
     total = float(residuals @ residuals)
-    rest, _ = auxiliary(design[:, column], np.delete(design, column, axis=1))
+    others = np.delete(design, column, axis=1)
+    rest, _ = auxiliary(*_centred(design[:, column], others, result.has_intercept))
     variance = total / (n - result.rank) / rest
     if n * variance >= 1:
         raise ValueError(
@@ -233,6 +238,16 @@ def durbin_h(result: Any, lagged: str | int, *, alternative: str = "two-sided") 
     return TestResult(
         h, float(tails[alternative]), "Durbin's h test", "normal", NO_AUTOCORRELATION, alternative
     )
+
+
+def _centred(
+    column: np.ndarray, others: np.ndarray, has_intercept: bool
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """A column and the other columns of a design, less their means if there is a constant."""
+    if not has_intercept:
+        return column, others
+    constant = np.ones(len(column))
+    return column - column.mean(), np.column_stack([constant, centred_columns(others)])
 
 
 def _column(column: str | int, names: list[str], p: int) -> int:

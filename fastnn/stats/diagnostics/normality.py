@@ -22,7 +22,8 @@ class Normality(NamedTuple):
 
 def normality(residuals: np.ndarray) -> Normality:
     """The moments of an (n,) array and their test; nan where all elements are equal."""
-    centred = residuals - residuals.mean()
+    residuals = moderate(residuals)
+    centred = moderate(residuals - residuals.mean())
     variance = np.mean(centred**2)
     if not variance > 0:
         return Normality(np.nan, np.nan, np.nan, np.nan)
@@ -54,7 +55,7 @@ def jarque_bera(residuals: Any) -> TestResult:
     ----------
     Jarque & Bera (1987), "A test for normality of observations and regression residuals".
     """
-    series = moderate(residual_series(residuals))
+    series = residual_series(residuals)
     if np.ptp(series) <= len(series) * np.finfo(float).eps * np.abs(series).max():
         raise ValueError("residuals are constant: their skewness and kurtosis are undefined")
     shape = normality(series)

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastnn._shared.arrays import real_array
 from fastnn._shared.warnings import warn_if_unsorted
+from fastnn.stats.linalg.basis import centred_columns
 from fastnn.stats.linalg.solvers import tolerance
 from fastnn.stats.regression.influence import Influence
 
@@ -158,6 +159,14 @@ def regression_parts(result: Any, *, in_order: bool = False) -> tuple[np.ndarray
     """
     result = least_squares(result, in_order=in_order, weighted=False)
     return residual_series(result), result._design.matrix
+
+
+def centred_design(result: Influence) -> np.ndarray:
+    """Columns with the span of the design; a constant and centred columns where it has one."""
+    design = result._design.matrix
+    if not result.has_intercept:
+        return design
+    return np.column_stack([np.ones(len(design)), centred_columns(design)])
 
 
 def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -> None:

@@ -9,11 +9,11 @@ from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     durbin_watson,
 )
 from fastnn.stats.diagnostics.normality import normality
+from fastnn.stats.diagnostics.residuals import weighted_residuals
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.summary import number_text, p_text
 
 _SECONDS_OF_WORK = 1e8  # n p^2 up to which an exact p-value takes a few seconds
-_ROUNDING = 1e-14  # of the total sum of squares
 
 
 def diagnostic_entries(
@@ -38,9 +38,10 @@ def diagnostic_entries(
 
 def _durbin_watson_text(result: Influence, test: Callable[[], DurbinWatsonResult]) -> str:
     """The statistic, and its p-value where the distribution is known."""
-    if not 1 - result.r_squared > _ROUNDING:
+    try:
+        statistic = durbin_watson(weighted_residuals(result))
+    except ValueError:
         return "undefined"  # residuals are rounding errors
-    statistic = durbin_watson(result._weighted_residuals[:, 0])
     if result.n_observations * result.n_parameters**2 > _SECONDS_OF_WORK:
         return f"{statistic:.3f}"
     try:

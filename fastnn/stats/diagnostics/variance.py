@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.residuals import moderate, regression_parts
-from fastnn.stats.linalg.basis import auxiliary, unit_columns
+from fastnn.stats.linalg.basis import auxiliary, centred_columns
 from fastnn.stats.regression.inputs import read_columns, refuse_bad_values
 
 _EQUAL_VARIANCE = "the errors have one variance"
@@ -78,13 +78,13 @@ def white(result: Any) -> TestResult:
     test for heteroskedasticity".
     """
     residuals, design = regression_parts(result)
-    # Scaled, so that products neither overflow nor underflow.
-    scaled = unit_columns(design)
+    # With a constant, products of centred columns span the same space and cancel less.
+    centred = centred_columns(design)
     products = [
-        scaled[:, i] * scaled[:, j]
+        centred[:, i] * centred[:, j]
         for i, j in combinations_with_replacement(range(design.shape[1]), 2)
     ]
-    columns = np.column_stack([scaled, *products])
+    columns = np.column_stack([centred, *products])
     return variance_test("White test", residuals, columns, True)
 
 
@@ -97,7 +97,7 @@ def variance_test(
     n = len(residuals)
     residuals = moderate(residuals)
     squares = residuals**2 / np.mean(residuals**2)
-    rest, rank = auxiliary(squares, np.column_stack([np.ones(n), columns]))
+    rest, rank = auxiliary(squares, np.column_stack([np.ones(n), centred_columns(columns)]))
     freedom = rank - 1
     if freedom < 1:
         raise ValueError("the variables are constant: the variance cannot depend on them")

@@ -40,12 +40,13 @@ def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray
     """
     n, p = design.shape
     if n <= block_rows(p):
-        scaled = unit_columns(design)
-        Q, R, _ = qr(scaled, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
+        columns = _origin_free(design)
+        Q, R, _ = qr(columns, mode="economic", pivoting=True, overwrite_a=True, check_finite=False)
         return np.ascontiguousarray(Q[:, : _rank(R, n, p)])
-    exponents = _exponents(design)
-    triangle = _triangle(design, exponents)
+    exponents, shift = _exponents_and_means(design)
+    triangle = _triangle(design, exponents, shift)
     length = np.sqrt(np.einsum("ij,ij->j", triangle, triangle))
+    triangle[:, length <= tolerance(n, p) * np.hypot(length, np.sqrt(n) * shift)] = 0.0
     triangle /= np.where(length > 0, length, 1.0)
     R, pivots = qr(triangle, mode="r", pivoting=True, check_finite=False)
     rank = _rank(R, n, p)
@@ -53,12 +54,22 @@ def orthonormal_basis(design: np.ndarray, overwrite: bool = False) -> np.ndarray
     inverse = solve_triangular(R[:rank, :rank], np.eye(rank)) / length[independent, None]
     basis = design if overwrite and rank == p and design.flags.c_contiguous else np.empty((n, rank))
     for start, stop in spans(n, p):
-        block = np.ldexp(design[start:stop], -exponents)
+        block = np.ldexp(design[start:stop], -exponents) - shift
         basis[start:stop] = block[:, independent] @ inverse
-    again = solve_triangular(_triangle(basis, np.zeros(rank, int)), np.eye(rank))
+    unscaled = _triangle(basis, np.zeros(rank, int), np.zeros(rank))
+    again = solve_triangular(unscaled, np.eye(rank))
     for start, stop in spans(n, rank):
         basis[start:stop] = basis[start:stop] @ again
     return basis
+
+
+def _origin_free(design: np.ndarray) -> np.ndarray:
+    """Columns of unit length, centred if one of the columns is constant."""
+    scaled = unit_columns(design)
+    constant = (scaled[0] != 0) & (np.ptp(scaled, axis=0) == 0)
+    if constant.any():
+        scaled[:, ~constant] = centred_columns(scaled[:, ~constant])
+    return scaled
 
 
 def has_constant(basis: np.ndarray) -> bool:
@@ -80,22 +91,34 @@ def _rank(R: np.ndarray, n: int, p: int) -> int:
     return rank
 
 
-def _exponents(design: np.ndarray) -> np.ndarray:
-    """Exponents of powers of two that scale the columns exactly and avoid overflow of squares."""
-    largest = np.zeros(design.shape[1])
-    for start, stop in spans(*design.shape):
-        np.maximum(largest, np.abs(design[start:stop]).max(axis=0), out=largest)
-    return np.frexp(largest)[1]
+def _exponents_and_means(design: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Exponents of powers of two that scale the columns exactly, and means to centre them.
+
+    The scaled columns have sizes below 1, so that squares do not overflow.  The means are those
+    of scaled columns, and zero for constant columns or if no column is constant.
+    """
+    n, p = design.shape
+    low, high, mean = design[0].copy(), design[0].copy(), np.zeros(p)
+    for start, stop in spans(n, p):
+        np.minimum(low, design[start:stop].min(axis=0), out=low)
+        np.maximum(high, design[start:stop].max(axis=0), out=high)
+    exponents = np.frexp(np.maximum(np.abs(low), np.abs(high)))[1]
+    constant = (low == high) & (low != 0)
+    if constant.any():
+        for start, stop in spans(n, p):
+            mean += np.ldexp(design[start:stop], -exponents).sum(axis=0) / n
+        mean[constant] = 0.0
+    return exponents, mean
 
 
-def _triangle(matrix: np.ndarray, exponents: np.ndarray) -> np.ndarray:
-    """R of the QR factorisation of a matrix whose columns are divided by powers of two."""
+def _triangle(matrix: np.ndarray, exponents: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """R of the QR factorisation of a matrix divided by powers of two, less a shift."""
     p = matrix.shape[1]
     triangle = np.zeros((0, p))
     stacked: list[np.ndarray] = []
     rows = 0
     for start, stop in spans(*matrix.shape):
-        stacked.append(_factor(np.ldexp(matrix[start:stop], -exponents)))
+        stacked.append(_factor(np.ldexp(matrix[start:stop], -exponents) - shift))
         rows += len(stacked[-1])
         if rows >= block_rows(p):
             triangle = _factor(np.vstack([triangle, *stacked]))
@@ -118,6 +141,21 @@ def auxiliary(y: np.ndarray, X: np.ndarray) -> tuple[float, int]:
     solution, _, rank, _ = lstsq(X, y, cond=least, lapack_driver="gelsy")
     residuals = y - X @ solution
     return float(residuals @ residuals), int(rank)
+
+
+def centred_columns(X: np.ndarray) -> np.ndarray:
+    """A copy with columns of mean zero and unit length; constant columns become zero.
+
+    With a constant, the span is that of X, and it is computed accurately for columns that are far
+    from their origin.
+    """
+    scaled = unit_columns(X)
+    centred: np.ndarray = scaled - scaled.mean(axis=0)
+    length = np.linalg.norm(centred, axis=0)
+    constant = length <= tolerance(*X.shape)  # the scaled columns have unit length
+    centred[:, constant] = 0.0
+    centred /= np.where(constant, 1.0, length)
+    return centred
 
 
 def unit_columns(X: np.ndarray) -> np.ndarray:

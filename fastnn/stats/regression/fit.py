@@ -18,6 +18,8 @@ _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes a few mi
 _LARGEST = 1e140  # size of numbers whose squares are divided or summed
 _USUAL = 1e70  # sizes below this need no further check of ratios
 _CONSTANT_REST = 1e-24  # share of a squared length that rounding of a constant may leave
+_CONSTANT_ROWS = 1e-29  # the same for rows less their mean
+_CANCELLED = 1e-12  # share below which a sum of squares is computed from the rows
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ def solved(
     if squares is None:
         within = own.Z - own.R @ solution.coefficients
         squares = own.rest + np.einsum("ij,ij->j", within, within)
-    total = _total(own, _explained(factor, intercept, constant))
+    total = _total(own, _explained(factor, intercept, constant), data, constant is not None)
     residuals = None
     if data is not None:
         residuals = data.design.times(solution.coefficients)
@@ -188,7 +190,7 @@ def _squares_of_rows(
     weights = np.ones(len(residuals)) if data.weights is None else data.weights
     mean = weights @ data.response / weights.sum() if has_constant else 0.0
     total = weights @ (data.response - mean) ** 2
-    rounding = _CONSTANT_REST * (weights @ data.response**2)
+    rounding = _CONSTANT_ROWS * (weights @ data.response**2)
     return weights @ residuals**2, np.where(total > rounding, total, 0.0)
 
 
@@ -203,10 +205,16 @@ def _explained(factor: Factor, intercept: bool, constant: np.ndarray | None) -> 
     return Z - np.outer(direction, direction @ Z)
 
 
-def _total(own: Factor, explained: np.ndarray) -> np.ndarray:
+def _total(
+    own: Factor, explained: np.ndarray, data: Data | None, has_constant: bool
+) -> np.ndarray:  # fmt: skip
     """Total sums of squares; 0 for a response that is constant to rounding."""
     total: np.ndarray = own.rest + np.einsum("ij,ij->j", explained, explained)
     about_zero = own.rest + np.einsum("ij,ij->j", own.Z, own.Z)
+    if (total > _CANCELLED * about_zero).all():
+        return total
+    if data is not None:  # the rows less their mean lose no digits
+        return _squares_of_rows(data, data.response, has_constant)[1]
     return np.where(total > _CONSTANT_REST * about_zero, total, 0.0)
 
 

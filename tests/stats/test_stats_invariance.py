@@ -1,0 +1,152 @@
+"""Statistics do not depend on units and origins, on the order of columns, or on dtypes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fastnn import stats
+
+N = 60
+RNG = np.random.default_rng(7)
+X = np.column_stack([np.arange(float(N)), RNG.integers(0, 9, N)])
+Y = 1 + 0.5 * X[:, 0] - X[:, 1] + RNG.normal(size=N)
+
+
+def lagged(x, y):
+    """The regression of y on x and on its own lag."""
+    return stats.linear_regression(np.column_stack([x[1:], y[:-1]]), y[1:])
+
+
+def fit(x, y, **options):
+    return stats.linear_regression(x, y, **options)
+
+
+def values_of(test):
+    return [test.statistic, test.pvalue]
+
+
+STATISTICS = {
+    "r_squared": lambda x, y: [fit(x, y).r_squared, fit(x, y).adjusted_r_squared],
+    "F": lambda x, y: [fit(x, y).fvalue, fit(x, y).f_pvalue],
+    "t": lambda x, y: np.abs(fit(x, y).tvalues[1:]),
+    "p": lambda x, y: fit(x, y).pvalues[1:],
+    **{
+        f"t and F, {kind}": lambda x, y, kind=kind: [
+            *np.abs(fit(x, y, cov_type=kind).tvalues[1:]),
+            fit(x, y, cov_type=kind).fvalue,
+        ]
+        for kind in ("HC0", "HC1", "HC2", "HC3", "HAC")
+    },
+    "leverage": lambda x, y: fit(x, y).leverage,
+    "studentized": lambda x, y: np.abs(fit(x, y).studentized_residuals),
+    "standardized": lambda x, y: np.abs(fit(x, y).standardized_residuals),
+    "Cook": lambda x, y: fit(x, y).cooks_distance,
+    "width of intervals": lambda x, y: (
+        fit(x, y).predict(x, interval="prediction").standard_error
+        / fit(x, y).residual_standard_deviation
+    ),
+    "width of robust intervals": lambda x, y: (
+        fit(x, y, cov_type="HC3").predict(x, interval="confidence").standard_error
+        / fit(x, y).residual_standard_deviation
+    ),
+    "Durbin-Watson of arrays": lambda x, y: values_of(stats.durbin_watson_test(x, y)),
+    "Durbin-Watson of a fit": lambda x, y: values_of(fit(x, y).durbin_watson()),
+    "white": lambda x, y: values_of(stats.white(fit(x, y))),
+    "white's law": lambda x, y: [int(stats.white(fit(x, y)).distribution[5:-1])],
+    "breusch_pagan": lambda x, y: values_of(stats.breusch_pagan(fit(x, y))),
+    "breusch_pagan of Z": lambda x, y: values_of(stats.breusch_pagan(fit(X, y), x)),
+    "breusch_godfrey": lambda x, y: values_of(stats.breusch_godfrey(fit(x, y), 2, form="f")),
+    "durbin_h": lambda x, y: np.abs(values_of(stats.durbin_h(lagged(x, y), 3))),
+    "ljung_box": lambda x, y: values_of(stats.ljung_box(fit(x, y), 5)),
+    "box_pierce": lambda x, y: values_of(stats.box_pierce(fit(x, y), 5)),
+    "jarque_bera": lambda x, y: values_of(stats.jarque_bera(fit(x, y))),
+    "autocorrelation": lambda x, y: stats.autocorrelation(fit(x, y)),
+    "runs_test": lambda x, y: [min(stats.runs_test(fit(x, y)).pvalue, 1.0)],
+    "prais_winsten": lambda x, y: [stats.prais_winsten(x, y).rho],
+    "cochrane_orcutt": lambda x, y: [stats.cochrane_orcutt(x, y).rho],
+}
+
+CHANGES = {  # of x and of y: factor and shift
+    "nanoseconds": ((86400e9, 1.7e18), (1.0, 0.0)),
+    "seconds since 1970": ((1.0, 1.7e9), (1.0, 0.0)),
+    "a far origin": ((1.0, 1e11), (1.0, 0.0)),
+    "small units": ((1e-12, 3e-7), (-1e-12, 0.0)),
+    "large units": ((-1e12, 0.0), (1e12, 0.0)),
+    "huge units of y": ((1.0, 0.0), (1e80, 0.0)),
+    "tiny units of y": ((1.0, 0.0), (-1e-90, 0.0)),
+    "a far origin of y": ((1.0, 0.0), (1.0, 2.0**40)),
+}
+
+
+def sensitive_to(x, y):
+    """Relative error that rounding of the data causes: eps times their distance from zero."""
+    far = max(np.abs(x[:, j]).max() / np.ptp(x[:, j]) for j in range(x.shape[1]))
+    return 1e4 * np.finfo(float).eps * (far + np.abs(y).max() / np.ptp(y))
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", STATISTICS)
+def test_units_and_origins_do_not_matter(name, change):
+    (a, b), (c, d) = CHANGES[change]
+    statistic = STATISTICS[name]
+    x, y = a * X + b, c * Y + d
+    expected = statistic(X, (y - d) / c if d else Y)  # y as it is rounded
+    np.testing.assert_allclose(
+        statistic(x, y), expected, rtol=sensitive_to(x, y), atol=10 * sensitive_to(x, y)
+    )
+
+
+@pytest.mark.parametrize("name", sorted(set(STATISTICS) - {"t", "p", "breusch_pagan of Z"}))
+def test_the_order_of_columns_does_not_matter(name):
+    if name.startswith("t and F"):
+        pytest.skip("t are in the order of the columns")
+    statistic = STATISTICS[name]
+    np.testing.assert_allclose(statistic(X[:, ::-1], Y), statistic(X, Y), rtol=1e-9, atol=1e-12)
+
+
+ORDER_FREE = ["r_squared", "F", "t", "p", "t and F, HC0", "t and F, HC3", "white",
+              "breusch_pagan", "jarque_bera"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ORDER_FREE)
+def test_the_order_of_rows_does_not_matter_where_it_means_nothing(name):
+    order = np.random.default_rng(1).permutation(N)
+    statistic = STATISTICS[name]
+    np.testing.assert_allclose(statistic(X[order], Y[order]), statistic(X, Y), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, np.int64, np.uint8])
+@pytest.mark.parametrize("name", STATISTICS)
+def test_the_dtype_of_exact_copies_does_not_matter(name, dtype):
+    y = Y.astype(np.float32)
+    statistic = STATISTICS[name]
+    expected = statistic(X, y.astype(float))
+    np.testing.assert_array_equal(statistic(X.astype(dtype), y.astype(float)), expected)
+
+
+def test_a_cubic_of_years_has_the_robust_f_of_small_numbers():
+    t = np.arange(50.0)
+    y = 1 + 0.3 * t - 0.005 * t * t + np.random.default_rng(0).normal(size=50)
+    cubic = [np.column_stack([x, x**2, x**3]) for x in (t, t + 1970)]
+    small, years = (fit(x, y, cov_type="HC1").fvalue for x in cubic)
+    assert small == pytest.approx(78.33475908, rel=1e-9)
+    assert years == pytest.approx(small, rel=1e-7)
+
+
+def test_white_has_its_degrees_of_freedom_far_from_the_origin():
+    t = np.arange(50.0)
+    y = 1 + 0.5 * t + np.random.default_rng(2).normal(size=50)
+    assert stats.white(fit(t + 1e8, y)).distribution == "chi2(2)"
+
+
+def test_the_summary_and_the_test_agree_about_durbin_watson():
+    k = np.arange(1e3)
+    result = fit(k, 5 * k + 1e-4 * np.random.default_rng(0).normal(size=1000))
+    assert f"{result.durbin_watson().statistic:.3f}, p" in str(result)
+
+
+def test_r_squared_of_a_response_far_from_zero():
+    t = np.arange(50.0)
+    y = 1e13 + 0.5 * t + np.random.default_rng(3).normal(size=50)
+    assert fit(t, y).r_squared == pytest.approx(fit(t, y - 1e13).r_squared, rel=1e-3)
