@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
@@ -9,13 +10,14 @@ from typing import Any
 
 _TIME_INDEXES = ("DatetimeIndex", "PeriodIndex", "TimedeltaIndex")
 _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_NOT_CALLERS = (_PACKAGE, functools.__file__)  # a cached property is called through functools
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
     """Warn at the innermost line that is not the package's own."""
     level = 2  # that of the function which warns
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_CALLERS):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, category, stacklevel=level)
 

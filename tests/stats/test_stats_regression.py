@@ -310,7 +310,8 @@ def test_a_perfect_fit_has_no_error():
     result = linear_regression(x, 2 * x + 1)
     assert result.coefficients.tolist() == [1.0, 2.0]
     assert result.residual_sum_of_squares == 0.0
-    assert result.pvalues.tolist() == [0.0, 0.0]
+    with pytest.warns(UserWarning, match="essentially perfect"):
+        assert result.pvalues.tolist() == [0.0, 0.0]
     assert result.r_squared == 1.0
 
 

@@ -19,7 +19,7 @@ estimation", Econometrica 59.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,8 @@ from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.regression.fit import Fit
 
 COVARIANCES = ("classical", "HC0", "HC1", "HC2", "HC3", "HAC")
+_CERTAIN = 1e-12  # 1 - leverage below this: the row alone determines a coefficient
+_INVOLVED = 1e-7  # share of an estimate that comes from a row
 KERNELS = ("bartlett", "parzen", "uniform")
 
 
@@ -76,12 +78,36 @@ def default_lags(n: int) -> int:
     return int(4 * (n / 100) ** (2 / 9))
 
 
-def meats(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
-    """(m, r, r) matrices T' M T of a robust covariance, one for each response.
+class Meats(NamedTuple):
+    """The meat of a robust covariance in the coordinates of orthonormal rows.
+
+    Attributes
+    ----------
+    matrices : (m, r, r) array
+        T' M T, one for each response.
+    undetermined : (r, q) array
+        Rows of leverage 1, whose residuals say nothing about their variance.
+    rows : list of int
+        Their indices.
+    """
+
+    matrices: np.ndarray
+    undetermined: np.ndarray
+    rows: list[int]
+
+    def involves(self, directions: np.ndarray) -> np.ndarray:
+        """(k,) whether estimates of (k, r) directions use rows of leverage 1."""
+        shares = np.abs(directions @ self.undetermined)
+        return (shares > _INVOLVED * np.linalg.norm(directions, axis=1)[:, None]).any(axis=1)
+
+
+def meats(fit: Fit, cov: CovarianceType, df_residual: float) -> Meats:
+    """The meat of a robust covariance.
 
     HC0 multiplies each row by its squared residual.  HC1 multiplies HC0 by n / (n - p).  HC2 and
     HC3 divide the squared residuals by 1 - h and (1 - h)^2, where h is the leverage.  HAC adds
-    the products of residuals that are at most `lags` rows apart.
+    the products of residuals that are at most `lags` rows apart.  With HC2 and HC3, a row of
+    leverage 1 has no estimate of its variance, and is left out of the sum.
     """
     if fit.design is None or fit.residuals is None:
         raise ValueError(
@@ -93,6 +119,8 @@ def meats(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
     root = fit.solution.root
     sums = [np.zeros((root.shape[1],) * 2) for _ in fit.labels.responses]
     tails: list[np.ndarray] = [np.zeros((0, root.shape[1])) for _ in fit.labels.responses]
+    undetermined: list[np.ndarray] = []
+    indices: list[int] = []
     weights = lag_weights(cov, fit.n) if cov.kind == "HAC" else np.ones(1)
     for place, block in fit.design.blocks():
         rows = block @ root
@@ -100,23 +128,21 @@ def meats(fit: Fit, cov: CovarianceType, df_residual: float) -> np.ndarray:
         if fit.weights is not None:
             rows *= np.sqrt(fit.weights[place])[:, None]
             residuals = residuals * np.sqrt(fit.weights[place])[:, None]
-        residuals = _corrected(residuals, rows, cov.kind)
+        if cov.kind in ("HC2", "HC3"):
+            free_share = 1.0 - np.einsum("ij,ij->i", rows, rows)
+            certain = np.flatnonzero(free_share <= _CERTAIN)
+            undetermined += [*rows[certain]]
+            indices += (place.start + certain).tolist()
+            free_share[certain] = np.inf
+            residuals = residuals / free_share[:, None] ** (0.5 if cov.kind == "HC2" else 1.0)
         for j, meat in enumerate(sums):
             scores = rows * residuals[:, j : j + 1]
             tails[j] = _add_products(meat, tails[j], scores, weights)
     factor = fit.n / df_residual if cov.kind == "HC1" and df_residual > 0 else 1.0
     if cov.kind == "HC1" and df_residual <= 0:
         factor = np.nan
-    return factor * np.array(sums)
-
-
-def _corrected(residuals: np.ndarray, rows: np.ndarray, kind: str) -> np.ndarray:
-    """Residuals with the corrections of HC2 and HC3; nan for a row of leverage 1."""
-    if kind not in ("HC2", "HC3"):
-        return residuals
-    free_share = 1.0 - np.einsum("ij,ij->i", rows, rows)
-    free_share = np.where(free_share > 1e-12, free_share, np.nan)
-    return residuals / (np.sqrt(free_share) if kind == "HC2" else free_share)[:, None]
+    directions = np.array(undetermined).reshape(len(indices), root.shape[1]).T
+    return Meats(factor * np.array(sums), directions, indices)
 
 
 def _add_products(

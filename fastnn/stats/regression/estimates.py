@@ -9,9 +9,13 @@ import numpy as np
 from scipy import special
 
 from fastnn._shared.numbers import check_number
-from fastnn.stats.regression.covariance import CovarianceType, meats
+from fastnn._shared.warnings import warn
+from fastnn.stats.regression.covariance import CovarianceType, Meats, meats
 from fastnn.stats.regression.fit import Fit, described
 from fastnn.stats.regression.labels import Labels
+
+_NAMED = 6  # largest number of rows that a warning lists
+_PERFECT = 1e-15  # size of residuals, relative to fitted values, that rounding causes
 
 
 class Estimates:
@@ -143,6 +147,15 @@ class Estimates:
         return self._labels.square(np.where(both, self._covariances, np.nan))
 
     @property
+    def _is_perfect(self) -> bool:
+        """Whether residuals of all responses are rounding errors, by the criterion of R."""
+        if self.df_residual <= 0:
+            return False
+        fitted = self._fit.solution.R @ self._fit.solution.coefficients
+        squares = np.einsum("ij,ij->j", fitted, fitted)
+        return bool((self._fit.residual_squares <= _PERFECT**2 * squares).all())
+
+    @property
     def _t(self) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
             return self._fit.solution.coefficients / self._errors
@@ -155,6 +168,11 @@ class Estimates:
     @cached_property
     def pvalues(self) -> Any:
         """Two-sided p-values of the coefficients."""
+        if self._is_perfect:
+            warn(
+                "the fit is essentially perfect: the residuals are rounding errors, and so are "
+                "standard errors, t and p-values"
+            )
         return self._labels.by_column(t_pvalue(self._t, self.df_residual))
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -168,13 +186,32 @@ class Estimates:
         if self._cov.kind == "classical":
             return self._residual_variances[:, None, None] * self._fit.solution.covariance
         root = self._fit.solution.root
-        return root @ self._middles @ root.T
+        covariances = root @ self._middles @ root.T
+        involved = self._meats.involves(root) & self._estimated
+        if involved.any():
+            covariances[:, involved] = covariances[:, :, involved] = np.nan
+            self._warn_of_certain_rows(involved)
+        return covariances
+
+    def _warn_of_certain_rows(self, involved: np.ndarray) -> None:
+        places = self._meats.rows
+        rows = places if self._labels.rows is None else [self._labels.rows[i] for i in places]
+        names = ", ".join(np.array(self.names)[involved])
+        shown = ", ".join(map(str, rows[:_NAMED])) + (", ..." if len(rows) > _NAMED else "")
+        warn(
+            f"cov_type={self.cov_type!r} has no variance for rows of leverage 1 (row {shown}): "
+            f"standard errors of {names} are nan; the others do not depend on these rows"
+        )
+
+    @cached_property
+    def _meats(self) -> Meats:
+        return meats(self._fit, self._cov, self.df_residual)
 
     @cached_property
     def _middles(self) -> np.ndarray:
         """(m, r, r) matrices M of the covariances T M T', with T the root of the solution."""
         if self._cov.kind != "classical":
-            return meats(self._fit, self._cov, self.df_residual)
+            return self._meats.matrices
         solution = self._fit.solution
         middle = np.eye(solution.root.shape[1]) if solution.middle is None else solution.middle
         return self._residual_variances[:, None, None] * middle
@@ -243,6 +280,8 @@ class Estimates:
         if self._fit.constant is not None:
             direction = orthonormal @ self._fit.constant
             contrasts = np.linalg.qr(direction[:, None], mode="complete").Q[:, 1:].T
+        if self._meats.involves(contrasts).any():
+            return np.full_like(self._fit.residual_squares, np.nan)
         statistics = []
         for differences, middle in zip((contrasts @ scores).T, self._middles, strict=True):
             spread = contrasts @ middle @ contrasts.T

@@ -39,6 +39,9 @@ def predict(result: Influence, X: Any, interval: Any, level: Any) -> Any:
     if interval is None:
         return _labelled(result, X, mean)
     variances = _variances(design, result._fit.solution.root, result._middles)
+    if result.cov_type != "classical":
+        for place, block in design.blocks():
+            variances[place][result._meats.involves(block @ result._fit.solution.root)] = np.nan
     errors = np.sqrt(variances)
     if interval == "prediction":
         variances = variances + result._residual_variances

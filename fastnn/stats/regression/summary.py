@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from fastnn.stats.regression.estimates import t_pvalue
 from fastnn.stats.regression.influence import Influence
 
 _LEAST_WIDTH = 80
@@ -87,8 +88,9 @@ def _coefficients(result: Influence, level: float) -> list[str]:
     width = max(12, *(len(name) for name in result.names))
     head = ("coef", "std err", "t", "P>|t|", f"[{tail[0]}", f"{tail[1]}]")
     rows = [" " * width + "".join(f"{text:>{w}}" for text, w in zip(head, _WIDTHS, strict=True))]
-    values = (result.coefficients, result.standard_errors, result.tvalues)
-    table = np.column_stack([*map(np.asarray, (*values, result.pvalues, lower, upper))])
+    values = (result._shown(result._fit.solution.coefficients), result._errors, result._t)
+    pvalues = t_pvalue(result._t, result.df_residual)
+    table = np.column_stack([*values, pvalues, lower, upper])
     for name, (b, error, t, p, low, high) in zip(result.names, table, strict=True):
         if np.isnan(b):
             rows.append(f"{name:<{width}}{'not determined':>{_WIDTHS[0] + _WIDTHS[1]}}")
@@ -125,6 +127,11 @@ def _notes(result: Influence) -> list[str]:
         f"Condition number {result.condition_number:.3g}; "
         f"{result.scaled_condition_number:.3g} with columns of unit length."
     ]
+    if result._is_perfect:
+        notes.append(
+            "The fit is essentially perfect: residuals are rounding errors, and so are standard "
+            "errors,\nt and p-values."
+        )
     if result.dependencies:
         notes.append(f"Rank {result.rank} of {result.n_parameters}: some columns depend on others.")
         notes += [f"    {dependency}" for dependency in result.dependencies]

@@ -23,6 +23,7 @@ import numpy as np
 from fastnn import backend
 
 _ROUNDING = 1e-17
+_EQUAL = 1e-12  # largest variance of eigenvalues that differ by rounding only
 
 
 def path_eigenvalues(n: int, indices: np.ndarray) -> np.ndarray:
@@ -125,6 +126,24 @@ class ResidualLaw:
         out = np.empty((len(s), k, k, 2))
         backend.kernels(np.float64).difference_resolvent(self._basis, self._lag, pairs, out)
         return z[:, np.newaxis, np.newaxis] * out.view(np.complex128)[..., 0]
+
+
+def has_one_eigenvalue(basis: np.ndarray, lag: int) -> bool:
+    """Whether all eigenvalues of `ResidualLaw` are equal: the statistic is then a constant.
+
+    By the variance of the eigenvalues, from traces of the compressed matrix and of its square.
+    """
+    n, k = basis.shape
+    differences = basis[lag:] - basis[:-lag]
+    product = np.zeros_like(basis)  # of the difference matrix and the basis
+    product[lag:] += differences
+    product[:-lag] -= differences
+    within = basis.T @ product
+    paths = [n // lag + (i < n % lag) for i in range(lag)]
+    squares = sum(6.0 * length - 8 for length in paths if length > 1)
+    squares += float(np.sum(within**2)) - 2 * float(np.sum(product**2))
+    mean = (2.0 * (n - lag) - float(np.trace(within))) / (n - k)
+    return bool(abs(squares / (n - k) - mean**2) <= _EQUAL)
 
 
 class EigenvalueLaw:

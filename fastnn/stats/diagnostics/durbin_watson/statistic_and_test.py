@@ -20,12 +20,17 @@ from fastnn._shared.numbers import (
     check_number,
 )
 from fastnn.stats.diagnostics.durbin_watson.ordered import basis_of_data, ordered_rows
-from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import EigenvalueLaw, ResidualLaw
+from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import (
+    EigenvalueLaw,
+    ResidualLaw,
+    has_one_eigenvalue,
+)
 from fastnn.stats.diagnostics.durbin_watson.tail import Tail, tail
 from fastnn.stats.diagnostics.residuals import ALTERNATIVES
 from fastnn.stats.linalg.basis import has_constant
 
 _MOST_EIGENVALUES = 2000
+_AT_THE_MEAN = 1e-8  # distance of a statistic from its mean, where it may be a constant
 _SMALLEST_SUM = 1e-280  # smaller sums of squares may have lost digits by underflow
 
 
@@ -258,8 +263,8 @@ def durbin_watson_test(
     TypeError
         If `y` is missing, or if `y` or `add_intercept` comes with a fitted regression.
     ValueError
-        If residuals are zero, X has too few rows, values are not finite, or a column holds the
-        lagged response (use `durbin_h`).
+        If residuals are zero, X has too few rows, values are not finite, the statistic is the
+        same for every response, or a column holds the lagged response (use `durbin_h`).
     ArithmeticError
         If the integral does not converge, with more than 2000 observations.  With fewer
         observations, eigenvalues are used instead.  No example is known.
@@ -339,7 +344,13 @@ def _tested(
     """The test of a statistic, whose distribution follows from the basis of the regressors."""
     n, rank = basis.shape
     check_integer(lag, "lag", 1, n - 1)
-    exact = _exact_tail(basis, lag, statistic)
+    law = ResidualLaw(basis, lag)
+    if abs(law.trace / law.size - statistic) < _AT_THE_MEAN and has_one_eigenvalue(basis, lag):
+        raise ValueError(
+            f"the statistic is {statistic:.6g} for every response: with these regressors and "
+            f"lag = {lag}, the residuals have no autocorrelation to test for"
+        )
+    exact = _exact_tail(law, basis, lag, statistic)
     pvalue, error = {
         "two-sided": (min(1.0, 2 * min(exact.below, exact.above)), 2 * exact.error),
         "positive": (exact.below, exact.error),
@@ -360,7 +371,7 @@ def _tested(
     )
 
 
-def _exact_tail(basis: np.ndarray, lag: int, statistic: float) -> Tail:
+def _exact_tail(law: ResidualLaw, basis: np.ndarray, lag: int, statistic: float) -> Tail:
     """The tail at the statistic; by eigenvalues where elimination loses too many digits.
 
     Both methods are exact and have the same error bound.
@@ -368,7 +379,7 @@ def _exact_tail(basis: np.ndarray, lag: int, statistic: float) -> Tail:
     try:
         # After an overflow the two rules of the integral disagree, which raises ArithmeticError.
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            return tail(ResidualLaw(basis, lag), statistic)
+            return tail(law, statistic)
     except ArithmeticError:
         if len(basis) > _MOST_EIGENVALUES:
             raise
