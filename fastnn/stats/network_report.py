@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._shared.arrays import MUST_BE_FINITE, check_finite, real_array
+from fastnn._shared.arrays import MUST_BE_FINITE, check_finite
 from fastnn._shared.figures import BLUE, ORANGE, finished, panels
 from fastnn._shared.numbers import check_integer
 from fastnn.stats.diagnostics.autocorrelation import ljung_box, plot_autocorrelation
@@ -22,7 +22,13 @@ from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.runs import runs_test
 from fastnn.stats.diagnostics.variance import variance_test
 from fastnn.stats.least_squares import linear_regression
-from fastnn.stats.regression.inputs import read_columns, refuse_bad_values
+from fastnn.stats.regression.inputs import (
+    check_alignment,
+    index_of,
+    read_columns,
+    read_matrix,
+    refuse_bad_values,
+)
 from fastnn.stats.result import RegressionResult
 
 if TYPE_CHECKING:
@@ -187,12 +193,14 @@ def residual_report(
     The exact distribution of the Durbin-Watson statistic holds for least squares only.  For the
     network, the report has the statistic without a p-value.
     """
-    features = real_array(X, "X").astype(np.float64)
-    if features.ndim != 2 or len(features) < 3:
-        raise ValueError(f"X has shape {features.shape}, expected (n, k) with n at least 3")
+    features = read_matrix(X, "X")[1].astype(np.float64)
+    if np.ndim(X) != 2 or len(features) < 3:
+        raise ValueError(f"X must have shape (n, k) with n at least 3, got {np.shape(X)}")
     check_finite(features, "X", MUST_BE_FINITE)
+    check_alignment(index_of(X), y, "y")
     response = _column(y, "y", output, len(features))
-    predicted = net.predict(X)
+    has_one_type = np.asarray(X).dtype.kind in "biuf"
+    predicted = net.predict(X if has_one_type else features)
     if not isinstance(predicted, np.ndarray):
         raise TypeError("net must have a single output, got a network with several")
     predicted = _column(predicted, "the output of net", output, len(features))

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.residuals import moderate, regression_parts
 from fastnn.stats.linalg.basis import auxiliary, centred_columns
-from fastnn.stats.regression.inputs import read_columns, refuse_bad_values
+from fastnn.stats.regression.inputs import check_alignment, read_columns, refuse_bad_values
 
 _EQUAL_VARIANCE = "the errors have one variance"
 
@@ -46,6 +46,7 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     residuals, design = regression_parts(result)
     columns = design
     if Z is not None:
+        check_alignment(result._labels.rows, Z, "Z")
         columns = read_columns(Z, "Z", len(residuals))
         refuse_bad_values(columns, "Z")
     name = "Breusch-Pagan test" + (", studentized" if studentize else "")

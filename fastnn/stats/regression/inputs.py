@@ -7,6 +7,7 @@ before the caller imports it.
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,17 +51,17 @@ def read_data(
         raise ValueError("X must have at least one row, got none")
     if not response.shape[1]:
         raise ValueError("y must have at least one column, got none")
-    _check_alignment(X, y, "y")
-    _check_alignment(X, weights, "weights")
+    check_alignment(index_of(X), y, "y")
+    check_alignment(index_of(X, y), weights, "weights")
     if names is not None:
         columns = _checked_names(names, matrix.shape[1])
     labels = Labels(
         columns=tuple([INTERCEPT, *columns] if add_intercept else columns),
         responses=tuple(responses),
         single=np.ndim(y) == 1,
-        rows=X.index if _is_pandas(X) else None,
+        rows=index_of(X),
         named=is_table(X),
-        pandas=_is_pandas(X),
+        pandas=index_of(X) is not None,
     )
     _refuse_repeated(labels.columns)
     if not labels.columns:
@@ -76,12 +77,42 @@ def read_data(
 
 
 def is_table(values: Any) -> bool:
-    """Whether `values` has named columns, as a DataFrame has."""
-    return hasattr(values, "columns") and hasattr(values, "to_numpy")
+    """Whether `values` has named columns: a DataFrame of pandas or polars, a Table of pyarrow."""
+    return hasattr(values, "columns") and (
+        hasattr(values, "to_numpy") or hasattr(values, "column_names")
+    )
 
 
-def _is_pandas(values: Any) -> bool:
-    return type(values).__module__.partition(".")[0] == "pandas"
+def column_labels(table: Any) -> list[Any]:
+    """The labels of the columns of a table, which may be other objects than str."""
+    return list(getattr(table, "column_names", table.columns))
+
+
+def selected_columns(table: Any, names: Sequence[str]) -> Any:
+    """A table of the columns of these names."""
+    labels = {str(label): label for label in column_labels(table)}
+    selection = [labels[name] for name in names]
+    return table.select(selection) if hasattr(table, "column_names") else table[selection]
+
+
+def index_of(*values: Any) -> Any:
+    """The index of the first pandas object among the values; None if there is none.
+
+    Subclasses and proxies of DataFrame and Series, such as model matrices, are recognised.
+    """
+    pandas = sys.modules.get("pandas")
+    if pandas is None:
+        return None
+    return next((v.index for v in values if isinstance(v, (pandas.DataFrame, pandas.Series))), None)
+
+
+def check_alignment(index: Any, other: Any, name: str) -> None:
+    """Raise ValueError if `other` is a pandas object with another index: rows are not aligned."""
+    own = index_of(other)
+    if index is not None and own is not None and not index.equals(own):
+        raise ValueError(
+            f"X and {name} must have the same index; align them first (X.align or join)"
+        )
 
 
 def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
@@ -101,18 +132,19 @@ def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], n
 
 
 def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
-    columns = [str(column) for column in table.columns]
-    whole = table.to_numpy()
-    if whole.dtype.kind in "biuf" and whole.ndim == 2:
-        return columns, whole
+    labels = column_labels(table)
+    if hasattr(table, "to_numpy"):
+        whole = table.to_numpy()
+        if whole.dtype.kind in "biuf" and whole.ndim == 2:
+            return [str(label) for label in labels], whole
     # Columns of several types are read one by one; an error names the column.
-    matrix = np.empty((len(table), len(columns)))
-    for j, (label, column) in enumerate(zip(columns, table.columns, strict=True)):
-        values = _column(table[column], f"column {label!r} of {name}")
-        if values.ndim != 1:  # pandas gives all columns of a name
+    matrix = np.empty((len(table), len(labels)))
+    for j, label in enumerate(labels):
+        values = _column(table[label], f"column {label!r} of {name}")
+        if values.ndim != 1:  # pandas returns all columns of a name
             raise ValueError(f"{name} must have columns of different names, got {label!r} twice")
         matrix[:, j] = values
-    return columns, matrix
+    return [str(label) for label in labels], matrix
 
 
 def _column(series: Any, name: str) -> np.ndarray:
@@ -128,16 +160,6 @@ def _column(series: Any, name: str) -> np.ndarray:
             "encode text and categories as numbers first"
         )
     return values
-
-
-def _check_alignment(X: Any, other: Any, name: str) -> None:
-    """Raise ValueError if two pandas objects have different indexes: rows are not aligned."""
-    if not (_is_pandas(X) and _is_pandas(other)):
-        return
-    if not X.index.equals(other.index):
-        raise ValueError(
-            f"X and {name} must have the same index; align them first (X.align or join)"
-        )
 
 
 def _checked_names(names: Sequence[str], n_columns: int) -> list[str]:
@@ -209,11 +231,9 @@ def read_columns(values: Any, name: str, n: int) -> np.ndarray:
     TypeError, ValueError
         If the values are not real numbers of such a shape.
     """
-    columns = real_array(values, name).astype(np.float64)
-    if columns.ndim == 1:
-        columns = columns[:, None]
-    if columns.ndim != 2 or len(columns) != n or columns.shape[1] == 0:
-        raise ValueError(f"{name} has shape {columns.shape}, expected ({n},) or ({n}, k)")
+    columns = read_matrix(values, name)[1].astype(np.float64)
+    if len(columns) != n or columns.shape[1] == 0:
+        raise ValueError(f"{name} must have shape ({n},) or ({n}, k), got {columns.shape}")
     return columns
 
 

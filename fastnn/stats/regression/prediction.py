@@ -12,7 +12,14 @@ from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
 from fastnn.stats.regression.estimates import check_level, t_quantile
 from fastnn.stats.regression.influence import Influence
-from fastnn.stats.regression.inputs import is_table, read_matrix, refuse_bad_values
+from fastnn.stats.regression.inputs import (
+    column_labels,
+    index_of,
+    is_table,
+    read_matrix,
+    refuse_bad_values,
+    selected_columns,
+)
 from fastnn.stats.regression.labels import framed
 
 INTERVALS = ("confidence", "prediction")
@@ -54,11 +61,10 @@ def _design(result: Influence, X: Any) -> Design:
     """Design of the new rows; columns are selected by name where both have names."""
     columns = list(result.names[result._fit.intercept :])
     if is_table(X) and result._labels.named:
-        missing = [name for name in columns if name not in map(str, X.columns)]
+        missing = [name for name in columns if name not in map(str, column_labels(X))]
         if missing:
             raise ValueError(f"X must have the columns of the fit, but lacks {', '.join(missing)}")
-        labels = {str(label): label for label in X.columns}
-        X = X[[labels[name] for name in columns]]
+        X = selected_columns(X, columns)
     _, matrix = read_matrix(X, "X")
     if matrix.shape[1] != len(columns):
         hint = " (use X[None, :] for a single row)" if np.ndim(X) == 1 else ""
@@ -105,7 +111,7 @@ def _variances(design: Design, root: np.ndarray, middles: np.ndarray) -> np.ndar
 def _labelled(result: Influence, X: Any, values: np.ndarray) -> Any:
     """Values in the form of X: pandas objects for a DataFrame."""
     labels = result._labels
-    pandas = labels.pandas and is_table(X) and hasattr(X, "index")
+    pandas = labels.pandas and is_table(X) and index_of(X) is not None
     if labels.single:
         values = values[:, 0]
         return framed(values, X.index, name=labels.responses[0]) if pandas else values

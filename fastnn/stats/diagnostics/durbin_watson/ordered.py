@@ -13,7 +13,14 @@ from fastnn.stats.diagnostics.durbin_watson.order import order_of
 from fastnn.stats.diagnostics.residuals import is_fitted, least_squares, refuse_perfect_fit
 from fastnn.stats.linalg.basis import orthonormal_basis
 from fastnn.stats.regression.influence import Influence
-from fastnn.stats.regression.inputs import Data, read_data, read_matrix, refuse_not_finite
+from fastnn.stats.regression.inputs import (
+    Data,
+    check_alignment,
+    index_of,
+    read_data,
+    read_matrix,
+    refuse_not_finite,
+)
 
 _LONGEST_LAG = 12  # up to which a column is compared with the lagged response
 
@@ -101,10 +108,11 @@ def ordered_rows(
     if is_fitted(X, y, add_intercept=add_intercept):
         rows, index, table = _rows_of_fit(X), X._labels.rows, None
     else:
-        rows, index, table = _rows_of_data(X, y, add_intercept), _index(X, y), X
+        rows, index, table = _rows_of_data(X, y, add_intercept), index_of(X, y), X
     if order_by is None:
         warn_if_unsorted(index)
     else:
+        check_alignment(index, order_by, "order_by")
         rows = rows.permuted(order_of(order_by, rows.design, rows.names, table))
     if not allow_lagged_response:
         _refuse_lagged_response(rows)
@@ -141,14 +149,6 @@ def _read(X: Any, y: Any, add_intercept: bool) -> Data:
     if not (np.isfinite(data.design.matrix).all() and np.isfinite(data.response).all()):
         refuse_not_finite(data)
     return data
-
-
-def _index(X: Any, y: Any) -> Any:
-    """The index of the first of the two that is a pandas object."""
-    for values in (X, y):
-        if hasattr(values, "to_numpy") and hasattr(values, "index"):
-            return values.index
-    return None
 
 
 def _refuse_lagged_response(rows: _Rows) -> None:
