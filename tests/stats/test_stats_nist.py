@@ -31,8 +31,13 @@ alone costs Filip all but about 7.6.
 """
 
 
+def weights_of(name):
+    """Weights whose square roots are not numbers of float64."""
+    return 0.1 + np.arange(len(REFERENCES[name].response)) % 7
+
+
 @cache
-def exact(name, decimal):
+def exact(name, decimal, weighted=False):
     """Coefficients and variances in rational numbers, of decimal data or of float64."""
     reference = REFERENCES[name]
     if decimal:
@@ -46,13 +51,18 @@ def exact(name, decimal):
     if reference.intercept:
         rows = [[Fraction(1), *row] for row in rows]
     p = len(rows[0])
-    gram = [[sum(row[i] * row[j] for row in rows) for j in range(p)] for i in range(p)]
-    sides = [sum(row[i] * value for row, value in zip(rows, y, strict=True)) for i in range(p)]
+    w = [Fraction(float(weight)) for weight in weights_of(name)] if weighted else [1] * len(y)
+    scaled = [[weight * value for value in row] for weight, row in zip(w, rows, strict=True)]
+    gram = [
+        [sum(a[i] * b[j] for a, b in zip(scaled, rows, strict=True)) for j in range(p)]
+        for i in range(p)
+    ]
+    sides = [sum(row[i] * value for row, value in zip(scaled, y, strict=True)) for i in range(p)]
     solution = solve([[*g, s, *(Fraction(i == j) for j in range(p))]
                       for i, (g, s) in enumerate(zip(gram, sides, strict=True))])  # fmt: skip
     b = [row[p] for row in solution]
     fits = (sum(c * v for c, v in zip(b, row, strict=True)) for row in rows)
-    squares = sum((value - fit) ** 2 for value, fit in zip(y, fits, strict=True))
+    squares = sum(u * (value - fit) ** 2 for u, value, fit in zip(w, y, fits, strict=True))
     variances = [solution[i][p + 1 + i] * squares / (len(y) - p) for i in range(p)]
     return [float(c) for c in b], [float(v) ** 0.5 for v in variances]
 
@@ -100,6 +110,25 @@ def test_refined_solutions_are_exact_for_the_data_in_float64(name, method):
         assert result.residual_standard_deviation < 1e-15 * length
     else:
         np.testing.assert_allclose(result.standard_errors, errors, rtol=rtol)
+
+
+@pytest.mark.parametrize("name", ["Norris", "Pontius", "Longley", "Wampler3", "Wampler5", "Filip"])
+def test_weighted_solutions_are_exact_for_the_data_in_float64(name):
+    result = fit(name, weights=weights_of(name))
+    coefficients, errors = exact(name, decimal=False, weighted=True)
+    rtol = 4e-15 + 2.0**-104 * result.scaled_condition_number**2
+    np.testing.assert_allclose(result.coefficients, coefficients, rtol=rtol)
+    np.testing.assert_allclose(result.standard_errors, errors, rtol=rtol)
+
+
+def test_proportional_weights_give_the_same_digits():
+    X = np.vander(np.linspace(1, 2, 40), 9)[:, :-1]
+    rng = np.random.default_rng(0)
+    y = X @ rng.normal(size=8) + rng.normal(size=40)
+    weights = rng.integers(1, 2**40, 40).astype(float)  # three times which is exact
+    one, three = (linear_regression(X, y, weights=k * weights) for k in (1, 3))
+    np.testing.assert_allclose(one.coefficients, three.coefficients, rtol=4e-15)
+    np.testing.assert_allclose(one.standard_errors, three.standard_errors, rtol=4e-15)
 
 
 @pytest.mark.parametrize("name", REFERENCES)

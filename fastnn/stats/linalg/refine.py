@@ -8,6 +8,8 @@ squared condition number.
 References
 ----------
 Björck (1996), Numerical Methods for Least Squares Problems, section 6.6.
+Dekker (1971), "A floating-point technique for extending the available precision", Numerische
+Mathematik 18.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import Solution
 
 _COLUMNS = 64  # with more columns, BLAS is faster than the compiled kernels of twofold sums
+_SPLIT = 2.0**27 + 1  # splits the 53 bits of a float64
 
 
 def refined(
@@ -59,14 +62,45 @@ def refined(
 def _gram(
     kernels: Any, design: Design, response: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[X y]'[X y], weighted, as a sum of two matrices."""
+    """[X y]'W[X y] as a sum of two matrices."""
     p = design.shape[1]
     high, low = np.zeros((2, *(p + response.shape[1],) * 2))
     for place, block in design.blocks():
         rows = np.empty((len(block), len(high)))
         rows[:, :p] = block
         rows[:, p:] = response[place]
-        if weights is not None:
-            rows *= np.sqrt(weights[place])[:, None]
+        if weights is None:
+            kernels.add_gram(rows, high, low)
+            continue
+        rows, rounding = _times_roots(rows, weights[place])
         kernels.add_gram(rows, high, low)
+        cross = rows.T @ rounding
+        low += cross + cross.T
     return high, low
+
+
+def _times_roots(rows: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Rows times the square roots of weights, in twice the working precision.
+
+    As a sum of two matrices: the rounded product, and its rounding error with that of the roots.
+    """
+    roots = np.sqrt(weights)
+    squares, errors = _product(roots, roots)
+    remainders = ((weights - squares) - errors) / (2 * roots)  # of the roots, by Newton's step
+    products, errors = _product(rows, roots[:, None])
+    return products, errors + rows * remainders[:, None]
+
+
+def _product(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The product a * b and its rounding error (Dekker 1971), for numbers below 1e290."""
+    product = a * b
+    (a_high, a_low), (b_high, b_low) = _halves(a), _halves(b)
+    error = ((a_high * b_high - product) + a_high * b_low + a_low * b_high) + a_low * b_low
+    return product, error
+
+
+def _halves(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Two summands of 26 bits each."""
+    shifted = _SPLIT * values
+    high = shifted - (shifted - values)
+    return high, values - high
