@@ -278,7 +278,7 @@ def test_constant_residuals_have_no_autocorrelation():
 
 
 def test_variables_of_the_wrong_length_are_refused(regression):
-    with pytest.raises(ValueError, match=r"Z must have shape \(60,\) or \(60, k\)"):
+    with pytest.raises(ValueError, match=r"Z must have shape \(60,\) or \(60, k\), got \(5, 1\)"):
         stats.breusch_pagan(regression, np.arange(5.0))
 
 

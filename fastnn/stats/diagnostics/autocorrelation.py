@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LAGS = 10  # of the Ljung-Box and Box-Pierce tests, by default
 _LAGGED = 1e-8  # of the range of the response: tolerance of a column that holds it one step before
 
 
@@ -88,7 +89,7 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
 
 
 def ljung_box(
-    residuals: Any, lags: int | Sequence[int] = 10, *, fitted_parameters: int = 0
+    residuals: Any, lags: int | Sequence[int] | None = None, *, fitted_parameters: int = 0
 ) -> TestResult:
     """Test a series for autocorrelation by the sum of its first squared autocorrelations.
 
@@ -97,8 +98,9 @@ def ljung_box(
     Parameters
     ----------
     residuals : (n,) array_like or RegressionResult
-    lags : int or sequence of int, default 10
+    lags : int or sequence of int, optional
         Number of autocorrelations in the sum; with several numbers, the result holds arrays.
+        The default is 10, or n - 1 for shorter series.
     fitted_parameters : int, default 0
         Number of parameters of an ARMA model that was fitted to the series; it is subtracted
         from the degrees of freedom.
@@ -120,7 +122,7 @@ def ljung_box(
 
 
 def box_pierce(
-    residuals: Any, lags: int | Sequence[int] = 10, *, fitted_parameters: int = 0
+    residuals: Any, lags: int | Sequence[int] | None = None, *, fitted_parameters: int = 0
 ) -> TestResult:
     """The Box-Pierce test, ``Q = n sum_k r_k^2``; `ljung_box` is more accurate in small samples.
 
@@ -147,13 +149,14 @@ def box_pierce(
 
 
 def _portmanteau(
-    name: str, residuals: Any, lags: int | Sequence[int], fitted: int, refined: bool
+    name: str, residuals: Any, lags: int | Sequence[int] | None, fitted: int, refined: bool
 ) -> TestResult:
     from scipy import stats
 
     series = residual_series(residuals, in_order=True)
     n = len(series)
     fitted = check_integer(fitted, "fitted_parameters", 0)
+    lags = min(_LAGS, n - 1) if lags is None else lags
     single = np.ndim(lags) == 0
     orders = [check_integer(lag, "lags", 1, n - 1) for lag in np.atleast_1d(lags).tolist()]
     if not orders:

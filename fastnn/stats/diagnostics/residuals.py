@@ -9,7 +9,7 @@ import numpy as np
 from fastnn._shared.arrays import real_array
 from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.linalg.basis import centred_columns
-from fastnn.stats.linalg.solvers import tolerance
+from fastnn.stats.linalg.solvers import PERFECT
 from fastnn.stats.regression.influence import Influence
 
 NO_AUTOCORRELATION = "the errors are not autocorrelated"
@@ -145,7 +145,7 @@ def weighted_residuals(result: Influence, *, in_order: bool = False) -> np.ndarr
         warn_if_unsorted(result._labels.rows)
     residuals: np.ndarray = result._weighted_residuals[:, 0]
     response = result._response[:, 0] * result._root_weights
-    refuse_perfect_fit(residuals, response, result.rank)
+    refuse_perfect_fit(residuals, response)
     return residuals
 
 
@@ -169,10 +169,11 @@ def centred_design(result: Influence) -> np.ndarray:
     return np.column_stack([np.ones(len(design)), centred_columns(design)])
 
 
-def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray, rank: int) -> None:
+def refuse_perfect_fit(residuals: np.ndarray, response: np.ndarray) -> None:
     """Raise ValueError if the residuals are rounding errors of the response."""
     largest = float(np.abs(response).max())
-    if float(np.abs(residuals).max()) <= tolerance(len(response), rank) * largest:
+    size = np.linalg.norm(np.abs(residuals) / (largest or 1.0))
+    if size <= PERFECT * np.linalg.norm(response / (largest or 1.0)):
         raise ValueError(
             "the residuals are zero to rounding: the fit is perfect, which leaves nothing to "
             "test (the Durbin-Watson statistic, 0 / 0, is undefined)"

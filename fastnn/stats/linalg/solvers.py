@@ -19,6 +19,8 @@ from scipy.linalg import lapack, solve_triangular
 from fastnn.stats.linalg.blocks import COLUMNS, Factor, upper_triangle
 
 METHODS = ("qr", "svd", "cholesky")
+PERFECT = 1e-15
+"""Root mean square of residuals, relative to that of the response, that rounding causes."""
 _EPS = float(np.finfo(np.float64).eps)
 _LARGEST_GRAM_ERROR = 1e-8
 """Largest relative error of coefficients that the normal equations may have."""

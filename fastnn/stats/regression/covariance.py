@@ -64,7 +64,11 @@ class CovarianceType:
 
     def lags_for(self, n: int) -> int:
         """The lags used for n observations."""
-        return min(default_lags(n) if self.lags is None else self.lags, n - 1)
+        if self.lags is None:
+            return min(default_lags(n), n - 1)
+        if self.lags >= n:
+            raise ValueError(f"lags must be at most n - 1 = {n - 1}, got {self.lags}")
+        return self.lags
 
     def described(self, n: int) -> str:
         """Text for the summary."""

@@ -10,12 +10,12 @@ from scipy import special
 
 from fastnn._shared.numbers import check_number
 from fastnn._shared.warnings import warn
+from fastnn.stats.linalg.solvers import PERFECT
 from fastnn.stats.regression.covariance import CovarianceType, Meats, meats
 from fastnn.stats.regression.fit import Fit, described
 from fastnn.stats.regression.labels import Labels
 
 _NAMED = 6  # largest number of rows that a warning lists
-_PERFECT = 1e-15  # size of residuals, relative to fitted values, that rounding causes
 
 
 class Estimates:
@@ -153,7 +153,7 @@ class Estimates:
             return False
         fitted = self._fit.solution.R @ self._fit.solution.coefficients
         squares = np.einsum("ij,ij->j", fitted, fitted)
-        return bool((self._fit.residual_squares <= _PERFECT**2 * squares).all())
+        return bool((self._fit.residual_squares <= PERFECT**2 * squares).all())
 
     @property
     def _t(self) -> np.ndarray:

@@ -36,6 +36,8 @@ class Fit:
         Sum of the logarithms of the weights.
     residual_squares, total_squares : (m,) array
         Weighted sums of squares.  The total is about the mean where there is a constant.
+    is_weighted : bool
+        Whether the rows had weights, which streamed rows do not store.
     intercept : bool
         Whether a column of ones was added, as the first column.
     constant : (p,) array or None
@@ -54,6 +56,7 @@ class Fit:
     log_weights: float
     residual_squares: np.ndarray
     total_squares: np.ndarray
+    is_weighted: bool
     intercept: bool
     constant: np.ndarray | None
     n: int
@@ -83,6 +86,7 @@ class Accumulator:
     def __init__(self, p: int, m: int, method: str) -> None:
         self.n = 0
         self.log_weights = 0.0
+        self.is_weighted = False
         self._p, self._m = p, m
         self._blocks = (BlockGram if method == "cholesky" else BlockQR)(p, m + 1)
 
@@ -100,6 +104,7 @@ class Accumulator:
         rows[:, p + m] = 1.0
         if weights is not None:
             rows *= np.sqrt(weights)[:, None]
+            self.is_weighted = True
             self.log_weights += float(np.log(weights).sum())
         self.n += len(rows)
         self._blocks.add(rows)
@@ -171,6 +176,7 @@ def solved(
         residuals=residuals,
         weights=None if data is None else data.weights,
         log_weights=accumulator.log_weights,
+        is_weighted=accumulator.is_weighted,
         residual_squares=squares,
         total_squares=total,
         intercept=intercept,

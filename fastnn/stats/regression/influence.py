@@ -68,7 +68,7 @@ class Influence(Estimates):
     @property
     def is_weighted(self) -> bool:
         """Whether the fit has weights."""
-        return self._fit.weights is not None or self._fit.log_weights != 0.0
+        return self._fit.is_weighted
 
     @property
     def design(self) -> np.ndarray | None:

@@ -11,7 +11,8 @@ from fastnn.stats.regression.influence import Influence
 
 _LEAST_WIDTH = 80
 _ILL_CONDITIONED = 1e8  # of columns of unit length: above it half of the digits may be lost
-_WIDTHS = (12, 12, 11, 10, 12, 12)  # of the columns of coefficients
+_WIDTHS = (12, 12, 11, 10, 12, 12)  # smallest widths of the columns of coefficients
+_LARGE_T = 1e7  # above it t has four significant digits
 _METHODS = {"qr": "QR", "svd": "SVD, least norm", "cholesky": "normal equations"}
 
 
@@ -30,18 +31,19 @@ def summary(result: Influence, level: float, diagnostics: Entries) -> str:
     diagnostics : sequence of (name, value)
         Tests of the residuals; empty where rows were streamed.
     """
-    rows = _coefficients(result, level)
-    width = max(_LEAST_WIDTH, max(len(row) for row in rows))
+    rows, head, tests = _coefficients(result, level), _head(result), diagnostics
+    sides = (head[::2], head[1::2]), (tests[::2], tests[1::2])
+    width = max(_LEAST_WIDTH, len(rows[0]), *(_length(*pair) for pair in sides))
     rule, thin = "=" * width, "-" * width
-    parts = ["Linear regression".center(width).rstrip(), rule, *_head(result, width), rule]
+    parts = ["Linear regression".center(width).rstrip(), rule, *_columns(*sides[0], width), rule]
     parts += [rows[0], thin, *rows[1:], rule]
     if result.design is not None:
-        parts += [*_residuals(result, diagnostics, width), rule]
+        parts += [*_quartiles(result, width), *_columns(*sides[1], width), rule]
     return "\n".join([*parts, *_notes(result)])
 
 
-def _head(result: Influence, width: int) -> list[str]:
-    """Two columns of entries: the problem, and the goodness of fit."""
+def _head(result: Influence) -> Entries:
+    """Entries of the problem and of the goodness of fit, in turn."""
     kind = "Ridge" if result.ridge else "Weighted" if result.is_weighted else "Ordinary"
     method = f"{kind} least squares ({_METHODS[result.method]})"
     left = [
@@ -52,22 +54,30 @@ def _head(result: Influence, width: int) -> list[str]:
         ("Degrees of freedom", f"{_count(result.df_model)}, residual {_count(result.df_residual)}"),
         ("Residual std deviation", number_text(result.residual_standard_deviation)),
     ]
+    r_squared = "R-squared" if result.has_intercept else "R-squared (uncentred)"
     test = f"F({_count(result.df_model)}, {_count(result.df_residual)})"
     outcome = f"{number_text(result.fvalue)}, p = {p_text(result.f_pvalue)}"
     right = [
-        ("R-squared", f"{result.r_squared:.4f}"),
-        ("Adjusted R-squared", f"{result.adjusted_r_squared:.4f}"),
+        (r_squared, f"{result.r_squared:.4f}"),
+        (f"Adjusted {r_squared}", f"{result.adjusted_r_squared:.4f}"),
         (test, outcome if np.isfinite(result.f_pvalue) else "undefined"),
         ("Log-likelihood", number_text(result.log_likelihood)),
         ("AIC", number_text(result.aic)),
         ("BIC", number_text(result.bic)),
     ]
-    return _columns(left, right, width)
+    return [entry for pair in zip(left, right, strict=True) for entry in pair]
+
+
+def _length(left: Entries, right: Entries) -> int:
+    """Length of lines of two entries each, of which no value is cut."""
+    longest = (max((len(name) + len(value) for name, value in side), default=0)
+               for side in (left, right))  # fmt: skip
+    return sum(longest) + 7
 
 
 def _columns(left: Entries, right: Entries, width: int) -> list[str]:
     """Lines of two entries each; values are right-aligned."""
-    right_width = max(31, max(len(name) + len(value) + 3 for name, value in right))
+    right_width = max(31, max((len(name) + len(value) + 3 for name, value in right), default=0))
     left_width = width - right_width - 2
     return [
         f"{_pair(*a, left_width)}  {_pair(*b, right_width)}"
@@ -76,41 +86,41 @@ def _columns(left: Entries, right: Entries, width: int) -> list[str]:
 
 
 def _pair(name: str, value: str, width: int) -> str:
-    if not name:
-        return " " * width
-    return f"{name}:{value[: width - len(name) - 2]:>{width - len(name) - 1}}"
+    return f"{name}:{value:>{width - len(name) - 1}}"
 
 
 def _coefficients(result: Influence, level: float) -> list[str]:
     """The header and a row for each coefficient."""
     lower, upper = result._interval(level)
     tail = f"{(1 - level) / 2:.4g}", f"{(1 + level) / 2:.4g}"
-    width = max(12, *(len(name) for name in result.names))
     head = ("coef", "std err", "t", "P>|t|", f"[{tail[0]}", f"{tail[1]}]")
-    rows = [" " * width + "".join(f"{text:>{w}}" for text, w in zip(head, _WIDTHS, strict=True))]
     values = (result._shown(result._fit.solution.coefficients), result._errors, result._t)
     pvalues = t_pvalue(result._t, result.df_residual)
     table = np.column_stack([*values, pvalues, lower, upper])
-    for name, (b, error, t, p, low, high) in zip(result.names, table, strict=True):
+    cells = [
+        (number_text(b), number_text(error), f"{t:.3f}" if abs(t) < _LARGE_T else f"{t:.4g}",
+         p_text(p), number_text(low), number_text(high))
+        for b, error, t, p, low, high in table
+    ]  # fmt: skip
+    widths = [
+        max(least, *(len(row[j]) + 2 for row in cells)) for j, least in enumerate(_WIDTHS)
+    ]  # fmt: skip
+    width = max(12, *(len(name) for name in result.names))
+    lines = [" " * width + _joined(head, widths)]
+    for name, row, b in zip(result.names, cells, table[:, 0], strict=True):
         if np.isnan(b):
-            rows.append(f"{name:<{width}}{'not determined':>{_WIDTHS[0] + _WIDTHS[1]}}")
-            continue
-        cells = (
-            number_text(b),
-            number_text(error),
-            f"{t:.3f}",
-            p_text(p),
-            number_text(low),
-            number_text(high),
-        )
-        rows.append(
-            f"{name:<{width}}" + "".join(f"{c:>{w}}" for c, w in zip(cells, _WIDTHS, strict=True))
-        )
-    return rows
+            lines.append(f"{name:<{width}}{'not determined':>{widths[0] + widths[1]}}")
+        else:
+            lines.append(f"{name:<{width}}{_joined(row, widths)}")
+    return lines
 
 
-def _residuals(result: Influence, diagnostics: Entries, width: int) -> list[str]:
-    """Quartiles and tests of the residuals."""
+def _joined(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "".join(f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+
+
+def _quartiles(result: Influence, width: int) -> list[str]:
+    """Quartiles of the residuals."""
     e = result._weighted_residuals[:, 0]
     quartiles = np.quantile(e, [0, 0.25, 0.5, 0.75, 1])
     names = ("min", "1Q", "median", "3Q", "max")
@@ -118,7 +128,7 @@ def _residuals(result: Influence, diagnostics: Entries, width: int) -> list[str]
     rows = [f"{'Residuals':<12}", " " * 12]
     for name, quartile in zip(names, quartiles, strict=True):
         rows = [rows[0] + f"{name:>{cell}}", rows[1] + f"{number_text(quartile):>{cell}}"]
-    return [*rows, *_columns(diagnostics[::2], diagnostics[1::2], width)]
+    return rows
 
 
 def _notes(result: Influence) -> list[str]:

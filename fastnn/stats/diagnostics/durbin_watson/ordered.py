@@ -97,7 +97,7 @@ class _Rows:
         if residuals is None:
             residuals = self.response - basis @ (basis.T @ self.response)
             residuals -= basis @ (basis.T @ residuals)  # removes what rounding left
-        refuse_perfect_fit(residuals, self.response, basis.shape[1])
+        refuse_perfect_fit(residuals, self.response)
         return OrderedRows(residuals, basis)
 
 
