@@ -85,7 +85,7 @@ print(activations.get("swish"))
 # The last panel above is one family: :math:`z\,\sigma(\beta z)` is :math:`z/2` for :math:`\beta =
 # 0` and tends to ReLU as :math:`\beta` grows. ``Swish(trainable_beta=True)`` makes :math:`\beta` a
 # parameter, with the derivative :math:`z^2 s (1 - s)`, :math:`s = \sigma(\beta z)`. Here a single
-# swish unit is to imitate three functions.
+# swish unit is trained to approximate three functions.
 
 samples = np.random.default_rng(2).normal(size=(500, 1))
 targets = {
@@ -105,8 +105,8 @@ for label, (target, _) in targets.items():
     print(f"{label:<23} beta after 800 steps: {unit.beta:7.3f}")
 
 # %%
-# **What to see.** From 1, :math:`\beta` finds 3 and 0 where these are right. For ReLU it grows on
-# and on.
+# **What to see.** From the initial value 1, :math:`\beta` converges to 3 and to 0 for the first two
+# functions. For ReLU it grows without a limit.
 
 figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
 for label, values in betas.items():
@@ -120,8 +120,8 @@ plt.show()
 # Speed
 # -----
 # Nanoseconds for each element of a float32 array of 10 000, which fits the cache: the best of
-# several runs, one thread. Times depend on the machine and on what else it does; the order of the
-# bars does so less.
+# several runs, one thread. Times depend on the machine and its load; the order of the bars depends
+# on them less.
 
 x = np.random.default_rng(0).normal(0, 2, 10_000).astype(np.float32)
 out = np.empty_like(x)
@@ -142,9 +142,9 @@ times = {
 # Rounding error
 # --------------
 # One ULP is the distance between neighbouring float32 numbers at the exact result, so 0.5 is the
-# best that rounding allows. The results in float64, a billion times as fine, stand for the exact
-# ones, at 400 random arguments from -10 to 10. :doc:`The page on accuracy </accuracy>` has the
-# worst cases of long searches, derivatives and float64 included.
+# error of a correctly rounded result. The results in float64, with errors a billion times smaller,
+# replace the exact ones, at 400 random arguments from -10 to 10. :doc:`The page on accuracy
+# </accuracy>` has the worst cases of long searches, derivatives and float64 included.
 
 
 def ulps(name, arguments):
@@ -184,7 +184,7 @@ right.legend(loc="center right")
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 step = 1e-6
 smooth = z[np.abs(np.abs(z) - 3) > 0.01]  # where hard swish has its kinks

@@ -68,10 +68,10 @@ slope = net.parameters["shortcut.weight"].item()
 # %%
 # **What to see.** Where there are data, the network with the shortcut fits better: all its hidden
 # units are free for the wave. Beyond the data the units of both hidden layers saturate, so the
-# network without shortcut bends towards a constant, while the other one goes on along its line.
-# The right panel takes its prediction apart: a line from the shortcut, the rest from the hidden
-# layer. (Neither extrapolation is *known* to be right. A shortcut says: where nothing is known,
-# assume it is linear.)
+# network without shortcut bends towards a constant, while the other one goes on along its line. The
+# right panel shows the two parts of its prediction: a line from the shortcut, the rest from the
+# hidden layer. (Neither extrapolation is *known* to be right. A shortcut assumes a linear function
+# outside the data.)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 left.plot(X, y, ".", color="C2", label="data")
@@ -97,10 +97,10 @@ plt.show()
 # %%
 # Shortcuts around every layer
 # ----------------------------
-# In a *residual* network every layer adds to what it was given, :math:`A_m = A_{m-1} + f(A_{m-1}
-# W_m + b_m)`; in a *cascade* every layer sees the input again beside the layer below. Both give
-# the gradient a way to the first layers that passes through few derivatives. We train all three at
-# growing depth, with tanh units.
+# In a *residual* network every layer adds its output to its input, :math:`A_m = A_{m-1} + f(A_{m-1}
+# W_m + b_m)`; in a *cascade* every layer reads the input of the network and the layer below. In
+# both the gradient reaches the first layers through few derivatives. We train all three at growing
+# depth, with tanh units.
 
 
 def deep(kind, depth, width=16, seed=0):
@@ -153,7 +153,7 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.isclose((X.T @ dZ).item(), gradients["shortcut.weight"].item(), rtol=1e-12)
 assert ends_at[0] < ends_at[1]

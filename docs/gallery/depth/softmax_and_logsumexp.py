@@ -83,7 +83,7 @@ plt.show()
 # %%
 # Limits
 # ------
-# Infinities have exact answers, and nan is passed on instead of being hidden.
+# Infinities have exact results, and nan gives nan.
 
 inf, nan = np.inf, np.nan
 limits = {
@@ -129,10 +129,10 @@ print("without the sum    ", (F.softmax(z) - y)[0].round(8))
 # %%
 # Softmax over ReLU
 # -----------------
-# Some networks end in ReLU units whose outputs are taken as logits. Every logit is then at least
-# 0, so no class can be ruled out: with :math:`K` classes and largest logit :math:`m`, each
-# probability is at least :math:`1 / (1 + (K - 1) e^m)`. And where a unit is off, its gradient is
-# blocked. The graph allows it; this is what it costs.
+# Some networks end in ReLU units whose outputs are taken as logits. Every logit is then at least 0,
+# so no class can be ruled out: with :math:`K` classes and largest logit :math:`m`, each probability
+# is at least :math:`1 / (1 + (K - 1) e^m)`. If a unit is inactive, no gradient passes through it.
+# The graph allows such a network; this example shows the consequences.
 
 features = np.linspace(-4, 4, 401)[:, None]
 probabilities = {}
@@ -169,7 +169,7 @@ print("dCE/du     ", gradients["out.bias"].round(6), "  (class 1 is the true one
 print("chain rule ", by_chain_rule.round(6))
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.isposinf(naive(base + 1000))
 assert stable_error.max() <= np.spacing(900)

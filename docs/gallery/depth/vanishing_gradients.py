@@ -62,9 +62,9 @@ def deep(activation, gain, dtype="float32"):
 # Signals and gradients, layer by layer
 # -------------------------------------
 # ReLU passes half of its inputs, which halves the mean square of the signal; a variance of
-# :math:`2/n` makes up for it (He). Around 0 tanh is the identity, and asks for :math:`1/n`
-# (Glorot, LeCun). The sigmoid's derivative is at most 1/4, so no common scale keeps the gradient
-# alive.
+# :math:`2/n` compensates for this (He). Near 0 tanh is the identity, and needs the variance
+# :math:`1/n` (Glorot, LeCun). The derivative of the sigmoid is at most 1/4, so no common scale
+# prevents vanishing gradients.
 
 CASES = {
     "sigmoid, 1/n": ("sigmoid", 1.0, "C1s--"),
@@ -91,11 +91,12 @@ for name, (activation, gain, _) in CASES.items():
     print(f"{name:<13} gradient at layer 1 / at layer {DEPTH}: {ratio:.1e}")
 
 # %%
-# **What to see.** On the left, what is left of the differences between samples after each layer;
-# on the right, the gradient, which travels from right to left. Only the two cases with fitting
-# variance, tanh with :math:`1/n` and ReLU with :math:`2/n`, stay within a factor of some ten over
-# twelve layers. The sigmoid loses a factor of a million and more: its first layers are told
-# nothing. Too large weights let the gradient explode; where tanh saturates, more slowly.
+# **What to see.** The left panel shows the remaining differences between samples after each layer;
+# the right panel shows the gradient, which is propagated from right to left. Only the two cases
+# with a suitable variance, tanh with :math:`1/n` and ReLU with :math:`2/n`, stay within a factor of
+# some ten over twelve layers. The gradient of the sigmoid loses a factor of more than a million:
+# its first layers receive almost none. With too large weights the gradient explodes, more slowly if
+# tanh saturates.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
 for name, (_, _, style) in CASES.items():
@@ -140,8 +141,8 @@ plt.show()
 
 # %%
 # **What to see.** Twelve sigmoid layers learn nothing at all, while the same network of tanh or
-# ReLU units, started at the right scale, reads digits after an epoch or two. ``Dense`` chooses
-# that scale from the activation unless told otherwise.
+# ReLU units, with initial weights of the right scale, classifies digits after one or two epochs. By
+# default ``Dense`` chooses this scale for the activation.
 
 # %%
 # The properties of activations, measured
@@ -181,13 +182,13 @@ for activation in ("sigmoid", "tanh", "relu", "leaky_relu", "elu", "swish", "har
     )
 
 # %%
-# The sigmoid's twelve layers pass next to nothing of the sensitivity, though none of its outputs
-# are saturated: it is not saturation that makes the gradient vanish here, but a derivative that is
-# at most 1/4 everywhere. ReLU's units pass it on, except for those below 0, some of which are dead
-# for good; the slope of the leaky ReLU leaves none of them without a gradient.
+# Almost no sensitivity passes through the twelve sigmoid layers, although no output is saturated:
+# the cause is not saturation but a derivative of at most 1/4 everywhere. ReLU units pass the
+# sensitivity, except units below 0, some of which are dead for all samples. Every unit of a leaky
+# ReLU has a gradient.
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 
 def ratio(name):

@@ -83,8 +83,8 @@ def share(record, kind):
 # **What to see.** Left and middle: the share of dead units. With the high rate, violent steps push
 # most units below zero for every sample; a unit whose gradient is 0 cannot return by itself, only
 # when a layer below it changes. Right: with inputs of 16, tanh units of the first layer are
-# saturated from the start. This network learns all the same, through what little gradient gets by:
-# a warning, not a verdict.
+# saturated from the start. This network learns nevertheless, from the small remaining gradient:
+# saturation is a warning, not a proof of failure.
 
 figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.9), layout="constrained", sharey=True)
 kinds = ("dead", "dead", "saturated")
@@ -102,8 +102,7 @@ plt.show()
 # %%
 # Are the gradients right?
 # ------------------------
-# For the layers fastnn brings they are, and its tests see to that. For a loss or layer of your
-# own, or for the doubt at night:
+# For the layers of fastnn they are, and its tests check this. For custom losses and layers:
 
 check = fnn.check_gradients(nets["ReLU"], X[test[:20]], y[test[:20]], max_numbers=400)
 print(check)
@@ -131,7 +130,7 @@ figure.colorbar(image, ax=axes, label="d logit / d ink, mean over images")
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 sick = monitors["ReLU, rate too high"].records[-1]
 well = monitors["ReLU"].records[-1]

@@ -92,8 +92,8 @@ print(f"largest relative difference from the sum: {gap:.1e}")
 # %%
 # Missing targets
 # ---------------
-# A head sees only the samples that have its target, and divides by their number. A batch in which
-# nobody has a target for a head contributes nothing to it.
+# The loss of a head is the mean over the samples that have its target. A batch without any target
+# for a head contributes nothing to it.
 
 few = {"digit": digit[:50].copy(), "loop": loop[:50].copy(), "shape": shape[:50]}
 few["digit"][10:] = -1
@@ -111,9 +111,9 @@ print(f"head with 10 targets of 50, beside the 10 samples alone: differ by {same
 # Does it help to learn together?
 # -------------------------------
 # Suppose that only 60 of 1200 training images have a digit label, but all have the cheap ones:
-# loop, ink and height. We compare a network that learns the digits alone, from the 60, with the
-# one that learns everything. A trunk trained on 1200 images should be the better basis for the
-# digits, too. Five random selections tell luck from effect.
+# loop, ink and height. We compare a network that learns the digits alone, from the 60, with the one
+# that learns everything. A trunk trained on 1200 images should be the better basis for the digits,
+# too. Five random selections distinguish chance from effect.
 
 
 def test_accuracy(losses, seed):
@@ -141,8 +141,8 @@ for name, values in scores.items():
 
 # %%
 # **What to see.** Each line joins the two networks for one selection of labels. All five rise, by
-# about two percentage points: the other tasks' labels made the trunk notice what a digit is made
-# of. The effect is real, and modest.
+# about two percentage points: the labels of the other tasks improved the features of the trunk. The
+# effect is reproducible and moderate.
 
 figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 for seed, pair in enumerate(zip(*scores.values(), strict=True)):
@@ -156,7 +156,7 @@ ax.grid(alpha=0.3, axis="y")
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert gap < 1e-13
 assert unobserved == 0

@@ -1,14 +1,14 @@
 r"""
-Losses and layers of your own
-=============================
+Custom losses and layers
+========================
 
 Quantiles by a loss written in NumPy, and circles by a layer written in NumPy, which both engines
 run.
 
 What fastnn does not have can be written in NumPy: a loss as a function that returns a value and
 its gradient, a layer as a class with a forward and a backward pass. Both engines run them among
-their own operations. Here a loss of our own predicts not a mean but quantiles, and a layer of our
-own draws circles.
+their own operations. Here a custom loss predicts quantiles instead of a mean, and a custom layer
+has circles as level lines.
 """
 
 import matplotlib.pyplot as plt
@@ -29,8 +29,8 @@ plt.style.use("tableau-colorblind10")
 #           = \begin{cases} -q & y \ge \hat y \\ 1 - q & y < \hat y. \end{cases}
 #
 # A network with three outputs learns three quantiles at once from the same targets. The function
-# is given the output of a batch and its targets, and returns the loss of the batch and its
-# gradient by the output.
+# receives the output of a batch and its targets. It returns the loss of the batch and the gradient
+# with respect to the output.
 
 QUANTILES = np.array([0.1, 0.5, 0.9])
 
@@ -112,7 +112,7 @@ class RadialBasis(fnn.CustomLayer):
 
 
 # %%
-# Is the backward pass right? Central differences tell:
+# Central differences check the backward pass:
 
 points = rng.normal(size=(400, 2))
 ring = (np.abs(np.hypot(*points.T) - 1) < 0.4).astype(int)
@@ -152,7 +152,7 @@ ax.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.abs(below - QUANTILES).max() < 0.05
 assert (low < middle).all()

@@ -110,10 +110,11 @@ for name, merge in merges.items():
     print(f"{name:<20} {accuracy[name]:.1%} of the test pairs right")
 
 # %%
-# **What to see.** The plain difference cannot answer. Swapping the two images changes its sign, so
-# the logits of the two orders add up to twice the bias, whatever the images; but whether they are
-# of one digit does not depend on the order. (It suits questions that do: which of the two is
-# larger?) A sum does not see whether its parts agree. The absolute difference and the product do.
+# **What to see.** The plain difference cannot solve the task. If the two images are exchanged, its
+# sign changes, so the logits of the two orders add up to twice the bias for all images; but whether
+# the images show the same digit does not depend on the order. (The difference suits tasks that
+# depend on the order: which of the two is larger?) A sum contains no information about the
+# agreement of its parts. The absolute difference and the product do.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(10, 4), layout="constrained", width_ratios=(3, 2)
@@ -148,15 +149,15 @@ figure.suptitle("probability of the same digit (top row: they are; bottom row: t
 plt.show()
 
 # %%
-# The absolute difference and the product do not care which image comes first, by construction; and
-# two copies of an image have an absolute difference of exactly 0, so that the logit of such a pair
-# is the bias alone.
+# The absolute difference and the product do not depend on the order of the images, by construction;
+# and two copies of an image have an absolute difference of exactly 0, so that the logit of such a
+# pair is the bias alone.
 
 swapped = best.predict([test[0][1], test[0][0]])
 copies = best.predict([test[0][0], test[0][0]])
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.allclose(by_formula, gradients["shared.weight"], rtol=1e-13, atol=1e-16)
 assert np.allclose((dZ1 + dZ2).sum(axis=0), gradients["shared.bias"], rtol=1e-12, atol=1e-16)

@@ -37,8 +37,8 @@ print(trace)
 # %%
 # Forward
 # -------
-# Every unit adds up what it receives, times the weights, plus its bias; the sigmoid makes a number
-# between 0 and 1 of it.
+# Every unit computes the weighted sum of its inputs plus its bias; the sigmoid maps it to a number
+# between 0 and 1.
 
 
 def sigmoid(z):
@@ -59,9 +59,10 @@ print(f"z2 = {z2:.6f}    probability of class 1 = {y_hat:.6f}    loss = -log of 
 # Backward
 # --------
 # For the sigmoid with cross-entropy, :math:`\partial J/\partial z_2 = \hat y - y`. Every other
-# gradient is one before it, times one factor of the chain rule: a weight's gradient is what goes
-# into it times the gradient where it leads; a unit's sensitivity :math:`\partial J/\partial a` is
-# the gradient above times the weight between; and the sigmoid's derivative is :math:`a(1 - a)`.
+# gradient is a known gradient times one factor of the chain rule. The gradient of a weight is its
+# input times the gradient of its target unit. The sensitivity :math:`\partial J/\partial a` of a
+# unit is the gradient above times the weight between them. The derivative of the sigmoid is
+# :math:`a(1 - a)`.
 
 dz2 = y_hat - 1
 dW2 = a11 * dz2, a12 * dz2
@@ -118,9 +119,10 @@ print("\n".join(trace.to_latex().splitlines()[:6]))
 # %%
 # Did it help?
 # ------------
-# The step was to lower the loss. Taking it, and many more, the probability of the right class goes
-# to 1. **What to see.** The loss falls in every step, fast while the network is wrong, slower as
-# :math:`\hat y - y` shrinks and takes all other gradients with it.
+# The step should lower the loss. After this step and many more, the probability of the right class
+# approaches 1. **What to see.** The loss falls in every step, fast while the network is wrong, and
+# more slowly as :math:`\hat y - y` becomes small, because all other gradients are proportional to
+# it.
 
 losses = [net.train_step([[0.5, 1.0]], [1.0]) for _ in range(200)]
 figure, ax = plt.subplots(figsize=(6.5, 3.6), layout="constrained")
@@ -132,7 +134,7 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert max(gaps.values()) < 1e-12
 assert np.allclose((a11, a12, z2, y_hat), (0.924142, 0.268941, -0.529628, 0.370604), atol=5e-7)

@@ -61,8 +61,8 @@ for i in range(2):
 
 # %%
 # **What to see.** The network with its activations, and beside it, for each bias of layer 1, what
-# its two paths contribute and their sum. They may help or hinder one another; a single one is not
-# even a good guess.
+# its two paths contribute and their sum. The contributions may have equal or opposite signs; a
+# single one is not a good approximation of the sum.
 
 figure, (left, right) = plt.subplots(
     1, 2, figsize=(10, 4), layout="constrained", width_ratios=(3, 2)
@@ -103,8 +103,8 @@ plt.show()
 # %%
 # One sweep of sensitivities
 # --------------------------
-# In a network with many layers the number of paths grows as a product of widths; the sensitivities
-# need each weight once. The recursion, written out, for all parameters:
+# In a network with many layers the number of paths grows as a product of widths; the recursion of
+# the sensitivities uses each weight once. The recursion, written out, for all parameters:
 
 f_prime = {"layer3": a3 * (1 - a3), "layer2": 1 - a2**2, "layer1": 1 - a1**2}
 s = {"layer3": np.array([a3 - y[0, 0]])}
@@ -135,7 +135,7 @@ ratios = [
 ]
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.allclose(paths.sum(axis=1), trace["layer1"].db, rtol=1e-13)
 assert (np.abs(paths / trace["layer1"].db[:, None] - 1) > 0.1).all()  # one path is no good guess

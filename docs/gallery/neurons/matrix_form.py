@@ -62,12 +62,11 @@ for name, by_formula in (("first.weight", dV), ("second.weight", dW)):
     print(f"{name:<14} shape {gradients[name].shape}, relative difference {gap:.1e}")
 
 # %%
-# Central differences need neither the formulas nor the engine's backward pass: they move one
-# parameter at a time and look at the cost. In general they are off by something of the order of
-# :math:`h^2`. Not here: as a function of a single weight, :math:`J` is made of pieces of
-# parabolas, on which a central difference is exact. What remains is rounding, of the order of
-# :math:`\varepsilon / h`, and the kinks of the ReLU between the pieces, where a large step crosses
-# one.
+# Central differences need neither the formulas nor the engine's backward pass: they displace one
+# parameter at a time and compute the cost. In general their error is of the order of :math:`h^2`.
+# Here it is not: as a function of a single weight, :math:`J` is made of pieces of parabolas, on
+# which a central difference is exact. What remains is rounding, of the order of :math:`\varepsilon
+# / h`, and the kinks of the ReLU between the pieces, where a large step crosses one.
 
 
 def largest_gap(h):
@@ -102,7 +101,7 @@ ax.grid(alpha=0.3)
 plt.show()
 
 # %%
-# The two formulas and a step size are all it takes to train by hand; the engine takes the same
+# The two formulas and a learning rate are enough to train by hand; the engine computes the same
 # steps.
 
 V, W = V.copy(), W.copy()
@@ -120,7 +119,7 @@ for _ in range(300):
 print(f"after 300 steps: {by_hand[-1]:.12f} by hand, {by_engine[-1]:.12f} in the engine")
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.isclose(cost, by_hand[0], rtol=1e-14)
 assert gaps.min() < 1e-12

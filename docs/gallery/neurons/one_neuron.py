@@ -40,8 +40,7 @@ y = (wine.target == 0).astype(float)
 # %%
 # The unit has no activation of its own: the loss works on the *logit* :math:`z = w^\top x + b` and
 # applies the sigmoid itself, which stays exact where the probability would round to 0 or 1. We
-# start from zero, where the unit knows nothing and every probability is 1/2, so the first cost is
-# :math:`\log 2`.
+# start from zero, where every probability is 1/2, so the first cost is :math:`\log 2`.
 
 net = fnn.Sequential([fnn.Dense(2, 1, weight="zeros", name="unit")], dtype="float64")
 net.compile(loss="binary_cross_entropy", optimizer=fnn.GradientDescent(learning_rate=2.0))
@@ -69,10 +68,10 @@ accuracy = net.score(X, y)
 print(f"cost {costs[-1]:.4f}, largest gradient {slope:.1e}, accuracy {accuracy:.1%}")
 
 # %%
-# **What to see.** On the left, the line soon points the right way; later steps move it little and
-# make the unit surer, which is why the cost on the right falls quickly at first and then creeps.
-# The shade shows the final probability: it changes across the line and is constant along it,
-# because the unit knows only one number, :math:`w^\top x + b`.
+# **What to see.** On the left, the line soon has the right direction. Later steps change it little
+# but make the probabilities more extreme, so the cost on the right falls quickly at first and then
+# slowly. The shade shows the final probability. It is constant along the line, because the output
+# depends on only one number, :math:`w^\top x + b`.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.8), layout="constrained")
 grid = np.linspace(-3, 3, 200)
@@ -114,7 +113,7 @@ print("fastnn      ", net.get_flat().round(3))
 print("scikit-learn", np.append(other.coef_, other.intercept_).round(3))
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.isclose(costs[0], np.log(2), rtol=1e-12)
 assert np.allclose(gradients["unit.weight"].ravel(), by_hand, atol=1e-15)

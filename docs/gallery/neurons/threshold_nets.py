@@ -75,9 +75,9 @@ for n in range(1, 6):
 # A picture of both networks
 # --------------------------
 # With the first two numbers held at 1 and 2, the verdict is a function of the other two. **What to
-# see.** "All distinct" is true but for five lines: the third or the fourth number is 1 or 2, or
-# they are equal. "Ascending" is a wedge. Neither has a slope anywhere: a unit that steps tells
-# nobody which way to go.
+# see.** "All distinct" is true except on five lines: the third or the fourth number is 1 or 2, or
+# they are equal. "Ascending" is a wedge. Both functions have derivative 0 everywhere: a step
+# function gives no direction for training.
 
 axis = np.linspace(0, 4, 161)
 third, fourth = np.meshgrid(axis, axis)
@@ -99,8 +99,8 @@ plt.show()
 # %%
 # Why such networks are not trained
 # ---------------------------------
-# The derivative of a step is 0 on both sides, and at the jump there is none (a Dirac impulse,
-# which is no number). fastnn uses 0, and says so when somebody asks to train through it.
+# The derivative of a step is 0 on both sides, and at the jump there is none (a Dirac impulse, which
+# is no number). fastnn uses 0, and warns when a network with such a unit is compiled for training.
 
 net = fnn.Sequential(
     [fnn.Dense(4, 6, "binary_step", name="pairs"), fnn.Dense(6, 1, name="verdict")], seed=0
@@ -113,7 +113,7 @@ _, gradients = net.loss_and_gradients(np.random.default_rng(0).normal(size=(50, 
 print("largest gradient of the layer below the step:", np.abs(gradients["pairs.weight"]).max())
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert not any(mistakes.values())
 assert set(np.unique(distinct.parameters["pairs.weight"])) == {-1, 0, 1}

@@ -44,8 +44,8 @@ for u, h, f in zip(U, by_hand.layer("hidden")(U), answers, strict=True):
     print(f"u = {u.astype(int)}   hidden = {h.astype(int)}   f = {f:g}")
 
 # %%
-# **What to see.** The hidden layer moves the points: (0, 1) and (1, 0) fall on one another, and a
-# straight line can now do the rest. That is what hidden layers are for.
+# **What to see.** The hidden layer moves the points: (0, 1) and (1, 0) become the same point, and a
+# straight line separates the classes. This is the purpose of hidden layers.
 
 figure, axes = plt.subplots(1, 2, figsize=(9.5, 4.2), layout="constrained")
 hidden = by_hand.layer("hidden")(U)
@@ -102,11 +102,11 @@ stops = sorted({f"{cost:.2f}" for cost in stuck})
 print("costs where the others stopped:", *stops)
 
 # %%
-# **What to see.** The smallest network that can compute XOR mostly fails to learn it. A hidden
-# unit that is negative for all four inputs is dead: its gradient is 0, and nothing brings it back.
-# With two units there is none to spare, and the others settle for the best that is left: 1/2
-# everywhere, which costs 1/4; two or three points served well, which costs 1/6 or 1/8. Wider
-# networks could do with fewer units, and hardly ever fail: room to spare makes training easy.
+# **What to see.** The smallest network that can compute XOR mostly fails to learn it. A hidden unit
+# that is negative for all four inputs is dead: its gradient is 0, and nothing brings it back. With
+# two units both are necessary. If one is dead, training ends at a worse minimum: the output 1/2
+# everywhere, with the cost 1/4, or two or three points right, with the cost 1/6 or 1/8. Wider
+# networks have more units than necessary and rarely fail.
 
 figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 bars = ax.bar(range(len(widths)), list(successes.values()), color="C0")
@@ -116,7 +116,7 @@ ax.set_xticks(range(len(widths)), widths)
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert (answers == xor).all()  # exactly, not nearly
 assert (hidden[1] == hidden[2]).all()

@@ -66,11 +66,11 @@ print(stats.decide(step_test))
 print(f"beside the step, the trend has t = {both.tvalues[2]:.2f}, p = {both.pvalues[2]:.2f}")
 
 # %%
-# **What to see.** The residuals of the trend stay on one side for years on end; their sums run
-# away and come back, which those of independent errors do less. The residuals of the step model
-# look much more like noise. One number for a change of level, from 1098 to 850, explains more than
-# a slope does, and beside it nothing is left of the slope. (Cobb points to a change of rainfall in
-# the tropics at that time; the first dam at Aswan, begun in 1898, is often named too.)
+# **What to see.** The residuals of the trend stay on one side for many years; their cumulative sums
+# move far from zero and return, more than those of independent errors. The residuals of the step
+# model look much more like noise. One number for a change of level, from 1098 to 850, explains more
+# than a slope, and in a model with both the slope is not significant. (Cobb points to a change of
+# rainfall in the tropics at that time; the first dam at Aswan, begun in 1898, is often named too.)
 
 models = {"trend": (trend, "C1", "--"), "step in 1899": (step, "C0", "-")}
 figure, axes = plt.subplots(3, 1, figsize=(8.5, 8), sharex=True, layout="constrained")
@@ -93,9 +93,9 @@ plt.show()
 # An honest p-value
 # -----------------
 # Even the step model's :math:`d` lies between the bounds, and its exact p-value, 4 %, still hints
-# at some autocorrelation. Moreover we chose the year 1899 by looking at the data, so that the
-# step's own t value, however large, is not to be read from a table. It is large enough not to
-# care: the best step in randomly shuffled flows never comes near it.
+# at some autocorrelation. Moreover we chose the year 1899 by looking at the data, so the t value of
+# the step must not be compared with a table. It is large enough nevertheless: the best step in
+# randomly shuffled flows is always far smaller.
 
 rng = np.random.default_rng(0)
 
@@ -117,7 +117,7 @@ print(f"step in 1899: t = {step.tvalues[1]:.2f}; the best step in any year: |t| 
 print(f"largest |t| in 2000 shuffles: {max(shuffled):.2f}")
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert trend.pvalues[1] < 1e-4
 assert stats.decide(test).positive == "reject"

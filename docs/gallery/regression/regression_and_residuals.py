@@ -58,8 +58,7 @@ for name, e in (("least squares", least), ("printed", printed)):
 
 # %%
 # **What to see.** The residuals of least squares change sides four times and balance. The printed
-# ones run: three above zero, six below, one above. Whatever line they belong to, it is not the
-# best one.
+# ones run: three above zero, six below, one above. They do not belong to the least-squares line.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.9), layout="constrained")
 left.plot(x, y, "o", color="C0", label="data")
@@ -92,8 +91,8 @@ plt.show()
 # ------------------------
 # The law of :math:`d` depends on :math:`X`, which is why tables give two bounds. Below :math:`d_L`
 # every regression of this size rejects independence in favour of positive autocorrelation, above
-# :math:`d_U` none does, and between them the table does not know. Against negative autocorrelation
-# the same holds of :math:`4 - d`. fastnn computes the bounds for any size and level:
+# :math:`d_U` none does, and between them the test is inconclusive. For negative autocorrelation the
+# same holds for :math:`4 - d`. fastnn computes the bounds for any size and level:
 
 print("bounds at 5 %, one-sided (d_L, d_U), by the number of regressors k beside the intercept:")
 print("  n  " + "".join(f"     k = {k}       " for k in (1, 2, 3)))
@@ -153,8 +152,8 @@ plt.show()
 # Where the closed form fails
 # ---------------------------
 # If a column is a combination of others, :math:`X^\top X` has no inverse, and rounding hides that:
-# the closed form may return numbers that mean nothing. fastnn factorises :math:`X` itself, reports
-# its rank and names the columns.
+# the closed form may return meaningless numbers. fastnn factorises :math:`X` itself, reports its
+# rank and names the columns.
 
 import warnings  # noqa: E402
 
@@ -166,7 +165,7 @@ print("coefficients", deficient.coefficients)
 print(f"the fit itself is the same: {np.abs(deficient.fitted - fit.fitted).max():.1e}")
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert np.allclose(fit.coefficients, w, rtol=1e-9)
 assert np.allclose(fit.coefficients, [-0.74394, 0.85418], atol=5e-6)

@@ -39,9 +39,9 @@ train, test = order[:300], order[300:1300]  # few to learn from: overfitting is 
 # %%
 # What dropout does to a row of ones
 # ----------------------------------
-# With a rate of 0.4, each number becomes either 0 or :math:`1/0.6`; the mean stays 1 but for
-# chance. Which ones are dropped is a function of a key, a step and the position, and of nothing
-# else: the same on both backends, for any number of threads.
+# With a rate of 0.4, each number becomes either 0 or :math:`1/0.6`; the expected mean stays 1. The
+# mask is a function of a key, a step and the position only: it is the same on both backends, for
+# any number of threads.
 
 row = np.ones((1, 12))
 print(F.dropout(row, 0.4, key=1, step=1).round(3))
@@ -99,11 +99,11 @@ for name, (right, nll, error, confidence) in results.items():
 
 # %%
 # **What to see.** Left: the ensemble has the best probabilities, at five times the cost of one
-# network. Mean :math:`-\log p` punishes confident mistakes, and there dropout helps as well.
-# Right: predictions in bins of confidence. Below the diagonal a network claims too much; above it,
-# too little. A single network trained to the end is too sure of itself. Averaging over masks
-# overdoes the cure here: its predictions are right more often than they claim, and a smaller rate
-# would suit it better.
+# network. Mean :math:`-\log p` punishes confident mistakes, and there dropout helps as well. Right:
+# predictions in bins of confidence. Below the diagonal a network is overconfident; above it,
+# underconfident. A single network that is trained to convergence is overconfident. The average over
+# masks is underconfident here: its predictions are right more often than their probabilities, and a
+# smaller dropout rate would be better.
 
 styles = dict(zip(results, ("C1s--", "C0o-", "C3^-.", "C5D:"), strict=True))
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
@@ -131,9 +131,9 @@ plt.show()
 # %%
 # Knowing when it does not know
 # -----------------------------
-# The spread of the sampled predictions says how much the masks disagree about a digit. **What to
-# see.** Where it predicts wrongly, the network is spread far more than where it is right; the
-# digits with the largest spread are worth a look by somebody else.
+# The spread of the sampled predictions measures how much the predictions for a digit depend on the
+# mask. **What to see.** The spread is far larger for wrong predictions than for right ones; the
+# digits with the largest spread should be checked by a person.
 
 first = sampled[0]
 guess = first.mean.argmax(axis=1)
@@ -167,7 +167,7 @@ vote = np.mean(majority == y[test])
 print(f"majority vote {vote:.1%}, mean of probabilities {results['ensemble of 5'][0]:.1%}")
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 assert set(np.unique(F.dropout(row, 0.4, key=1, step=1))) <= {0.0, 1 / 0.6}
 assert abs(many.mean() - 1) < 0.005

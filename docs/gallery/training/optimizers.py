@@ -110,8 +110,8 @@ plt.show()
 # %%
 # The valley
 # ----------
-# Here the direction to go keeps changing. Each optimizer gets 300 steps, with a rate small enough
-# that it is not thrown up the walls.
+# Here the direction of descent changes along the path. Each optimizer makes 300 steps, with a
+# learning rate small enough for a stable path.
 
 start = [-1.5, 1.8]
 steps = 300
@@ -127,10 +127,10 @@ for name, path in valley_paths.items():
     print(f"{name:<17} ends {distance[name]:.3f} from the minimum (1, 1)")
 
 # %%
-# **What to see.** All soon reach the floor. Gradient descent then follows it by tiny steps, as the
-# walls forbid larger ones. With momentum the walls' pulls cancel and the floor's add up. RMSprop,
-# so quick in the bowl, gains little here: the valley runs diagonally, and no scaling of the axes
-# makes it round.
+# **What to see.** All optimizers soon reach the floor. Gradient descent then follows it in tiny
+# steps, because the steep walls do not allow larger ones. With momentum the gradients across the
+# valley cancel and those along it add up. RMSprop, which is fast in the bowl, gains little here:
+# the valley is diagonal, and no scaling of the axes makes it round.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.6), layout="constrained")
 xs, ys = np.linspace(-2, 2, 500), np.linspace(-1, 3.6, 500)
@@ -184,7 +184,7 @@ right.grid(alpha=0.3)
 plt.show()
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 gd = paths["gradient descent"]
 assert np.allclose(gd[1:] / gd[:-1], [1 - 0.038, 1 - 50 * 0.038])

@@ -64,12 +64,12 @@ for name, (optimizer, epochs, _) in METHODS.items():
     )
 
 # %%
-# **What to see.** Each iteration uses all samples. Per iteration, L-BFGS is ahead of Adam by
-# orders of magnitude, and Levenberg-Marquardt of both. It pays for that: each of its iterations
-# solves a linear system with all parameters, which beyond some thousand of them is no longer an
-# option. In the picture on the right only gradient descent can be told from the data; whether the
-# difference of the others matters is a question for the application, and noise in the data often
-# answers it.
+# **What to see.** Each iteration uses all samples. Per iteration, L-BFGS is ahead of Adam by orders
+# of magnitude, and Levenberg-Marquardt of both. It pays for that: each of its iterations solves a
+# linear system with all parameters, which beyond some thousand of them is no longer an option. In
+# the picture on the right only gradient descent differs visibly from the data. Whether the
+# differences of the other methods matter depends on the application; they are often smaller than
+# the noise of the data.
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, 4.2), layout="constrained")
 for name, (_, _, style) in METHODS.items():
@@ -87,7 +87,7 @@ plt.show()
 # %%
 # Starts differ
 # -------------
-# A method that descends quickly still descends into the valley it started above. Ten starts each:
+# A fast method also converges to the local minimum near its start. Ten starts for each method:
 
 finals = {
     name: [network(METHODS[name][0], seed).fit(X, y, epochs=100)["loss"][-1] for seed in range(10)]
@@ -112,7 +112,7 @@ gap = np.abs(2 * J.T @ r / len(r) - flat).max()
 print(f"largest difference of 2 J'r / N from the gradient: {gap:.1e}")
 
 # %%
-# The numbers above, held:
+# Assertions of the numbers above:
 
 ends = {name: net.evaluate(X, y)["loss"] for name, net in nets.items()}
 assert ends["gradient descent"] > ends["Adam"] > ends["L-BFGS"] > ends["Levenberg-Marquardt"]
