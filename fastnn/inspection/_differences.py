@@ -48,6 +48,25 @@ class Point:
 
 
 @dataclass(frozen=True)
+class Displacement:
+    """A function of named arrays, whose elements can be displaced one by one.
+
+    Attributes
+    ----------
+    at : callable
+        ``at(name, index, step)`` returns the `Point` of the function with one element displaced.
+    here : Point
+        The function without displacement.
+    where : sequence of str
+        Name of the layer or loss of each piece of a `Point`.
+    """
+
+    at: Callable[[str, tuple[int, ...], float], Point]
+    here: Point
+    where: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
 class Slope:
     """A derivative estimated by finite differences.
 

@@ -13,7 +13,7 @@ import numpy as np
 from fastnn._shared.arrays import real_array
 from fastnn._shared.numbers import check_number
 from fastnn._shared.text import titled
-from fastnn.inspection._differences import Point, Slope, slope
+from fastnn.inspection._differences import Displacement, Point, Slope, slope
 
 Array = np.ndarray
 
@@ -245,28 +245,24 @@ def check_gradient(
     here = Point(_one_number(value))
     if not math.isfinite(here.value):
         raise ValueError(f"function is {here.value} at x, expected a finite value")
-    return compare({"x": x}, {"x": slopes}, {"x": None}, at_array(x, at), here, tolerance)
+    displacement = Displacement(partial(_displaced, x, at), here)
+    return compare({"x": x}, {"x": slopes}, {"x": None}, displacement, tolerance)
 
 
-def at_array(x: Array, at: Callable[[Array], Point]) -> Callable[..., Point]:
-    """The argument `at` of `compare` for a function of one array."""
-
-    def moved(name: str, index: tuple[int, ...], step: float) -> Point:
-        x_moved = x.copy()
-        x_moved[index] += step
-        return at(x_moved)
-
-    return moved
+def _displaced(
+    x: Array, at: Callable[[Array], Point], name: str, index: tuple[int, ...], step: float
+) -> Point:
+    moved = x.copy()
+    moved[index] += step
+    return at(moved)
 
 
 def compare(
     arrays: Mapping[str, Array],
     gradients: Mapping[str, Array],
     chosen: Mapping[str, Sequence[tuple[int, ...]] | None],
-    at: Callable[[str, tuple[int, ...], float], Point],
-    here: Point,
+    function: Displacement,
     tolerance: float,
-    where: Sequence[str] = (),
     advance: Callable[[], object] = lambda: None,
 ) -> GradientCheck:
     """Compare gradients with finite differences, element by element.
@@ -276,14 +272,10 @@ def compare(
     arrays, gradients : mapping of str to array
     chosen : mapping of str to sequence of indices or None
         Elements of each array to compare; None means all elements.
-    at : callable
-        ``at(name, index, step)`` returns the `Point` of the function with one element displaced.
-    here : Point
-        The function without displacement.
+    function : Displacement
+        The function of these arrays.
     tolerance : float
         Relative tolerance.
-    where : sequence of str
-        Name of the layer or loss of each piece of a `Point`.
     advance : callable
         Called after each element.
     """
@@ -294,9 +286,9 @@ def compare(
         indices = chosen[name]
         for index in np.ndindex(array.shape) if indices is None else indices:
             size = max(abs(float(array[index])), spread)
-            estimate = slope(partial(at, name, index), here, size)
+            estimate = slope(partial(function.at, name, index), function.here, size)
             if estimate.is_kink:
-                places = tuple(dict.fromkeys(where[i] for i in estimate.pieces))
+                places = tuple(dict.fromkeys(function.where[i] for i in estimate.pieces))
                 gradient = float(gradients[name][index])
                 kinks.append(Kink(name, index, places, estimate.left, estimate.right, gradient))
             slopes[index] = estimate

@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn.facts import activations
-from fastnn.inspection._differences import Point
+from fastnn.inspection._differences import Displacement, Point
 from fastnn.program import Head, Operation, Program
 
 Array = np.ndarray
@@ -52,10 +52,9 @@ class Shadow:
         gradients = self.engine.gradients.copy()
         return {p.name: p.view(gradients) for p in self.program.parameters if p.trainable}
 
-    @property
-    def piece_names(self) -> list[str]:
-        """Name of the layer call or loss of each piece of a `Point`."""
-        return [name for name, _ in self._pieces]
+    def displacement(self) -> Displacement:
+        """The cost as a function of the parameters, at their current values."""
+        return Displacement(self.moved, self.point(), [name for name, _ in self._pieces])
 
     def point(self) -> Point:
         """The cost, and the branch of every unit in its computation."""

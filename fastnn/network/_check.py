@@ -101,15 +101,12 @@ def check_gradients(
             raise ValueError("the network has no trainable parameters: there is nothing to check")
         chosen = _chosen(parameters, max_numbers, check_integer(seed, "seed", 0))
         gradients = shadow.gradients()
-        here = shadow.point()
-        if not np.isfinite(here.value):
-            raise ValueError(f"the cost is {here.value}: its gradients cannot be checked")
+        cost = shadow.displacement()
+        if not np.isfinite(cost.here.value):
+            raise ValueError(f"the cost is {cost.here.value}: its gradients cannot be checked")
         total = sum(len(indices) for indices in chosen.values())
         with _progress(total if verbose else 0) as advance:
-            comparison = compare(
-                parameters, gradients, chosen, shadow.moved, here, tolerance,
-                shadow.piece_names, advance,
-            )  # fmt: skip
+            comparison = compare(parameters, gradients, chosen, cost, tolerance, advance)
         error = None
         if net.dtype == np.float32:
             error = _float32_error(net, shadow, gradients)

@@ -38,7 +38,6 @@ LONG_SIGNATURES = {
     "backend/reference/kernels.py:update": 8,
     "functional/_updates.py:_adam": 12,
     "functional/_updates.py:_update": 8,
-    "inspection/_gradient_check.py:compare": 8,
     "stats/remedies.py:_iterate": 8,
     "training/loop.py:fit": 15,
     "training/solving.py:solve": 10,
