@@ -1,4 +1,4 @@
-"""Threshold networks decide exactly; a gradient through steps is zero, and that is said."""
+"""Threshold networks are exact; a gradient through steps is zero, and `compile` warns."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_any_finite_numbers_are_judged_rightly(build, name, data):
 
 
 @EACH
-def test_neighbouring_numbers_are_told_apart(backend, dtype, build):
+def test_neighbouring_numbers_are_distinguished(backend, dtype, build):
     for x in (0.0, 1.0, -1e30, float(np.finfo(dtype).tiny)):
         start = np.array(x, dtype)
         above = np.nextafter(start, np.array(math.inf, dtype))

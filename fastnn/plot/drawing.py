@@ -145,7 +145,7 @@ def _counted(layer: Layer, graph: Graph, again: bool) -> str:
 
 
 def _loss(net: Network, output: int) -> list[str]:
-    """The loss on an output, its weight where it has one; nothing before `compile`."""
+    """Lines for the loss on an output and for its weight; no lines before `compile`."""
     for head in net.core.heads:
         if head.output == output:
             weight = [] if head.weight == 1 else [f"times {head.weight:g}"]

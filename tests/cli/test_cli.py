@@ -1,4 +1,4 @@
-"""The command: what it prints, writes and returns; `test_cli_refusals` has what it refuses."""
+"""The command: its output, files and exit codes; `test_cli_refusals` has the errors."""
 
 import csv
 import importlib.util
@@ -86,7 +86,7 @@ def test_the_table_holds_what_the_network_scores(capsys):
         assert cells(out, part) == expected
 
 
-def test_regression_is_told_standardised_and_in_units_of_the_target(houses, capsys):
+def test_regression_is_reported_standardised_and_in_the_unit_of_the_target(houses, capsys):
     train(houses, "--epochs", 20, "--l2", 0.1, "--validation", 0, "--test", 0)
     out = capsys.readouterr().out
     assert re.search(r"rows +MSE \(standardised\) +RMSE \(units of target\) +R2$", out, re.M)
@@ -171,7 +171,7 @@ def test_columns_of_numbers_can_be_taken_for_text(houses):
     assert fastnn.load("model.fastnn").layers[0].n_in == 1 + 6  # the area and six numbers of rooms
 
 
-def test_the_task_can_be_settled(houses, capsys):
+def test_the_task_can_be_set(houses, capsys):
     train(houses, "--target", "rooms", "--epochs", 1)
     assert "(6 classes)" in capsys.readouterr().out
     train(houses, "--target", "rooms", "--task", "regression", "--epochs", 1)
@@ -195,7 +195,7 @@ def test_every_optimizer_of_the_command_is_known():
     assert {optimizers.get(name).name for name in OPTIMIZERS} == set(OPTIMIZERS)
 
 
-def test_a_curve_goes_where_it_is_told():
+def test_the_curve_is_written_to_the_path_of_the_option():
     assert run("train", "--dataset", "iris", "--epochs", 2, "--quiet", "--plot", "c.svg") == 0
     with open("c.svg", encoding="utf-8") as file:
         assert "<svg" in file.read()
@@ -252,7 +252,7 @@ def test_predict_gives_regression_in_the_units_of_the_data(houses, capsys):
     assert abs(prices.mean() / true.mean() - 1) < 0.05
 
 
-def test_predict_needs_no_target_and_bears_further_columns(people, capsys):
+def test_predict_needs_no_target_and_ignores_further_columns(people, capsys):
     train(people, "--epochs", 2)
     with open("new.csv", "w", encoding="utf-8") as file:
         file.write("city,note,age\nUlm,,30\nRom,NA,50\n")

@@ -1,4 +1,4 @@
-"""The command: what it refuses, in one line that says why."""
+"""The command: errors, each in one line that gives the reason."""
 
 import sys
 
@@ -99,7 +99,7 @@ def test_predict_refuses_a_slip_without_an_option_it_lacks(people, capsys):
     assert "--text" not in said
 
 
-def test_a_loss_that_is_not_finite_is_told(houses, capsys):
+def test_a_loss_that_is_not_finite_is_reported(houses, capsys):
     words = ("--optimizer", "gradient_descent", "--learning-rate", 1e30, "--quiet")
     assert "Lower the learning rate" in refusal(capsys, "train", houses, *words)
 

@@ -54,7 +54,7 @@ def test_lbfgs_classifies(capsys):
     assert accuracy > 0.95
 
 
-def test_why_a_solver_ended_is_told(waves, capsys):
+def test_the_reason_why_a_solver_ended_is_reported(waves, capsys):
     train(waves, "--hidden", "none", "--optimizer", "lbfgs", "--dtype", "float64", "--patience", 0)
     assert re.search(r"^iterations +\d+ of 100, converged", capsys.readouterr().out, re.M)
 
@@ -84,6 +84,6 @@ def test_levenberg_marquardt_says_when_a_network_is_too_large(waves, capsys):
     assert "at most 5,000 trainable" in refusal(capsys, "train", waves, *words)
 
 
-def test_batches_have_32_rows_unless_told_otherwise(waves, capsys):
+def test_batches_have_32_rows_by_default(waves, capsys):
     train(waves, "--epochs", 1)
     assert "batches of 32" in capsys.readouterr().out

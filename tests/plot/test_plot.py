@@ -1,4 +1,4 @@
-"""Plots: what they show, and that they leave matplotlib's state alone."""
+"""Plots: their contents, and that they do not change the state of matplotlib."""
 
 import subprocess
 import sys
@@ -48,7 +48,7 @@ def test_loss_has_a_logarithmic_axis_where_it_spans_decades(losses, scale):
     assert ax.get_yscale() == scale
 
 
-def test_learning_curve_bears_gaps():
+def test_learning_curve_accepts_gaps():
     (ax,) = plot.learning_curve({"loss": [1.0, float("nan"), 0.5]}).axes
     assert ax.get_yscale() == "linear"
 

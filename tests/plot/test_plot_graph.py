@@ -1,4 +1,4 @@
-"""Drawn graphs: nothing overlaps, no edge runs through a box, everything is said."""
+"""Drawn graphs: no overlaps, no edge through a box, and all the text."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def curves(arrow):
     return [np.concatenate(dense) / 1000]
 
 
-def test_an_arrow_through_a_box_would_be_found():
+def test_an_arrow_through_a_box_is_detected():
     from matplotlib.patches import FancyArrowPatch
 
     straight = FancyArrowPatch((0, 0), (0, 3), arrowstyle="-|>", shrinkA=0, shrinkB=0)

@@ -45,7 +45,7 @@ def test_a_first_line_with_a_number_is_data(write):
 
 
 @pytest.mark.parametrize(("header", "rows"), [(True, 1), (False, 2)])
-def test_header_can_be_settled(write, header, rows):
+def test_header_can_be_set(write, header, rows):
     assert len(read_csv(write("1,2\n3,4\n"), header=header)) == rows
 
 
@@ -54,7 +54,7 @@ def test_a_column_without_a_name_is_named_by_its_number(write):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_delimiter_is_found(write, delimiter):
+def test_delimiter_is_detected(write, delimiter):
     table = read_csv(write(f'"a,;|\t"{delimiter}b{delimiter}c\n1{delimiter}2{delimiter}3\n'))
     assert list(table.columns)[1:] == ["b", "c"]
 
@@ -204,7 +204,7 @@ def test_repeated_numbers_do_not_outweigh_different_texts(write):
     assert read_csv(write(text)).columns["a"].dtype.kind == "U"
 
 
-def test_a_missing_value_is_told_before_a_slip(write):
+def test_a_missing_value_is_reported_before_a_mixed_column(write):
     with pytest.raises(DataError, match="line 5, column 'a': missing value"):
         read_csv(write("a,b\n1,x\n2,y\n3z,z\n,z\n"))
 
