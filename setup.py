@@ -9,11 +9,12 @@ FASTNN_SANITIZE  passed to -fsanitize= ("address", "undefined"), for the memory 
 """
 
 import copy
-import importlib.util
+import importlib
 import os
 import platform
 import sys
 import tempfile
+import types
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -38,7 +39,6 @@ ISA_FLAGS = (
 BASELINE = next(iter(ISA_FLAGS.values()))
 DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
 SOURCES = Path("fastnn/backend/compiled")
-FACTS = Path("fastnn/facts")
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
@@ -62,11 +62,11 @@ def instruction_sets():
 
 
 def load_facts(name):
-    """A module of fastnn/facts by its path: fastnn itself cannot be imported before it is built."""
-    spec = importlib.util.spec_from_file_location(f"fastnn_facts_{name}", FACTS / f"{name}.py")
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    """A module of fastnn/facts, without running fastnn/__init__, which needs what is built here."""
+    if "fastnn" not in sys.modules:
+        package = sys.modules["fastnn"] = types.ModuleType("fastnn")
+        package.__path__ = ["fastnn"]
+    return importlib.import_module(f"fastnn.facts.{name}")
 
 
 def write_generated_files():

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.text import aligned
-from fastnn.facts import activations
+from fastnn.facts import activations, operations
 
 LANES = 16
 """Rows are padded to a multiple of this many elements in both dtypes."""
@@ -29,9 +29,11 @@ LANES = 16
 ACTIVATIONS = activations.names()
 """Elementwise activations, in the order of the codes the compiled engine uses."""
 
-ROW_FUNCTIONS = ("softmax", "log_softmax")
-MERGES = ("add", "subtract", "multiply", "average", "absolute_difference", "concatenate")
-KINDS = ("dense", "activation", *ROW_FUNCTIONS, "dropout", *MERGES, "layer_norm", "python")
+KINDS = operations.names()
+"""The kinds of operations, in the order of the codes the compiled engine uses."""
+
+ROW_FUNCTIONS = tuple(row.name for row in operations.ROWS if row.is_row_function)
+MERGES = tuple(row.name for row in operations.ROWS if row.is_merge)
 LOSSES = (
     "cross_entropy",
     "binary_cross_entropy",
@@ -114,6 +116,11 @@ class Operation:
     output: int
     parameters: tuple[int, ...] = ()
     attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """What each of the parameters does; `fastnn.facts.operations` has the list."""
+        return operations.get(self.kind).roles(len(self.parameters), self.attributes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For pickle, which does not know read-only mappings."""
@@ -317,7 +324,12 @@ class ProgramBuilder:
         ValueError
             If the widths of the inputs or parameters do not fit the kind.
         """
-        width = self._output_width(kind, inputs, name, parameters, attributes)
+        widths = [self.buffers[i].width for i in inputs]
+        shapes = [self.parameters[i].shape for i in parameters]
+        try:
+            width = operations.get(kind).output_width(widths, shapes, attributes)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
         output = self._buffer(name, width)
         self.operations.append(
             Operation(
@@ -341,80 +353,6 @@ class ProgramBuilder:
         self._names.add(name)
         self.buffers.append(Buffer(name, int(width)))
         return len(self.buffers) - 1
-
-    def _output_width(
-        self,
-        kind: str,
-        inputs: Sequence[int],
-        name: str,
-        parameters: Sequence[int],
-        attributes: Mapping[str, Any],
-    ) -> int:
-        """The width of an operation's output; ValueError unless its inputs and parameters fit."""
-        if kind not in KINDS:
-            raise ValueError(f"{name}: unknown operation {kind!r}; known are {', '.join(KINDS)}")
-        widths = [self.buffers[i].width for i in inputs]
-        if kind == "python":  # of a custom layer, which knows its width and checks its inputs
-            return int(attributes["width"])
-        if kind in MERGES:
-            return _merged_width(kind, name, widths)
-        if len(inputs) != 1:
-            raise ValueError(f"{name}: {kind} takes one input, got {len(inputs)}")
-        if kind == "dense":
-            return self._dense_width(name, widths[0], parameters)
-        if kind == "activation":
-            self._check_activation(name, parameters, attributes.get("function"))
-        elif kind == "layer_norm":
-            self._check_layer_norm(name, widths[0], parameters, attributes)
-        return widths[0]
-
-    def _dense_width(self, name: str, width: int, parameters: Sequence[int]) -> int:
-        """The number of columns of the weight, which must fit the input and the bias."""
-        weight, *bias = (self.parameters[i].shape for i in parameters)
-        if weight[0] != width:
-            raise ValueError(f"{name}: weight {weight} does not fit an input of width {width}")
-        if bias and bias[0] != (weight[1],):
-            raise ValueError(f"{name}: bias {bias[0]} does not fit weight {weight}")
-        return weight[1]
-
-    def _check_activation(self, name: str, parameters: Sequence[int], function: Any) -> None:
-        """An activation is known and has no parameter, or one that may be trained."""
-        if function not in ACTIVATIONS:
-            raise ValueError(
-                f"{name}: unknown activation {function!r}; known are {', '.join(ACTIVATIONS)}"
-            )
-        shapes = [self.parameters[i].shape for i in parameters]
-        if shapes and not (activations.get(function).trainable_parameter and shapes == [(1,)]):
-            raise ValueError(f"{name}: parameters of shapes {shapes} do not fit {function}")
-
-    def _check_layer_norm(
-        self, name: str, width: int, parameters: Sequence[int], attributes: Mapping[str, Any]
-    ) -> None:
-        """Its parameters are the scale and the shift, where the attributes say it has them."""
-        if not {"epsilon", "scale", "shift"} <= set(attributes) or not attributes["epsilon"] > 0:
-            raise ValueError(
-                f"{name}: layer_norm takes an epsilon > 0, and whether there are scale and shift"
-            )
-        expected = [key for key in ("scale", "shift") if attributes[key]]
-        shapes = [self.parameters[i].shape for i in parameters]
-        if shapes != [(width,)] * len(expected):
-            raise ValueError(
-                f"{name}: parameters of shapes {shapes} do not fit "
-                f"{' and '.join(expected) or 'none'} for an input of width {width}"
-            )
-
-
-def _merged_width(kind: str, name: str, widths: Sequence[int]) -> int:
-    """The width of what merges inputs of these widths."""
-    exactly_two = kind in ("subtract", "absolute_difference")
-    if len(widths) < 2 or (exactly_two and len(widths) > 2):
-        need = "exactly two inputs" if exactly_two else "at least two inputs"
-        raise ValueError(f"{name}: {kind} takes {need}, got {len(widths)}")
-    if kind == "concatenate":
-        return sum(widths)
-    if len(set(widths)) > 1:
-        raise ValueError(f"{name}: {kind} takes inputs of one width, got {widths}")
-    return widths[0]
 
 
 def _listing(program: Program) -> list[str]:

@@ -4,13 +4,13 @@
 compiles.  The text names the formulas by convention, so that a row without its formula does not
 compile, and the compiler's message has the name of what is missing.
 
-This module and those of the tables import the standard library alone: `setup.py` loads them by
-their paths, before fastnn or NumPy can be imported.
+This module and those of the tables import each other and the standard library alone: `setup.py`
+loads them before fastnn or NumPy can be imported.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 Rows = Sequence[Any]
@@ -23,10 +23,21 @@ def enum(names: Iterable[str], count: str) -> str:
     return "\n".join(["cdef enum:", *lines, f"    {count} = {len(members)}"])
 
 
+def codes_by_name(variable: str, rows: Rows) -> str:
+    """A dict of the codes that the core is compiled for, by the names of the rows."""
+    entries = [f'    "{row.name}": {code},' for code, row in enumerate(rows)]
+    return "\n".join([f"cdef dict {variable} = {{", *entries, "}"])
+
+
 def function(signature: str, docstring: str, body: Iterable[str]) -> str:
     """An inline function that runs without the interpreter; `body` holds its lines."""
     head = f"cdef inline {signature} noexcept nogil:"
-    return "\n".join([head, f'    """{docstring}"""', *(f"    {line}" for line in body)])
+    return "\n".join([head, f'    """{docstring}"""', *indented(body)])
+
+
+def indented(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a body."""
+    return (f"    {line}" for line in lines)
 
 
 def ladder(variable: str, branches: Sequence[tuple[str, str]], otherwise: str) -> list[str]:
@@ -35,6 +46,14 @@ def ladder(variable: str, branches: Sequence[tuple[str, str]], otherwise: str) -
     The codes in the statements are constants, so that each branch is compiled for its own.
     """
     return [*(f"if {variable} == {code}: {statement}" for code, statement in branches), otherwise]
+
+
+def chain(variable: str, branches: Sequence[tuple[str, str]]) -> list[str]:
+    """`ladder` of longer statements, at most one of which runs."""
+    lines: list[str] = []
+    for code, statement in branches:
+        lines += [f"{'elif' if lines else 'if'} {variable} == {code}:", f"    {statement}"]
+    return lines
 
 
 # ------------------------------------------------------------------------ activations
@@ -94,33 +113,30 @@ def _alpha(row: Any) -> str:
 
 def _apply(rows: Rows, special: Sequence[tuple[Any, float, str]]) -> str:
     """`apply`: `block` with a constant code."""
-    arguments = "alpha, rows, n, z, ldz, values, ldv, slopes, lds"
+    call = "block({}, alpha, rows, n, z, ldz, values, ldv, slopes, lds)"
     branches = [
-        (f"{row.name.upper()} and alpha == {value:g}", name.upper()) for row, value, name in special
+        (f"{row.name.upper()} and alpha == {value:g}", call.format(name.upper()))
+        for row, value, name in special
     ]
-    branches += [(row.name.upper(), row.name.upper()) for row in rows]
-    chain: list[str] = []
-    for position, (condition, code) in enumerate(branches):
-        chain.append(f"{'elif' if position else 'if'} code == {condition}:")
-        chain.append(f"    block({code}, {arguments})")
+    branches += [(row.name.upper(), call.format(row.name.upper())) for row in rows]
     return function(
         "void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,\n"
         "                       Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,\n"
         "                       Py_ssize_t lds)",
         "`block`, with one instance for every code.",
-        chain,
+        chain("code", branches),
     )
+
+
+def activation_codes(rows: Rows) -> str:
+    """The codes by the names, as Python objects."""
+    return codes_by_name("_activation_codes", rows)
 
 
 def slope_dispatch(rows: Rows) -> str:
     """The choice of the derivative from the output by the code, around loops of the engine."""
     call = "slope_block({}, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)"
     codes = [row.name.upper() for row in rows if row.slope_from_output]
-    chain: list[str] = []
-    for code in codes:
-        chain.append(f"{'elif' if chain else 'if'} code == {code}:")
-        chain.append("    " + call.format(code))
-    chain += ["else:", "    " + call.format("STORED_SLOPE")]
     return "\n".join(
         [
             "from fastnn.backend.compiled.math.activations cimport (",
@@ -132,14 +148,59 @@ def slope_dispatch(rows: Rows) -> str:
             "                     const real* dy, sz ldy, real* dx, sz ldx,",
             "                     bint accumulate) noexcept nogil:",
             '''    """dx (+)= dy f'(z), f' from a = f(z); one instance for every code."""''',
-            *(f"    {line}" for line in chain),
+            *indented(chain("code", [(code, call.format(code)) for code in codes])),
+            "    else:",
+            "        " + call.format("STORED_SLOPE"),
         ]
     )
 
 
+# -------------------------------------------------------------------------- operations
+
+
+def operation_enum(rows: Rows) -> str:
+    """Codes of the kinds of operations."""
+    return enum([row.name for row in rows], "N_OPERATIONS")
+
+
+def operation_codes(rows: Rows) -> str:
+    """The codes by the names, as Python objects."""
+    return codes_by_name("_operation_codes", rows)
+
+
+def operation_dispatch(rows: Rows) -> str:
+    """`forward_op` and `backward_op`: the choice of the function by the kind of operation."""
+    named = [(row.name.upper(), row.compiled) for row in rows if row.compiled is not None]
+    forward = [
+        (code, f"forward_{name}(plan, op, index, work, first, last)") for code, name in named
+    ]
+    backward = [
+        (code, f"backward_{name}(plan, op, index, flow, work, first, last)") for code, name in named
+    ]
+    return "\n".join(
+        [
+            "cdef void forward_op(const Plan* plan, const Op* op, int index,",
+            "                     const Workspace* work, sz first, sz last) noexcept nogil:",
+            *indented(chain("op.kind", forward)),
+            "",
+            "",
+            "cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flow,",
+            "                      const Workspace* work, sz first, sz last) noexcept nogil:",
+            *indented(chain("op.kind", backward)),
+        ]
+    )
+
+
+# ------------------------------------------------------------------------------- files
+
+
 FILES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "activations.pxi": ("activations", activation_dispatch),
+    "activation_codes.pxi": ("activations", activation_codes),
     "slopes.pxi": ("activations", slope_dispatch),
+    "operations.pxi": ("operations", operation_enum),
+    "operation_codes.pxi": ("operations", operation_codes),
+    "operation_dispatch.pxi": ("operations", operation_dispatch),
 }
 """For each generated file: the module of the table with its `ROWS`, and what makes the text."""
 

@@ -18,6 +18,9 @@ from fastnn.program import Operation, Program
 
 Array = np.ndarray
 
+_ROLES = ("weight", "bias", "scale", "shift")
+"""Roles of parameters whose gradient in one sample follows from the operation's buffers."""
+
 _BLOCK_NUMBERS = 1 << 17
 """Numbers in all buffers of one block of rows: they fit into a near cache."""
 
@@ -130,7 +133,7 @@ class Linearization:
         operation, parameter = term.operation, self._program.parameters[term.parameter]
         dy = self._engine.gradient(self._program.buffers[operation.output].name)
         block = rows[:, term.start : term.start + parameter.size]
-        if term.role == "shift":
+        if term.role in ("bias", "shift"):
             _put(block, dy, term.is_first)
             return
         x = self._engine.value(self._program.buffers[operation.inputs[0]].name)
@@ -177,10 +180,7 @@ def _forward(engine: Any, inputs: Sequence[Array]) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Term:
-    """One use of a parameter; `role` is the formula of its gradient in one sample.
-
-    The formula is x' dy for "outer", dy times the normalised x for "scale", dy for "shift".
-    """
+    """One use of a parameter; its role determines the formula of its gradient in one sample."""
 
     operation: Operation
     parameter: int
@@ -196,22 +196,13 @@ def _terms(program: Program, trainable: Sequence[bool]) -> tuple[list[_Term], li
     used: set[int] = set()
     terms = []
     for operation in program.operations:
-        for p, role in zip(operation.parameters, _roles(operation), strict=True):
-            if trainable[p] and role is None:
+        for p, role in zip(operation.parameters, operation.roles, strict=True):
+            if trainable[p] and role not in _ROLES:
                 unknown[p] = True
-            elif trainable[p] and role is not None:
+            elif trainable[p]:
                 terms.append(_Term(operation, p, starts[p], role, p not in used))
                 used.add(p)
     return [term for term in terms if not unknown[term.parameter]], unknown
-
-
-def _roles(operation: Operation) -> Sequence[str | None]:
-    """The role of each parameter of an operation; None if it has no formula here."""
-    if operation.kind == "dense":
-        return ["outer", "shift"][: len(operation.parameters)]
-    if operation.kind == "layer_norm":
-        return [role for role in ("scale", "shift") if operation.attributes[role]]
-    return [None] * len(operation.parameters)
 
 
 def _put(block: Array, values: Array, is_first: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn.facts import activations
+from fastnn.facts import activations, operations
 from fastnn.inspection._differences import Displacement, Point
 from fastnn.program import Head, Operation, Program
 
@@ -103,7 +103,7 @@ def _pieces(program: Program) -> Iterator[tuple[str, Reader]]:
     for operation in program.operations:
         name = names[operation.output].rpartition(".")[0]
         inputs = [names[i] for i in operation.inputs]
-        if operation.kind == "absolute_difference":
+        if operations.get(operation.kind).has_corner_at_equal_inputs:
             yield name, _difference_sides(*inputs)
         for corner in _corners(operation):
             yield name, _sides(inputs[0], corner)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn.facts import operations
 from fastnn.layers._base import Layer
 from fastnn.layers._tensor import Tensor
 from fastnn.program import ProgramBuilder
@@ -47,8 +48,6 @@ class Merge(Layer):
     name, dtype
         See `Layer`.
     """
-
-    exactly_two: ClassVar[bool] = False
 
     def __init__(self, *, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
@@ -112,9 +111,7 @@ class Merge(Layer):
 
     def check_count(self, n: int) -> None:
         """Raise ValueError if the layer does not accept `n` inputs."""
-        if n < 2 or (self.exactly_two and n > 2):
-            need = "exactly two" if self.exactly_two else "at least two"
-            raise ValueError(f"layer {self.label} takes {need} inputs, got {n}")
+        operations.get(self.kind).check_count(n, f"layer {self.label}")
 
 
 class Add(Merge):
@@ -127,7 +124,6 @@ class Subtract(Merge):
     """The first input minus the second."""
 
     kind = "subtract"
-    exactly_two = True
 
 
 class Multiply(Merge):
@@ -146,7 +142,6 @@ class AbsDifference(Merge):
     """|a - b|, the absolute difference; the derivative at a = b is defined as 0."""
 
     kind = "absolute_difference"
-    exactly_two = True
 
 
 class Concatenate(Merge):

@@ -5,6 +5,9 @@ import numpy as _np
 from fastnn.backend import finite as _gradients
 from fastnn import program as _program
 
+include "../generated/operation_codes.pxi"   # _operation_codes
+include "../generated/activation_codes.pxi"  # _activation_codes
+
 # A Python number becomes a `real` by way of `<double>`: Cython takes `real` for a float.
 
 
@@ -86,14 +89,11 @@ def is_custom(head):
     return head.loss == _program.CUSTOM_LOSS
 
 
-def parameter_roles(operation):
-    """Indices of the weight (or scale) and of the bias (or shift) of an operation, or -1."""
-    if operation.kind == "python":
-        return -1, -1
-    left = list(operation.parameters)
-    has_first = operation.attributes["scale"] if operation.kind == "layer_norm" else bool(left)
-    first = left.pop(0) if has_first else -1
-    return first, left[0] if left else -1
+def first_and_second(operation):
+    """Indices of the weight (or scale, or parameter) and of the bias (or shift), -1 for none."""
+    parameters = dict(zip(operation.roles, operation.parameters))
+    first = [parameters.get(role, -1) for role in ("weight", "scale", "parameter")]
+    return max(first), max(parameters.get("bias", -1), parameters.get("shift", -1))
 
 
 cdef class Lowered:
@@ -192,11 +192,11 @@ cdef class Lowered:
         self.plan.ops = <Op*>self.take(len(operations) * sizeof(Op))
         for i, operation in enumerate(operations):
             op = &self.plan.ops[i]
-            op.kind = _program.KINDS.index(operation.kind)
+            op.kind = _operation_codes[operation.kind]
             op.n_inputs = len(operation.inputs)
             op.inputs = self.indices(operation.inputs)
             op.output = operation.output
-            op.weight, op.bias = parameter_roles(operation)
+            op.weight, op.bias = first_and_second(operation)
             op.fused_output = -1
             op.below = -1
             op.scale = 1 / <double>len(operation.inputs)
@@ -217,7 +217,7 @@ cdef class Lowered:
     cdef int _read_attributes(self, Op* op, operation) except -1:
         attributes = operation.attributes
         if operation.kind == "activation":
-            op.code = _program.ACTIVATIONS.index(attributes["function"])
+            op.code = _activation_codes[attributes["function"]]
             op.alpha = <double>attributes.get("alpha", 1.0)
             # From the output f' can be told only where f is one to one: not with alpha < 0.
             op.from_output = from_output(op.code) and op.alpha >= 0
@@ -297,12 +297,10 @@ cdef class Lowered:
                 flow.wanted[j] = wanted
                 flow.accumulate[j] = accumulate
             if parts is not None:
-                scaled = operation.kind == "layer_norm" and operation.attributes["scale"]
-                has_beta = operation.kind == "activation"
-                for position, p in enumerate(operation.parameters):
-                    slopes = i if has_beta or (scaled and position == 0) else -1
-                    dz = -1 if has_beta else operation.output
-                    given = position if operation.kind == "python" else -1
+                for position, (role, p) in enumerate(zip(operation.roles, operation.parameters)):
+                    slopes = i if role in ("parameter", "scale") else -1
+                    dz = -1 if role == "parameter" else operation.output
+                    given = position if role == "custom" else -1
                     uses[p].append((operation.inputs[0], dz, slopes, i, given))
         for i, terms in enumerate(uses):
             terms.reverse()  # the order in which a backward pass meets them

@@ -1,5 +1,8 @@
 # Forward and backward of every kind of operation, on rows [first, last) of a workspace.
 #
+# A kind of operation whose row in fastnn/facts/operations.py says `compiled="name"` is run by
+# forward_name and backward_name.
+#
 # Rows of buffers are padded to whole vectors.  What stands in the padding means nothing: sums run
 # over true columns, and the gradient of a parameter is cleared there before it is used.
 
@@ -33,45 +36,10 @@ cdef inline void backward_some(const Plan* plan, int begin, int end, Seeds seeds
             backward_op(plan, &plan.ops[i], i, &plan.ops[i].flow[<int>seeds], work, first, last)
 
 
-cdef void forward_op(const Plan* plan, const Op* op, int index, const Workspace* work,
-                     sz first, sz last) noexcept nogil:
-    cdef Matrix* x = &work.values[op.inputs[0]]
-    cdef Matrix* y = &work.values[op.output]
-    cdef sz r
-    if op.kind == DENSE:
-        forward_dense(plan, op, work, first, last)
-    elif op.kind == ACTIVATION:
-        if work.slopes != NULL and work.slopes[index].data != NULL:
-            activate_both_rows(op.code, alpha_of(plan, op), last - first, y.columns,
-                               row_of(x, first), x.ld, row_of(y, first), y.ld,
-                               row_of(&work.slopes[index], first), work.slopes[index].ld)
-        else:
-            activate_rows(op.code, alpha_of(plan, op), last - first, y.columns, row_of(x, first),
-                          x.ld, row_of(y, first), y.ld)
-    elif op.kind == SOFTMAX:
-        for r in range(first, last):
-            softmax_row(y.width, row_of(x, r), row_of(y, r))
-    elif op.kind == LOG_SOFTMAX:
-        for r in range(first, last):
-            log_softmax_row(y.width, row_of(x, r), row_of(y, r))
-    elif op.kind == DROPOUT:
-        for r in range(first, last):
-            if plan.training:
-                drop_row(y.width, <uint32_t>(plan.first_row + r), op.key, plan.step, op.threshold,
-                         op.scale, row_of(x, r), row_of(y, r), False)
-            else:
-                memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
-    elif op.kind == LAYER_NORM:
-        for r in range(first, last):
-            forward_layer_norm_row(plan, op, index, work, r)
-    elif op.kind == CONCATENATE:
-        forward_concatenate(op, work, first, last)
-    else:
-        for r in range(first, last):
-            forward_merge_row(op, work, r)
+include "../generated/operation_dispatch.pxi"  # forward_op and backward_op
 
 
-cdef void forward_dense(const Plan* plan, const Op* op, const Workspace* work,
+cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspace* work,
                         sz first, sz last) noexcept nogil:
     """Z = X W + b, and A = f(Z) where an activation was fused in."""
     cdef const Param* weight = &plan.parameters[op.weight]
@@ -96,60 +64,50 @@ cdef void forward_dense(const Plan* plan, const Op* op, const Workspace* work,
                 row_of(y, first), y.ld)
 
 
-cdef void backward_op(const Plan* plan, const Op* op, int index, const Flow* flow,
-                      const Workspace* work, sz first, sz last) noexcept nogil:
-    cdef Matrix* dy = &work.gradients[op.output]
-    cdef Matrix* y = &work.values[op.output]
-    cdef Matrix* dx = &work.gradients[op.inputs[0]]
-    cdef sz r
-    if op.kind == CONCATENATE:
-        backward_concatenate(op, flow, work, first, last)
-        return
-    if ADD <= op.kind < CONCATENATE:
-        for r in range(first, last):
-            backward_merge_row(op, flow, work, r)
-        return
-    if op.kind == ACTIVATION and op.weight >= 0 and plan.parameters[op.weight].trainable:
-        backward_beta(plan, op, index, work, first, last)
-    if not flow.wanted[0]:
-        return
-    if op.kind == DENSE:
-        backward_dense(plan, op, flow.accumulate[0], work, first, last)
-        return
-    if op.kind == ACTIVATION:
-        backward_activation(op, index, flow.accumulate[0], work, first, last, 0, y.columns)
-        return
-    for r in range(first, last):
-        if op.kind == SOFTMAX:
-            softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
-                                 flow.accumulate[0])
-        elif op.kind == LOG_SOFTMAX:
-            log_softmax_backward_row(y.width, row_of(y, r), row_of(dy, r), row_of(dx, r),
-                                     flow.accumulate[0])
-        elif op.kind == LAYER_NORM:
-            backward_layer_norm_row(plan, op, index, flow.accumulate[0], work, r)
-        else:
-            backward_dropout_row(plan, op, flow.accumulate[0], work, r)
-
-
-cdef void backward_dense(const Plan* plan, const Op* op, bint accumulate, const Workspace* work,
-                         sz first, sz last) noexcept nogil:
+cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* flow,
+                         const Workspace* work, sz first, sz last) noexcept nogil:
     """dX (+)= dZ W', and at once dZ of the layer below where X is its activation's output."""
     cdef const Param* weight = &plan.parameters[op.weight]
     cdef Matrix* dz = &work.gradients[op.output]
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef sz n = 0, width
+    if not flow.wanted[0]:
+        return
     while n < dx.columns:
         width = min(<sz>STRIP, dx.columns - n)
         gemm_transposed(last - first, width, weight.width, row_of(dz, first), dz.ld,
                         plan.storage + weight.offset + n * weight.ld, weight.ld, weight.rows - n,
-                        accumulate, row_of(dx, first) + n, dx.ld)
+                        flow.accumulate[0], row_of(dx, first) + n, dx.ld)
         if op.below >= 0:
-            backward_activation(&plan.ops[op.below], op.below, False, work, first, last, n, width)
+            activation_gradient(&plan.ops[op.below], op.below, False, work, first, last, n, width)
         n += width
 
 
-cdef void backward_activation(const Op* op, int index, bint accumulate, const Workspace* work,
+cdef void forward_activation(const Plan* plan, const Op* op, int index, const Workspace* work,
+                             sz first, sz last) noexcept nogil:
+    """A = f(Z), and f'(Z) where the backward pass needs it stored."""
+    cdef Matrix* x = &work.values[op.inputs[0]]
+    cdef Matrix* y = &work.values[op.output]
+    if work.slopes != NULL and work.slopes[index].data != NULL:
+        activate_both_rows(op.code, alpha_of(plan, op), last - first, y.columns,
+                           row_of(x, first), x.ld, row_of(y, first), y.ld,
+                           row_of(&work.slopes[index], first), work.slopes[index].ld)
+    else:
+        activate_rows(op.code, alpha_of(plan, op), last - first, y.columns, row_of(x, first),
+                      x.ld, row_of(y, first), y.ld)
+
+
+cdef void backward_activation(const Plan* plan, const Op* op, int index, const Flow* flow,
+                              const Workspace* work, sz first, sz last) noexcept nogil:
+    """dZ (+)= dA f'(Z), and the terms of the gradient of a trained parameter."""
+    if op.weight >= 0 and plan.parameters[op.weight].trainable:
+        backward_beta(plan, op, index, work, first, last)
+    if flow.wanted[0]:
+        activation_gradient(op, index, flow.accumulate[0], work, first, last, 0,
+                            work.values[op.output].columns)
+
+
+cdef void activation_gradient(const Op* op, int index, bint accumulate, const Workspace* work,
                               sz first, sz last, sz start, sz n) noexcept nogil:
     """dZ (+)= dA f'(Z) in n columns, with f' stored by the forward pass or taken from A."""
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
@@ -201,6 +159,65 @@ cdef inline void slope_block(int code, real alpha, sz rows, sz n, const real* a,
             j += VL
 
 
+cdef void forward_softmax(const Plan* plan, const Op* op, int index, const Workspace* work,
+                          sz first, sz last) noexcept nogil:
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    for r in range(first, last):
+        softmax_row(y.width, row_of(&work.values[op.inputs[0]], r), row_of(y, r))
+
+
+cdef void backward_softmax(const Plan* plan, const Op* op, int index, const Flow* flow,
+                           const Workspace* work, sz first, sz last) noexcept nogil:
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    if flow.wanted[0]:
+        for r in range(first, last):
+            softmax_backward_row(y.width, row_of(y, r), row_of(&work.gradients[op.output], r),
+                                 row_of(&work.gradients[op.inputs[0]], r), flow.accumulate[0])
+
+
+cdef void forward_log_softmax(const Plan* plan, const Op* op, int index, const Workspace* work,
+                              sz first, sz last) noexcept nogil:
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    for r in range(first, last):
+        log_softmax_row(y.width, row_of(&work.values[op.inputs[0]], r), row_of(y, r))
+
+
+cdef void backward_log_softmax(const Plan* plan, const Op* op, int index, const Flow* flow,
+                               const Workspace* work, sz first, sz last) noexcept nogil:
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    if flow.wanted[0]:
+        for r in range(first, last):
+            log_softmax_backward_row(y.width, row_of(y, r), row_of(&work.gradients[op.output], r),
+                                     row_of(&work.gradients[op.inputs[0]], r), flow.accumulate[0])
+
+
+cdef void forward_dropout(const Plan* plan, const Op* op, int index, const Workspace* work,
+                          sz first, sz last) noexcept nogil:
+    """In training a mask drawn from the row of the batch and the step; else X itself."""
+    cdef Matrix* x = &work.values[op.inputs[0]]
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    for r in range(first, last):
+        if plan.training:
+            drop_row(y.width, <uint32_t>(plan.first_row + r), op.key, plan.step, op.threshold,
+                     op.scale, row_of(x, r), row_of(y, r), False)
+        else:
+            memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
+
+
+cdef void backward_dropout(const Plan* plan, const Op* op, int index, const Flow* flow,
+                           const Workspace* work, sz first, sz last) noexcept nogil:
+    """The gradient passes the same mask, drawn again."""
+    cdef sz r
+    if flow.wanted[0]:
+        for r in range(first, last):
+            backward_dropout_row(plan, op, flow.accumulate[0], work, r)
+
+
 cdef void scale_into(sz n, const real* a, real factor, real* out, bint accumulate) noexcept nogil:
     """out (+)= factor a."""
     cdef sz j = 0
@@ -213,7 +230,6 @@ cdef void scale_into(sz n, const real* a, real factor, real* out, bint accumulat
 
 cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
                                const Workspace* work, sz r) noexcept nogil:
-    """The gradient passes the same mask, drawn again."""
     cdef Matrix* dy = &work.gradients[op.output]
     cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
     if plan.training:
@@ -226,6 +242,21 @@ cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
 cdef const real* vector_of(const Plan* plan, int parameter) noexcept nogil:
     """The elements of a parameter, NULL for none (-1)."""
     return plan.storage + plan.parameters[parameter].offset if parameter >= 0 else NULL
+
+
+cdef void forward_layer_norm(const Plan* plan, const Op* op, int index, const Workspace* work,
+                             sz first, sz last) noexcept nogil:
+    cdef sz r
+    for r in range(first, last):
+        forward_layer_norm_row(plan, op, index, work, r)
+
+
+cdef void backward_layer_norm(const Plan* plan, const Op* op, int index, const Flow* flow,
+                              const Workspace* work, sz first, sz last) noexcept nogil:
+    cdef sz r
+    if flow.wanted[0]:
+        for r in range(first, last):
+            backward_layer_norm_row(plan, op, index, flow.accumulate[0], work, r)
 
 
 cdef void forward_layer_norm_row(const Plan* plan, const Op* op, int index, const Workspace* work,
@@ -250,6 +281,20 @@ cdef void backward_layer_norm_row(const Plan* plan, const Op* op, int index, bin
     layer_norm_backward_row(dy.width, normalized, normalized[dy.columns],
                             vector_of(plan, op.weight), row_of(dy, r),
                             row_of(&work.gradients[op.inputs[0]], r), accumulate)
+
+
+cdef void forward_merge(const Plan* plan, const Op* op, int index, const Workspace* work,
+                        sz first, sz last) noexcept nogil:
+    cdef sz r
+    for r in range(first, last):
+        forward_merge_row(op, work, r)
+
+
+cdef void backward_merge(const Plan* plan, const Op* op, int index, const Flow* flow,
+                         const Workspace* work, sz first, sz last) noexcept nogil:
+    cdef sz r
+    for r in range(first, last):
+        backward_merge_row(op, flow, work, r)
 
 
 cdef void forward_merge_row(const Op* op, const Workspace* work, sz r) noexcept nogil:
@@ -329,8 +374,8 @@ cdef void backward_distance_row(sz columns, const real* a, const real* b, const 
         j += VL
 
 
-cdef void forward_concatenate(const Op* op, const Workspace* work, sz first,
-                              sz last) noexcept nogil:
+cdef void forward_concatenate(const Plan* plan, const Op* op, int index, const Workspace* work,
+                              sz first, sz last) noexcept nogil:
     cdef Matrix* x
     cdef Matrix* y = &work.values[op.output]
     cdef sz start = 0, r
@@ -342,8 +387,8 @@ cdef void forward_concatenate(const Op* op, const Workspace* work, sz first,
         start += x.width
 
 
-cdef void backward_concatenate(const Op* op, const Flow* flow, const Workspace* work,
-                               sz first, sz last) noexcept nogil:
+cdef void backward_concatenate(const Plan* plan, const Op* op, int index, const Flow* flow,
+                               const Workspace* work, sz first, sz last) noexcept nogil:
     cdef Matrix* dx
     cdef const real* dy
     cdef sz start = 0, r, j

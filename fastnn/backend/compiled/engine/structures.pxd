@@ -31,21 +31,7 @@ cdef extern from *:
     void raise_flag(int* place) noexcept nogil
     int is_raised(const int* place) noexcept nogil
 
-cdef enum Kind:
-    # In the order of fastnn.program.KINDS.
-    DENSE
-    ACTIVATION
-    SOFTMAX
-    LOG_SOFTMAX
-    DROPOUT
-    ADD
-    SUBTRACT
-    MULTIPLY
-    AVERAGE
-    ABSOLUTE_DIFFERENCE
-    CONCATENATE
-    LAYER_NORM
-    PYTHON             # run between passes, never by forward_op or backward_op
+include "../generated/operations.pxi"  # the codes of the kinds of operations
 
 cdef enum Seeds:
     # Where a backward pass starts: at the losses, or at gradients of the outputs.

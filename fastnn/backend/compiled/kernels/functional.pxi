@@ -28,7 +28,7 @@ include "losses.pxi"
 include "updates.pxi"
 include "dense.pxi"
 
-cdef dict _activation_codes = {name: code for code, name in enumerate(_program.ACTIVATIONS)}
+include "../generated/activation_codes.pxi"  # _activation_codes
 
 
 cdef int activation_code(name) except -1:
