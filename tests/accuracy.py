@@ -20,7 +20,7 @@ import mpmath
 import numpy as np
 from mpmath import mpf
 
-from fastnn.activations import names
+from fastnn.activations import get, names
 
 ELEMENTARY = ("exp", "expm1", "log", "log1p")
 ROUND_ONCE = {"identity", "binary_step", "relu", "leaky_relu", "zero_indicator"}
@@ -43,6 +43,7 @@ BOUNDS = {"gelu": 4, "gelu'": 5, "mish": 4, "mish'": 5}
 REFERENCE_BOUNDS = {
     "sigmoid'": 3,
     "tanh'": 3,
+    "softsign'": 5,
     "swish": 3,
     "swish'": 8,
     "selu": 3,
@@ -99,7 +100,8 @@ def evaluate(kernels: ModuleType, function: str, z: np.ndarray) -> np.ndarray:
 def exact_value(function: str, z: float) -> mpf:
     """The function at z to 30 digits or more."""
     if function.endswith("'"):
-        return mpf(DERIVATIVES[function[:-1]](min(max(mpf(z), -FAR), FAR)))
+        far = mpmath.inf if get(function[:-1]).cost == "arithmetic" else FAR
+        return mpf(DERIVATIVES[function[:-1]](min(max(mpf(z), -far), far)))
     if function == "gelu" and abs(z) > FAR:
         return mpf(max(z, 0.0))
     if function in ELEMENTARY:
@@ -132,7 +134,7 @@ def _mish_derivative(z: mpf) -> mpf:
 
 
 FAR = 10**5
-"""Derivatives change by less than 10**-40000 beyond."""
+"""Derivatives made of exponentials change by less than 10**-40000 beyond."""
 
 DERIVATIVES = {
     "sigmoid": lambda z: 1 / (2 + 2 * mpmath.cosh(z)),
@@ -145,6 +147,7 @@ DERIVATIVES = {
     "gelu_tanh": _gelu_tanh_derivative,
     "mish": _mish_derivative,
     "hard_swish": lambda z: (2 * z + 3) / 6 if abs(z) < 3 else mpf(z > 0),
+    "softsign": lambda z: 1 / (1 + abs(z)) ** 2,
 }
 
 

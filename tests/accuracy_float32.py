@@ -70,6 +70,8 @@ FORMULAS: dict[str, Callable[[Array], Array]] = {
     "mish": lambda z: z * np.tanh(np.logaddexp(0, z)),
     "mish'": _mish_derivative,
     "hard_swish": lambda z: z * np.clip(z + 3, 0, 6) / 6,
+    "softsign": lambda z: z / (1 + np.abs(z)),
+    "softsign'": lambda z: (1 + np.abs(z)) ** -2.0,
     "hard_swish'": lambda z: np.where(np.abs(z) < 3, (2 * z + 3) / 6, z > 0),
 }
 

@@ -52,6 +52,7 @@ VALUES = {
     "gelu_tanh": lambda z, a: _gelu_tanh(z),
     "mish": lambda z, a: z * mpmath.tanh(_softplus(z)),
     "zero_indicator": lambda z, a: mpf(z == 0),
+    "softsign": lambda z, a: z / (1 + abs(z)),
 }
 
 

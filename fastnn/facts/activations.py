@@ -30,6 +30,8 @@ References
 - Hendrycks & Gimpel (2016), "Gaussian error linear units (GELUs)", arXiv:1606.08415.
 - Misra (2019), "Mish: a self regularized non-monotonic activation function",
   arXiv:1908.08681.
+- Turian, Bergstra & Bengio (2009), "Quadratic features and deep architectures for
+  chunking", NAACL HLT.
 - LeCun, Bottou, Orr & Muller (1998), "Efficient BackProp".
 - McCulloch & Pitts (1943), "A logical calculus of the ideas immanent in nervous
   activity", Bulletin of Mathematical Biophysics 5.
@@ -411,6 +413,24 @@ ROWS: tuple[ActivationInfo, ...] = (
         corners=(0.0,),
         is_step=True,
         slope_from_output=True,
+    ),
+    ActivationInfo(
+        name="softsign",
+        title="Softsign",
+        formula="z / (1 + |z|)",
+        derivative="1 / (1 + |z|)^2, at most 1",
+        output_range="(-1, 1)",
+        saturates="both sides: to -1 and to 1, slowly",
+        not_differentiable="nowhere",
+        zero_centred=True,
+        monotonic=True,
+        cost="arithmetic",
+        source="Turian, Bergstra & Bengio (2009)",
+        flat_below=-3.4721,
+        flat_above=3.4721,
+        layer="Softsign",
+        slope_from_output=True,
+        onnx="Softsign",
     ),
 )
 """In the order of the codes that the compiled core uses."""

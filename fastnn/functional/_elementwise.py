@@ -52,6 +52,8 @@ __all__ = [
     "sigmoid_derivative",
     "softplus",
     "softplus_derivative",
+    "softsign",
+    "softsign_derivative",
     "swish",
     "swish_derivative",
     "tanh",
@@ -260,3 +262,4 @@ softplus, softplus_derivative = _elementwise("softplus")
 gelu, gelu_derivative = _elementwise("gelu")
 gelu_tanh, gelu_tanh_derivative = _elementwise("gelu_tanh")
 mish, mish_derivative = _elementwise("mish")
+softsign, softsign_derivative = _elementwise("softsign")

@@ -244,6 +244,17 @@ def _softplus_derivative(z: np.ndarray, alpha: float) -> np.ndarray:
     return _logistic(z)
 
 
+def _softsign(z: np.ndarray, alpha: float) -> np.ndarray:
+    z = np.clip(z, -np.finfo(z.dtype).max, np.finfo(z.dtype).max)  # inf / inf would be nan
+    return z / (1 + np.abs(z))
+
+
+def _softsign_derivative(z: np.ndarray, alpha: float) -> np.ndarray:
+    # The square of the quotient cannot overflow; in float32 it would round three times.
+    q = 1 / (1 + np.abs(z.astype(np.float64, copy=False)))
+    return q * q
+
+
 _FUNCTIONS = {
     "identity": (_identity, _identity_derivative),
     "binary_step": (_binary_step, _binary_step_derivative),
@@ -260,6 +271,7 @@ _FUNCTIONS = {
     "gelu_tanh": (_gelu_tanh, _gelu_tanh_derivative),
     "mish": (_mish, _mish_derivative),
     "zero_indicator": (_zero_indicator, _zero_indicator_derivative),
+    "softsign": (_softsign, _softsign_derivative),
 }
 
 _RATIONAL = {row.name for row in activations.ROWS if row.cost in ("copy", "arithmetic")}

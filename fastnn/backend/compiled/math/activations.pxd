@@ -283,6 +283,19 @@ cdef inline vec zero_indicator(vec z, vec* slope) noexcept nogil:
     return select(equal(z, splat(0)), splat(1), slope[0])
 
 
+cdef inline vec softsign(vec z, vec* slope) noexcept nogil:
+    """z / (1 + |z|) and 1 / (1 + |z|)**2; 2 ULP."""
+    # The derivative of larger numbers is 0, and their square would overflow.
+    cdef vec a = at_most(abs_(z), splat(<real>(1e30 if sizeof(real) == 4 else 1e200)))
+    cdef vec total = splat(1) + a
+    cdef vec low = add_error(splat(1), a, total)
+    cdef vec q = quotient(splat(1), splat(0), total, low)
+    cdef vec excess = excess_product(splat(1), splat(0), total, low, q)
+    slope[0] = fma_(q, q, splat(-2) * q * (q * excess))
+    a = at_most(abs_(z), largest_number())
+    return copy_sign(a / (splat(1) + a), z)
+
+
 # ------------------------------------------------------------ derivatives from the output
 
 cdef inline vec identity_from_output(vec a) noexcept nogil:
@@ -328,6 +341,12 @@ cdef inline vec elu_from_output(vec alpha, vec a) noexcept nogil:
 cdef inline vec selu_from_output(vec a) noexcept nogil:
     """`elu_from_output`, with the constants of `selu`."""
     return select(less(splat(0), a), splat(SELU_SCALE_HIGH), a + splat(SELU_ALPHA_HIGH))
+
+
+cdef inline vec softsign_from_output(vec a) noexcept nogil:
+    """(1 - |a|)**2."""
+    cdef vec rest = splat(1) - abs_(a)
+    return rest * rest
 
 
 # -------------------------------------------------------------------------------- rows
