@@ -148,7 +148,6 @@ def faults_of_readme(folder):
     return faults
 
 
-@pytest.mark.xfail(reason="rooms are being moved", strict=False)
 @pytest.mark.parametrize(
     "folder", folders_with_sources(), ids=lambda f: f"{f.parent.name}/{f.name}"
 )
