@@ -1,8 +1,9 @@
 """Solvers: specifications of second-order methods that train on all samples at once.
 
-Where an `Optimizer` takes one step for each batch, a solver of SciPy drives the whole training:
-it asks for the cost of all samples, with its derivatives, wherever it wants to, and decides itself
-how far to go.  It needs no learning rate.  Like optimizers, solvers hold numbers and no state.
+An `Optimizer` takes one step for each batch.  A solver of SciPy controls the whole training
+instead: it evaluates the cost of all samples and its derivatives at points of its choice, and
+chooses the lengths of its steps.  It needs no learning rate.  Like optimizers, solvers hold
+numbers and no state.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Solver:
     Parameters
     ----------
     max_iterations : int
-        Iterations of a `fit` that names no number of epochs.
+        Iterations of a `fit` without a number of epochs.
 
     Attributes
     ----------
@@ -33,9 +34,9 @@ class Solver:
 
     name: ClassVar[str]
     slot_names: ClassVar[tuple[str, ...]] = ()
-    """None: curvature is learnt anew in each `fit`."""
+    """No slots: each `fit` estimates the curvature anew."""
     learning_rate: ClassVar[None] = None
-    """None: a solver finds its steps itself."""
+    """None: a solver chooses the lengths of its steps."""
 
     max_iterations: int = 200
 
@@ -44,7 +45,7 @@ class Solver:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The solver as JSON-able data; ``optimizers.get(config)`` makes an equal one of it."""
+        """The solver as JSON-able data; ``optimizers.get(config)`` makes an equal solver of it."""
         return {"name": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
 
 
@@ -52,28 +53,28 @@ class Solver:
 class LBFGS(Solver):
     """Limited-memory BFGS: quasi-Newton steps from the last few gradients.
 
-    For smooth costs and data that fit in memory.  Every iteration is a line search along
-    ``-H g``, where `H`, an approximation of the inverse Hessian, is never formed.
+    For smooth costs and data that fit in memory.  Each iteration is a line search along
+    ``-H g``.  `H` approximates the inverse Hessian; the matrix itself is never computed.
 
     Parameters
     ----------
     max_iterations : int, default 200
-        Iterations of a `fit` that names no number of epochs.
+        Iterations of a `fit` without a number of epochs.
     memory : int, default 10
-        Pairs of steps and changes of the gradient that are remembered.
+        Number of stored pairs of steps and changes of the gradient.
     tolerance : float, default 1e-5
-        Converged where no element of the gradient is larger.
+        Tolerance of the gradient: converged if no element is larger.
     loss_tolerance : float, default 1e-9
-        Converged where an iteration lowers the cost by less than this share of it
-        (of 1, for costs below 1).
+        Tolerance of the cost: converged if an iteration reduces the cost by less than this
+        share of it (of 1, for costs below 1).
     line_search_steps : int, default 20
-        Evaluations of one line search.
+        Largest number of evaluations in one line search.
 
     Notes
     -----
-    The vector SciPy sees is float64; cost and gradient are computed in the network's dtype.
-    A float32 network stops where rounding hides further descent.  All samples are evaluated at
-    once, so that every intermediate of all of them is in memory.
+    SciPy's vector is float64; cost and gradient are computed in the network's dtype.  A float32
+    network stops where rounding errors exceed the descent.  All samples are evaluated at once, so
+    that the intermediates of all samples are in memory.
 
     References
     ----------
@@ -112,16 +113,16 @@ class LevenbergMarquardt(Solver):
     Parameters
     ----------
     max_iterations : int, default 200
-        Iterations of a `fit` that names no number of epochs.
+        Iterations of a `fit` without a number of epochs.
     tolerance : float, default 1e-8
-        Converged where the relative change of the cost or of the parameters, or the
-        cosine between the residuals and the columns of `J`, is smaller.  Above
+        Relative tolerance: converged if the relative change of the cost or of the parameters,
+        or the cosine between the residuals and the columns of `J`, is smaller.  Above
         2.3e-16, the precision of float64.
     method : {"lm", "trf"}, default "lm"
-        MINPACK's algorithm, which needs as many residuals as parameters, or SciPy's
-        trust-region one, which does not.
+        "lm": MINPACK's algorithm, which needs at least as many residuals as parameters.
+        "trf": SciPy's trust-region algorithm, which takes any number.
     memory_limit : float, default 2**30
-        Bytes that `J` may take in float64; more is refused.
+        Largest size of `J` in float64, in bytes; a larger one raises ValueError.
 
     References
     ----------

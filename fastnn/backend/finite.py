@@ -1,4 +1,4 @@
-"""What custom losses and layers return in a training step: gradients that must be finite."""
+"""Costs and gradients of a training step that must be finite, also those of users' code."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fastnn.program import CUSTOM_LOSS, Program
 Array = np.ndarray
 
 
-class GradientError(FloatingPointError):
-    """A custom loss or layer returned a gradient that is nan, infinite or too large.
+class NotFiniteError(FloatingPointError):
+    """An optimizer step was not taken, because its cost or a gradient is not finite.
 
     Attributes
     ----------
     loss : float
-        The cost of the batch, which is finite.
+        The cost of the batch.
     """
 
     def __init__(self, message: str, loss: float) -> None:
@@ -26,10 +26,18 @@ class GradientError(FloatingPointError):
         self.loss = loss
 
 
-class FinitenessCheck:
-    """Looks at gradients that Python returned, where a trainable parameter depends on them.
+class GradientError(NotFiniteError):
+    """A custom loss or layer returned a gradient that is nan, infinite or too large.
 
-    Those of a built-in loss are finite where the loss is; of a function nobody knows.
+    The cost of the batch is finite.
+    """
+
+
+class FinitenessCheck:
+    """Checks the gradients of custom losses and layers that a trainable parameter depends on.
+
+    The gradients of a built-in loss are finite where the loss is; those of a user's function
+    need not be.
 
     Parameters
     ----------

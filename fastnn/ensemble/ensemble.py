@@ -1,4 +1,4 @@
-"""Ensembles: several networks of one make, whose predictions are averaged or vote."""
+"""Ensembles: networks of one construction, whose predictions are averaged or vote."""
 
 from __future__ import annotations
 
@@ -33,42 +33,43 @@ _VOTING = ("soft", "hard")
 
 
 class Ensemble:
-    """Networks that differ in their seeds, or in the samples they see, and predict together.
+    """Networks that differ in their seeds or training samples, and predict together.
 
     Parameters
     ----------
     network : Network or function of a seed
-        A compiled network that the members are made like: graph, loss and optimizer are
-        copied, initial values drawn anew, frozen parameters kept; it is not trained
-        itself.  Or a function that takes a seed and returns a compiled network.
+        A compiled network, the pattern of the members: they have copies of its graph, losses,
+        optimizer and frozen parameters, and new initial values.  The network itself is not
+        trained.  Or a function that takes a seed and returns a compiled network.
     n : int, default 5
-        Members, at least 2.
+        Number of members, at least 2.
     bootstrap : bool, default False
-        Train each member on as many samples as there are, drawn with replacement
-        (bagging), rather than on the samples themselves.
+        Train each member on N samples that are drawn from the N samples with replacement
+        (bagging), instead of the samples themselves.
     seed : int, default 0
-        Of the members' seeds and of what they draw.  Member i is the same whatever `n`.
+        Seed of the members' seeds and of the samples that they draw.  Member i is the same for
+        every `n`.
 
     Attributes
     ----------
     members : tuple of Network
     callbacks : list of list of Callback
-        Of each member, as its last `fit` left them; not in files and pickles.
+        The callbacks of each member after its last `fit`; files and pickles do not have them.
     oob_score : float or dict of float, or None
-        After `fit` with bootstrap: the score of predictions for each sample by the
-        members that did not see it (out of bag); for several losses a dict of these.  None
-        for a custom loss that knows no score.
+        After `fit` with bootstrap, the out-of-bag score: each sample is predicted by the
+        members that were not trained on it.  For several losses a dict of scores.  None for a
+        custom loss that has no score.
 
     Raises
     ------
     TypeError
-        If `network` is neither of these.
+        If `network` is neither a network nor a function that returns one.
     RuntimeError
         If the network is not compiled.
     ValueError
         If the networks that the function returns differ in dtype, inputs, outputs or losses;
-        if the network is itself a copy or from a file, and a trainable layer of it was given
-        its initial values.
+        if the network is a copy or from a file, and a trainable layer was given its initial
+        values.
 
     References
     ----------
@@ -145,16 +146,16 @@ class Ensemble:
         X, y, epochs, batch_size, validation_data, validation_split, early_stopping
             As in `Network.fit`, for each member: early stopping ends the training of one.
         callbacks : Callback, function, or several of them, optional
-            As in `Network.fit`, called for each member, which is ``context.network``.  Of a
-            `Callback` each member gets a copy, kept in `callbacks`, since it may count;
-            functions are shared, and called from several threads with `n_jobs`.
+            As in `Network.fit`, called for each member, which is ``context.network``.  Each
+            member gets a copy of a `Callback`, since it may count; `callbacks` has the copies.
+            The members share functions, which several threads may call with `n_jobs`.
         class_weight, sample_weight, shuffle, check_finite
             As in `Network.fit`.
         verbose : {0, 1, 2}, default 0
             Nothing, a progress bar over members, or a line for each member.
         n_jobs : int, default 1
-            Members trained at the same time, in threads; -1 for one on each core.  The
-            threads of a single member are fewer meanwhile.  It changes no result.
+            Number of members that are trained at the same time, in threads; -1 for one on each
+            core.  Each member then uses fewer threads.  The results do not depend on it.
 
         Returns
         -------
@@ -164,12 +165,12 @@ class Ensemble:
         Raises
         ------
         TypeError, ValueError
-            If the data do not fit; if `validation_split` is given with bootstrap, where
-            the parts would share samples: `oob_score` judges without.
+            If the data do not fit; if `validation_split` is given with bootstrap, since the
+            two parts would share samples (`oob_score` needs no such split).
         TrainingError
             If the loss of a member is not finite.
         KeyboardInterrupt
-            After Ctrl-C, once all members have stopped; they keep what they have learnt.
+            After Ctrl-C, when all members have stopped; they keep their parameters.
         """
         extras = Extras(validation_data, validation_split, class_weight, check_finite)
         if self.bootstrap and validation_split is not None:
@@ -198,12 +199,12 @@ class Ensemble:
         return histories
 
     def _drawn(self, i: int, n: int) -> np.ndarray:
-        """The rows that member i is trained on."""
+        """The rows on which member i is trained."""
         sequence = np.random.SeedSequence([self.seed, i, 1])
         return np.sort(np.random.Generator(np.random.PCG64(sequence)).integers(0, n, n))
 
     def _out_of_bag(self, data: Data) -> Any:
-        """The score of each sample's prediction by the members that have not seen it."""
+        """The score of the predictions by the members that were not trained on the sample."""
         n = len(data)
         sums: list[Any] = [0.0] * len(self.members[0].graph.outputs)
         votes = np.zeros((n, 1))
@@ -229,7 +230,7 @@ class Ensemble:
     def predict(
         self, X: Arrays, *, return_samples: bool = False, check_finite: bool = True
     ) -> Prediction:
-        """Mean and spread of the members' outputs: logits where a loss of classification is used.
+        """Mean and spread of the members' outputs; with a loss of classification, of logits.
 
         Parameters
         ----------
@@ -253,7 +254,7 @@ class Ensemble:
         return Prediction(arrange(means), arrange(stds), arrange(stacks) if keep else None)
 
     def predict_proba(self, X: Arrays, check_finite: bool = True) -> Any:
-        """The mean of the members' probabilities, as `Network.predict_proba` arranges them.
+        """The mean of the members' probabilities, arranged as by `Network.predict_proba`.
 
         Parameters
         ----------
@@ -271,17 +272,17 @@ class Ensemble:
         return self._core.arrange(results)
 
     def predict_classes(self, X: Arrays, voting: str = "soft", check_finite: bool = True) -> Any:
-        """The class that the members agree on, as `Network.predict_classes` arranges them.
+        """The classes by a vote of the members, arranged as by `Network.predict_classes`.
 
         Parameters
         ----------
         X, check_finite
             As in `Network.predict`.
         voting : {"soft", "hard"}, default "soft"
-            Soft: the class of the largest mean probability (binary: a mean of at
-            least 1/2).  Hard: the class that most members predict; among classes of
-            equally many votes, the one of the largest mean probability.  What is still
-            equal goes to the smaller label (binary: to 1).
+            Soft: the class with the largest mean probability (binary: 1 if the mean is at
+            least 1/2).  Hard: the class that most members predict; if several classes have the
+            same number of votes, the one with the largest mean probability.  Remaining ties go
+            to the smaller label (binary: to 1).
         """
         check_choice(voting, "voting", _VOTING)
         check_classification(self._core)
@@ -298,7 +299,7 @@ class Ensemble:
         shares = np.mean([self._shares(loss, z) for z in outputs], axis=0)
         if hard:
             counts = sum(_votes(loss, z) for z in outputs)
-            # Less than a vote, so that mean probabilities decide among equals only.
+            # Less than one vote: the mean probabilities only break ties.
             shares = (counts + 0.5 * shares) / (len(outputs) + 0.5)
         return loss.classes(shares - 0.5 if loss.activation == "sigmoid" else shares)
 
@@ -322,7 +323,7 @@ class Ensemble:
         return [np.mean(parts, axis=0) for parts in zip(*by_member, strict=True)]
 
     def _comparable(self, outputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One member's outputs as what may be averaged: probabilities, or the outputs."""
+        """One member's outputs in a form that may be averaged: probabilities, or the outputs."""
         parts = [output.astype(np.float64) for output in outputs]
         for head in self._heads:
             parts[head.output] = self._shares(head.loss, outputs[head.output])
@@ -333,7 +334,7 @@ class Ensemble:
         return (output if p is None else p).astype(np.float64)
 
     def _as_outputs(self, means: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Outputs that the losses would turn into these means."""
+        """Outputs from which the losses compute these means."""
         outputs = list(means)
         for head in self._heads:
             outputs[head.output] = _as_output(head.loss, means[head.output])
@@ -344,10 +345,10 @@ class Ensemble:
     def evaluate(
         self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
     ) -> dict[str, float]:
-        """The cost and the scores of the mean prediction, as `Network.evaluate` has them.
+        """The cost and the scores of the mean prediction, named as by `Network.evaluate`.
 
-        For classification these are of the mean probabilities (soft voting); the cost has no
-        L2 penalty, which belongs to a member.
+        For classification, the prediction is the mean of the probabilities (soft voting).  The
+        cost has no L2 penalty, because each member has its own.
 
         Parameters
         ----------
@@ -373,7 +374,7 @@ class Ensemble:
         ------
         ValueError
             If the networks have several losses: `evaluate` gives a score for each.  If their
-            loss is a custom one without an activation, which knows no score.
+            loss is a custom one without an activation, which has no score.
         """
         metric = score_name(self._core)
         data = self._core.feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
@@ -428,13 +429,13 @@ class Ensemble:
         ----------
         path : str or path-like
         custom : sequence of classes, functions and CustomLoss objects, or mapping by name
-            The custom layers and losses that the members have, as in `fastnn.load`.
+            The custom layers and losses of the members, as in `fastnn.load`.
 
         Raises
         ------
         FormatError
-            If the file is no ensemble, is damaged, or was written by a newer version, or
-            `custom` lacks something that the members have.
+            If the file is no ensemble, is damaged, or was written by a newer version, or if a
+            class or function is missing in `custom`.
         OSError
             If the file cannot be read.
         """
@@ -510,7 +511,7 @@ def _score_from_json(score: Any) -> Any:
 
 
 def _as_output(loss: Loss, mean: np.ndarray) -> np.ndarray:
-    """The logits of mean probabilities; means of other outputs as they are."""
+    """The logits of mean probabilities; means of other outputs unchanged."""
     if loss.activation is None:
         return mean
     tiny, eps = np.finfo(np.float32).tiny, np.finfo(np.float64).epsneg
@@ -521,7 +522,7 @@ def _as_output(loss: Loss, mean: np.ndarray) -> np.ndarray:
 
 
 def _votes(loss: Loss, output: np.ndarray) -> np.ndarray:
-    """A member's votes (N, K): 1 for the class of a row, or for each question it affirms."""
+    """A member's votes (N, K): 1 for the class of a row, or for each label it predicts as 1."""
     classes = loss.classes(output)
     assert classes is not None
     if loss.activation == "softmax":

@@ -1,4 +1,4 @@
-"""The networks of an ensemble: what they have in common, and their training."""
+"""The networks of an ensemble: their common interface, and their training."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag
-from fastnn.backend.finite import GradientError
+from fastnn.backend.finite import NotFiniteError
 from fastnn.losses import ClassWeight
 from fastnn.network._core import Core
 from fastnn.network._feed import Feed
@@ -88,7 +88,7 @@ def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: 
                 loss = core.engine.direct_step(X, y, rate, step, check)
             if loss is None:
                 loss = core.step(core.feed.data(X, y, sample_weight, check), rate)
-        except GradientError as error:
+        except NotFiniteError as error:
             epoch = state.epoch + 1
             raise TrainingError(epoch, 1, step, error.loss, rate, str(error)) from error
         state.step = step

@@ -21,7 +21,7 @@ from libc.string cimport memset
 from fastnn.backend.compiled.engine.passes cimport (
     batch_cost, copy_outputs, gradient_team, norms_read_targets, ordered_sum, penalty,
     prepare_targets, prepare_update, rows_are_finite, rows_per_block, set_norms, span_team,
-    stream_team, team_for, train_team, update_alone,
+    stream_team, summed_penalty, team_for, train_team, update_alone,
 )
 from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.math.activations cimport from_output

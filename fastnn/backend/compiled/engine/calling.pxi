@@ -162,7 +162,7 @@ cdef class Caller(Reader):
             self._sum_gradients(FROM_LOSSES, &self.batch, threads)
         finally:
             self.flushes = False
-        return cost + 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties, self.plan.n_tasks)
+        return cost + summed_penalty(&self.plan)
 
     cdef int _sum_gradients(self, Seeds seeds, const Batch* batch, int threads) except -1:
         """Phase 2 without updates."""
@@ -220,8 +220,7 @@ cdef class Caller(Reader):
         span.stage = UPDATES
         span.weights, span.vectors = &updates[0], &updates[1]
         self._go(&span, threads)
-        run.losses[step] = cost + 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties,
-                                                                   self.plan.n_tasks)
+        run.losses[step] = cost + summed_penalty(&self.plan)
         return True
 
     # --------------------------------------------------------- calls of Python

@@ -232,7 +232,7 @@ cdef class Engine(Caller):
             set_norms(&self.plan, &self.batch)
             gradient_team(&self.plan, FROM_LOSSES, &self.batch, self.row_losses, threads)
             cost = batch_cost(&self.plan, self.row_losses, n_rows, n_rows)
-            cost += 0.5 * self.plan.l2 * ordered_sum(self.plan.penalties, self.plan.n_tasks)
+            cost += summed_penalty(&self.plan)
         self._check_found(0)
         return cost
 
@@ -320,7 +320,7 @@ cdef class Engine(Caller):
     def direct_step(self, X, y, double learning_rate, sz number, check=True):
         """One optimizer step on X and y as they are; a direct call, see `fastnn.backend.direct`.
 
-        It also declines where the loss is not finite: then no step was taken.
+        NotFiniteError if the loss is not finite: then no step was taken.
         """
         cdef Run run
         cdef double loss = 0
@@ -337,7 +337,11 @@ cdef class Engine(Caller):
             run.learning_rates = &learning_rate
             run.losses = &loss
             self._run(&run)
-            return loss if run.steps_done else None
+            if run.steps_done:
+                return loss
+            if self.bad:
+                return None
+            raise _gradients.NotFiniteError("", loss)
         finally:
             self._leave()
 

@@ -32,6 +32,7 @@ cdef extern void train_team(const Plan* plan, Run* run, const Update* recipe,
                             int parts) noexcept nogil
 cdef extern void gradient_team(const Plan* plan, int seeds, Batch* batch, double* row_losses,
                                int parts) noexcept nogil
+cdef extern double summed_penalty(const Plan* plan) noexcept nogil
 cdef extern double penalty(const Plan* plan) noexcept nogil
 cdef extern void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil
 cdef extern void copy_outputs(const Plan* plan, const Workspace* work, Py_ssize_t first,

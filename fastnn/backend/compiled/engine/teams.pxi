@@ -115,7 +115,7 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
                 train_task(&plan, &weights, &vectors, i, batch.n_rows)
         meet(parts)
         if part == 0:
-            run.losses[step] = cost + 0.5 * plan.l2 * ordered_sum(plan.penalties, plan.n_tasks)
+            run.losses[step] = cost + summed_penalty(&plan)
             run.steps_done = step + 1
 
 
@@ -240,6 +240,11 @@ cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* r
         set_float_mode(mode | FLUSH_DENORMALS)
     gradient_worker(plan, seeds, batch, row_losses, part, parts)
     set_float_mode(mode)
+
+
+cdef public double summed_penalty(const Plan* plan) noexcept nogil:
+    """l2 / 2 times the sum of squared weights, from the sums that phase 2 left for each tile."""
+    return 0.5 * plan.l2 * ordered_sum(plan.penalties, plan.n_tasks)
 
 
 cdef public double penalty(const Plan* plan) noexcept nogil:
