@@ -208,9 +208,9 @@ class Context:
     def __init__(
         self,
         history: History,
-        network: Any = None,
-        snapshot: Callable[[], Any] | None = None,
-        restore: Callable[[Any], None] | None = None,
+        network: Any,
+        snapshot: Callable[[], Any],
+        restore: Callable[[Any], None],
     ) -> None:
         self.epoch = 0
         self.step = 0
@@ -228,14 +228,10 @@ class Context:
 
     def snapshot(self) -> Any:
         """A copy of the parameters, for `restore`."""
-        if self._snapshot is None:
-            raise RuntimeError("this training gives no snapshots of its parameters")
         return self._snapshot()
 
     def restore(self, copy: Any) -> None:
         """Set the parameters back to a copy that `snapshot` made."""
-        if self._restore is None:
-            raise RuntimeError("this training cannot restore parameters")
         self._restore(copy)
 
 
