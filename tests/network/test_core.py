@@ -92,3 +92,8 @@ def test_core_can_go_back_to_a_snapshot():
     assert not np.array_equal(net.get_flat(), before)
     net.core.restore(copy)
     np.testing.assert_array_equal(net.get_flat(), before)
+
+
+def test_network_has_a_core_and_nothing_private():
+    net = classifier()
+    assert vars(net).keys() == {"core", "name", "metadata"}
