@@ -374,7 +374,7 @@ def test_estimator_trains_by_lbfgs():
     X, y = flowers(np.random.default_rng(0))
     model = estimators.NetworkClassifier((8,), optimizer="lbfgs", random_state=0)
     assert model.fit(X, y).score(X, y) > 0.95
-    with pytest.raises(ValueError, match="learning_rate does not go with .*lbfgs"):
+    with pytest.raises(ValueError, match=r"learning_rate does not go with .*lbfgs"):
         model.set_params(learning_rate=0.1).fit(X, y)
 
 
