@@ -1,9 +1,13 @@
 """Stateless operations of fastnn.functional: overhead at 1 element, throughput at many."""
 
+import inspect
+
 import numpy as np
 
 import fastnn.functional as F
 from fastnn.facts.activations import ROWS
+from fastnn.facts.losses import LOSSES
+from fastnn.facts.updates import UPDATES
 
 from .common import BACKENDS, DTYPES, OnBackend, labels, normal
 
@@ -89,7 +93,7 @@ class DenseProduct(OnBackend):
 class ElementwiseLoss(OnBackend):
     """A loss of each element with its gradient."""
 
-    names = ("mean_squared_error", "mean_absolute_error", "huber", "binary_cross_entropy")
+    names = tuple(name for name, row in LOSSES.items() if row.is_elementwise)
     param_names = ("backend", "loss", "size", "dtype")
     params = (BACKENDS, names, SIZES, DTYPES)
 
@@ -106,16 +110,16 @@ class ElementwiseLoss(OnBackend):
 class Update(OnBackend):
     """One optimizer step on a vector of parameters."""
 
-    names = ("gradient_descent", "momentum", "rmsprop", "adam")
+    names = tuple(UPDATES)
     param_names = ("backend", "optimizer", "size", "dtype")
     params = (BACKENDS, names, SIZES, DTYPES)
 
     def prepare(self, name, size, dtype):
         self.parameter, self.gradient = normal(2, size, dtype=dtype)
-        n_slots = {"gradient_descent": 0, "momentum": 1, "rmsprop": 1, "adam": 2}[name]
-        self.slots = list(np.zeros((n_slots, size), dtype))
+        self.slots = list(np.zeros((len(UPDATES[name].slots), size), dtype))
         self.function = getattr(F, f"{name}_update")
-        self.options = {"learning_rate": 1e-3, **({"step": 1} if name == "adam" else {})}
+        counts = "step" in inspect.signature(self.function).parameters
+        self.options = {"learning_rate": 1e-3, **({"step": 1} if counts else {})}
 
     def time_update(self, *parameters):
         self.function(self.parameter, self.gradient, *self.slots, **self.options)

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import fastnn as fnn
+from fastnn import optimizers
 
 from .common import BACKENDS, DTYPES, OnBackend, classifier, labels, normal
 
@@ -44,7 +45,7 @@ class Step(OnBackend):
 class Optimizers(OnBackend):
     """A step with each optimizer: what the fused updates cost."""
 
-    names = ("gradient_descent", "momentum", "nesterov", "rmsprop", "adam", "adamw")
+    names = tuple(optimizers.names())
     param_names = ("backend", "optimizer")
     params = (BACKENDS, names)
 

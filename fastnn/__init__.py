@@ -44,14 +44,8 @@ from fastnn.layers import (
     _activations,
 )
 from fastnn.layers._activations import *
-from fastnn.losses import (
-    BinaryCrossEntropy,
-    CrossEntropy,
-    CustomLoss,
-    Huber,
-    MeanAbsoluteError,
-    MeanSquaredError,
-)
+from fastnn.losses import CrossEntropy, CustomLoss, _elementwise
+from fastnn.losses._elementwise import *
 from fastnn.network import (
     Network,
     Prediction,
@@ -60,7 +54,8 @@ from fastnn.network import (
     check_gradients,
     load,
 )
-from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, Nesterov, RMSprop
+from fastnn.optimizers import _updates
+from fastnn.optimizers._updates import *
 from fastnn.program import Program
 from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
 from fastnn.serialization import FormatError
@@ -71,12 +66,9 @@ from fastnn.training.state import TrainingError
 __all__ = [
     "LBFGS",
     "AbsDifference",
-    "Adam",
-    "AdamW",
     "Add",
     "Average",
     "BackendError",
-    "BinaryCrossEntropy",
     "Callback",
     "Concatenate",
     "Constant",
@@ -91,25 +83,18 @@ __all__ = [
     "Exponential",
     "FormatError",
     "GradientCheck",
-    "GradientDescent",
     "History",
-    "Huber",
     "Input",
     "Layer",
     "LayerMonitor",
     "LayerNorm",
     "LayerStatistics",
     "LevenbergMarquardt",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Momentum",
     "Multiply",
-    "Nesterov",
     "Network",
     "Prediction",
     "Predictor",
     "Program",
-    "RMSprop",
     "Sequential",
     "Step",
     "Subtract",
@@ -127,7 +112,7 @@ __all__ = [
     "set_num_threads",
     "show_config",
 ]
-__all__ += _activations.__all__
+__all__ += _activations.__all__ + _elementwise.__all__ + _updates.__all__
 
 
 def __getattr__(name: str) -> Any:

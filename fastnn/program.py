@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.text import aligned
-from fastnn.facts import activations, operations
+from fastnn.facts import activations, losses, operations
 
 LANES = 16
 """Rows are padded to a multiple of this many elements in both dtypes."""
@@ -34,14 +34,8 @@ KINDS = operations.names()
 
 ROW_FUNCTIONS = tuple(row.name for row in operations.ROWS if row.is_row_function)
 MERGES = tuple(row.name for row in operations.ROWS if row.is_merge)
-LOSSES = (
-    "cross_entropy",
-    "binary_cross_entropy",
-    "mean_squared_error",
-    "mean_absolute_error",
-    "huber",
-)
-"""The losses that the engines compute themselves."""
+LOSSES = tuple(losses.LOSSES)
+"""The losses that the engines compute themselves, in the order of their codes."""
 
 REDUCTIONS = ("mean", "sum", "half_sum")
 """What becomes of the losses of single samples."""
@@ -142,10 +136,11 @@ class Head:
 
     @property
     def parameter(self) -> float:
-        """The one number a loss takes: Huber's delta, label smoothing elsewhere."""
-        if self.loss == "huber":
-            return float(self.attributes.get("delta", 1.0))
-        return float(self.attributes.get("label_smoothing", 0.0))
+        """The one number that the loss takes, by the name its row has for it; 0 if it has none."""
+        row = losses.LOSSES.get(self.loss)
+        if row is None or row.parameter is None:
+            return 0.0
+        return float(self.attributes.get(row.parameter.name, row.parameter.default))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.facts.activations import ROWS
-from fastnn.program import ACTIVATIONS, LOSSES, MERGES, Head, Program, ProgramBuilder
+from fastnn.facts.losses import LOSSES
+from fastnn.facts.updates import UPDATES
+from fastnn.program import ACTIVATIONS, MERGES, Head, Program, ProgramBuilder
 
 
 def dense(builder: ProgramBuilder, x: int, n_out: int, name: str, trainable: bool = True) -> int:
@@ -103,7 +105,7 @@ def random_graph(seed: int, dtype: str) -> Program:
             buffers.append(builder.add(function, pick[:1], name))
     last = [dense(builder, buffers[-1], 5, "head_a"), dense(builder, buffers[-2], 3, "head_b")]
     program = builder.build(last)
-    losses = [str(loss) for loss in rng.choice(LOSSES, 2)]
+    losses = [str(loss) for loss in rng.choice([*LOSSES], 2)]
     heads = [
         Head(y, loss, weight) for y, loss, weight in zip(last, losses, (1.0, 0.3), strict=True)
     ]
@@ -128,42 +130,33 @@ def data_for(program: Program, n_rows: int, seed: int = 0):
     targets = []
     for head in program.heads:
         width = program.buffers[head.output].width
-        if head.loss == "cross_entropy":
-            target = rng.integers(0, width, n_rows)
-        elif head.loss == "binary_cross_entropy":
-            target = rng.integers(0, 2, (n_rows, width)).astype(dtype)
-        else:
-            target = rng.normal(size=(n_rows, width)).astype(dtype)
-        targets.append((target, None))
+        targets.append((targets_for(LOSSES[head.loss], rng, n_rows, width, dtype), None))
     return inputs, targets
 
 
+def targets_for(row, rng, n_rows: int, width: int, dtype) -> np.ndarray:
+    """Targets that a row of `fastnn.facts.losses` takes: labels, shares, or numbers in range."""
+    if row.takes_labels:
+        return rng.integers(0, width, n_rows)
+    if row.has_classes:
+        return rng.integers(0, 2, (n_rows, width)).astype(dtype)
+    target = rng.normal(size=(n_rows, width)).astype(dtype)
+    return np.abs(target) if row.targets.low == 0 else target
+
+
 OPTIMIZERS = {
-    "gradient_descent": ({}, 0),
-    "momentum": ({"momentum": 0.9, "nesterov": 0.0}, 1),
-    "nesterov": ({"momentum": 0.9, "nesterov": 1.0}, 1),
-    "rmsprop": ({"rho": 0.9, "epsilon": 1e-8}, 1),
-    "adam": (
-        {
-            "beta1": 0.9,
-            "beta2": 0.999,
-            "epsilon": 1e-8,
-            "weight_decay": 0.0,
-            "bias_correction": 1.0,
-        },
-        2,
-    ),
-    "adamw": (
-        {"beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.1, "bias_correction": 1.0},
-        2,
-    ),
-}
+    **{row.name: (row.name, {}) for row in UPDATES.values()},
+    "nesterov": ("momentum", {"nesterov": 1.0}),
+    **{f"{row.name} with decay": (row.name, {"weight_decay": 0.1})
+       for row in UPDATES.values() if row.decays},
+}  # fmt: skip
+"""Every update with its default numbers, and what changes its course: its kind, and numbers."""
 
 
 def set_optimizer(engine, name: str, clip_norm: float = 0.0):
     """Give an engine one of OPTIMIZERS with fresh slots; returns the slots."""
-    hyper, n_slots = OPTIMIZERS[name]
-    kind = {"nesterov": "momentum", "adamw": "adam"}.get(name, name)
-    slots = [engine.program.allocate() for _ in range(n_slots)]
-    engine.set_optimizer(kind, {**hyper, "clip_norm": clip_norm}, slots)
+    kind, numbers = OPTIMIZERS[name]
+    row = UPDATES[kind]
+    slots = [engine.program.allocate() for _ in row.slots]
+    engine.set_optimizer(kind, {**row.defaults, **numbers, "clip_norm": clip_norm}, slots)
     return slots

@@ -20,6 +20,7 @@ from fastnn.optimizers import (
 from fastnn.schedules import Cosine, Step, WarmUp
 
 EVERY = [
+    *(optimizers.get(name) for name in optimizers.names()),
     GradientDescent(0.05),
     GradientDescent(0.05, clip_norm=0.3),
     Momentum(0.02, momentum=0.8),
@@ -328,7 +329,7 @@ def test_get_returns_an_instance_itself():
 
 
 def test_unknown_name_lists_the_known_ones():
-    with pytest.raises(ValueError, match=r"unknown optimizer 'adm'.*gradient_descent.*adamw"):
+    with pytest.raises(ValueError, match=r"unknown optimizer 'adm'.*adamw.*gradient_descent"):
         optimizers.get("adm")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from fastnn._shared.numbers import check_flag, check_number
+
 
 def build(what: str, classes: Mapping[str, type], config: Mapping[str, Any]) -> Any:
     """The instance that ``{"name": ..., **arguments}`` describes."""
@@ -24,3 +26,20 @@ def replace_fields(instance: Any, **values: Any) -> None:
     """Store checked values in a frozen dataclass; for `__post_init__` only."""
     for key, value in values.items():
         object.__setattr__(instance, key, value)
+
+
+def check_as(number: Any, value: Any) -> float:
+    """The value of a number that a row of `fastnn.facts` describes, as a float or a bool.
+
+    Raises
+    ------
+    TypeError
+        If it is no real number, or no flag where the row says so.
+    ValueError
+        If it is outside the interval of the row.
+    """
+    if number.is_flag:
+        return check_flag(value, number.name)
+    return check_number(
+        value, number.name, number.low, number.high, above=number.above, below=number.below
+    )

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from fastnn import solvers
+from fastnn import optimizers, solvers
 from fastnn._version import __version__
 from fastnn.cli._text import note
 from fastnn.program import ACTIVATIONS
@@ -25,7 +25,7 @@ from fastnn.tabular.splitting import TASKS
 
 __all__ = ["main"]
 
-OPTIMIZERS = ("adam", "adamw", "gradient_descent", "momentum", "nesterov", "rmsprop")
+OPTIMIZERS = tuple(optimizers.names())
 SOLVERS = tuple(solvers.CLASSES)
 INTERRUPTED = 130
 UNFIT = 2

@@ -194,6 +194,134 @@ def operation_dispatch(rows: Rows) -> str:
 # ------------------------------------------------------------------------------- files
 
 
+# ----------------------------------------------------------------------------- losses
+
+
+def loss_dispatch(rows: Rows) -> str:
+    """Codes of the losses, and the choice of the formula of an elementwise one by the code.
+
+    A row called ``name`` has its loss and derivative from ``name(a, y, &slope)``, with the
+    parameter as the first argument if there is one.
+    """
+    by_element = [row for row in rows if row.is_elementwise]
+    arguments = {True: "parameter, a, y, slope", False: "a, y, slope"}
+    formulas = [
+        (row.name.upper(), f"return {row.name}({arguments[row.parameter is not None]})")
+        for row in by_element
+    ]
+    of_classes = [(row.name.upper(), "return True") for row in by_element if row.has_classes]
+    call = "return element_row({}, rule, K, a, y, coefficient, gradient, accumulate)"
+    instances = [(row.name.upper(), call.format(row.name.upper())) for row in by_element]
+    return "\n\n\n".join(
+        [
+            enum([row.name for row in rows], "N_LOSSES"),
+            function(
+                "vec element_loss(int code, real parameter, vec a, vec y, vec* slope)",
+                "l(a, y) for each element; its derivative with respect to a goes to `slope`.",
+                ladder("code", formulas, "return a"),
+            ),
+            function(
+                "bint has_classes(int code)",
+                "Whether targets are shares of two classes, which may have weights.",
+                ladder("code", of_classes, "return False"),
+            ),
+            function(
+                "real choose_element_row(int code, const ElementRule* rule, Py_ssize_t K,\n"
+                "                                    const real* a, const real* y,\n"
+                "                                    real coefficient, real* gradient,\n"
+                "                                    bint accumulate)",
+                "`element_row`, with one instance for every code.",
+                chain("code", instances),
+            ),
+        ]
+    )
+
+
+# ---------------------------------------------------------------------------- updates
+
+
+def update_codes(rows: Rows) -> str:
+    """Codes, state and numbers of the updates."""
+    numbers = dict.fromkeys(number.name for row in rows for number in row.numbers)
+    return "\n\n\n".join(
+        [
+            enum([row.name for row in rows], "N_UPDATES"),
+            f"cdef enum:\n    MAX_SLOTS = {max(len(row.slots) for row in rows)}",
+            "\n".join(["cdef struct Numbers:", *(f"    double {name}" for name in numbers)]),
+        ]
+    )
+
+
+def update_dispatch(rows: Rows) -> str:
+    """The choice of the formula of an update by the code.
+
+    A row called ``name`` has its coefficients from ``name_coefficients(u, rate, step)`` and the
+    new parameters from ``name(u, n, p, g, state, j)``.
+    """
+    names = [row.name for row in rows]
+    tile = "rows, columns, g, ldg, state, ld"
+    outer = "n_samples, u, o, rows, columns, state, ld"
+    return "\n\n\n".join(
+        [
+            function(
+                "void set_coefficients(Update* u, double learning_rate, Py_ssize_t step)",
+                "What does not change within a step.",
+                ladder("u.code", [
+                    (name.upper(), f"{name}_coefficients(u, learning_rate, step)")
+                    for name in names
+                ], "pass"),
+            ),
+            function(
+                "vec updated(int code, const Update* u, Py_ssize_t n, vec p, vec g,\n"
+                "                         const State* state, Py_ssize_t j)",
+                "New parameters of one vector; writes its state.  `code` is a constant.",
+                ladder("code", [
+                    (name.upper(), f"return {name}(u, n, p, g, state, j)") for name in names
+                ], "return p"),
+            ),
+            function(
+                "void update_tile(const Update* u, Py_ssize_t rows, Py_ssize_t columns,\n"
+                "                             const real* g, Py_ssize_t ldg, const State* state,\n"
+                "                             Py_ssize_t ld)",
+                "Update some rows; gradients are ldg apart, parameters and state ld.",
+                chain("u.code", [
+                    (name.upper(), f"update_rows({name.upper()}, u, {tile})") for name in names
+                ]),
+            ),
+            function(
+                "void update_outer_of(Py_ssize_t n_samples, const Update* u, const Outer* o,\n"
+                "                                 Py_ssize_t rows, Py_ssize_t columns,\n"
+                "                                 const State* state, Py_ssize_t ld)",
+                "`update_outer_rows`, with one instance for every code.",
+                chain("u.code", [
+                    (name.upper(), f"update_outer_rows({name.upper()}, {outer})")
+                    for name in names
+                ]),
+            ),
+        ]
+    )  # fmt: skip
+
+
+def update_numbers(rows: Rows) -> str:
+    """The code and the numbers of an update, read from Python."""
+    lines = [
+        "from fastnn.backend.compiled.rows.updates cimport (",
+        *(f"    {row.name.upper()}," for row in rows),
+        ")",
+        "",
+        "",
+        "cdef int read_numbers(Update* u, name, dict numbers) except -1:",
+        '    """The code of a row, and its numbers, which are all given."""',
+    ]
+    for row in rows:
+        lines.append(f'    if name == "{row.name}":')
+        lines.append(f"        u.code = {row.name.upper()}")
+        lines += [
+            f'        u.numbers.{number.name} = numbers["{number.name}"]' for number in row.numbers
+        ]
+    return "\n".join([*lines, "    return 0"])
+
+
 FILES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "activations.pxi": ("activations", activation_dispatch),
     "activation_codes.pxi": ("activations", activation_codes),
@@ -201,6 +329,10 @@ FILES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "operations.pxi": ("operations", operation_enum),
     "operation_codes.pxi": ("operations", operation_codes),
     "operation_dispatch.pxi": ("operations", operation_dispatch),
+    "losses.pxi": ("losses", loss_dispatch),
+    "update_codes.pxi": ("updates", update_codes),
+    "update_dispatch.pxi": ("updates", update_dispatch),
+    "update_numbers.pxi": ("updates", update_numbers),
 }
 """For each generated file: the module of the table with its `ROWS`, and what makes the text."""
 

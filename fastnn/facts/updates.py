@@ -1,46 +1,168 @@
-"""Optimizer updates as calls of a backend's kernels.
+"""One row for each optimizer update: its state, its numbers and its formula.
 
-Each takes the kernels, the arrays [parameters, gradient, *slots], which it changes in place, the
-step from 1, the learning rate, and the numbers that an engine's `set_optimizer` is given.
+Both engines, `fastnn.optimizers` and `fastnn.functional` read the rows; `setup.py` writes the
+dispatch of the compiled engine from them.  This file imports the standard library alone, so that
+`setup.py` can load it before anything is built.
+
+Notation: `p` parameters, `g` gradient with the L2 penalty, `lr` learning rate, `t` step, from 1.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
+Numbers = Mapping[str, float]
+Formula = Callable[[Any, Any, Any, Sequence[Any], float, Numbers, int], None]
+"""From (numpy, p, g, slots, lr, numbers, t): changes the arrays p and slots in place."""
 
-Arrays = Sequence[np.ndarray]
-Hyper = dict[str, float]
+
+@dataclass(frozen=True)
+class Number:
+    """A number that an update takes, with its default and its interval.
+
+    The interval is ``low <= x <= high``; `above` and `below` are open bounds in their place.
+    """
+
+    name: str
+    default: float
+    low: float = -math.inf
+    high: float = math.inf
+    above: float = -math.inf
+    below: float = math.inf
+    is_flag: bool = False
+
+
+@dataclass(frozen=True)
+class Update:
+    """An update of parameters, as the engines apply it.
+
+    `slots` are the arrays of state, which start as zeros and are laid out like the parameters.
+    """
+
+    name: str
+    formula: Formula = field(repr=False)
+    slots: tuple[str, ...] = ()
+    numbers: tuple[Number, ...] = ()
+
+    @property
+    def decays(self) -> bool:
+        """Whether it has a decoupled weight decay, which acts where the L2 penalty would."""
+        return "weight_decay" in self.defaults
+
+    def check(self, numbers: Numbers, n_slots: int) -> None:
+        """Raise ValueError unless these are the numbers and as many slots as the row names."""
+        if numbers.keys() != self.defaults.keys():
+            raise ValueError(
+                f"{self.name} takes the numbers {', '.join(self.defaults) or 'none'}, "
+                f"got {', '.join(numbers) or 'none'}"
+            )
+        if n_slots != len(self.slots):
+            raise ValueError(f"{self.name} has {len(self.slots)} slots, got {n_slots}")
+
+    @property
+    def defaults(self) -> dict[str, float]:
+        """The default of each number, in the order of the row."""
+        return {number.name: float(number.default) for number in self.numbers}
+
+
+def _share(name: str, default: float) -> Number:
+    """The share of a moving average that survives a step."""
+    return Number(name, default, low=0.0, below=1.0)
+
+
+def _flag(name: str, default: bool) -> Number:
+    return Number(name, default, is_flag=True)
+
+
+_EPSILON = Number("epsilon", 1e-8, above=0.0)
+_WEIGHT_DECAY = Number("weight_decay", 0.0, low=0.0)
 
 
 def _gradient_descent(
-    kernels: Any, a: Arrays, step: int, lr: float, h: Hyper, decays: bool
+    np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int
 ) -> None:
-    kernels.gradient_descent(*a, lr, 0.0)
+    """Gradient descent: p -= lr g."""
+    p -= lr * g
 
 
-def _momentum(kernels: Any, a: Arrays, step: int, lr: float, h: Hyper, decays: bool) -> None:
-    kernels.momentum(*a, lr, h["momentum"], bool(h["nesterov"]), 0.0)
+def _momentum(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
+    """Momentum: v = momentum v - lr g; p += v.
+
+    With Nesterov's look ahead p += momentum v - lr g, with the new v.
+    """
+    (velocity,) = slots
+    step = lr * g
+    velocity *= n["momentum"]
+    velocity -= step
+    p += n["momentum"] * velocity - step if n["nesterov"] else velocity
 
 
-def _rmsprop(kernels: Any, a: Arrays, step: int, lr: float, h: Hyper, decays: bool) -> None:
-    kernels.rmsprop(*a, lr, h["rho"], h["epsilon"], 0.0)
+def _rmsprop(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
+    """RMSprop: s = rho s + (1 - rho) g^2; p -= lr g / (sqrt(s) + epsilon)."""
+    (square,) = slots
+    square *= n["rho"]
+    square += (1 - n["rho"]) * g * g
+    p -= lr * g / (np.sqrt(square) + n["epsilon"])
 
 
-def _adam(kernels: Any, a: Arrays, step: int, lr: float, h: Hyper, decays: bool) -> None:
-    """Adam; weight decay acts where `decays`: on what the L2 penalty would, weights, not biases."""
-    kernels.adam(
-        *a, step, lr, h["beta1"], h["beta2"], h["epsilon"],
-        h["weight_decay"] if decays else 0.0, bool(h["bias_correction"]), 0.0,
-    )  # fmt: skip
+def _adam(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
+    """Adam: moving means m of g and v of g^2; p -= lr m' / (sqrt(v') + epsilon).
+
+    m = beta1 m + (1 - beta1) g and v = beta2 v + (1 - beta2) g^2; m' = m / (1 - beta1^t) and
+    v' = v / (1 - beta2^t) with `bias_correction`, else m and v.  The weight decay takes
+    lr weight_decay p from p first.
+    """
+    first, second = slots
+    first *= n["beta1"]
+    first += (1 - n["beta1"]) * g
+    second *= n["beta2"]
+    second += (1 - n["beta2"]) * g * g
+    if n["weight_decay"]:
+        p *= 1 - lr * n["weight_decay"]
+    corrected = n["bias_correction"]
+    first_correction = 1 - n["beta1"] ** t if corrected else 1.0
+    second_correction = 1 - n["beta2"] ** t if corrected else 1.0
+    p -= lr / first_correction * first / (np.sqrt(second / second_correction) + n["epsilon"])
 
 
-UPDATES: dict[str, Callable[[Any, Arrays, int, float, Hyper, bool], None]] = {
-    "gradient_descent": _gradient_descent,
-    "momentum": _momentum,
-    "rmsprop": _rmsprop,
-    "adam": _adam,
-}
-"""By the `kind` of an optimizer."""
+ROWS = (
+    Update("gradient_descent", _gradient_descent),
+    Update(
+        "momentum",
+        _momentum,
+        slots=("velocity",),
+        numbers=(_share("momentum", 0.9), _flag("nesterov", False)),
+    ),
+    Update("rmsprop", _rmsprop, slots=("square",), numbers=(_share("rho", 0.9), _EPSILON)),
+    Update(
+        "adam",
+        _adam,
+        slots=("first", "second"),
+        numbers=(
+            _share("beta1", 0.9),
+            _share("beta2", 0.999),
+            _EPSILON,
+            _WEIGHT_DECAY,
+            _flag("bias_correction", True),
+        ),
+    ),
+)
+"""The position of a row is its code in the compiled engine."""
+
+UPDATES = {row.name: row for row in ROWS}
+
+
+def known(name: str) -> Update:
+    """The row of an update.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    if name not in UPDATES:
+        raise ValueError(f"unknown optimizer {name!r}; known are {', '.join(UPDATES)}")
+    return UPDATES[name]

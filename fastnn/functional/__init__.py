@@ -16,16 +16,11 @@ They run on the backend in use (see `fastnn.show_config`).  Rules for all of the
 
 from __future__ import annotations
 
-from fastnn.functional import _elementwise
+from fastnn.functional import _elementwise, _elementwise_losses, _updates
 from fastnn.functional._cross_entropy import cross_entropy
 from fastnn.functional._dense import dense, dense_backward, dropout
 from fastnn.functional._elementwise import *
-from fastnn.functional._elementwise_losses import (
-    binary_cross_entropy,
-    huber,
-    mean_absolute_error,
-    mean_squared_error,
-)
+from fastnn.functional._elementwise_losses import *
 from fastnn.functional._layer_norm import layer_norm
 from fastnn.functional._normalizers import (
     log_softmax,
@@ -34,39 +29,18 @@ from fastnn.functional._normalizers import (
     softmax,
     softmax_backward,
 )
-from fastnn.functional._updates import (
-    adam_update,
-    adamw_update,
-    clip_by_norm,
-    gradient_descent_update,
-    l2_penalty,
-    momentum_update,
-    nesterov_update,
-    rmsprop_update,
-)
+from fastnn.functional._updates import *
 
 __all__ = [
-    "adam_update",
-    "adamw_update",
-    "binary_cross_entropy",
-    "clip_by_norm",
     "cross_entropy",
     "dense",
     "dense_backward",
     "dropout",
-    "gradient_descent_update",
-    "huber",
-    "l2_penalty",
     "layer_norm",
     "log_softmax",
     "log_softmax_backward",
     "logsumexp",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "momentum_update",
-    "nesterov_update",
-    "rmsprop_update",
     "softmax",
     "softmax_backward",
 ]
-__all__ += _elementwise.__all__
+__all__ += _elementwise.__all__ + _elementwise_losses.__all__ + _updates.__all__

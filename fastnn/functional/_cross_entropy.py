@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Literal, overload
 
 import numpy as np
@@ -20,6 +19,7 @@ from fastnn._shared.numbers import (
     check_number,
 )
 from fastnn.backend.direct import direct_cross_entropy
+from fastnn.facts.losses import LOSSES
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
     SECTIONS,
@@ -135,7 +135,8 @@ def _checked_targets(targets: ArrayLike, logits: np.ndarray) -> np.ndarray:
     shape = logits.shape
     if given.shape == shape:
         rows = as_floating(given, "targets", logits.dtype)
-        check_interval(rows, "targets", 0.0, math.inf)
+        interval = LOSSES["cross_entropy"].targets
+        check_interval(rows, "targets", interval.low, interval.high)
         return rows
     if given.shape != shape[:-1]:
         raise ValueError(

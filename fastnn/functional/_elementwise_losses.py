@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from numbers import Real
-from typing import Any, Literal, overload
+from typing import Any, Literal, Protocol, cast, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ from fastnn._shared.numbers import (
     check_number,
     check_shape,
 )
+from fastnn.facts.losses import LOSSES
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
     SECTIONS,
@@ -28,15 +29,87 @@ from fastnn.functional._loss_common import (
 )
 from fastnn.program import REDUCTIONS
 
-_NOTES = """c is the sample weight of an element's row{factor}, and 0 where the target
-is ignored; the mean is over all elements, that is over samples and outputs.  The gradient
-of l is {slope}."""
+__all__ = ["binary_cross_entropy", "huber", "mean_absolute_error", "mean_squared_error"]
 
 _PREDICTIONS = """predictions, targets : (...,) or (..., K) array_like of float32 or float64
     Of one shape.  One dimension is N samples of one output, else rows are samples."""
 
 _IGNORE_VALUE = """ignore_value : float, optional
     Targets equal to it are ignored; nan means those that are nan."""
+
+
+def _notes(name: str, factor: str = "") -> str:
+    """What the weights and the gradient of a loss are."""
+    return (
+        f"c is the sample weight of an element's row{factor}, and 0 where the target\n"
+        "is ignored; the mean is over all elements, that is over samples and outputs.  The\n"
+        f"gradient of l is {LOSSES[name].slope}."
+    )
+
+
+class ElementwiseLoss(Protocol):
+    """A loss of single elements without options of its own."""
+
+    @overload
+    def __call__(
+        self,
+        predictions: ArrayLike,
+        targets: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = ...,
+        ignore_value: float | None = ...,
+        reduction: Reduction = ...,
+        gradient: Literal[False] = ...,
+        out: None = ...,
+    ) -> float: ...
+    @overload
+    def __call__(
+        self,
+        predictions: ArrayLike,
+        targets: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = ...,
+        ignore_value: float | None = ...,
+        reduction: Reduction = ...,
+        gradient: Literal[True],
+        out: np.ndarray | None = ...,
+    ) -> tuple[float, np.ndarray]: ...
+
+
+def elementwise_loss(name: str) -> ElementwiseLoss:
+    """The function of a loss whose row in `fastnn.facts.losses` has no parameter."""
+    row = LOSSES[name]
+
+    def loss(
+        predictions: ArrayLike,
+        targets: ArrayLike,
+        *,
+        sample_weight: ArrayLike | None = None,
+        ignore_value: float | None = None,
+        reduction: Reduction = "mean",
+        gradient: bool = False,
+        out: np.ndarray | None = None,
+    ) -> float | tuple[float, np.ndarray]:
+        return _elementwise(
+            name, (predictions, "predictions"), targets, sample_weight, None,
+            0.0, ignore_value, reduction, gradient, out,
+        )  # fmt: skip
+
+    loss.__name__ = loss.__qualname__ = name
+    loss.__doc__ = f"{row.title}, l = {row.value} per element."
+    documented = with_sections(
+        SECTIONS,
+        first="predictions",
+        inputs=_PREDICTIONS if not row.inputs else f"{_PREDICTIONS}\n    {row.inputs}",
+        options=_IGNORE_VALUE,
+        errors="or a weight is out of range",
+        notes=_notes(name),
+    )
+    return cast(ElementwiseLoss, documented(loss))
+
+
+mean_squared_error: ElementwiseLoss = elementwise_loss("mean_squared_error")
+mean_absolute_error: ElementwiseLoss = elementwise_loss("mean_absolute_error")
 
 
 @overload
@@ -79,9 +152,7 @@ label_smoothing : float
     + _IGNORE_VALUE,
     errors="""or a target, a weight or the smoothing is
     out of range""",
-    notes=_NOTES.format(
-        factor=" times u1 y + u0 (1 - y)", slope="sigmoid(z) - y, y being smoothed"
-    ),
+    notes=_notes("binary_cross_entropy", factor=" times u1 y + u0 (1 - y)"),
 )
 def binary_cross_entropy(
     logits: ArrayLike,
@@ -100,100 +171,6 @@ def binary_cross_entropy(
     return _elementwise(
         "binary_cross_entropy", (logits, "logits"), targets, sample_weight, class_weight,
         smoothing, ignore_value, reduction, gradient, out,
-    )  # fmt: skip
-
-
-@overload
-def mean_squared_error(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = ...,
-    ignore_value: float | None = ...,
-    reduction: Reduction = ...,
-    gradient: Literal[False] = ...,
-    out: None = ...,
-) -> float: ...
-@overload
-def mean_squared_error(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = ...,
-    ignore_value: float | None = ...,
-    reduction: Reduction = ...,
-    gradient: Literal[True],
-    out: np.ndarray | None = ...,
-) -> tuple[float, np.ndarray]: ...
-@with_sections(
-    SECTIONS,
-    first="predictions",
-    inputs=_PREDICTIONS,
-    options=_IGNORE_VALUE,
-    errors="or a weight is out of range",
-    notes=_NOTES.format(factor="", slope="2 (a - y)"),
-)
-def mean_squared_error(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    ignore_value: float | None = None,
-    reduction: Reduction = "mean",
-    gradient: bool = False,
-    out: np.ndarray | None = None,
-) -> float | tuple[float, np.ndarray]:
-    """Squared error l = (a - y)^2 per element."""
-    return _elementwise(
-        "mean_squared_error", (predictions, "predictions"), targets, sample_weight, None,
-        0.0, ignore_value, reduction, gradient, out,
-    )  # fmt: skip
-
-
-@overload
-def mean_absolute_error(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = ...,
-    ignore_value: float | None = ...,
-    reduction: Reduction = ...,
-    gradient: Literal[False] = ...,
-    out: None = ...,
-) -> float: ...
-@overload
-def mean_absolute_error(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = ...,
-    ignore_value: float | None = ...,
-    reduction: Reduction = ...,
-    gradient: Literal[True],
-    out: np.ndarray | None = ...,
-) -> tuple[float, np.ndarray]: ...
-@with_sections(
-    SECTIONS,
-    first="predictions",
-    inputs=_PREDICTIONS,
-    options=_IGNORE_VALUE,
-    errors="or a weight is out of range",
-    notes=_NOTES.format(factor="", slope="sign(a - y), which is 0 at 0"),
-)
-def mean_absolute_error(
-    predictions: ArrayLike,
-    targets: ArrayLike,
-    *,
-    sample_weight: ArrayLike | None = None,
-    ignore_value: float | None = None,
-    reduction: Reduction = "mean",
-    gradient: bool = False,
-    out: np.ndarray | None = None,
-) -> float | tuple[float, np.ndarray]:
-    """Absolute error l = abs(a - y) per element."""
-    return _elementwise(
-        "mean_absolute_error", (predictions, "predictions"), targets, sample_weight, None,
-        0.0, ignore_value, reduction, gradient, out,
     )  # fmt: skip
 
 
@@ -228,7 +205,7 @@ def huber(
     options="delta : float\n    > 0: errors up to it count squared, larger ones linearly.\n"
     + _IGNORE_VALUE,
     errors="or delta or a weight is out of range",
-    notes=_NOTES.format(factor="", slope="r, limited to [-delta, delta]"),
+    notes=_notes("huber"),
 )
 def huber(
     predictions: ArrayLike,
@@ -269,8 +246,9 @@ def _elementwise(
     y = as_floating(targets, "targets", a.dtype)
     check_shape(y, "targets", a.shape)
     ignored = _check_ignore_value(ignore_value)
-    if name == "binary_cross_entropy":
-        check_interval(y, "targets", 0.0, 1.0, _is_ignored(y, ignored))
+    interval = LOSSES[name].targets
+    if interval.is_bounded:
+        check_interval(y, "targets", interval.low, interval.high, _is_ignored(y, ignored))
     leading = a.shape if a.ndim == 1 else a.shape[:-1]
     weights = sample_weights(sample_weight, leading, a.dtype)
     factors = None

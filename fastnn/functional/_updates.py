@@ -10,12 +10,14 @@ one shape and dtype and share no memory.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
+from fastnn._shared.config import check_as
 from fastnn._shared.numbers import (
     as_floating,
     as_matching,
@@ -25,6 +27,18 @@ from fastnn._shared.numbers import (
     check_number,
     check_shape,
 )
+from fastnn.facts.updates import UPDATES
+
+__all__ = [
+    "adam_update",
+    "adamw_update",
+    "clip_by_norm",
+    "gradient_descent_update",
+    "l2_penalty",
+    "momentum_update",
+    "nesterov_update",
+    "rmsprop_update",
+]
 
 
 def gradient_descent_update(
@@ -51,7 +65,7 @@ def gradient_descent_update(
     ValueError
         If a shape differs, arrays overlap, an array is read-only, or a number is out of range.
     """
-    _update("gradient_descent", {"parameter": parameter}, gradient, _rate(learning_rate), _l2(l2))
+    _update("gradient_descent", parameter, gradient, (), 1, learning_rate, l2, {})
 
 
 def momentum_update(
@@ -88,9 +102,8 @@ def momentum_update(
     Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
     """
     _update(
-        "momentum", {"parameter": parameter, "velocity": velocity}, gradient,
-        _rate(learning_rate), _decay(momentum, "momentum"), False, _l2(l2),
-    )  # fmt: skip
+        "momentum", parameter, gradient, (velocity,), 1, learning_rate, l2, {"momentum": momentum}
+    )
 
 
 def nesterov_update(
@@ -120,10 +133,8 @@ def nesterov_update(
     momentum in deep learning", in the form of Bengio, Boulanger-Lewandowski & Pascanu (2013),
     "Advances in optimizing recurrent networks", whose parameters are those looked ahead to.
     """
-    _update(
-        "momentum", {"parameter": parameter, "velocity": velocity}, gradient,
-        _rate(learning_rate), _decay(momentum, "momentum"), True, _l2(l2),
-    )  # fmt: skip
+    numbers = {"momentum": momentum, "nesterov": True}
+    _update("momentum", parameter, gradient, (velocity,), 1, learning_rate, l2, numbers)
 
 
 def rmsprop_update(
@@ -162,10 +173,8 @@ def rmsprop_update(
     ----------
     Tieleman & Hinton (2012), lecture 6.5 of "Neural networks for machine learning".
     """
-    _update(
-        "rmsprop", {"parameter": parameter, "square": square}, gradient,
-        _rate(learning_rate), _decay(rho, "rho"), _epsilon(epsilon), _l2(l2),
-    )  # fmt: skip
+    numbers = {"rho": rho, "epsilon": epsilon}
+    _update("rmsprop", parameter, gradient, (square,), 1, learning_rate, l2, numbers)
 
 
 def adam_update(
@@ -215,10 +224,11 @@ def adam_update(
     ----------
     Kingma & Ba (2015), "Adam: a method for stochastic optimization", ICLR.
     """
-    _adam(
-        parameter, gradient, first, second, step, learning_rate, beta1, beta2, epsilon,
-        0.0, bias_correction, l2,
-    )  # fmt: skip
+    numbers = {
+        "beta1": beta1, "beta2": beta2, "epsilon": epsilon, "bias_correction": bias_correction
+    }  # fmt: skip
+    step = check_integer(step, "step", 1)
+    _update("adam", parameter, gradient, (first, second), step, learning_rate, l2, numbers)
 
 
 def adamw_update(
@@ -255,10 +265,12 @@ def adamw_update(
     ----------
     Loshchilov & Hutter (2019), "Decoupled weight decay regularization", ICLR.
     """
-    _adam(
-        parameter, gradient, first, second, step, learning_rate, beta1, beta2, epsilon,
-        check_number(weight_decay, "weight_decay", 0.0), bias_correction, 0.0,
-    )  # fmt: skip
+    numbers = {
+        "beta1": beta1, "beta2": beta2, "epsilon": epsilon, "bias_correction": bias_correction,
+        "weight_decay": weight_decay,
+    }  # fmt: skip
+    step = check_integer(step, "step", 1)
+    _update("adam", parameter, gradient, (first, second), step, learning_rate, 0.0, numbers)
 
 
 def clip_by_norm(gradient: np.ndarray, max_norm: float) -> float:
@@ -341,38 +353,37 @@ def l2_penalty(
         return (penalty, np.asarray(factor * w)) if wanted else penalty
 
 
-def _adam(
+def _update(
+    name: str,
     parameter: np.ndarray,
     gradient: Any,
-    first: np.ndarray,
-    second: np.ndarray,
+    slots: Sequence[np.ndarray],
     step: int,
     learning_rate: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    weight_decay: float,
-    bias_correction: bool,
     l2: float,
+    numbers: Mapping[str, float],
 ) -> None:
-    _update(
-        "adam", {"parameter": parameter, "first": first, "second": second}, gradient,
-        check_integer(step, "step", 1), _rate(learning_rate), _decay(beta1, "beta1"),
-        _decay(beta2, "beta2"), _epsilon(epsilon), weight_decay,
-        check_flag(bias_correction, "bias_correction"), _l2(l2),
-    )  # fmt: skip
+    """Check the arguments as the row of an update says, and run its kernel on vectors.
 
-
-def _update(kernel: str, arrays: dict[str, np.ndarray], gradient: Any, *hyper: Any) -> None:
-    """Check the arrays and run an update kernel on them as vectors."""
+    Numbers that are not given are the row's defaults.
+    """
+    row = UPDATES[name]
+    arrays = {"parameter": parameter, **dict(zip(row.slots, slots, strict=True))}
     check_in_place(arrays, gradient)
-    parameter = arrays["parameter"]
     g = as_matching(gradient, "gradient", parameter, "parameter")
     check_shape(g, "gradient", parameter.shape)
+    learning_rate = check_number(learning_rate, "learning_rate", 0.0)
+    checked = {
+        number.name: check_as(number, numbers.get(number.name, number.default))
+        for number in row.numbers
+    }
+    l2 = check_number(l2, "l2", 0.0)
     if parameter.size == 0:
         return
     work = [_work(array) for array in arrays.values()]
-    getattr(backend.kernels(parameter.dtype), kernel)(work[0], g.reshape(-1), *work[1:], *hyper)
+    backend.kernels(parameter.dtype).update(
+        name, work[0], g.reshape(-1), work[1:], step, learning_rate, checked, l2
+    )
     for vector, array in zip(work, arrays.values(), strict=True):
         _write_back(vector, array)
 
@@ -393,19 +404,3 @@ def _write_back(work: np.ndarray, array: np.ndarray) -> None:
 def _is_plain(array: np.ndarray) -> bool:
     flags = array.flags
     return bool(flags.c_contiguous and flags.aligned)
-
-
-def _rate(value: float) -> float:
-    return check_number(value, "learning_rate", 0.0)
-
-
-def _l2(value: float) -> float:
-    return check_number(value, "l2", 0.0)
-
-
-def _decay(value: float, name: str) -> float:
-    return check_number(value, name, 0.0, below=1.0)
-
-
-def _epsilon(value: float) -> float:
-    return check_number(value, "epsilon", above=0.0)

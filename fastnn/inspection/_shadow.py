@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn.facts import activations, operations
+from fastnn.facts.losses import LOSSES
 from fastnn.inspection._differences import Displacement, Point
 from fastnn.program import Head, Operation, Program
 
@@ -122,9 +123,8 @@ def _corners(operation: Operation) -> Sequence[float]:
 
 def _loss_corners(head: Head) -> Sequence[float]:
     """Residuals at which the formula of a loss changes."""
-    if head.loss == "mean_absolute_error":
-        return (0.0,)
-    return (-head.parameter, head.parameter) if head.loss == "huber" else ()
+    row = LOSSES.get(head.loss)
+    return () if row is None else row.corners(head.parameter)
 
 
 def _sides(z: str, corner: float) -> Reader:

@@ -14,32 +14,25 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fastnn.losses._base import ClassWeight, Loss, expand_class_weight
+from fastnn.losses import _elementwise
+from fastnn.losses._base import ClassWeight, EngineLoss, Loss, expand_class_weight
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._custom import CustomLoss
-from fastnn.losses._elementwise import (
-    BinaryCrossEntropy,
-    Huber,
-    MeanAbsoluteError,
-    MeanSquaredError,
-)
+from fastnn.losses._elementwise import *
 
 __all__ = [
-    "BinaryCrossEntropy",
     "ClassWeight",
     "CrossEntropy",
     "CustomLoss",
-    "Huber",
     "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
     "expand_class_weight",
     "get",
+    *_elementwise.__all__,
 ]
 
-_CLASSES: dict[str, type[Loss]] = {
+_CLASSES: dict[str, type[EngineLoss]] = {
     cls.name: cls
-    for cls in (CrossEntropy, BinaryCrossEntropy, MeanSquaredError, MeanAbsoluteError, Huber)
+    for cls in (CrossEntropy, *(getattr(_elementwise, name) for name in _elementwise.__all__))
 }
 
 
@@ -49,8 +42,7 @@ def get(loss: str | Loss | Callable[..., Any] | Mapping[str, Any]) -> Loss:
     Parameters
     ----------
     loss : str, Loss, callable or mapping
-        Names: cross_entropy, binary_cross_entropy, mean_squared_error,
-        mean_absolute_error, huber.  A function becomes a `CustomLoss`.
+        A name in `fastnn.program.LOSSES`; a function becomes a `CustomLoss`.
 
     Returns
     -------

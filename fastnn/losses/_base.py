@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar
@@ -9,42 +10,37 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._shared.numbers import check_choice, check_integer, check_number
-from fastnn.losses._tallies import Accuracy, RSquared
+from fastnn.facts import losses as facts
+from fastnn.losses._tallies import Scorer
 from fastnn.program import REDUCTIONS, Head
 
 ClassWeight = Sequence[float] | Mapping[int, float] | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Loss:
-    """Base of all losses."""
-
-    name: ClassVar[str] = ""
-    activation: ClassVar[str | None] = None
-    """What turns outputs into probabilities: ``"softmax"``, ``"sigmoid"`` or None."""
-    metric: ClassVar[str] = "r2"
-    """Name of the score in reports: ``"accuracy"`` or ``"r2"``."""
-
-    reduction: str = "mean"
-
-    def __post_init__(self) -> None:
-        check_choice(self.reduction, "reduction", REDUCTIONS)
-
-    def __str__(self) -> str:
-        """The name, and the options that are not the defaults."""
-        values = ((option, getattr(self, option.name)) for option in fields(self))
-        shown = [
-            f"{option.name}={_readable(value)}"
-            for option, value in values
-            if value != option.default
-        ]
-        return f"{self.name}({', '.join(shown)})" if shown else self.name
+class Loss(ABC):
+    """What a network needs of a loss: its targets, its value, its score."""
 
     @property
+    @abstractmethod
+    def name(self) -> str:
+        """What messages and files call the loss."""
+
+    @property
+    @abstractmethod
+    def activation(self) -> str | None:
+        """What turns outputs into predictions: ``"softmax"``, ``"sigmoid"`` or None."""
+
+    @property
+    @abstractmethod
+    def metric(self) -> str:
+        """Name of the score in reports, such as ``"accuracy"``; empty if there is none."""
+
+    @property
+    @abstractmethod
     def config(self) -> dict[str, Any]:
         """What `get` needs to make this loss again; fit for JSON."""
-        return {"name": self.name, **asdict(self)}
 
+    @abstractmethod
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns.
 
@@ -55,12 +51,12 @@ class Loss:
         ValueError
             If the loss does not fit an output of this width.
         """
-        raise NotImplementedError
 
     def head(self, output: int, width: int, weight: float = 1.0) -> Head:
         """The head that puts this loss, times `weight`, on buffer `output`."""
         return Head(output, self.name, weight, self.attributes(width))
 
+    @abstractmethod
     def accepting_nan(self) -> Loss:
         """The same loss for targets of which nan ones are missing: they count for nothing.
 
@@ -69,8 +65,8 @@ class Loss:
         ValueError
             If it marks missing targets in another way.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def target(
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
     ) -> np.ndarray:
@@ -94,8 +90,8 @@ class Loss:
         (N,) array of integer labels, or (N, width) array
             Of a type the engines read: not converted unless it must be.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def value(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
     ) -> float:
@@ -103,20 +99,15 @@ class Loss:
 
         It is computed by a backend's kernels.
         """
-        raise NotImplementedError
 
-    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
-        """What the mean over rows of prepared targets divides by: the sum of all weights."""
-        raise NotImplementedError
-
-    def scorer(self) -> Accuracy | RSquared:
+    @abstractmethod
+    def scorer(self) -> Scorer:
         """What adds up the score over blocks of outputs, prepared targets and weights."""
-        raise NotImplementedError
 
     def score(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None = None
     ) -> float:
-        """Accuracy or R^2 of outputs (N, K) against prepared targets; nan if undefined."""
+        """The score of outputs (N, K) against prepared targets; nan if undefined."""
         scorer = self.scorer()
         scorer.add(output, target, weights)
         return scorer.value
@@ -149,6 +140,61 @@ class Loss:
             If the loss knows no classes, or the weights do not fit them.
         """
         raise ValueError(f"class_weight needs a classification loss, but the loss is {self.name}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineLoss(Loss):
+    """A loss that the engines compute: a row of `fastnn.facts.losses`, with options.
+
+    A subclass says which by its `name`; what the row knows is not said again.
+    """
+
+    name: ClassVar[str] = ""
+    row: ClassVar[facts.Loss]
+
+    reduction: str = "mean"
+
+    def __init_subclass__(cls) -> None:
+        if cls.name:
+            cls.row = facts.LOSSES[cls.name]
+
+    def __post_init__(self) -> None:
+        check_choice(self.reduction, "reduction", REDUCTIONS)
+
+    def __str__(self) -> str:
+        """The name, and the options that are not the defaults."""
+        values = ((option, getattr(self, option.name)) for option in fields(self))
+        shown = [
+            f"{option.name}={_readable(value)}"
+            for option, value in values
+            if value != option.default
+        ]
+        return f"{self.name}({', '.join(shown)})" if shown else self.name
+
+    @property
+    def activation(self) -> str | None:
+        """What turns outputs into predictions; None where they are predictions."""
+        return None if self.row.link == "none" else self.row.link
+
+    @property
+    def metric(self) -> str:
+        """Name of the score in reports."""
+        return self.row.metric
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `get` needs to make this loss again; fit for JSON."""
+        return {"name": self.name, **asdict(self)}
+
+    @property
+    def parameter(self) -> float:
+        """The one number that kernels take besides the arrays; 0 if there is none."""
+        parameter = self.row.parameter
+        return 0.0 if parameter is None else float(getattr(self, parameter.name))
+
+    @abstractmethod
+    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
+        """What the mean over rows of prepared targets divides by: the sum of all weights."""
 
 
 def in_use(**options: Any) -> dict[str, Any]:

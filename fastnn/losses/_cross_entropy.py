@@ -11,7 +11,7 @@ from fastnn._shared.arrays import check_finite, check_range, contiguous, readabl
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.losses._base import (
     ClassWeight,
-    Loss,
+    EngineLoss,
     expand_class_weight,
     frozen_class_weight,
     in_use,
@@ -23,7 +23,7 @@ _MISSING = -(2**63)
 
 
 @dataclass(frozen=True)
-class CrossEntropy(Loss):
+class CrossEntropy(EngineLoss):
     """Cross-entropy of softmax(outputs), computed stably from the logits.
 
     Targets are integer labels (N,) or rows (N, K) of non-negative numbers that
@@ -49,8 +49,6 @@ class CrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "cross_entropy"
-    activation: ClassVar[str | None] = "softmax"
-    metric: ClassVar[str] = "accuracy"
 
     label_smoothing: float = 0.0
     class_weight: ClassWeight = None
@@ -74,7 +72,7 @@ class CrossEntropy(Loss):
             )
         return in_use(
             reduction=self.reduction,
-            label_smoothing=float(self.label_smoothing) or None,
+            label_smoothing=self.parameter or None,
             ignore_index=self._ignored,
             ignore_nan=self.ignore_nan or None,
             class_weights=expand_class_weight(self.class_weight, width),
@@ -109,7 +107,7 @@ class CrossEntropy(Loss):
             seen = np.where(np.isnan(y), 0, y) if self.ignore_nan else y
             hint = "rows of targets must be finite (ignore_nan=True ignores rows with nan)"
             check_finite(seen, name, hint, dtype)
-            check_range(y, seen < 0, name, "target >= 0")
+            check_range(y, self.row.targets.excludes(seen), name, str(self.row.targets))
         return readable(y, dtype)
 
     def _labels(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
@@ -139,13 +137,13 @@ class CrossEntropy(Loss):
         class_weights = None if u is None else np.asarray(u, output.dtype)
         if target.ndim == 1:
             return kernels.cross_entropy_labels(
-                output, target, weights, class_weights, float(self.label_smoothing),
+                output, target, weights, class_weights, self.parameter,
                 self._ignored, self.reduction, None, None,
             )  # fmt: skip
         if self.ignore_nan:
             weights = observed_weights(target, weights)
         return kernels.cross_entropy_rows(
-            output, target, weights, class_weights, float(self.label_smoothing),
+            output, target, weights, class_weights, self.parameter,
             self.reduction, None, None,
         )  # fmt: skip
 

@@ -19,7 +19,7 @@ from fastnn._shared.numbers import check_choice, check_flag, check_integer
 from fastnn.losses._base import ClassWeight, Loss
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._elementwise import BinaryCrossEntropy
-from fastnn.losses._tallies import Accuracy, RSquared
+from fastnn.losses._tallies import Scorer
 from fastnn.program import CUSTOM_LOSS, Head
 
 _JUDGES: dict[str | None, Loss] = {"softmax": CrossEntropy(), "sigmoid": BinaryCrossEntropy()}
@@ -83,7 +83,6 @@ class CustomLoss(Loss):
         activation: str | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__()
         if not callable(function) or isinstance(function, type):
             raise TypeError(f"function must be callable, got {function!r}")
         if name is None:
@@ -92,12 +91,26 @@ class CustomLoss(Loss):
         self._target = _target_kind(target)
         self._weighted = check_flag(weighted, "weighted")
         self._allow_nan = check_flag(allow_nan, "allow_nan")
-        self.name = str(name)  # type: ignore[misc]
+        self._name = str(name)
         if activation is not None:
             check_choice(activation, "activation", [key for key in _JUDGES if key])
-        self.activation = activation  # type: ignore[misc]
+        self._activation = activation
         self._judge = _JUDGES.get(activation)
-        self.metric = "" if self._judge is None else self._judge.metric  # type: ignore[misc]
+
+    @property
+    def name(self) -> str:
+        """What messages and files call the loss."""
+        return self._name
+
+    @property
+    def activation(self) -> str | None:
+        """What turns outputs into probabilities: ``"softmax"``, ``"sigmoid"`` or None."""
+        return self._activation
+
+    @property
+    def metric(self) -> str:
+        """Name of the score in reports; empty without an activation."""
+        return "" if self._judge is None else self._judge.metric
 
     @property
     def function(self) -> Callable[..., tuple[Any, np.ndarray]]:
@@ -186,7 +199,7 @@ class CustomLoss(Loss):
         """The loss of outputs (N, K) against prepared targets."""
         return self.value_and_gradient(output, target, weights)[0]
 
-    def scorer(self) -> Accuracy | RSquared:
+    def scorer(self) -> Scorer:
         """Accuracy, where there is an activation; else there is no score."""
         if self._judge is None:
             raise ValueError(f"loss {self.name} has no score: give CustomLoss an activation")

@@ -12,16 +12,18 @@ from fastnn._shared.arrays import check_finite, check_range, readable, real_arra
 from fastnn._shared.numbers import check_number
 from fastnn.losses._base import (
     ClassWeight,
-    Loss,
+    EngineLoss,
     expand_class_weight,
     frozen_class_weight,
     in_use,
 )
-from fastnn.losses._tallies import Accuracy, RSquared
+from fastnn.losses._tallies import Accuracy, RSquared, Scorer
+
+__all__ = ["BinaryCrossEntropy", "Huber", "MeanAbsoluteError", "MeanSquaredError"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Elementwise(Loss):
+class Elementwise(EngineLoss):
     """A loss that compares outputs and targets element by element."""
 
     ignore_value: float | None = None
@@ -39,9 +41,12 @@ class _Elementwise(Loss):
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
-        return in_use(reduction=self.reduction, ignore_value=self.ignore_value)
+        options = in_use(reduction=self.reduction, ignore_value=self.ignore_value)
+        if self.row.parameter is not None and self.parameter:
+            options[self.row.parameter.name] = self.parameter
+        return options
 
-    def accepting_nan(self) -> _Elementwise:
+    def accepting_nan(self) -> Elementwise:
         """The same loss with ``ignore_value=nan``."""
         if self.ignore_value is not None and not _is_nan(self.ignore_value):
             raise ValueError(
@@ -49,10 +54,6 @@ class _Elementwise(Loss):
                 "nan for missing as well"
             )
         return replace(self, ignore_value=math.nan)
-
-    def _parameter(self) -> float:
-        """The number `elementwise_loss` kernels take besides the arrays."""
-        return 0.0
 
     def _class_weights(self) -> tuple[float, ...] | None:
         return None
@@ -72,10 +73,12 @@ class _Elementwise(Loss):
         return readable(y, dtype)
 
     def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
-        if _is_nan(self.ignore_value):
-            y = np.where(np.isnan(y), 0, y)
+        seen = np.where(np.isnan(y), 0, y) if _is_nan(self.ignore_value) else y
         hint = "targets must be finite (ignore_value=nan ignores missing ones)"
-        check_finite(y, name, hint, dtype)
+        check_finite(seen, name, hint, dtype)
+        interval = self.row.targets
+        if interval.is_bounded:
+            check_range(y, interval.excludes(y) & self._observed(y), name, str(interval))
 
     def _observed(self, target: np.ndarray) -> np.ndarray:
         """Where targets are not ignored: a bool array of their shape."""
@@ -93,7 +96,7 @@ class _Elementwise(Loss):
         return kernels.elementwise_loss(
             self.name, output, target, weights,
             None if u is None else np.asarray(u, output.dtype),
-            self._parameter(), self.ignore_value, self.reduction, None, None,
+            self.parameter, self.ignore_value, self.reduction, None, None,
         )  # fmt: skip
 
     def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
@@ -112,13 +115,13 @@ class _Elementwise(Loss):
             counted *= weights[:, None]
         return counted
 
-    def scorer(self) -> Accuracy | RSquared:
+    def scorer(self) -> Scorer:
         """R^2 of each column, averaged over the columns that have targets."""
         return RSquared(self._observed)
 
 
 @dataclass(frozen=True)
-class BinaryCrossEntropy(_Elementwise):
+class BinaryCrossEntropy(Elementwise):
     """Cross-entropy of sigmoid(outputs), each column a yes-or-no question of its own.
 
     Targets lie in [0, 1], of shape (N, K), or (N,) where K is 1.
@@ -135,8 +138,6 @@ class BinaryCrossEntropy(_Elementwise):
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
-    activation: ClassVar[str | None] = "sigmoid"
-    metric: ClassVar[str] = "accuracy"
 
     label_smoothing: float = 0.0
     class_weight: ClassWeight = None
@@ -149,21 +150,10 @@ class BinaryCrossEntropy(_Elementwise):
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
-        return super().attributes(width) | in_use(
-            label_smoothing=float(self.label_smoothing) or None,
-            class_weights=self._class_weights(),
-        )
-
-    def _parameter(self) -> float:
-        return float(self.label_smoothing)
+        return super().attributes(width) | in_use(class_weights=self._class_weights())
 
     def _class_weights(self) -> tuple[float, ...] | None:
         return expand_class_weight(self.class_weight, 2)
-
-    def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
-        super()._check_values(y, dtype, name)
-        outside = ((y < 0) | (y > 1)) & self._observed(y)
-        check_range(y, outside, name, "0 <= target <= 1")
 
     def scorer(self) -> Accuracy:
         """Share of the elements on the right side of 1/2; ignored ones left out."""
@@ -199,7 +189,7 @@ class BinaryCrossEntropy(_Elementwise):
 
 
 @dataclass(frozen=True)
-class MeanSquaredError(_Elementwise):
+class MeanSquaredError(Elementwise):
     """(output - target)^2.
 
     Parameters
@@ -215,7 +205,7 @@ class MeanSquaredError(_Elementwise):
 
 
 @dataclass(frozen=True)
-class MeanAbsoluteError(_Elementwise):
+class MeanAbsoluteError(Elementwise):
     """|output - target|, with gradient 0 where they are equal.
 
     Parameters
@@ -229,7 +219,7 @@ class MeanAbsoluteError(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Huber(_Elementwise):
+class Huber(Elementwise):
     """Half the squared error up to `delta`, growing linearly beyond.
 
     r^2 / 2 for |r| <= delta, delta (|r| - delta / 2) beyond, r = output - target.
@@ -253,13 +243,6 @@ class Huber(_Elementwise):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.delta, "delta", above=0.0)
-
-    def attributes(self, width: int) -> dict[str, Any]:
-        """What the engines need to know, for an output of `width` columns."""
-        return super().attributes(width) | {"delta": float(self.delta)}
-
-    def _parameter(self) -> float:
-        return float(self.delta)
 
 
 def _is_nan(value: Any) -> bool:

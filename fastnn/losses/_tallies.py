@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 Array = np.ndarray
+
+
+class Scorer(Protocol):
+    """What adds up a score over blocks of rows."""
+
+    def add(self, output: Array, target: Array, weights: Array | None) -> None:
+        """Count the rows of a block: outputs (N, K), prepared targets, weights (N,) or None."""
+
+    @property
+    def value(self) -> float:
+        """The score of all rows so far."""
 
 
 class LossTally:

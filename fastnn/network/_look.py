@@ -12,8 +12,8 @@ from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.inspection import HeadTrace, LayerStatistics, Trace, TracedStep
 from fastnn.inspection import layer_statistics as statistics_of
+from fastnn.losses import EngineLoss
 from fastnn.network._core import Core
-from fastnn.program import LOSSES
 from fastnn.solvers import Solver
 from fastnn.training.data import Data
 from fastnn.training.state import TrainingError
@@ -57,7 +57,7 @@ def _traced_heads(core: Core, step: TracedStep, data: Data) -> dict[str, HeadTra
     heads, outputs = {}, step.outputs
     for head, rows, (target, _) in zip(core.heads, step.sample_losses, data.targets, strict=True):
         losses = None
-        if head.loss.name in LOSSES:  # the others give the engines one number for a batch
+        if isinstance(head.loss, EngineLoss):  # others have one number for a batch
             losses = rows * len(rows) if head.loss.reduction == "mean" else rows
         output = np.ascontiguousarray(outputs[head.output])
         heads[head.name] = HeadTrace(

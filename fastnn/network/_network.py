@@ -289,8 +289,7 @@ class Network:
         Parameters
         ----------
         loss : str, Loss, function, or for several outputs a list or dict of them
-            Names: cross_entropy, binary_cross_entropy, mean_squared_error,
-            mean_absolute_error, huber.  A function makes a `CustomLoss`.  An output with
+            A name is one of `fastnn.program.LOSSES`.  A function makes a `CustomLoss`.  An output with
             None has no loss.
         optimizer : str, Optimizer or Solver, default "adam"
             Names of optimizers: gradient_descent or sgd, momentum, nesterov, rmsprop, adam,

@@ -12,6 +12,7 @@ import pytest
 from fastnn import backend as backends
 from fastnn.backend import compiled
 from fastnn.backend.reference import kernels as reference
+from fastnn.facts.updates import UPDATES
 from fastnn.program import ACTIVATIONS, LOSSES
 
 VARIANTS = [isa for isa in compiled.built() if compiled.runs_here(isa)]
@@ -101,16 +102,15 @@ def elementwise_losses(kernels, rng, width, dtype):
 
 def updates(kernels, rng, width, dtype):
     results = []
-    for function, n_slots, options in (
-        (kernels.gradient_descent, 0, (0.1, 0.01)),
-        (kernels.momentum, 1, (0.1, 0.9, False, 0.01)),
-        (kernels.momentum, 1, (0.1, 0.9, True, 0.0)),
-        (kernels.rmsprop, 1, (0.01, 0.9, 1e-7, 0.01)),
-        (kernels.adam, 2, (3, 0.01, 0.9, 0.999, 1e-8, 0.1, True, 0.01)),
-        (kernels.adam, 2, (3, 0.01, 0.9, 0.999, 1e-8, 0.0, False, 0.0)),
+    for name, l2, numbers in (
+        *((row.name, 0.01, row.defaults) for row in UPDATES.values()),
+        ("momentum", 0.0, {"momentum": 0.9, "nesterov": 1.0}),
+        ("adam", 0.0, {**UPDATES["adam"].defaults, "bias_correction": 0.0}),
     ):
-        p, g, *slots = (rng.random(width).astype(dtype) for _ in range(2 + n_slots))
-        function(p, g, *slots, *options)
+        numbers = {key: 0.1 if key == "weight_decay" else value for key, value in numbers.items()}
+        n_arrays = 2 + len(UPDATES[name].slots)
+        p, g, *slots = (rng.random(width).astype(dtype) for _ in range(n_arrays))
+        kernels.update(name, p, g, slots, 3, 0.01, numbers, l2)
         results += [p, *slots]
     g = rng.standard_normal(width).astype(dtype)
     results += [kernels.clip_by_norm(g, 0.5), g]
@@ -335,14 +335,16 @@ def test_in_place_gives_the_same_bits(name, isa, dtype):
 
 
 @variant
-def test_updating_in_pieces_gives_the_same_bits(isa, dtype):
+@pytest.mark.parametrize("row", UPDATES.values(), ids=lambda row: row.name)
+def test_updating_in_pieces_gives_the_same_bits(row, isa, dtype):
     kernels = backends.load(isa, dtype)
     rng = np.random.default_rng(0)
-    whole = [rng.random(100).astype(dtype) for _ in range(4)]
+    whole = [rng.random(100).astype(dtype) for _ in range(2 + len(row.slots))]
     pieces = [a.copy() for a in whole]
-    kernels.adam(*whole, 1, 0.01, 0.9, 0.999, 1e-8, 0.0, True, 0.0)
+    kernels.update(row.name, *whole[:2], whole[2:], 1, 0.01, row.defaults, 0.0)
     for part in (np.s_[:1], np.s_[1:18], np.s_[18:50], np.s_[50:]):
-        kernels.adam(*(a[part] for a in pieces), 1, 0.01, 0.9, 0.999, 1e-8, 0.0, True, 0.0)
+        p, g, *slots = (a[part] for a in pieces)
+        kernels.update(row.name, p, g, slots, 1, 0.01, row.defaults, 0.0)
     assert_same_bits(whole, pieces)
 
 

@@ -63,7 +63,7 @@ def test_weight_decay_leaves_a_matrix_alone_that_is_not_penalized(backend, dtype
     y = builder.add("dense", [x], "y", [weight])
     program = builder.build([y]).with_heads([Head(y, "mean_squared_error", 0.0)])
     engine = make(backend, program)
-    set_optimizer(engine, "adamw")
+    set_optimizer(engine, "adam with decay")
     before = engine.storage.copy()
     inputs, targets = data_for(program, batch)
     engine.train(inputs, targets, None, batch, np.full(1, 0.1), 1, np.zeros(1))

@@ -180,7 +180,7 @@ def test_frozen_parameters_do_not_move(backend, dtype):
     program = builder.build([x]).with_heads([Head(x, "huber")])
     engine = make(backend, program)
     before = engine.storage.copy()
-    set_optimizer(engine, "adamw")
+    set_optimizer(engine, "adam with decay")
     inputs, targets = data_for(program, 9, 1)
     engine.train(inputs, targets, None, 9, np.full(1, 0.1), 1, np.zeros(1))
     for p in program.parameters:
@@ -206,7 +206,7 @@ def test_training_stops_before_the_update_that_a_nan_loss_asks_for(backend, dtyp
 def test_padding_of_the_parameters_stays_zero(backend, dtype):
     program = chain((3, 5, 21, 2), "sigmoid", dtype=dtype, l2=0.1)
     engine = make(backend, program)
-    set_optimizer(engine, "adamw")
+    set_optimizer(engine, "adam with decay")
     inputs, targets = data_for(program, 8)
     engine.train(inputs, targets, np.tile(np.arange(8), 5), 8, np.full(5, 0.1), 1, np.zeros(5))
     padding = engine.storage.copy()

@@ -9,6 +9,7 @@ import pytest
 from networks import gradient_error
 
 import fastnn as fnn
+from fastnn.facts.losses import LOSSES as ROWS
 from fastnn.losses import (
     BinaryCrossEntropy,
     CrossEntropy,
@@ -37,6 +38,11 @@ def two_heads(loss, dtype="float64", **options):
 
 
 LOSSES = {
+    **{
+        name: (name, lambda rng: rng.uniform(0, 1, size=(24, 3)))
+        for name, row in ROWS.items()
+        if row.is_elementwise
+    },
     "labels": ("cross_entropy", lambda rng: rng.integers(0, 3, 24).astype(float)),
     "shares": ("cross_entropy", lambda rng: rng.dirichlet(np.ones(3), 24)),
     "smoothed": (CrossEntropy(0.1, {1: 2.0}), lambda rng: rng.integers(0, 3, 24).astype(float)),

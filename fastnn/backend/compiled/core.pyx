@@ -45,7 +45,7 @@ from fastnn.backend.compiled.simd.simd cimport (
 )
 from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
-    Outer, Update, set_steps, sum_of_squares, update_outer, update_tile
+    Outer, State, Update, set_steps, sum_of_squares, update_outer, update_tile
 )
 
 cdef extern from *:

@@ -18,7 +18,8 @@ from fastnn.backend.finite import FinitenessCheck
 from fastnn.backend.reference import kernels
 from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
-from fastnn.facts.updates import UPDATES
+from fastnn.facts.losses import LOSSES
+from fastnn.facts.updates import known
 from fastnn.program import CUSTOM_LOSS, total_loss
 
 Array = np.ndarray
@@ -83,10 +84,12 @@ class Engine:
     # ------------------------------------------------------------ public calls
 
     def set_optimizer(self, kind: str, hyper: dict[str, float], slots: Sequence[Array]) -> None:
-        """Choose the update `train` applies; see `reference.kernels` for the formulas."""
+        """Choose the update `train` applies; `fastnn.facts.updates` has the formulas."""
         hyper = dict(hyper)
         clip_norm = hyper.pop("clip_norm", 0.0)
-        apply = UPDATES[kind]
+        row = known(kind)
+        row.check(hyper, len(slots))
+        undecayed = {**hyper, "weight_decay": 0.0} if row.decays else hyper
 
         def update(step: int, learning_rate: float) -> None:
             if clip_norm:
@@ -94,8 +97,11 @@ class Engine:
             for parameter in self.program.parameters:
                 if parameter.trainable:
                     block = slice(parameter.offset, parameter.offset + parameter.stored)
-                    arrays = [a[block] for a in (self.storage, self.gradients, *slots)]
-                    apply(kernels, arrays, step, learning_rate, hyper, parameter.penalized)
+                    numbers = hyper if parameter.penalized else undecayed
+                    kernels.update(
+                        kind, self.storage[block], self.gradients[block],
+                        [slot[block] for slot in slots], step, learning_rate, numbers, 0.0,
+                    )  # fmt: skip
 
         self._update = update
 
@@ -331,7 +337,7 @@ class Engine:
             if head.loss == CUSTOM_LOSS:
                 loss = head.attributes["loss"]
                 prepared.append(loss.read(values, weights, n_rows, width, dtype, check))
-            elif head.loss == "cross_entropy" and values.ndim == 1:
+            elif LOSSES[head.loss].takes_labels and values.ndim == 1:
                 prepared.append((_labels(values), weights))
             else:
                 rows = np.ascontiguousarray(values, dtype).reshape(n_rows, width)
@@ -389,7 +395,7 @@ class Engine:
         class_weights = options.get("class_weights")
         if class_weights is not None:
             class_weights = np.asarray(class_weights, output.dtype)
-        if head.loss == "cross_entropy":
+        if not LOSSES[head.loss].is_elementwise:
             return _cross_entropy(head, output, target, class_weights, losses, gradient)
         return kernels.elementwise_loss(
             head.loss, output, values, weights, class_weights, head.parameter,
@@ -462,11 +468,8 @@ def _labels(values: Array) -> Array:
 
 
 def _are_fit(head: Any, rows: Array) -> bool:
-    """Whether targets are shares, yes or no, or finite, as their loss wants them, or ignored."""
-    largest = np.finfo(rows.dtype).max
-    low = 0 if head.loss in ("cross_entropy", "binary_cross_entropy") else -largest
-    high = 1 if head.loss == "binary_cross_entropy" else largest
-    fit = (low <= rows) & (rows <= high)
+    """Whether targets are within the interval of their loss, or ignored."""
+    fit = LOSSES[head.loss].targets.contains(rows)
     if head.attributes.get("ignore_nan"):
         fit |= np.isnan(rows).any(axis=1, keepdims=True)
     ignored = head.attributes.get("ignore_value")

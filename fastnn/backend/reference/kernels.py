@@ -9,6 +9,7 @@ overlaps nothing else.  Nothing here warns.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,11 +31,11 @@ from fastnn.backend.reference.normalizers import (
 from fastnn.backend.reference.random import dropout
 from fastnn.backend.reference.refinement import add_gram, correct_least_squares
 from fastnn.backend.reference.statistics import difference_resolvent, squared_differences
+from fastnn.facts.updates import known
 
 __all__ = [
     "activation",
     "activation_derivative",
-    "adam",
     "add_gram",
     "clip_by_norm",
     "correct_least_squares",
@@ -49,18 +50,16 @@ __all__ = [
     "elementwise_loss",
     "exp",
     "expm1",
-    "gradient_descent",
     "layer_norm",
     "log",
     "log1p",
     "log_softmax",
     "log_softmax_backward",
     "logsumexp",
-    "momentum",
-    "rmsprop",
     "softmax",
     "softmax_backward",
     "squared_differences",
+    "update",
 ]
 
 
@@ -143,84 +142,24 @@ def dense_backward(
             dz.sum(axis=0, out=dbias)
 
 
-def gradient_descent(p: np.ndarray, g: np.ndarray, learning_rate: float, l2: float) -> None:
-    """Gradient descent: p -= learning_rate g; here and below g includes the penalty's l2 p."""
-    with np.errstate(all="ignore"):
-        p -= learning_rate * _penalized(p, g, l2)
-
-
-def momentum(
-    p: np.ndarray,
-    g: np.ndarray,
-    velocity: np.ndarray,
-    learning_rate: float,
-    momentum: float,
-    nesterov: bool,
-    l2: float,
-) -> None:
-    """Momentum: v = momentum v - learning_rate g; p += v.
-
-    With Nesterov, p += momentum v - learning_rate g, with the new v.
-    """
-    with np.errstate(all="ignore"):
-        step = learning_rate * _penalized(p, g, l2)
-        velocity *= momentum
-        velocity -= step
-        p += momentum * velocity - step if nesterov else velocity
-
-
-def rmsprop(
-    p: np.ndarray,
-    g: np.ndarray,
-    square: np.ndarray,
-    learning_rate: float,
-    rho: float,
-    epsilon: float,
-    l2: float,
-) -> None:
-    """RMSprop: s = rho s + (1 - rho) g^2; p -= learning_rate g / (sqrt(s) + epsilon)."""
-    with np.errstate(all="ignore"):
-        g = _penalized(p, g, l2)
-        square *= rho
-        square += (1 - rho) * g * g
-        p -= learning_rate * g / (np.sqrt(square) + epsilon)
-
-
-def adam(
-    p: np.ndarray,
-    g: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
+def update(
+    name: str,
+    parameters: np.ndarray,
+    gradient: np.ndarray,
+    slots: Sequence[np.ndarray],
     step: int,
     learning_rate: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    weight_decay: float,
-    bias_correction: bool,
+    numbers: Mapping[str, float],
     l2: float,
 ) -> None:
-    """Adam: moving means m of g and v of g^2; p -= learning_rate m / (sqrt(v) + epsilon).
+    """One step of an optimizer, in place; `fastnn.facts.updates` has the formulas.
 
-    m and v are divided by 1 - beta^step first where `bias_correction` holds; `step`
-    counts from 1.  `weight_decay` shrinks p by learning_rate weight_decay p (AdamW).
+    The gradient of the formulas includes that of the penalty, l2 p; steps count from 1.
     """
-    correction1 = 1 - beta1**step if bias_correction else 1.0
-    correction2 = 1 - beta2**step if bias_correction else 1.0
+    formula = known(name).formula
     with np.errstate(all="ignore"):
-        g = _penalized(p, g, l2)
-        first *= beta1
-        first += (1 - beta1) * g
-        second *= beta2
-        second += (1 - beta2) * g * g
-        if weight_decay:
-            p *= 1 - learning_rate * weight_decay
-        p -= learning_rate / correction1 * first / (np.sqrt(second / correction2) + epsilon)
-
-
-def _penalized(p: np.ndarray, g: np.ndarray, l2: float) -> np.ndarray:
-    """The gradient of the cost with its penalty l2/2 sum(p^2)."""
-    return g + l2 * p if l2 else g
+        g = gradient + l2 * parameters if l2 else gradient
+        formula(np, parameters, g, slots, learning_rate, numbers, step)
 
 
 def clip_by_norm(g: np.ndarray, max_norm: float) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.backend.reference.normalizers import shift
+from fastnn.facts.losses import formula_of
 
 
 def cross_entropy_labels(
@@ -118,10 +119,11 @@ def elementwise_loss(
 ) -> float:
     """Compare predictions and targets element by element.
 
-    `name` is binary_cross_entropy (predictions are logits, `parameter` the label
-    smoothing), mean_squared_error, mean_absolute_error or huber (`parameter` delta).
+    `name` is that of a row of `fastnn.facts.losses` which has the formula and says what the
+    parameter is.
     The weight of an element is its row's sample weight, times 0 if its target is ignored.
     """
+    formula = formula_of(name)
     weight = np.ones(prediction.shape)
     if weights is not None:
         weight *= weights[:, np.newaxis]
@@ -134,59 +136,13 @@ def elementwise_loss(
         factor *= target * class_weights[1] + (1 - target) * class_weights[0]
 
     with np.errstate(all="ignore"):
-        loss, slope = _ELEMENTWISE[name](prediction, target, parameter)
+        loss, slope = formula(np, prediction, target, parameter)
         if losses is not None:
             losses[...] = _times(factor, loss).sum(axis=1)
         value, scale = _reduce(weight * factor, loss, reduction)
         if gradient is not None:
             _scale_into(gradient, slope, scale)
     return value
-
-
-def _binary_cross_entropy(
-    z: np.ndarray, y: np.ndarray, label_smoothing: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """softplus(z) - y z, and its derivative sigmoid(z) - y, without cancellation."""
-    if label_smoothing:
-        y = (1 - label_smoothing) * y + label_smoothing / 2
-    # With the other side's share of the target, both are sums of non-negative terms:
-    # softplus(z) - y z = log(1 + exp(-|z|)) + |z| (1 - y if z >= 0 else y).
-    e = np.exp(-np.abs(z))
-    small, large = e / (1 + e), 1 / (1 + e)
-    positive = z >= 0
-    loss = np.log1p(e) + _times(np.where(positive, 1 - y, y), np.abs(z))
-    sigmoid = np.where(positive, large, small)
-    complement = np.where(positive, small, large)
-    return loss, (1 - y) * sigmoid - y * complement
-
-
-def _mean_squared_error(
-    a: np.ndarray, y: np.ndarray, unused: float
-) -> tuple[np.ndarray, np.ndarray]:
-    residual = a - y
-    return residual * residual, 2 * residual
-
-
-def _mean_absolute_error(
-    a: np.ndarray, y: np.ndarray, unused: float
-) -> tuple[np.ndarray, np.ndarray]:
-    residual = a - y
-    return np.abs(residual), np.sign(residual)
-
-
-def _huber(a: np.ndarray, y: np.ndarray, delta: float) -> tuple[np.ndarray, np.ndarray]:
-    residual = a - y
-    size = np.abs(residual)
-    loss = np.where(size <= delta, 0.5 * residual * residual, delta * (size - 0.5 * delta))
-    return loss, np.clip(residual, -delta, delta)
-
-
-_ELEMENTWISE = {
-    "binary_cross_entropy": _binary_cross_entropy,
-    "mean_squared_error": _mean_squared_error,
-    "mean_absolute_error": _mean_absolute_error,
-    "huber": _huber,
-}
 
 
 def _times(weight: np.ndarray | float, term: np.ndarray) -> np.ndarray:

@@ -59,10 +59,10 @@ cdef class Engine(Caller):
         """Choose the update `train` applies; see `fastnn.backend.reference.engine`."""
         cdef int i
         hyper = dict(hyper)
-        decay = hyper.pop("weight_decay", 0.0)
         self.plan.clip_norm = hyper.pop("clip_norm", 0.0)
-        prepare_update(&self.recipe[0], kind, hyper, decay)
-        prepare_update(&self.recipe[1], kind, hyper, 0.0)
+        prepare_update(&self.recipe[0], kind, hyper, len(slots))
+        self.recipe[1] = self.recipe[0]
+        self.recipe[1].numbers.weight_decay = 0
         self.plan.n_slots = len(slots)
         for i in range(self.plan.n_slots):
             if self.program.storage_size:
@@ -375,7 +375,7 @@ cdef class Engine(Caller):
         """Describe X and y to the batch; False if they must be prepared, or do not fit."""
         cdef Target* target = self.batch.targets
         cdef Source* x = self.room.inputs
-        cdef bint has_labels = self.plan.heads[0].loss == 0 and cnp.PyArray_NDIM(y) == 1
+        cdef bint has_labels = self.plan.heads[0].takes_labels and cnp.PyArray_NDIM(y) == 1
         if (cnp.PyArray_NDIM(X) != 2
                 or not describe(X, self.plan.work.values[self.plan.inputs[0]].width, x)):
             return False

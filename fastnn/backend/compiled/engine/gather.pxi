@@ -227,7 +227,7 @@ cdef bint row_is_fit(const HeadSpec* head, sz n, const real* y) noexcept nogil:
         strays += not (low <= y[j] <= high)
     if strays == 0 or not head.ignores:
         return strays == 0
-    if head.loss == 0:
+    if head.takes_labels:
         return head.ignores_nan and has_nan(n, y)
     for j in range(n):
         if not (low <= y[j] <= high) and not is_ignored(head.ignore_value, y[j]):

@@ -9,7 +9,7 @@ cdef double label_loss(const HeadSpec* head, sz width, const real* z, sz label, 
 
 cdef double row_loss(const HeadSpec* head, sz width, const real* z, const real* y, real factor,
                      real* gradient) noexcept nogil:
-    if head.loss == 0:
+    if not head.is_elementwise:
         return cross_entropy_target_row(width, z, y, head.class_weights, head.parameter, factor,
                                         gradient, head.accumulate)
     return elementwise_loss_row(head.loss, head.parameter, head.class_weights, head.ignores,
@@ -30,7 +30,7 @@ cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* 
     if head.reduction == HALF_SUM:
         return 2
     if target.weights == NULL and head.class_weights == NULL and not head.ignores:
-        return <double>batch.n_rows * (width if target.labels == NULL and head.loss != 0 else 1)
+        return <double>batch.n_rows * (width if head.is_elementwise else 1)
     for r in range(batch.n_rows):
         total += row_weight(head, target, target_row(batch, target, r), width)
     return total
@@ -66,7 +66,7 @@ cdef double row_weight(const HeadSpec* head, const Target* target, sz s, sz widt
         if head.ignores and label == head.ignore_index:
             return 0
         return weight * head.class_weights[label] if head.class_weights != NULL else weight
-    if head.loss == 0:
+    if not head.is_elementwise:
         missing = head.ignores_nan and has_nan(width, target.rows + s * width)
         return 0 if missing else weight
     return weight * target_weight(head, width, target.rows + s * width)

@@ -4,6 +4,7 @@ import numpy as _np
 
 from fastnn.backend import finite as _gradients
 from fastnn import program as _program
+from fastnn.facts import losses as _losses
 
 include "../generated/operation_codes.pxi"   # _operation_codes
 include "../generated/activation_codes.pxi"  # _activation_codes
@@ -249,35 +250,31 @@ cdef class Lowered:
                 head.loss = -1
                 head.reduction = SUM
                 continue
-            head.loss = _program.LOSSES.index(spec.loss)
+            row = _losses.LOSSES[spec.loss]
+            head.loss = _losses.ROWS.index(row)
+            head.takes_labels = row.takes_labels
+            head.is_elementwise = row.is_elementwise
             head.reduction = ("mean", "sum", "half_sum").index(options.get("reduction", "mean"))
             head.parameter = <double>spec.parameter
             if options.get("class_weights") is not None:
                 class_weights = _np.array(options["class_weights"], self.program.dtype)
-                needed = 2 if head.loss != 0 else self.program.buffers[spec.output].width
+                needed = 2 if head.is_elementwise else self.program.buffers[spec.output].width
                 if class_weights.shape[0] != needed:
                     raise ValueError(f"class_weights has {class_weights.shape[0]} entries, "
                                      f"expected {needed}")
                 self.memory.append(class_weights)
                 head.class_weights = &class_weights[0]
-            ignored = options.get("ignore_index" if head.loss == 0 else "ignore_value")
+            ignored = options.get("ignore_index" if head.takes_labels else "ignore_value")
             if ignored is not None:
                 head.ignores = True
-                if head.loss == 0:
+                if head.takes_labels:
                     head.ignore_index = ignored
                 else:
                     head.ignore_value = <double>ignored
             head.ignores_nan = options.get("ignore_nan", False)
-            self._set_bounds(head)
-
-    cdef int _set_bounds(self, HeadSpec* head) except -1:
-        """What targets in rows may be: shares, yes or no, or any finite number."""
-        largest = _np.finfo(self.program.dtype).max
-        name = _program.LOSSES[head.loss]
-        head.highest = <double>(1 if name == "binary_cross_entropy" else largest)
-        head.lowest = <double>(0 if name in ("cross_entropy", "binary_cross_entropy")
-                               else -largest)
-        return 0
+            largest = _np.finfo(self.program.dtype).max
+            head.highest = <double>min(row.targets.high, largest)
+            head.lowest = <double>max(row.targets.low, -largest)
 
     def _read_flow(self, Seeds seeds, starts, inputs_wanted):
         cdef Flow* flow

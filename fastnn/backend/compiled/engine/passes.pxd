@@ -42,4 +42,4 @@ cdef extern void copy_outputs(const Plan* plan, const Workspace* work, Py_ssize_
 cdef extern void span_team(const Plan* plan, const Span* span, int parts) noexcept nogil
 
 # kernels/updates.pxi
-cdef extern int prepare_update(Update* update, kind, hyper, double weight_decay) except -1
+cdef extern int prepare_update(Update* update, name, dict numbers, n_slots) except -1

@@ -233,15 +233,24 @@ cdef void add_scaled(sz n, real factor, const real* x, real* out) noexcept nogil
         j += VL
 
 
+cdef inline State state_at(const Plan* plan, sz at) noexcept nogil:
+    """The parameters and the optimizer's state from an offset in the storage on."""
+    cdef State state
+    cdef int i
+    state.parameters = plan.storage + at
+    for i in range(MAX_SLOTS):
+        state.slots[i] = plan.slots[i] + at if i < plan.n_slots else NULL
+    return state
+
+
 cdef void update_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
                       const real* g, sz ldg) noexcept nogil:
     """The optimizer's update of one tile with the gradient g."""
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
-    cdef sz at = task_offset(plan, index)
+    cdef State state = state_at(plan, task_offset(plan, index))
     update_tile(weights if parameter.penalized else vectors, task.n_rows, task.n_columns, g, ldg,
-                plan.storage + at, plan.slots[0] + at if plan.n_slots > 0 else NULL,
-                plan.slots[1] + at if plan.n_slots > 1 else NULL, parameter.ld)
+                &state, parameter.ld)
 
 
 cdef void train_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
@@ -271,7 +280,7 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     cdef Contribution* use
     cdef Matrix* dz
     cdef Outer outer
-    cdef sz at = task_offset(plan, index)
+    cdef State state = state_at(plan, task_offset(plan, index))
     if not parameter.is_matrix or plan.l2 != 0 or parameter.n_contributions[0] != 1:
         return False
     use = &parameter.contributions[0][0]
@@ -285,9 +294,7 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     outer.n_samples = n_rows
     outer.width = parameter.width - task.n
     update_outer(weights if parameter.penalized else vectors, &outer, task.n_rows,
-                 task.n_columns, plan.storage + at,
-                 plan.slots[0] + at if plan.n_slots > 0 else NULL,
-                 plan.slots[1] + at if plan.n_slots > 1 else NULL, parameter.ld)
+                 task.n_columns, &state, parameter.ld)
     return True
 
 

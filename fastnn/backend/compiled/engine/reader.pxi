@@ -155,7 +155,7 @@ cdef class Reader(Lowered):
                     values, weights, n_rows, self._output_width(i), REAL_DTYPE,
                     self.batch.check)
                 continue
-            has_labels = self.plan.heads[i].loss == 0 and _np.ndim(values) == 1
+            has_labels = self.plan.heads[i].takes_labels and _np.ndim(values) == 1
             read_source(values, n_rows, 1 if has_labels else target.width, "targets", i,
                         &target.source)
             if has_labels and target.source.type <= LAST_FLOAT:

@@ -5,7 +5,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
-from fastnn.backend.compiled.rows.updates cimport Update
+from fastnn.backend.compiled.rows.updates cimport MAX_SLOTS, Update
 from fastnn.backend.compiled.simd.simd cimport real
 
 ctypedef Py_ssize_t sz
@@ -159,10 +159,12 @@ cdef struct Source:
 cdef struct HeadSpec:
     int output
     bint is_custom     # computed by Python; the rest means nothing then, but output and weight
-    int loss           # index in fastnn.program.LOSSES
+    int loss           # index in fastnn.facts.losses.ROWS, which say the next two
+    bint takes_labels
+    bint is_elementwise
     int reduction
     real weight
-    real parameter     # label smoothing, or Huber's delta
+    real parameter     # that of the row
     const real* class_weights
     bint ignores
     int64_t ignore_index
@@ -230,7 +232,7 @@ cdef struct Plan:
     double* penalties        # ... and of its parameters
     real* storage
     real* gradients
-    real* slots[2]
+    real* slots[MAX_SLOTS]
     int n_slots
     double l2
     double clip_norm

@@ -10,6 +10,7 @@ from fastnn.backend.compiled.rows.columns cimport cross_entropy_label_columns
 from fastnn.backend.compiled.rows.losses cimport (
     cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
 )
+from fastnn.facts import losses as _losses
 
 
 cdef struct LossOutputs:
@@ -243,9 +244,8 @@ def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] tar
                      ignore_value, reduction, real[::1] losses, real[:, ::1] gradient):
     """A loss that is a sum over elements; returns the reduced loss.
 
-    `name` is binary_cross_entropy (of logits; `parameter` is the label smoothing),
-    mean_squared_error, mean_absolute_error or huber (`parameter` is delta).  Targets equal
-    to `ignore_value` (nan: those that are nan) have no influence.
+    `name` is that of a row of `fastnn.facts.losses`, which says what `parameter` is.  Targets
+    equal to `ignore_value` (nan: those that are nan) have no influence.
     """
     cdef int code = loss_code(name)
     cdef const real* sample_weights = pointer_to(weights)
@@ -276,10 +276,9 @@ def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] tar
 
 
 cdef int loss_code(name) except -1:
-    """The code of an elementwise loss."""
-    if name not in _program.LOSSES[1:]:
-        raise ValueError(f"unknown loss {name!r}; known are {', '.join(_program.LOSSES[1:])}")
-    return _program.LOSSES.index(name)
+    """The code of an elementwise loss; ValueError if it is none."""
+    _losses.formula_of(name)
+    return _losses.ROWS.index(_losses.LOSSES[name])
 
 
 cdef double element_weights(const real[:, ::1] target, const real* weights,

@@ -16,13 +16,6 @@ from fastnn.backend.compiled.simd.simd cimport (
 )
 from fastnn.backend.compiled.math.vmath cimport vexp, vlog1p
 
-cdef enum ElementwiseLoss:
-    # Indices in fastnn.program.LOSSES.
-    BINARY_CROSS_ENTROPY = 1
-    MEAN_SQUARED_ERROR
-    MEAN_ABSOLUTE_ERROR
-    HUBER
-
 cdef struct SoftTarget:
     # q = (keep * y + base) * u, where y and u are 1 if they are NULL.
     const real* y
@@ -38,6 +31,8 @@ cdef struct ElementRule:
     const real* class_weights
     bint ignores
     real ignore_value
+
+include "../generated/losses.pxi"  # the codes, and the formula by the code
 
 
 # ----------------------------------------------------------------------- cross-entropy
@@ -199,27 +194,18 @@ cdef inline real elementwise_loss_row(int code, real parameter, const real* clas
                                       bint accumulate) noexcept nogil:
     """The sum of an elementwise loss over the row.
 
-    `code` is an `ElementwiseLoss`; `parameter` the label smoothing of binary cross-entropy,
-    the delta of Huber's loss.  `class_weights` are the weights of targets 0 and 1 (binary
-    cross-entropy only) or NULL.  Where `ignores`, targets equal to `ignore_value` (nan: those
-    that are nan) count for nothing.
+    `code` and `parameter` are those of a row of fastnn/facts/losses.py.  `class_weights` are the
+    weights of targets 0 and 1, or NULL.  Where `ignores`, targets equal to `ignore_value` (nan:
+    those that are nan) count for nothing.
     """
     cdef ElementRule rule
     rule.parameter, rule.class_weights = parameter, class_weights
     rule.ignores, rule.ignore_value = ignores, ignore_value
-    if code == BINARY_CROSS_ENTROPY:
-        return element_row(BINARY_CROSS_ENTROPY, &rule, K, prediction, target, coefficient,
-                           gradient, accumulate)
-    if code == MEAN_SQUARED_ERROR:
-        return element_row(MEAN_SQUARED_ERROR, &rule, K, prediction, target, coefficient,
-                           gradient, accumulate)
-    if code == MEAN_ABSOLUTE_ERROR:
-        return element_row(MEAN_ABSOLUTE_ERROR, &rule, K, prediction, target, coefficient,
-                           gradient, accumulate)
-    return element_row(HUBER, &rule, K, prediction, target, coefficient, gradient, accumulate)
+    return choose_element_row(code, &rule, K, prediction, target, coefficient, gradient,
+                              accumulate)
 
 
-cdef inline real element_row(ElementwiseLoss code, const ElementRule* rule, Py_ssize_t K,
+cdef inline real element_row(int code, const ElementRule* rule, Py_ssize_t K,
                              const real* a, const real* y, real coefficient, real* gradient,
                              bint accumulate) noexcept nogil:
     """`elementwise_loss_row` for one constant code."""
@@ -240,7 +226,7 @@ cdef inline real element_row(ElementwiseLoss code, const ElementRule* rule, Py_s
     return sum_block(total)
 
 
-cdef inline void element_block(ElementwiseLoss code, const ElementRule* rule, Py_ssize_t n,
+cdef inline void element_block(int code, const ElementRule* rule, Py_ssize_t n,
                                const real* a, const real* y, Py_ssize_t j, real coefficient,
                                real* gradient, bint accumulate, vec* total) noexcept nogil:
     cdef vec goal, loss, slope, weight
@@ -250,7 +236,7 @@ cdef inline void element_block(ElementwiseLoss code, const ElementRule* rule, Py
         goal = take(y + j + i * VL, n - i * VL, 0)
         loss = element_loss(code, rule.parameter, take(a + j + i * VL, n - i * VL, 0), goal,
                             &slope)
-        if code == BINARY_CROSS_ENTROPY and rule.class_weights != NULL:
+        if has_classes(code) and rule.class_weights != NULL:
             weight = class_weight(goal, rule.class_weights)
             loss = times(weight, loss)
             slope = times(weight, slope)
@@ -274,30 +260,39 @@ cdef inline mask is_ignored(vec y, real ignore_value) noexcept nogil:
     return not_(equal(y, y))
 
 
-cdef inline vec element_loss(ElementwiseLoss code, real parameter, vec a, vec y,
-                             vec* slope) noexcept nogil:
-    """l(a, y) for each element, and its derivative with respect to a."""
-    cdef vec r, size, limit = splat(parameter)
-    if code == BINARY_CROSS_ENTROPY:
-        return binary_cross_entropy(a, fma_(splat(1 - parameter), y, splat(<real>0.5 * parameter)),
-                                    slope)
-    r = a - y
-    if code == MEAN_SQUARED_ERROR:
-        slope[0] = r + r
-        return r * r
-    if code == MEAN_ABSOLUTE_ERROR:
-        slope[0] = select(less(splat(0), abs_(r)), copy_sign(splat(1), r), r)
-        return abs_(r)
-    size = abs_(r)
+# Each formula has the name of its row: l(a, y) for each element, and to `slope` its derivative
+# with respect to a.  The parameter of the row, if it has one, is the first argument.
+
+
+cdef inline vec mean_squared_error(vec a, vec y, vec* slope) noexcept nogil:
+    """(a - y)^2."""
+    cdef vec r = a - y
+    slope[0] = r + r
+    return r * r
+
+
+cdef inline vec mean_absolute_error(vec a, vec y, vec* slope) noexcept nogil:
+    """|a - y|."""
+    cdef vec r = a - y
+    slope[0] = select(less(splat(0), abs_(r)), copy_sign(splat(1), r), r)
+    return abs_(r)
+
+
+cdef inline vec huber(real delta, vec a, vec y, vec* slope) noexcept nogil:
+    """r^2 / 2 up to delta, delta (|r| - delta / 2) beyond, r = a - y."""
+    cdef vec r = a - y, size = abs_(r), limit = splat(delta)
     slope[0] = select(less(limit, size), copy_sign(limit, r), r)
     return select(less(limit, size), limit * (size - <real>0.5 * limit), <real>0.5 * r * r)
 
 
-cdef inline vec binary_cross_entropy(vec z, vec y, vec* slope) noexcept nogil:
+cdef inline vec binary_cross_entropy(real smoothing, vec z, vec target,
+                                     vec* slope) noexcept nogil:
     """y softplus(-z) + (1 - y) softplus(z), whose derivative is sigmoid(z) - y.
 
-    Both are sums of terms of one sign for y in [0, 1]: no cancellation at confident logits.
+    y is the target, drawn towards 1/2 by the smoothing.  Both are sums of terms of one sign for
+    y in [0, 1]: no cancellation at confident logits.
     """
+    cdef vec y = fma_(splat(1 - smoothing), target, splat(<real>0.5 * smoothing))
     cdef vec decay = vexp(splat(0) - abs_(z))
     cdef vec likely = splat(1) / (splat(1) + decay)
     cdef vec unlikely = decay * likely

@@ -1,38 +1,40 @@
 """One step of an optimizer over n contiguous parameters.
 
-`g` is the gradient without the penalty; the gradient used is g + l2 * p.  What does not change
-within a step is worked out once, in double, and rounded: an `Update` holds it.
+An update called ``name`` in fastnn/facts/updates.py has two functions here.
+``name_coefficients(u, learning_rate, step)`` works out once, in double, what does not change
+within a step, and rounds it.  ``name(u, n, p, g, state, j)`` is the formula: it returns the new
+parameters of one vector, n elements from j on, and writes their state.  `g` is the gradient with
+its penalty, g + l2 p.
 """
 
 from libc.math cimport pow as power, sqrt
 
 from fastnn.backend.compiled.rows.rows cimport put, take, within
-from fastnn.backend.compiled.simd.simd cimport VL, fma_, load, real, splat, sqrt_, store, vec
+from fastnn.backend.compiled.simd.simd cimport (
+    VL, abs_, copy_sign, fma_, less, load, real, select, splat, sqrt_, store, vec
+)
 
-cdef enum Optimizer:
-    GRADIENT_DESCENT
-    MOMENTUM
-    RMSPROP
-    ADAM
+include "../generated/update_codes.pxi"
 
 cdef struct Update:
-    Optimizer kind
-    bint nesterov
-    bint bias_correction
-    # As given.
-    double first_decay       # momentum, or beta1
-    double second_decay      # rho, or beta2
-    double weight_decay
+    int code
+    Numbers numbers          # as given
     # Coefficients of the loops, set by `set_step`.
-    real keep_first          # first_decay
-    real add_first           # 1 - beta1
-    real keep_second         # second_decay
-    real add_second          # 1 - second_decay
+    real keep_first          # of a first moving average ...
+    real add_first
+    real keep_second         # ... and of a second
+    real add_second
     real rate                # learning rate; adam: over 1 - beta1**step
     real root                # adam: 1 / sqrt(1 - beta2**step)
-    real shrink              # adam: 1 - learning_rate * weight_decay
+    real shrink              # 1 - learning_rate * weight_decay
     real epsilon
     real l2
+    bint nesterov
+
+cdef struct State:
+    # The parameters of a tile and the arrays of state, which are laid out alike.
+    real* parameters
+    real* slots[MAX_SLOTS]
 
 cdef struct Outer:
     # X' dZ of a few samples: rows of x are ldx apart, those of dz ldz.
@@ -43,98 +45,66 @@ cdef struct Outer:
     Py_ssize_t n_samples
     Py_ssize_t width         # columns of dz that count; what follows them is padding
 
+include "../generated/update_dispatch.pxi"  # the formula by the code
+
 
 cdef inline void set_step(Update* u, double learning_rate, Py_ssize_t step) noexcept nogil:
     """Work out the coefficients of step number `step`, which counts from 1."""
-    u.keep_first = <real>u.first_decay
-    u.add_first = <real>(1 - u.first_decay)
-    u.keep_second = <real>u.second_decay
-    u.add_second = <real>(1 - u.second_decay)
     u.rate = <real>learning_rate
-    u.root = 1
-    u.shrink = <real>(1 - learning_rate * u.weight_decay)
-    if u.kind == ADAM and u.bias_correction:
-        u.rate = <real>(learning_rate / (1 - power(u.first_decay, <double>step)))
-        u.root = <real>(1 / sqrt(1 - power(u.second_decay, <double>step)))
+    u.shrink = <real>(1 - learning_rate * u.numbers.weight_decay)
+    set_coefficients(u, learning_rate, step)
 
 
 cdef inline void set_steps(Update* weights, Update* vectors, double learning_rate,
                            Py_ssize_t step) noexcept nogil:
     """`set_step` of two updates that differ in their weight decay alone."""
-    cdef double decay = vectors.weight_decay
+    cdef double decay = vectors.numbers.weight_decay
     set_step(weights, learning_rate, step)
     vectors[0] = weights[0]
-    vectors.weight_decay = decay
+    vectors.numbers.weight_decay = decay
     vectors.shrink = <real>(1 - learning_rate * decay)
 
 
-cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g, real* p,
-                              real* first, real* second) noexcept nogil:
-    """Update n parameters and their state: none, velocity, square, or first and second moment.
-
-    `first` and `second` may be NULL where the optimizer has no such state.
-    """
-    update_tile(u, 1, n, g, 0, p, first, second, 0)
+cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g,
+                              const State* state) noexcept nogil:
+    """Update n parameters and their state."""
+    update_tile(u, 1, n, g, 0, state, 0)
 
 
-cdef inline void update_tile(const Update* u, Py_ssize_t rows, Py_ssize_t columns, const real* g,
-                             Py_ssize_t ldg, real* p, real* first, real* second,
+cdef inline void update_rows(int code, const Update* u, Py_ssize_t rows, Py_ssize_t columns,
+                             const real* g, Py_ssize_t ldg, const State* state,
                              Py_ssize_t ld) noexcept nogil:
-    """`apply_update` to some rows; gradients are ldg apart, parameters and state ld."""
-    if u.kind == ADAM:
-        update_rows(ADAM, u, rows, columns, g, ldg, p, first, second, ld)
-    elif u.kind == MOMENTUM:
-        update_rows(MOMENTUM, u, rows, columns, g, ldg, p, first, NULL, ld)
-    elif u.kind == RMSPROP:
-        update_rows(RMSPROP, u, rows, columns, g, ldg, p, first, NULL, ld)
-    else:
-        update_rows(GRADIENT_DESCENT, u, rows, columns, g, ldg, p, NULL, NULL, ld)
-
-
-cdef inline void update_rows(Optimizer kind, const Update* u, Py_ssize_t rows, Py_ssize_t columns,
-                             const real* g, Py_ssize_t ldg, real* p, real* first, real* second,
-                             Py_ssize_t ld) noexcept nogil:
+    """`update_tile` for one constant code."""
     cdef Update local = u[0]  # which no store to the arrays can change
+    cdef State arrays = state[0]
     cdef Py_ssize_t r, j, at
     for r in range(rows):
         j = 0
         at = r * ld
         while j + VL <= columns:
-            update_vector(kind, &local, VL, load(g + r * ldg + j), p, first, second, at + j)
+            update_vector(code, &local, VL, load(g + r * ldg + j), &arrays, at + j)
             j += VL
         if j < columns:
-            update_vector(kind, &local, columns - j, take(g + r * ldg + j, columns - j, 0),
-                          p, first, second, at + j)
+            update_vector(code, &local, columns - j, take(g + r * ldg + j, columns - j, 0),
+                          &arrays, at + j)
 
 
 cdef inline void update_outer(const Update* u, const Outer* o, Py_ssize_t rows, Py_ssize_t columns,
-                              real* p, real* first, real* second, Py_ssize_t ld) noexcept nogil:
+                              const State* state, Py_ssize_t ld) noexcept nogil:
     """`update_tile` with the gradient X' dZ of a few samples, which is never stored."""
     if o.n_samples == 1:
-        update_outer_of(1, u, o, rows, columns, p, first, second, ld)
+        update_outer_of(1, u, o, rows, columns, state, ld)
     else:
-        update_outer_of(o.n_samples, u, o, rows, columns, p, first, second, ld)
+        update_outer_of(o.n_samples, u, o, rows, columns, state, ld)
 
 
-cdef inline void update_outer_of(Py_ssize_t n_samples, const Update* u, const Outer* o,
-                                 Py_ssize_t rows, Py_ssize_t columns, real* p, real* first,
-                                 real* second, Py_ssize_t ld) noexcept nogil:
-    """`update_outer`; where `n_samples` is a constant, there is no loop over them."""
-    if u.kind == ADAM:
-        update_outer_rows(ADAM, n_samples, u, o, rows, columns, p, first, second, ld)
-    elif u.kind == MOMENTUM:
-        update_outer_rows(MOMENTUM, n_samples, u, o, rows, columns, p, first, NULL, ld)
-    elif u.kind == RMSPROP:
-        update_outer_rows(RMSPROP, n_samples, u, o, rows, columns, p, first, NULL, ld)
-    else:
-        update_outer_rows(GRADIENT_DESCENT, n_samples, u, o, rows, columns, p, NULL, NULL, ld)
-
-
-cdef inline void update_outer_rows(Optimizer kind, Py_ssize_t n_samples, const Update* u,
-                                   const Outer* o, Py_ssize_t rows, Py_ssize_t columns, real* p,
-                                   real* first, real* second, Py_ssize_t ld) noexcept nogil:
+cdef inline void update_outer_rows(int code, Py_ssize_t n_samples, const Update* u,
+                                   const Outer* o, Py_ssize_t rows, Py_ssize_t columns,
+                                   const State* state, Py_ssize_t ld) noexcept nogil:
+    """`update_outer` for one constant code; where `n_samples` is one, there is no loop over it."""
     cdef Update local = u[0]
     cdef Outer outer = o[0]
+    cdef State arrays = state[0]
     cdef Py_ssize_t r, j, i
     cdef vec gradient
     for r in range(rows):
@@ -144,44 +114,96 @@ cdef inline void update_outer_rows(Optimizer kind, Py_ssize_t n_samples, const U
             for i in range(n_samples):
                 gradient = fma_(splat(outer.x[i * outer.ldx + r]),
                                 load(outer.dz + i * outer.ldz + j), gradient)
-            update_vector(kind, &local, VL, within(gradient, 0, outer.width - j),
-                          p, first, second, r * ld + j)
+            update_vector(code, &local, VL, within(gradient, 0, outer.width - j), &arrays,
+                          r * ld + j)
             j += VL
 
 
-cdef inline void update_vector(Optimizer kind, const Update* u, Py_ssize_t n, vec gradient,
-                               real* p, real* first, real* second, Py_ssize_t j) noexcept nogil:
-    """One vector at j, n elements of it.  `kind` is a constant."""
-    cdef vec parameter = take(p + j, n, 0)
-    cdef vec m, v
-    gradient = fma_(splat(u.l2), parameter, gradient)
-    if kind == GRADIENT_DESCENT:
-        parameter = fma_(splat(-u.rate), gradient, parameter)
-    elif kind == MOMENTUM:
-        # v = mu v - lr g; p += v, and Nesterov's p += mu v - lr g with the new v.
-        gradient = splat(u.rate) * gradient
-        m = fma_(splat(u.keep_first), take(first + j, n, 0), -gradient)
-        put(first + j, n, m, False)
-        if u.nesterov:
-            m = fma_(splat(u.keep_first), m, -gradient)
-        parameter = parameter + m
-    elif kind == RMSPROP:
-        # s = rho s + (1 - rho) g**2; p -= lr g / (sqrt(s) + eps).
-        v = fma_(splat(u.add_second) * gradient, gradient,
-                 splat(u.keep_second) * take(first + j, n, 0))
-        put(first + j, n, v, False)
-        parameter = parameter - splat(u.rate) * gradient / (sqrt_(v) + splat(u.epsilon))
-    else:
-        # m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g**2;
-        # p = (1 - lr wd) p - lr m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps).
-        m = fma_(splat(u.add_first), gradient, splat(u.keep_first) * take(first + j, n, 0))
-        v = fma_(splat(u.add_second) * gradient, gradient,
-                 splat(u.keep_second) * take(second + j, n, 0))
-        put(first + j, n, m, False)
-        put(second + j, n, v, False)
-        m = splat(u.rate) * m / fma_(sqrt_(v), splat(u.root), splat(u.epsilon))
-        parameter = fma_(splat(u.shrink), parameter, -m)
-    put(p + j, n, parameter, False)
+cdef inline void update_vector(int code, const Update* u, Py_ssize_t n, vec gradient,
+                               const State* state, Py_ssize_t j) noexcept nogil:
+    """One vector at j, n elements of it."""
+    cdef vec p = take(state.parameters + j, n, 0)
+    p = updated(code, u, n, p, fma_(splat(u.l2), p, gradient), state, j)
+    put(state.parameters + j, n, p, False)
+
+
+# ------------------------------------------------------------------------- the updates
+
+
+cdef inline void gradient_descent_coefficients(Update* u, double learning_rate,
+                                               Py_ssize_t step) noexcept nogil:
+    """The learning rate is all there is."""
+
+
+cdef inline vec gradient_descent(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                                 Py_ssize_t j) noexcept nogil:
+    """p -= lr g."""
+    return fma_(splat(-u.rate), g, p)
+
+
+cdef inline void momentum_coefficients(Update* u, double learning_rate,
+                                       Py_ssize_t step) noexcept nogil:
+    u.keep_first = <real>u.numbers.momentum
+    u.nesterov = u.numbers.nesterov != 0
+
+
+cdef inline vec momentum(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                         Py_ssize_t j) noexcept nogil:
+    """v = mu v - lr g; p += v, and Nesterov's p += mu v - lr g with the new v."""
+    cdef vec v
+    g = splat(u.rate) * g
+    v = fma_(splat(u.keep_first), take(state.slots[0] + j, n, 0), -g)
+    put(state.slots[0] + j, n, v, False)
+    if u.nesterov:
+        v = fma_(splat(u.keep_first), v, -g)
+    return p + v
+
+
+cdef inline void rmsprop_coefficients(Update* u, double learning_rate,
+                                      Py_ssize_t step) noexcept nogil:
+    u.keep_second = <real>u.numbers.rho
+    u.add_second = <real>(1 - u.numbers.rho)
+    u.epsilon = <real>u.numbers.epsilon
+
+
+cdef inline vec rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                        Py_ssize_t j) noexcept nogil:
+    """s = rho s + (1 - rho) g**2; p -= lr g / (sqrt(s) + eps)."""
+    cdef vec s = fma_(splat(u.add_second) * g, g,
+                      splat(u.keep_second) * take(state.slots[0] + j, n, 0))
+    put(state.slots[0] + j, n, s, False)
+    return p - splat(u.rate) * g / (sqrt_(s) + splat(u.epsilon))
+
+
+cdef inline void adam_coefficients(Update* u, double learning_rate,
+                                   Py_ssize_t step) noexcept nogil:
+    u.keep_first = <real>u.numbers.beta1
+    u.add_first = <real>(1 - u.numbers.beta1)
+    u.keep_second = <real>u.numbers.beta2
+    u.add_second = <real>(1 - u.numbers.beta2)
+    u.epsilon = <real>u.numbers.epsilon
+    u.root = 1
+    if u.numbers.bias_correction != 0:
+        u.rate = <real>(learning_rate / (1 - power(u.numbers.beta1, <double>step)))
+        u.root = <real>(1 / sqrt(1 - power(u.numbers.beta2, <double>step)))
+
+
+cdef inline vec adam(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                     Py_ssize_t j) noexcept nogil:
+    """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g**2;
+    p = (1 - lr wd) p - lr m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps).
+    """
+    cdef vec m = fma_(splat(u.add_first), g,
+                      splat(u.keep_first) * take(state.slots[0] + j, n, 0))
+    cdef vec v = fma_(splat(u.add_second) * g, g,
+                      splat(u.keep_second) * take(state.slots[1] + j, n, 0))
+    put(state.slots[0] + j, n, m, False)
+    put(state.slots[1] + j, n, v, False)
+    m = splat(u.rate) * m / fma_(sqrt_(v), splat(u.root), splat(u.epsilon))
+    return fma_(splat(u.shrink), p, -m)
+
+
+# ------------------------------------------------------------------------ norms
 
 
 cdef inline double sum_of_squares(Py_ssize_t n, const real* x) noexcept nogil:

@@ -1,0 +1,214 @@
+"""One row for each loss that the engines compute: its targets, its link, its mean, its formula.
+
+Both engines, `fastnn.losses`, `fastnn.functional` and the gradient check read the rows;
+`setup.py` writes the dispatch of the compiled engine from them.  This file imports the standard
+library alone, so that `setup.py` can load it before anything is built.
+
+A row composes what a loss is made of, after the example of scikit-learn's `_loss`: the pointwise
+loss, the link between outputs and predictions, and the interval of the targets.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Link = Literal["none", "softmax", "sigmoid"]
+Formula = Callable[[Any, Any, Any, float], tuple[Any, Any]]
+"""From (numpy, outputs, targets, parameter) to losses and their derivatives by the outputs."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """The numbers from `low` to `high`, both included where they are finite."""
+
+    low: float = -math.inf
+    high: float = math.inf
+
+    def __str__(self) -> str:
+        """What a target must be, for messages: ``0 <= target <= 1``."""
+        low = f"{self.low:g} <= target" if math.isfinite(self.low) else ""
+        if math.isfinite(self.high):
+            return f"{low or 'target'} <= {self.high:g}"
+        return f"target >= {self.low:g}" if low else "a finite target"
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether it leaves out a finite number."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+    def excludes(self, targets: Any) -> Any:
+        """Where an array of targets lies outside; nan does not."""
+        return (targets < self.low) | (targets > self.high)
+
+    def contains(self, targets: Any) -> Any:
+        """Where an array of targets lies inside; infinities and nan do not."""
+        return (targets >= self.low) & (targets <= self.high) & (abs(targets) < math.inf)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """The one number that a loss takes besides the arrays."""
+
+    name: str
+    default: float
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss as the engines compute it.
+
+    Attributes
+    ----------
+    name : str
+    targets : Interval
+        What targets in rows may be; those that are ignored may be anything.
+    link : {"none", "softmax", "sigmoid"}
+        What turns outputs into predictions.
+    formula : callable or None
+        The loss of single elements; None for a loss of whole rows, whose kernels have names of
+        their own.
+    takes_labels : bool
+        Whether targets may be integer labels (N,), which `ignore_index` ignores; other targets
+        are ignored by `ignore_value`.
+    parameter : Parameter or None
+    corners : callable
+        From the parameter to the values of output - target at which one formula follows another.
+    metric : {"accuracy", "r2"}
+        The score of predictions.
+    title, value, slope, inputs : str
+        For the documentation: what the loss is called, its formula, its derivative by the output,
+        and what outputs and targets are, where this is not plain.
+    """
+
+    name: str
+    targets: Interval = Interval()
+    link: Link = "none"
+    formula: Formula | None = field(default=None, repr=False)
+    takes_labels: bool = False
+    parameter: Parameter | None = None
+    corners: Callable[[float], tuple[float, ...]] = field(default=lambda p: (), repr=False)
+    metric: Literal["accuracy", "r2"] = "r2"
+    title: str = ""
+    value: str = ""
+    slope: str = ""
+    inputs: str = ""
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether targets are shares of classes, which may have weights."""
+        return self.metric == "accuracy"
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether elements count by themselves: a mean divides by their weights, not by rows'."""
+        return self.formula is not None
+
+
+def _times(np: Any, weight: Any, term: Any) -> Any:
+    """Return weight * term, and 0 where the weight is 0, whatever the term."""
+    return np.where(weight == 0, 0, weight * term)
+
+
+def _binary_cross_entropy(np: Any, z: Any, y: Any, label_smoothing: float) -> tuple[Any, Any]:
+    """softplus(z) - y z, and its derivative sigmoid(z) - y, without cancellation."""
+    if label_smoothing:
+        y = (1 - label_smoothing) * y + label_smoothing / 2
+    # With the other side's share of the target, both are sums of non-negative terms:
+    # softplus(z) - y z = log(1 + exp(-|z|)) + |z| (1 - y if z >= 0 else y).
+    e = np.exp(-np.abs(z))
+    small, large = e / (1 + e), 1 / (1 + e)
+    positive = z >= 0
+    loss = np.log1p(e) + _times(np, np.where(positive, 1 - y, y), np.abs(z))
+    sigmoid = np.where(positive, large, small)
+    complement = np.where(positive, small, large)
+    return loss, (1 - y) * sigmoid - y * complement
+
+
+def _mean_squared_error(np: Any, a: Any, y: Any, unused: float) -> tuple[Any, Any]:
+    residual = a - y
+    return residual * residual, 2 * residual
+
+
+def _mean_absolute_error(np: Any, a: Any, y: Any, unused: float) -> tuple[Any, Any]:
+    residual = a - y
+    return np.abs(residual), np.sign(residual)
+
+
+def _huber(np: Any, a: Any, y: Any, delta: float) -> tuple[Any, Any]:
+    residual = a - y
+    size = np.abs(residual)
+    loss = np.where(size <= delta, 0.5 * residual * residual, delta * (size - 0.5 * delta))
+    return loss, np.clip(residual, -delta, delta)
+
+
+_SMOOTHING = Parameter("label_smoothing", 0.0)
+
+ROWS = (
+    Loss(
+        "cross_entropy",
+        Interval(0.0),
+        "softmax",
+        takes_labels=True,
+        parameter=_SMOOTHING,
+        metric="accuracy",
+        title="Cross-entropy of softmax",
+        value="-sum(y log softmax(z))",
+        slope="sum(y) softmax(z) - y",
+    ),
+    Loss(
+        "binary_cross_entropy",
+        Interval(0.0, 1.0),
+        "sigmoid",
+        _binary_cross_entropy,
+        parameter=_SMOOTHING,
+        metric="accuracy",
+        title="Cross-entropy of sigmoid",
+        value="softplus(z) - y z",
+        slope="sigmoid(z) - y, y being smoothed",
+    ),
+    Loss(
+        "mean_squared_error",
+        formula=_mean_squared_error,
+        title="Squared error",
+        value="(a - y)^2",
+        slope="2 (a - y)",
+    ),
+    Loss(
+        "mean_absolute_error",
+        formula=_mean_absolute_error,
+        corners=lambda unused: (0.0,),
+        title="Absolute error",
+        value="abs(a - y)",
+        slope="sign(a - y), which is 0 at 0",
+    ),
+    Loss(
+        "huber",
+        formula=_huber,
+        parameter=Parameter("delta", 1.0),
+        corners=lambda delta: (-delta, delta),
+        title="Huber's loss",
+        value="r^2 / 2 if abs(r) <= delta, else delta (abs(r) - delta / 2), r = a - y",
+        slope="r, limited to [-delta, delta]",
+    ),
+)
+"""The position of a row is its code in the compiled engine."""
+
+LOSSES = {row.name: row for row in ROWS}
+
+
+def formula_of(name: str) -> Formula:
+    """The formula of a loss of single elements.
+
+    Raises
+    ------
+    ValueError
+        If there is none of this name.
+    """
+    row = LOSSES.get(name)
+    if row is None or row.formula is None:
+        names = ", ".join(row.name for row in ROWS if row.is_elementwise)
+        raise ValueError(f"unknown loss {name!r}; known are {names}")
+    return row.formula

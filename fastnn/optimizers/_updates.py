@@ -1,0 +1,174 @@
+"""The optimizers: each has the numbers of one row of `fastnn.facts.updates`, and its history.
+
+Notation: `p` parameters, `g` gradient, `lr` learning rate, `t` step (from 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn.optimizers._base import Optimizer
+from fastnn.schedules import LearningRate
+
+__all__ = ["Adam", "AdamW", "GradientDescent", "Momentum", "Nesterov", "RMSprop"]
+
+
+@dataclass(frozen=True)
+class GradientDescent(Optimizer):
+    """Gradient descent: ``p -= lr g``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.01
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+    """
+
+    name: ClassVar[str] = "gradient_descent"
+    kind: ClassVar[str] = "gradient_descent"
+
+
+@dataclass(frozen=True)
+class Momentum(Optimizer):
+    """Gradient descent with momentum: ``v = momentum v - lr g; p += v``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.01
+    momentum : float, default 0.9
+        Share of the velocity `v` that survives a step, in [0, 1).
+    nesterov : bool, default False
+        Take the step from where the velocity leads; see `Nesterov`.
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
+    """
+
+    name: ClassVar[str] = "momentum"
+    kind: ClassVar[str] = "momentum"
+
+    momentum: float = 0.9
+    nesterov: bool = False
+
+
+@dataclass(frozen=True)
+class Nesterov(Optimizer):
+    """Nesterov's accelerated gradient: ``v = momentum v - lr g; p += momentum v - lr g``.
+
+    In these variables, which are ahead of Nesterov's by `momentum v`, the
+    gradient is taken at `p` itself.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.01
+    momentum : float, default 0.9
+        Share of the velocity `v` that survives a step, in [0, 1).
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Nesterov (1983), "A method for solving the convex programming problem with convergence rate
+    O(1/k^2)"; Sutskever, Martens, Dahl & Hinton (2013), "On the importance of initialization and
+    momentum in deep learning", eq. 3-4.
+    """
+
+    name: ClassVar[str] = "nesterov"
+    kind: ClassVar[str] = "momentum"
+    fixed: ClassVar[Mapping[str, float]] = {"nesterov": True}
+
+    momentum: float = 0.9
+
+
+@dataclass(frozen=True)
+class RMSprop(Optimizer):
+    """RMSprop: ``s = rho s + (1 - rho) g^2; p -= lr g / (sqrt(s) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.001
+    rho : float, default 0.9
+        Share of the mean square `s` that survives a step, in [0, 1).
+    epsilon : float, default 1e-8
+        Keeps the quotient finite where `s` is 0.
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Tieleman & Hinton (2012), "Lecture 6.5 - RMSprop", COURSERA: Neural networks for machine
+    learning.
+    """
+
+    name: ClassVar[str] = "rmsprop"
+    kind: ClassVar[str] = "rmsprop"
+
+    learning_rate: LearningRate = 1e-3
+    rho: float = 0.9
+    epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam: moving averages of the gradient and its square, corrected for their bias.
+
+    ``m = beta1 m + (1 - beta1) g``, ``v = beta2 v + (1 - beta2) g^2``,
+    ``p -= lr m' / (sqrt(v') + epsilon)`` with ``m' = m / (1 - beta1^t)`` and
+    ``v' = v / (1 - beta2^t)``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.001
+    beta1, beta2 : float, default 0.9 and 0.999
+        Shares of the two averages that survive a step, in [0, 1).
+    epsilon : float, default 1e-8
+        Keeps the quotient finite where `v` is 0.
+    bias_correction : bool, default True
+        False takes ``m' = m`` and ``v' = v``.
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Kingma & Ba (2015), "Adam: a method for stochastic optimization", algorithm 1.
+    """
+
+    name: ClassVar[str] = "adam"
+    kind: ClassVar[str] = "adam"
+
+    learning_rate: LearningRate = 1e-3
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+    bias_correction: bool = True
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay: every step also takes ``p -= lr weight_decay p``.
+
+    In a network the decay acts on weights and not on biases.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.001
+    beta1, beta2, epsilon, bias_correction
+        As in `Adam`.
+    weight_decay : float, default 0.01
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), "Decoupled weight decay regularization", algorithm 2, with the
+    decay scaled by the learning rate.
+    """
+
+    name: ClassVar[str] = "adamw"
+
+    weight_decay: float = 0.01
