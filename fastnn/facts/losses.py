@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Link = Literal["none", "softmax", "sigmoid"]
+Link = Literal["none", "log", "sigmoid", "softmax"]
+"""The function of the expected target that an output is, by its name or that of its inverse."""
 Formula = Callable[[Any, Any, Any, float], tuple[Any, Any]]
 """From (numpy, outputs, targets, parameter) to losses and their derivatives by the outputs."""
 
@@ -65,8 +66,9 @@ class Loss:
     name : str
     targets : Interval
         What targets in rows may be; those that are ignored may be anything.
-    link : {"none", "softmax", "sigmoid"}
-        What turns outputs into predictions.
+    link : {"none", "log", "sigmoid", "softmax"}
+        What outputs are: expected targets, or their logarithms; or logits, which this function
+        turns into probabilities.
     formula : callable or None
         The loss of single elements; None for a loss of whole rows, whose kernels have names of
         their own.
@@ -76,8 +78,11 @@ class Loss:
     parameter : Parameter or None
     corners : callable
         From the parameter to the values of output - target at which one formula follows another.
-    metric : {"accuracy", "r2"}
-        The score of predictions.
+    deviance : callable or None
+        From (numpy, outputs, targets) to twice the loss above the least that a target allows.
+    metric : {"accuracy", "r2", "d2"}
+        The score of predictions: their accuracy, the share of the squared deviations from the
+        mean that they explain, or the share of the deviance.
     title, value, slope, inputs : str
         For the documentation: what the loss is called, its formula, its derivative by the output,
         and what outputs and targets are, where this is not plain.
@@ -90,7 +95,8 @@ class Loss:
     takes_labels: bool = False
     parameter: Parameter | None = None
     corners: Callable[[float], tuple[float, ...]] = field(default=lambda p: (), repr=False)
-    metric: Literal["accuracy", "r2"] = "r2"
+    deviance: Callable[[Any, Any, Any], Any] | None = field(default=None, repr=False)
+    metric: Literal["accuracy", "r2", "d2"] = "r2"
     title: str = ""
     value: str = ""
     slope: str = ""

@@ -112,6 +112,11 @@ class Loss(ABC):
         scorer.add(output, target, weights)
         return scorer.value
 
+    def expected(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+        """Outputs (N, K) as what the loss expects of targets: probabilities, or numbers (N, K)."""
+        probabilities = self.probabilities(output, kernels)
+        return output if probabilities is None else probabilities
+
     def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray | None:
         """Outputs (N, K) as probabilities (N, K); None for a regression loss."""
         return None
@@ -174,7 +179,7 @@ class EngineLoss(Loss):
     @property
     def activation(self) -> str | None:
         """What turns outputs into predictions; None where they are predictions."""
-        return None if self.row.link == "none" else self.row.link
+        return self.row.link if self.row.link in ("sigmoid", "softmax") else None
 
     @property
     def metric(self) -> str:

@@ -17,7 +17,7 @@ from fastnn.losses._base import (
     frozen_class_weight,
     in_use,
 )
-from fastnn.losses._tallies import Accuracy, RSquared, Scorer
+from fastnn.losses._tallies import Accuracy, ByColumn, ExplainedDeviance, RSquared, Scorer
 
 __all__ = ["BinaryCrossEntropy", "Huber", "MeanAbsoluteError", "MeanSquaredError"]
 
@@ -88,6 +88,14 @@ class Elementwise(EngineLoss):
             return ~np.isnan(target)
         return target != self.ignore_value
 
+    def expected(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+        """Outputs (N, K) as expected targets (N, K), by the inverse of the link."""
+        if self.row.link != "log":
+            return super().expected(output, kernels)
+        out = np.empty_like(output)
+        kernels.exp(output.reshape(-1), out.reshape(-1))
+        return out
+
     def value(
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
     ) -> float:
@@ -116,8 +124,12 @@ class Elementwise(EngineLoss):
         return counted
 
     def scorer(self) -> Scorer:
-        """R^2 of each column, averaged over the columns that have targets."""
-        return RSquared(self._observed)
+        """The score of each column, averaged over the columns that have targets."""
+        deviance = self.row.deviance
+        if deviance is None:
+            return ByColumn(self._observed, RSquared)
+        link = math.log if self.row.link == "log" else float
+        return ByColumn(self._observed, lambda: ExplainedDeviance(deviance, link))
 
 
 @dataclass(frozen=True)

@@ -84,41 +84,61 @@ class Accuracy:
         return self._right / self._total if self._total > 0 else math.nan
 
 
-class RSquared:
-    """R^2 of each column, averaged over the columns that have targets.
+class Column(Protocol):
+    """What adds up the score of one column."""
 
-    A column whose targets are all equal counts 1 if it is predicted exactly, else 0, as
-    scikit-learn's ``r2_score`` has it; fewer than two samples give nan.
+    def add(self, output: Array, target: Array, weights: Array) -> None:
+        """Count samples, (N,) each, none of them ignored."""
+
+    def score(self) -> float:
+        """The score of all samples so far."""
+
+
+class ByColumn:
+    """The score of each column, averaged over the columns that have targets.
 
     Parameters
     ----------
     observed : callable
         Where targets are not ignored: a bool array of their shape.
+    new_column : callable
+        Makes what adds up the score of one column.
     """
 
-    def __init__(self, observed: Callable[[Array], Array]) -> None:
+    def __init__(
+        self, observed: Callable[[Array], Array], new_column: Callable[[], Column]
+    ) -> None:
         self._observed = observed
-        self._columns: list[_Column] = []
+        self._new_column = new_column
+        self._columns: list[Column] = []
+        self._has_targets: list[bool] = []
 
     def add(self, output: Array, target: Array, weights: Array | None) -> None:
         """Count the rows of a block."""
         row_weights = np.ones(len(target)) if weights is None else weights.astype(np.float64)
-        self._columns = self._columns or [_Column() for _ in range(target.shape[1])]
+        if not self._columns:
+            self._columns = [self._new_column() for _ in range(target.shape[1])]
+            self._has_targets = [False] * len(self._columns)
         for k, (column, seen) in enumerate(
             zip(self._columns, self._observed(target).T, strict=True)
         ):
             if seen.any():
+                self._has_targets[k] = True
                 column.add(output[seen, k], target[seen, k], row_weights[seen])
 
     @property
     def value(self) -> float:
-        """R^2 of all rows so far."""
-        found = [column.r_squared() for column in self._columns if column.is_observed]
-        return float(np.mean(found)) if found else math.nan
+        """The score of all rows so far."""
+        parts = zip(self._columns, self._has_targets, strict=True)
+        scores = [column.score() for column, has_targets in parts if has_targets]
+        return float(np.mean(scores)) if scores else math.nan
 
 
-class _Column:
-    """Sums of squares of one column, as samples come.
+class RSquared:
+    """R^2: the share of the squared deviations from the mean that predictions explain.
+
+    Targets that are all equal give 1 if they are predicted exactly, else 0, as scikit-learn's
+    ``r2_score`` has it; fewer than two samples give nan.
 
     Deviations of targets are from the mean so far; those of two blocks are joined by the
     formula of Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance".
@@ -126,13 +146,12 @@ class _Column:
     """
 
     def __init__(self) -> None:
-        self.is_observed = False
         self._count = 0
         self._weight = self._residual = 0.0
         self._origin = self._mean = self._spread = 0.0
 
     def add(self, output: Array, target: Array, weights: Array) -> None:
-        self.is_observed = True
+        """Count samples, (N,) each."""
         counted = weights > 0
         if not counted.any():
             return
@@ -149,10 +168,71 @@ class _Column:
         self._weight = total
         self._count += len(y)
 
-    def r_squared(self) -> float:
+    def score(self) -> float:
         """1 - residual sum of squares / total sum of squares."""
         if self._count < 2:
             return math.nan
         if self._spread == 0:
             return 1.0 if self._residual == 0 else 0.0
         return 1.0 - self._residual / self._spread
+
+
+class ExplainedDeviance:
+    """D^2: the share of the deviance from the mean that predictions explain.
+
+    1 - deviance(outputs) / deviance(mean of the targets), as scikit-learn's
+    ``d2_tweedie_score`` has it.  Targets that are all equal give 1 if they are predicted exactly,
+    else 0; fewer than two samples give nan.
+
+    Parameters
+    ----------
+    deviance : callable
+        From (numpy, outputs, targets) to unit deviances d, of a loss whose link is the natural
+        one of its family.
+    link : callable
+        From a mean of targets to the output that stands for it.
+    """
+
+    def __init__(
+        self, deviance: Callable[[Any, Array, Array], Array], link: Callable[[float], float]
+    ) -> None:
+        self._deviance = deviance
+        self._link = link
+        self._count = 0
+        self._origin: float | None = None
+        self._weight = self._targets = self._residual = self._spread = 0.0
+
+    def add(self, output: Array, target: Array, weights: Array) -> None:
+        """Count samples, (N,) each."""
+        counted = weights > 0
+        if not counted.any():
+            return
+        z, y, w = (a[counted].astype(np.float64) for a in (output, target, weights))
+        if self._origin is None:
+            mean = float(w @ y / w.sum())
+            self._origin = mean if mean > 0 else 1.0
+        self._residual += float(w @ self._of(z, y))
+        self._spread += float(w @ self._of(np.full_like(y, self._link(self._origin)), y))
+        self._weight += float(w.sum())
+        self._targets += float(w @ y)
+        self._count += len(y)
+
+    def _of(self, output: Array, target: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return self._deviance(np, output, target)
+
+    def score(self) -> float:
+        """1 - deviance of the outputs / deviance of the mean.
+
+        Sums are of deviances from an origin c near the mean m, from which it follows by
+        sum(w d(y, m)) = sum(w d(y, c)) - sum(w) d(m, c) (Banerjee et al. 2005, "Clustering with
+        Bregman divergences").
+        """
+        if self._count < 2 or self._origin is None:
+            return math.nan
+        mean = np.array([self._targets / self._weight])
+        shift = self._of(np.array([self._link(self._origin)]), mean)[0]
+        spread = self._spread - self._weight * float(shift)
+        if spread <= 0:
+            return 1.0 if self._residual == 0 else 0.0
+        return 1.0 - self._residual / spread

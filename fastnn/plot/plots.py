@@ -44,7 +44,7 @@ _FEW_DECADES = 100  # a log axis whose limits have a smaller ratio is labelled a
 _MARKED_EPOCHS = 30  # largest number of epochs for which each point has a marker
 _COUNTED_CLASSES = 25  # largest number of classes for which each cell shows its number
 _SMALLEST = 1e-12  # smallest value on a logarithmic axis, relative to the largest
-_SCORES = {"accuracy": "accuracy", "r2": "R²"}
+_SCORES = {"accuracy": "accuracy", "r2": "R²", "d2": "D²"}
 
 
 def learning_curve(

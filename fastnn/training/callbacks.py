@@ -269,7 +269,7 @@ class EarlyStopping(Callback):
         its last parameters.
     mode : {"auto", "min", "max"}, default "auto"
         Whether smaller or larger values are better.  "auto" means "max" for names that end in
-        accuracy, score, r2, auc or f1, and "min" for all others.
+        accuracy, score, r2, d2, auc or f1, and "min" for all others.
 
     Attributes
     ----------
@@ -295,7 +295,7 @@ class EarlyStopping(Callback):
             raise TypeError(f"monitor must be the name of a measure, got {monitor!r}")
         check_choice(mode, "mode", ("auto", "min", "max"))
         if mode == "auto":
-            large_is_good = monitor.endswith(("accuracy", "score", "r2", "auc", "f1"))
+            large_is_good = monitor.endswith(("accuracy", "score", "r2", "d2", "auc", "f1"))
             mode = "max" if large_is_good else "min"
         self.monitor = monitor
         self.patience = check_integer(patience, "patience", 1)

@@ -18,11 +18,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from programs import chain, data_for, initial_storage
+from programs import chain, data_for, initial_storage, targets_for
 from teams import TASKS, n_tasks, team
 
 import fastnn as fnn
 from fastnn import backend as backends
+from fastnn import optimizers
+from fastnn.facts.losses import LOSSES
 
 # Large enough that a step is shared between OpenMP's threads where there are several.
 ROWS, WIDTHS = 512, (64, 256, 256, 10)
@@ -393,3 +395,30 @@ def test_a_number_beyond_all_limits_is_no_limit():
 def test_set_num_threads_refuses(n, error):
     with pytest.raises(error, match="n must be"):
         fnn.set_num_threads(n)
+
+
+def bits_of(loss: str, optimizer: str, threads: int) -> bytes:
+    """All parameters after a step of a large batch."""
+    row = LOSSES[loss]
+    rng = np.random.default_rng(1)
+    net = fnn.Sequential([fnn.Dense(64, 256, activation="tanh"), fnn.Dense(256, 10)], seed=2)
+    net.compile(loss, optimizer)
+    x, y = data()[0], targets_for(row, rng, ROWS, WIDTHS[-1], np.float32)
+    with team(threads):
+        for _ in range(2):
+            net.train_step(x, y)
+    return net.get_flat().tobytes()
+
+
+@needs_compiled
+@pytest.mark.parametrize("optimizer", optimizers.names())
+def test_every_optimizer_has_the_same_bits_in_any_team(optimizer):
+    one, four = (bits_of("cross_entropy", optimizer, threads) for threads in (1, 4))
+    assert one == four
+
+
+@needs_compiled
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_has_the_same_bits_in_any_team(loss):
+    one, four = (bits_of(loss, "sgd", threads) for threads in (1, 4))
+    assert one == four

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from networks import classifier, flowers
 
+from fastnn import optimizers
 from fastnn.layers import (
     AbsDifference,
     Activation,
@@ -25,16 +26,15 @@ from fastnn.layers import (
 )
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy
 from fastnn.network import Network, Sequential, load
-from fastnn.optimizers import Adam, AdamW, GradientDescent, Momentum, RMSprop
+from fastnn.optimizers import Adam, GradientDescent, Momentum
 from fastnn.schedules import Step
 from fastnn.serialization import FormatError
 
 OPTIMIZERS = [
     GradientDescent(0.1),
     Momentum(0.1, momentum=0.8, nesterov=True),
-    RMSprop(),
     Adam(Step(0.01, 0.5, 10), clip_norm=0.1),
-    AdamW(),
+    *(optimizers.get(name) for name in optimizers.names()),
 ]
 
 
