@@ -159,6 +159,31 @@ class Network:
         """
         return _predict.predict_proba(self.core, X, batch_size, check_finite)
 
+    def predict_mean(
+        self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
+    ) -> Any:
+        """Expected targets: the outputs through the inverse of the link of their loss.
+
+        Rates, exp of the outputs, for a loss with the log link; probabilities for
+        cross-entropy; the outputs themselves for other losses.
+
+        Parameters
+        ----------
+        X, batch_size, check_finite
+            As in `predict`.
+
+        Returns
+        -------
+        (N, n_out) array, or (n_out,) for a single sample
+            For several outputs a list or dict.
+
+        Raises
+        ------
+        RuntimeError
+            If the network has not been compiled.
+        """
+        return _predict.predict_mean(self.core, X, batch_size, check_finite)
+
     def predict_classes(
         self, X: Arrays, batch_size: int | None = None, check_finite: bool = True
     ) -> Any:
@@ -289,12 +314,11 @@ class Network:
         Parameters
         ----------
         loss : str, Loss, function, or for several outputs a list or dict of them
-            A name is one of `fastnn.program.LOSSES`.  A function makes a `CustomLoss`.  An output with
-            None has no loss.
+            A name is one of `fastnn.program.LOSSES`.  A function makes a `CustomLoss`.  An
+            output with None has no loss.
         optimizer : str, Optimizer or Solver, default "adam"
-            Names of optimizers: gradient_descent or sgd, momentum, nesterov, rmsprop, adam,
-            adamw.  Names of solvers, which train on all samples at once: lbfgs,
-            levenberg_marquardt.
+            A name is one of `fastnn.optimizers.names()`, or of a solver, which trains on all
+            samples at once: lbfgs, levenberg_marquardt.
         loss_weights : list or dict of float, optional
             Factor of each output's loss, 1 by default.
         l2 : float, default 0

@@ -46,6 +46,15 @@ def predict_proba(core: Core, X: Arrays, batch_size: int | None, check: bool) ->
     return _of_losses(core, X, batch_size, check, lambda loss, z: loss.probabilities(z, kernels))
 
 
+def predict_mean(core: Core, X: Arrays, batch_size: int | None, check: bool) -> Any:
+    """What the losses expect of the targets; outputs without a loss as they are."""
+    core.compiled()
+    outputs, single = all_outputs(core, X, batch_size, check)
+    for head in core.heads:
+        outputs[head.output] = head.loss.expected(outputs[head.output], core.kernels)
+    return core.arrange([output[0] for output in outputs] if single else outputs)
+
+
 def predict_classes(core: Core, X: Arrays, batch_size: int | None, check: bool) -> Any:
     """The classes that the losses imply."""
     return _of_losses(core, X, batch_size, check, lambda loss, z: loss.classes(z))

@@ -442,3 +442,19 @@ def test_a_network_keeps_the_backend_it_was_built_with(rng):
     net.train_step(*flowers(rng))
     assert net.backend == "reference"
     assert type(net.core.engine).__module__ == "fastnn.backend.reference.engine"
+
+
+def test_means_are_probabilities_or_the_outputs_themselves(backend, dtype, rng):
+    x = Input(3)
+    outputs = {"kind": Dense(3, 2)(x), "size": Dense(3, 1)(x)}
+    net = Network(x, outputs, dtype=dtype, seed=1)
+    net.compile({"kind": "cross_entropy", "size": "huber"})
+    X = rng.normal(size=(5, 3))
+    means = net.predict_mean(X)
+    np.testing.assert_array_equal(means["kind"], net.predict_proba(X)["kind"])
+    np.testing.assert_array_equal(means["size"], net.predict(X)["size"])
+
+
+def test_means_need_a_loss():
+    with pytest.raises(RuntimeError, match="compile"):
+        Sequential([Dense(2, 1)]).predict_mean(np.ones((3, 2)))
