@@ -12,6 +12,7 @@ from fastnn.optimizers import (
     Adam,
     AdamW,
     GradientDescent,
+    Lion,
     Momentum,
     Nesterov,
     RMSprop,
@@ -127,6 +128,35 @@ def test_weight_decay_alone_shrinks_geometrically(backend):
 
     path = minimize(flat, [2.0], AdamW(0.1, weight_decay=0.5), steps=10)
     np.testing.assert_allclose(path[:, 0], 2 * (1 - 0.05) ** np.arange(11), rtol=1e-13)
+
+
+def lion_path(x0, steps, lr, beta1, beta2, decay):
+    """Chen et al. (2023), algorithm 2, in float64."""
+    p, m, path = np.array(x0, float), 0.0, []
+    for _ in range(steps):
+        g = bowl(p)[1]
+        p = p - lr * (np.sign(beta1 * m + (1 - beta1) * g) + decay * p)
+        m = beta2 * m + (1 - beta2) * g
+        path.append(p)
+    return path
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_lion_is_the_published_method(backend, dtype, decay):
+    optimizer = Lion(0.03, beta1=0.8, beta2=0.95, weight_decay=decay)
+    path = minimize(bowl, np.array([4, 1], dtype), optimizer, steps=25)
+    expected = lion_path([4, 1], 25, 0.03, 0.8, 0.95, decay)
+    np.testing.assert_allclose(path[1:], expected, atol=tolerance(dtype))
+
+
+def test_lion_moves_every_parameter_by_the_learning_rate(backend, dtype):
+    path = minimize(bowl, np.array([4, -1], dtype), Lion(0.125), steps=3)
+    np.testing.assert_array_equal(np.abs(np.diff(path, axis=0)), 0.125)
+
+
+def test_lion_rests_where_the_gradient_is_zero(backend, dtype):
+    path = minimize(lambda x: (0.0, np.zeros(2)), np.array([4, -1], dtype), Lion(0.1), steps=3)
+    np.testing.assert_array_equal(path, [[4, -1]] * 4)
 
 
 def test_clipped_steps_are_no_longer_than_learning_rate_times_clip_norm(backend, dtype):
@@ -290,6 +320,7 @@ def test_hyper_holds_floats_only(optimizer):
         ("momentum", "momentum", ("velocity",), {"momentum", "nesterov"}),
         ("nesterov", "momentum", ("velocity",), {"momentum", "nesterov"}),
         ("rmsprop", "rmsprop", ("square",), {"rho", "epsilon"}),
+        ("lion", "lion", ("mean",), {"beta1", "beta2", "weight_decay"}),
         *(
             (name, "adam", ("first", "second"),
              {"beta1", "beta2", "epsilon", "weight_decay", "bias_correction"})
@@ -307,6 +338,7 @@ def test_defaults_are_the_published_ones():
     assert Adam() == Adam(1e-3, 0.9, 0.999, 1e-8, True, clip_norm=None)
     assert AdamW().weight_decay == 0.01
     assert RMSprop() == RMSprop(1e-3, 0.9, 1e-8)
+    assert Lion() == Lion(1e-4, 0.9, 0.99, 0.0)
     assert Momentum().momentum == Nesterov().momentum == 0.9
 
 

@@ -128,6 +128,20 @@ def _adam(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, 
     p -= lr / first_correction * first / (np.sqrt(second / second_correction) + n["epsilon"])
 
 
+def _lion(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
+    """Lion: c = beta1 m + (1 - beta1) g; p -= lr (sign(c) + weight_decay p).
+
+    Then m = beta2 m + (1 - beta2) g.
+    """
+    (mean,) = slots
+    direction = np.sign(n["beta1"] * mean + (1 - n["beta1"]) * g)
+    if n["weight_decay"]:
+        p *= 1 - lr * n["weight_decay"]
+    p -= lr * direction
+    mean *= n["beta2"]
+    mean += (1 - n["beta2"]) * g
+
+
 ROWS = (
     Update("gradient_descent", _gradient_descent),
     Update(
@@ -148,6 +162,12 @@ ROWS = (
             _WEIGHT_DECAY,
             _flag("bias_correction", True),
         ),
+    ),
+    Update(
+        "lion",
+        _lion,
+        slots=("mean",),
+        numbers=(_share("beta1", 0.9), _share("beta2", 0.99), _WEIGHT_DECAY),
     ),
 )
 """The position of a row is its code in the compiled engine."""

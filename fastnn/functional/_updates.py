@@ -35,6 +35,7 @@ __all__ = [
     "clip_by_norm",
     "gradient_descent_update",
     "l2_penalty",
+    "lion_update",
     "momentum_update",
     "nesterov_update",
     "rmsprop_update",
@@ -271,6 +272,49 @@ def adamw_update(
     }  # fmt: skip
     step = check_integer(step, "step", 1)
     _update("adam", parameter, gradient, (first, second), step, learning_rate, 0.0, numbers)
+
+
+def lion_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    mean: np.ndarray,
+    *,
+    learning_rate: float = 1e-4,
+    beta1: float = 0.9,
+    beta2: float = 0.99,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """Lion: p -= lr (sign(c) + weight_decay p) with c = beta1 m + (1 - beta1) g.
+
+    Then m = beta2 m + (1 - beta2) g.  The sign of 0 is 0, that of nan is nan.
+
+    Parameters
+    ----------
+    parameter, mean : (...) ndarray of float32 or float64
+        Changed in place; the average `mean` (m) starts as zeros.
+    gradient : (...) array_like
+        Of the shape and dtype of `parameter`.
+    learning_rate : float
+        >= 0.
+    beta1, beta2 : float
+        0 <= beta < 1.
+    weight_decay : float
+        >= 0.
+    l2 : float
+        Factor of the penalty, >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gradient_descent_update` does.
+
+    References
+    ----------
+    Chen et al. (2023), "Symbolic discovery of optimization algorithms", algorithm 2.
+    """
+    numbers = {"beta1": beta1, "beta2": beta2, "weight_decay": weight_decay}
+    _update("lion", parameter, gradient, (mean,), 1, learning_rate, l2, numbers)
 
 
 def clip_by_norm(gradient: np.ndarray, max_norm: float) -> float:

@@ -12,7 +12,7 @@ from typing import ClassVar
 from fastnn.optimizers._base import Optimizer
 from fastnn.schedules import LearningRate
 
-__all__ = ["Adam", "AdamW", "GradientDescent", "Momentum", "Nesterov", "RMSprop"]
+__all__ = ["Adam", "AdamW", "GradientDescent", "Lion", "Momentum", "Nesterov", "RMSprop"]
 
 
 @dataclass(frozen=True)
@@ -172,3 +172,38 @@ class AdamW(Adam):
     name: ClassVar[str] = "adamw"
 
     weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class Lion(Optimizer):
+    """Lion: steps of one length, along the sign of a moving average of the gradient.
+
+    ``c = beta1 m + (1 - beta1) g``, ``p -= lr (sign(c) + weight_decay p)``,
+    ``m = beta2 m + (1 - beta2) g``.  Every parameter moves by the learning rate, so this is
+    three to ten times smaller than Adam's, and the weight decay as many times larger.
+
+    In a network the decay acts on weights and not on biases.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.0001
+    beta1 : float, default 0.9
+        Share of the average `m` in the direction of the step, in [0, 1).
+    beta2 : float, default 0.99
+        Share of the average `m` that survives a step, in [0, 1).
+    weight_decay : float, default 0
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Chen et al. (2023), "Symbolic discovery of optimization algorithms", algorithm 2.
+    """
+
+    name: ClassVar[str] = "lion"
+    kind: ClassVar[str] = "lion"
+
+    learning_rate: LearningRate = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.0

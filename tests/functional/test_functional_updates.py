@@ -129,6 +129,33 @@ def test_adam(backend, dtype, l2, corrected):
     check(history, expected, dtype)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_lion(backend, dtype, l2, decay):
+    history, gradients = three_steps(
+        lambda p, g, s, t: F.lion_update(
+            p, g, *s, learning_rate=0.01, beta1=0.8, beta2=0.95, weight_decay=decay, l2=l2
+        ),
+        1,
+        dtype,
+    )
+    p, m, expected = history[0].astype(float), 0.0, []
+    for g in gradients:
+        g = g + l2 * p
+        c = 0.8 * m + 0.2 * g
+        p = p - 0.01 * (np.sign(c) + decay * p)
+        m = 0.95 * m + 0.05 * g
+        expected.append(p)
+    check(history, expected, dtype)
+
+
+def test_lion_takes_the_sign_of_zero_for_zero_and_keeps_nan(backend, dtype):
+    p, mean = np.ones(20, dtype), np.zeros(20, dtype)
+    g = np.tile(np.array([0, -0.0, math.nan, 1e-30], dtype), 5)
+    F.lion_update(p, g, mean, learning_rate=0.5)
+    np.testing.assert_array_equal(p, np.tile(np.array([1, 1, math.nan, 0.5], dtype), 5))
+
+
 def test_first_step_of_adam_has_the_length_of_the_learning_rate(backend):
     p = np.zeros(3)
     F.adam_update(p, [1e-3, -5.0, 1e4], np.zeros(3), np.zeros(3), step=1, learning_rate=0.01)

@@ -203,6 +203,24 @@ cdef inline vec adam(const Update* u, Py_ssize_t n, vec p, vec g, const State* s
     return fma_(splat(u.shrink), p, -m)
 
 
+cdef inline void lion_coefficients(Update* u, double learning_rate,
+                                   Py_ssize_t step) noexcept nogil:
+    u.keep_first = <real>u.numbers.beta1
+    u.add_first = <real>(1 - u.numbers.beta1)
+    u.keep_second = <real>u.numbers.beta2
+    u.add_second = <real>(1 - u.numbers.beta2)
+
+
+cdef inline vec lion(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                     Py_ssize_t j) noexcept nogil:
+    """c = b1 m + (1 - b1) g; p = (1 - lr wd) p - lr sign(c); m = b2 m + (1 - b2) g."""
+    cdef vec m = take(state.slots[0] + j, n, 0)
+    cdef vec c = fma_(splat(u.add_first), g, splat(u.keep_first) * m)
+    put(state.slots[0] + j, n, fma_(splat(u.add_second), g, splat(u.keep_second) * m), False)
+    c = select(less(splat(0), abs_(c)), copy_sign(splat(1), c), c)
+    return fma_(splat(u.shrink), p, -(splat(u.rate) * c))
+
+
 # ------------------------------------------------------------------------ norms
 
 
