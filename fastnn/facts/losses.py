@@ -150,6 +150,17 @@ def _huber(np: Any, a: Any, y: Any, delta: float) -> tuple[Any, Any]:
     return loss, np.clip(residual, -delta, delta)
 
 
+def _poisson(np: Any, z: Any, y: Any, unused: float) -> tuple[Any, Any]:
+    rate = np.exp(z)
+    return rate - _times(np, y, z), rate - y
+
+
+def _poisson_deviance(np: Any, z: Any, y: Any) -> Any:
+    """2 (y log(y / rate) - y + rate) with rate = exp(z), by the logarithm r of y / rate."""
+    r = np.log(y) - z
+    return 2 * np.where(y > 0, y * (np.expm1(-r) + r), np.exp(z))
+
+
 _SMOOTHING = Parameter("label_smoothing", 0.0)
 
 ROWS = (
@@ -198,6 +209,18 @@ ROWS = (
         title="Huber's loss",
         value="r^2 / 2 if abs(r) <= delta, else delta (abs(r) - delta / 2), r = a - y",
         slope="r, limited to [-delta, delta]",
+    ),
+    Loss(
+        "poisson",
+        Interval(0.0),
+        "log",
+        _poisson,
+        deviance=_poisson_deviance,
+        metric="d2",
+        title="Negative log-likelihood of counts y with the rate exp(a), but for log(y!)",
+        value="exp(a) - y a",
+        slope="exp(a) - y",
+        inputs="Predictions are logarithms of rates, targets are counts or other numbers >= 0.",
     ),
 )
 """The position of a row is its code in the compiled engine."""

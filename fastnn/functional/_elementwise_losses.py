@@ -29,7 +29,13 @@ from fastnn.functional._loss_common import (
 )
 from fastnn.program import REDUCTIONS
 
-__all__ = ["binary_cross_entropy", "huber", "mean_absolute_error", "mean_squared_error"]
+__all__ = [
+    "binary_cross_entropy",
+    "huber",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "poisson",
+]
 
 _PREDICTIONS = """predictions, targets : (...,) or (..., K) array_like of float32 or float64
     Of one shape.  One dimension is N samples of one output, else rows are samples."""
@@ -110,6 +116,7 @@ def elementwise_loss(name: str) -> ElementwiseLoss:
 
 mean_squared_error: ElementwiseLoss = elementwise_loss("mean_squared_error")
 mean_absolute_error: ElementwiseLoss = elementwise_loss("mean_absolute_error")
+poisson: ElementwiseLoss = elementwise_loss("poisson")
 
 
 @overload

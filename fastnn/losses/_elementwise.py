@@ -19,7 +19,7 @@ from fastnn.losses._base import (
 )
 from fastnn.losses._tallies import Accuracy, ByColumn, ExplainedDeviance, RSquared, Scorer
 
-__all__ = ["BinaryCrossEntropy", "Huber", "MeanAbsoluteError", "MeanSquaredError"]
+__all__ = ["BinaryCrossEntropy", "Huber", "MeanAbsoluteError", "MeanSquaredError", "Poisson"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,6 +255,30 @@ class Huber(Elementwise):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self.delta, "delta", above=0.0)
+
+
+@dataclass(frozen=True)
+class Poisson(Elementwise):
+    """exp(output) - target output: counts with a rate whose logarithm is the output.
+
+    The negative log-likelihood of Poisson's distribution without log(target!), which no
+    parameter changes.  Targets are counts or other numbers >= 0.  `Network.predict` returns the
+    outputs, logarithms of rates; `Network.predict_mean` returns the rates.  The score is D^2, the
+    share of the deviance that the rates explain.
+
+    Parameters
+    ----------
+    reduction : {"mean", "sum", "half_sum"}
+        The mean is over all samples and columns, weighted.
+    ignore_value : float, optional
+        Targets equal to this count for nothing; nan: missing targets.
+
+    References
+    ----------
+    McCullagh & Nelder (1989), "Generalized linear models", chapter 6.
+    """
+
+    name: ClassVar[str] = "poisson"
 
 
 def _is_nan(value: Any) -> bool:

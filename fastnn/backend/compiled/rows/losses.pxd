@@ -285,6 +285,13 @@ cdef inline vec huber(real delta, vec a, vec y, vec* slope) noexcept nogil:
     return select(less(limit, size), limit * (size - <real>0.5 * limit), <real>0.5 * r * r)
 
 
+cdef inline vec poisson(vec z, vec y, vec* slope) noexcept nogil:
+    """exp(z) - y z, without its constant term log(y!)."""
+    cdef vec rate = vexp(z)
+    slope[0] = rate - y
+    return rate - times(y, z)
+
+
 cdef inline vec binary_cross_entropy(real smoothing, vec z, vec target,
                                      vec* slope) noexcept nogil:
     """y softplus(-z) + (1 - y) softplus(z), whose derivative is sigmoid(z) - y.
