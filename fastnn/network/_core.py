@@ -84,7 +84,7 @@ class Core:
     def __init__(
         self,
         graph: Graph,
-        output_names: Sequence[Any] | None,
+        output_names: Sequence[str] | None,
         dtype: DTypeLike,
         seed: int,
         label: str = "a network",
@@ -360,7 +360,7 @@ def _initial_values(graph: Graph, program: Program, seed: int) -> dict[str, np.n
     return {p.name: value for p, value in zip(program.parameters, values, strict=True)}
 
 
-def _names_of_outputs(graph: Graph, names: Sequence[Any] | None) -> list[str]:
+def _names_of_outputs(graph: Graph, names: Sequence[str] | None) -> list[str]:
     """The names that the user gave the outputs, checked, or else those of their layers."""
     if names is None:
         calls = graph.call_names()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from fastnn.losses import MeanSquaredError
 from fastnn.network._heads import LossOnOutput
 from fastnn.program import Program
 from fastnn.solvers import LevenbergMarquardt, Solver
-from fastnn.training.data import Data
+from fastnn.training.data import Data, Target
 
 MAX_PARAMETERS = 5000
 """Largest number n of trainable parameters for Levenberg-Marquardt: a step costs rows * n^2."""
@@ -129,7 +129,7 @@ class FullBatch:
                 "penalty adds a residual for each weight"
             )
 
-    def _pairs(self) -> Any:
+    def _pairs(self) -> Iterator[tuple[LossOnOutput, Target]]:
         return zip(self._heads, self._targets, strict=True)
 
     def residuals(self, x: np.ndarray) -> np.ndarray:

@@ -209,8 +209,8 @@ class Context:
         self,
         history: History,
         network: Any,
-        snapshot: Callable[[], Any],
-        restore: Callable[[Any], None],
+        snapshot: Callable[[], np.ndarray],
+        restore: Callable[[np.ndarray], None],
     ) -> None:
         self.epoch = 0
         self.step = 0
@@ -226,11 +226,11 @@ class Context:
         """End the training after this epoch."""
         self.stop_requested = True
 
-    def snapshot(self) -> Any:
+    def snapshot(self) -> np.ndarray:
         """A copy of the parameters, for `restore`."""
         return self._snapshot()
 
-    def restore(self, copy: Any) -> None:
+    def restore(self, copy: np.ndarray) -> None:
         """Set the parameters back to a copy that `snapshot` made."""
         self._restore(copy)
 
@@ -308,7 +308,7 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch: int | None = None
         self._waited = 0
-        self._parameters: Any = None
+        self._parameters: np.ndarray | None = None
 
     def on_train_begin(self, context: Context) -> None:
         """Forget the measures of an earlier training."""

@@ -49,10 +49,10 @@ class Trainee(Protocol):
     def optimizer(self) -> Optimizer | Solver | None:
         """The optimizer or solver; None where none has been chosen yet."""
 
-    def snapshot(self) -> Any:
+    def snapshot(self) -> np.ndarray:
         """A copy of the parameters, for `restore`."""
 
-    def restore(self, copy: Any) -> None:
+    def restore(self, copy: np.ndarray) -> None:
         """Set the parameters back to a copy that `snapshot` made."""
 
     def measure(self, data: Data) -> Mapping[str, float]:
