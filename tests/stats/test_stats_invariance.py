@@ -97,6 +97,22 @@ def test_units_and_origins_do_not_matter(name, change):
     )
 
 
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("name", STATISTICS)
+def test_random_units_and_origins_do_not_matter(name, seed):
+    """Each column and the response have units of their own, up to 1e12 apart."""
+    rng = np.random.default_rng(seed)
+    a, c = (rng.choice([-1.0, 1.0], k) * 10.0 ** rng.uniform(-6, 6, k) for k in (2, 1))
+    b, d = a * 10.0 ** rng.uniform(-3, 10, 2), c * 10.0 ** rng.uniform(-3, 8)
+    x, y = a * X + b, c * Y + d
+    # What the numbers of float64 stand for is what is compared.
+    expected = STATISTICS[name]((x - b) / a, (y - d) / c)
+    tolerance = sensitive_to(x, y)
+    np.testing.assert_allclose(
+        STATISTICS[name](x, y), expected, rtol=tolerance, atol=10 * tolerance
+    )
+
+
 @pytest.mark.parametrize("name", sorted(set(STATISTICS) - {"t", "p", "breusch_pagan of Z"}))
 def test_the_order_of_columns_does_not_matter(name):
     if name.startswith("t and F"):
