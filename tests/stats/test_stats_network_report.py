@@ -105,8 +105,8 @@ def test_one_of_several_outputs_can_be_chosen(data):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.ones(5), np.ones(5), "X has shape"),
-        (np.ones((5, 2)), np.ones(4), "y has shape"),
+        (np.ones(5), np.ones(5), "X must have shape"),
+        (np.ones((5, 2)), np.ones(4), "y must have shape"),
         (np.ones((5, 2)), np.full(5, np.nan), "y must be finite, got 5"),
     ],
 )
