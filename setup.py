@@ -38,6 +38,17 @@ ISA_FLAGS = (
 )
 BASELINE = next(iter(ISA_FLAGS.values()))
 DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
+# What makes GCC's code better or its work shorter; other compilers refuse some of these flags.
+TUNING = [
+    # Loops over vectors hold several at a time for the processor to work on together; GCC would
+    # leave their instructions one vector after the other.
+    "-fschedule-insns",
+    "-fsched-pressure",
+    # The sources say themselves which constants a function has an instance for.
+    "-fno-ipa-cp-clone",
+    "-fno-version-loops-for-strides",
+    "-fno-unswitch-loops",
+]
 SOURCES = Path("fastnn/backend/compiled")
 DIRECTIVES = {
     "language_level": 3,
@@ -130,6 +141,7 @@ class BuildCore(build_ext):
 
     def finalize_options(self):
         super().finalize_options()
+        self.probed = {}  # by flag: whether the compiler takes it
         self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
@@ -188,20 +200,14 @@ class BuildCore(build_ext):
         if self.compiler.compiler_type == "msvc":
             extension.extra_compile_args = ["/O2", "/openmp"]
             return
-        flags = [
-            "-ffp-contract=off",
-            "-fno-math-errno",
-            "-fvisibility=hidden",
-            "-Wno-unused-function",
-            # Loops over vectors hold several at a time for the processor to work on together;
-            # GCC would leave their instructions one vector after the other.
-            "-fschedule-insns",
-            "-fsched-pressure",
-        ]
-        flags += ["-O1", "-g", "-DFASTNN_ASSERT"] if DEBUG else ["-O3", "-g0", "-DNDEBUG"]
-        flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
+        flags = ["-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
+        flags += ["-Wno-unused-function", "-DCYTHON_INLINE=inline __attribute__((always_inline))"]
         if DEBUG:
-            flags.append("-UNDEBUG")
+            flags += ["-O1", "-g", "-DFASTNN_ASSERT", "-UNDEBUG"]
+        else:
+            # -O3 unrolls the loops of the kernels; what Python calls gains nothing from it.
+            flags += ["-O3" if self._has_engines(extension) else "-O2", "-g0", "-DNDEBUG"]
+            flags += [flag for flag in TUNING if self._understands(flag)]
         extension.extra_compile_args += flags
         if SANITIZE:
             extension.extra_compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
@@ -211,25 +217,33 @@ class BuildCore(build_ext):
             extension.extra_link_args.append("-fopenmp")
 
     def _has_openmp(self):
-        """Compile and link a two-line OpenMP program, once."""
-        if not hasattr(self, "_openmp"):
+        """Whether the compiler and its libraries have OpenMP."""
+        program = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
+        if not self._builds(program, "-fopenmp"):
+            print("fastnn: the compiler has no OpenMP; the core will use one thread")
+            return False
+        return True
+
+    def _understands(self, flag):
+        return self._builds("int main(void) { return 0; }\n", flag)
+
+    def _builds(self, program, flag):
+        """Compile and link a small program with a flag, once."""
+        if flag not in self.probed:
             with tempfile.TemporaryDirectory() as folder:
                 source = Path(folder, "probe.c")
-                source.write_text(
-                    "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
-                )
+                source.write_text(program)
                 try:
                     objects = self.compiler.compile(
-                        [str(source)], output_dir=folder, extra_postargs=["-fopenmp"]
+                        [str(source)], output_dir=folder, extra_postargs=[flag]
                     )
                     self.compiler.link_executable(
-                        objects, str(Path(folder, "probe")), extra_postargs=["-fopenmp"]
+                        objects, str(Path(folder, "probe")), extra_postargs=[flag]
                     )
-                    self._openmp = True
+                    self.probed[flag] = True
                 except Exception:
-                    self._openmp = False
-                    print("fastnn: the compiler has no OpenMP; the core will use one thread")
-        return self._openmp
+                    self.probed[flag] = False
+        return self.probed[flag]
 
 
 setup(

@@ -41,7 +41,7 @@ from fastnn.backend.compiled.rows.rows cimport (
     within,
 )
 from fastnn.backend.compiled.simd.simd cimport (
-    VL, abs_, fma_, less, load, real, select, splat, store, vec
+    VL, abs_, apart, fma_, less, load, real, select, splat, store, vec
 )
 from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
@@ -65,8 +65,8 @@ VECTOR_LENGTH = VL
 
 
 cdef void activate(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:
-    """out = f(z); one copy of the code for all callers."""
-    apply_value(code, alpha, 1, n, z, 0, out, 0)
+    """out = f(z)."""
+    activate_rows(code, alpha, 1, n, z, 0, out, 0)
 
 
 cdef void activate_derivative(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:

@@ -43,25 +43,24 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
                         sz first, sz last) noexcept nogil:
     """Z = X W + b, and A = f(Z) where an activation was fused in."""
     cdef const Param* weight = &plan.parameters[op.weight]
-    cdef const real* bias = NULL
     cdef Matrix* x = &work.values[op.inputs[0]]
     cdef Matrix* z = &work.values[op.output]
     cdef Matrix* y = z
-    cdef Matrix* slope = NULL
-    cdef real* kept = NULL
-    if op.bias >= 0:
-        bias = plan.storage + plan.parameters[op.bias].offset
+    cdef Matrix* slope
+    cdef Finish finish = finish_of(IDENTITY, op.alpha)
+    cdef Product product = product_of(weight.rows, row_of(x, first), x.ld,
+                                      plan.storage + weight.offset, weight.ld, NULL, 0)
+    product.start, product.ld_start = vector_of(plan, op.bias), 0
     if op.fused_output >= 0:
         y = &work.values[op.fused_output]
+        finish.code = op.code
         if plan.keep and work.gradients != NULL:
-            kept = row_of(z, first)
+            finish.z, finish.ldz = row_of(z, first), z.ld
         if work.slopes != NULL and not op.from_output:
             slope = &work.slopes[op.fused_index]
-    dense_block(last - first, weight.columns, weight.rows, row_of(x, first), x.ld,
-                plan.storage + weight.offset, weight.ld, bias,
-                op.code if op.fused_output >= 0 else IDENTITY, op.alpha, kept, z.ld,
-                row_of(slope, first) if slope != NULL else NULL, y.ld,
-                row_of(y, first), y.ld)
+            finish.slope, finish.lds = row_of(slope, first), slope.ld
+    product.c, product.ldc = row_of(y, first), y.ld
+    dense_block(last - first, weight.columns, &product, &finish)
 
 
 cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* flow,
@@ -71,13 +70,17 @@ cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* 
     cdef Matrix* dz = &work.gradients[op.output]
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef sz n = 0, width
+    cdef Product product
     if not flow.wanted[0]:
         return
+    product = product_of(weight.width, row_of(dz, first), dz.ld, NULL, weight.ld, NULL, dx.ld)
     while n < dx.columns:
         width = min(<sz>STRIP, dx.columns - n)
-        gemm_transposed(last - first, width, weight.width, row_of(dz, first), dz.ld,
-                        plan.storage + weight.offset + n * weight.ld, weight.ld, weight.rows - n,
-                        flow.accumulate[0], row_of(dx, first) + n, dx.ld)
+        product.b = plan.storage + weight.offset + n * weight.ld
+        product.c = row_of(dx, first) + n
+        if flow.accumulate[0]:
+            product.start = product.c
+        gemm_transposed(last - first, width, weight.rows - n, &product)
         if op.below >= 0:
             activation_gradient(&plan.ops[op.below], op.below, False, work, first, last, n, width)
         n += width

@@ -106,6 +106,7 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     cdef Matrix* x
     cdef Matrix* dz
     cdef Matrix* slopes
+    cdef Product product
     cdef sz row = 0
     if use.given != NULL:
         take_given(task, plan.parameters[task.parameter].ld, use.given, accumulate, g, ldg)
@@ -118,10 +119,15 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     dz = &plan.work.gradients[use.dz]
     if plan.parameters[task.parameter].is_matrix:
         x = &plan.work.values[use.x]
+        product = product_of(0, x.data + task.k, x.ld, dz.data + task.n, dz.ld, g, ldg)
+        if accumulate:
+            product.start = g
         while row < n_rows:
-            gemm(task.n_rows, task.n_columns, min(n_rows - row, <sz>GRADIENT_DEPTH),
-                 x.data + row * x.ld + task.k, 1, x.ld, dz.data + row * dz.ld + task.n, dz.ld,
-                 g if accumulate or row > 0 else NULL, ldg, g, ldg)
+            product.K = min(n_rows - row, <sz>GRADIENT_DEPTH)
+            gemm_gradient(task.n_rows, task.n_columns, &product)
+            product.a += product.K * x.ld
+            product.b += product.K * dz.ld
+            product.start = g
             row += GRADIENT_DEPTH
     elif use.slopes >= 0:
         slopes = &plan.work.slopes[use.slopes]

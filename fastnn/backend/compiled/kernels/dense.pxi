@@ -64,122 +64,148 @@ cdef sz part_rows(sz left, sz width) noexcept nogil:
 # ------------------------------------------------------------------------ products
 
 
-cdef void narrow_gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
-                      const real* b, sz ldb, const real* start, sz ld_start,
-                      real* c, sz ldc) noexcept nogil:
-    """C = start + A B for fewer columns than a vector has; `start` may be C."""
+cdef inline void narrow_gemm_of(bint transposed, sz rows, sz columns,
+                                const Product* product) noexcept nogil:
+    """`gemm` or `gemm_gradient` for fewer columns than a vector has; `start` may be C."""
     cdef real memory[(NARROW_ROWS + NARROW_DEPTH) * 16 + 16]
     cdef real* panel = aligned(memory)
     cdef real* block = panel + NARROW_DEPTH * VL
-    cdef sz k = 0, r, i, m, depth
-    while k < K:
-        depth = min(K - k, <sz>NARROW_DEPTH)
-        for i in range(depth):
-            store(panel + i * VL, take(b + (k + i) * ldb, columns, 0))
+    cdef const real* start = product.start
+    cdef sz k = 0, r, i, m, ld_start = product.ld_start
+    cdef Product part = product[0]
+    part.b, part.ldb = panel, VL
+    part.start, part.ld_start = block, VL
+    part.c, part.ldc = block, VL
+    while k < product.K:
+        part.K = min(product.K - k, <sz>NARROW_DEPTH)
+        for i in range(part.K):
+            store(panel + i * VL, take(product.b + (k + i) * product.ldb, columns, 0))
         r = 0
         while r < rows:
             m = min(rows - r, <sz>NARROW_ROWS)
             for i in range(m):
                 store(block + i * VL, take(start + (r + i) * ld_start, columns, 0)
                       if start != NULL else splat(0))
-            gemm(m, VL, depth, a + r * row_step + k * k_step, row_step, k_step, panel, VL,
-                 block, VL, block, VL)
+            part.a = product.a + (k * part.lda + r if transposed else r * part.lda + k)
+            gemm_of(transposed, m, VL, &part)
             for i in range(m):
-                put(c + (r + i) * ldc, columns, load(block + i * VL), False)
+                put(product.c + (r + i) * product.ldc, columns, load(block + i * VL), False)
             r += m
-        start = c
-        ld_start = ldc
-        k += depth
+        start, ld_start = product.c, product.ldc
+        k += part.K
 
 
-cdef void dense_rows(sz rows, sz M, sz K, Rows x, Rows weight, const real* bias, int code,
-                     real alpha, real* z, real* out) noexcept nogil:
+cdef void narrow_gemm(sz rows, sz columns, const Product* product) noexcept nogil:
+    narrow_gemm_of(False, rows, columns, product)
+
+
+cdef void narrow_gemm_gradient(sz rows, sz columns, const Product* product) noexcept nogil:
+    narrow_gemm_of(True, rows, columns, product)
+
+
+cdef void dense_rows(sz rows, sz M, const Product* product, const Finish* finish) noexcept nogil:
     """out = f(X W + b); z receives X W + b unless it is NULL."""
-    if M >= VL and rows <= FEW_ROWS and K * M * <sz>sizeof(real) > STREAM_BYTES:
-        stream_rows(rows, M, K, x, weight, bias, out)
-        finish_tile(rows, M, code, alpha, z, M, NULL, 0, out, M)
+    if M >= VL and rows <= FEW_ROWS and product.K * M * <sz>sizeof(real) > STREAM_BYTES:
+        stream_rows(rows, M, product)
+        finish_tile(rows, M, finish, 0, 0, product.c, M)
     elif M >= VL:
-        dense_block(rows, M, K, x.data, x.ld, weight.data, weight.ld, bias, code, alpha, z, M,
-                    NULL, 0, out, M)
+        dense_block(rows, M, product, finish)
     else:
-        narrow_gemm(rows, M, K, x.data, x.ld, 1, weight.data, weight.ld, bias, 0, out, M)
-        finish_tile(1, rows * M, code, alpha, z, 0, NULL, 0, out, 0)
+        narrow_gemm(rows, M, product)
+        finish_tile(1, rows * M, finish, 0, 0, product.c, 0)  # rows touch each other
 
 
-cdef void stream_rows(sz rows, sz M, sz K, Rows x, Rows weight, const real* bias,
-                      real* out) noexcept nogil:
+cdef void stream_rows(sz rows, sz M, const Product* product) noexcept nogil:
     """out = X W + b, to the bits of `dense_block`: the weight's rows pass once, some abreast.
 
     Memory is read best so, where no padding keeps rows of the weight apart; `out` stays in L1.
     """
-    cdef sz last = M - VL
-    if rows == 1: stream(1, M, K, x, weight, bias, out)
-    elif rows == 2: stream(2, M, K, x, weight, bias, out)
+    cdef Product last
+    if rows == 1: stream(1, M, product)
+    elif rows == 2: stream(2, M, product)
     elif FEW_ROWS == 2: pass
-    elif rows == 3: stream(3, M, K, x, weight, bias, out)
-    elif rows == 4: stream(4, M, K, x, weight, bias, out)
+    elif rows == 3: stream(3, M, product)
+    elif rows == 4: stream(4, M, product)
     if M % VL > 0:
-        gemm(rows, VL, K, x.data, x.ld, 1, weight.data + last, weight.ld,
-             bias + last if bias != NULL else NULL, 0, out + last, M)
+        last = product_part(product, False, 0, M - VL)
+        gemm(rows, VL, &last)
 
 
-cdef inline void stream(int rows, sz M, sz K, Rows x, Rows weight, const real* bias,
-                        real* out) noexcept nogil:
+cdef inline void stream(int rows, sz M, const Product* product) noexcept nogil:
     """The whole vectors of `stream_rows`, for a constant number of samples."""
-    cdef const real* start = bias
+    cdef Product part = product[0]
     cdef sz k = 0
-    while k + STREAMS <= K:
-        add_products(rows, STREAMS, M, x.data + k, x.ld, weight.data + k * weight.ld, weight.ld,
-                     start, M if k > 0 else 0, out)
-        start = out
+    part.K = STREAMS
+    while k + STREAMS <= product.K:
+        add_products(rows, M, &part)
+        pass_rows(&part, STREAMS)
         k += STREAMS
-    while k < K:
-        add_products(rows, 1, M, x.data + k, x.ld, weight.data + k * weight.ld, weight.ld,
-                     start, M if k > 0 else 0, out)
-        start = out
+    part.K = 1
+    while k < product.K:
+        add_products(rows, M, &part)
+        pass_rows(&part, 1)
         k += 1
 
 
-cdef inline void add_products(int rows, int depth, sz M, const real* x, sz ldx, const real* w,
-                              sz ldw, const real* start, sz ld_start, real* out) noexcept nogil:
-    """out = start + X W for constants of samples and of rows of W; `start` may be out or NULL."""
+cdef inline void pass_rows(Product* product, sz depth) noexcept nogil:
+    """Go on behind `depth` rows of B, from what C holds now."""
+    product.a += depth
+    product.b += depth * product.ldb
+    product.start, product.ld_start = product.c, product.ldc
+
+
+cdef inline void add_products(int rows, sz M, const Product* product) noexcept nogil:
+    """out = start + X W for a constant number of samples; `start` may be out or NULL."""
     cdef int together = 4 if rows == 1 else 2
+    cdef Product part = product[0]
     cdef sz j = 0
     while j + together * VL <= M:
-        tile(rows, together, False, 1, depth, x, ldx, 1, w + j, ldw,
-             start + j if start != NULL else NULL, ld_start, out + j, M)
+        tile(rows, together, False, False, 1, &part)
+        next_columns(&part, together * VL)
         j += together * VL
     while j + VL <= M:
-        tile(rows, 1, False, 1, depth, x, ldx, 1, w + j, ldw,
-             start + j if start != NULL else NULL, ld_start, out + j, M)
+        tile(rows, 1, False, False, 1, &part)
+        next_columns(&part, VL)
         j += VL
+
+
+cdef inline void next_columns(Product* product, sz n) noexcept nogil:
+    product.b += n
+    product.c += n
+    if product.start != NULL:
+        product.start += n
 
 
 cdef void input_gradient(sz rows, sz K, sz M, Rows dz, const real* weight,
                          real* dx) noexcept nogil:
     """dx = dz W', strip by strip."""
+    cdef Product product = product_of(M, dz.data, dz.ld, weight, M, dx, K)
     cdef sz n = 0, w
     if K < VL:
-        narrow_input_gradient(rows, K, M, dz, weight, dx)
+        narrow_input_gradient(rows, K, &product)
         return
     while n < K:
         n = tile_start(n, K)
         w = min(<sz>STRIP, (K - n) // VL * VL)
-        gemm_transposed(rows, w, M, dz.data, dz.ld, weight + n * M, M, w, False, dx + n, K)
+        product.b = weight + n * M
+        product.c = dx + n
+        gemm_transposed(rows, w, w, &product)
         n += w
 
 
-cdef void narrow_input_gradient(sz rows, sz K, sz M, Rows dz, const real* weight,
-                                real* dx) noexcept nogil:
+cdef void narrow_input_gradient(sz rows, sz K, const Product* product) noexcept nogil:
     """`input_gradient` for fewer inputs than a vector has lanes."""
     cdef real memory[NARROW_ROWS * 16 + 16]
     cdef real* block = aligned(memory)
+    cdef Product part = product[0]
     cdef sz r = 0, i, m
+    part.c, part.ldc = block, VL
     while r < rows:
         m = min(rows - r, <sz>NARROW_ROWS)
-        gemm_transposed(m, VL, M, dz.data + r * dz.ld, dz.ld, weight, M, K, False, block, VL)
+        part.a = product.a + r * part.lda
+        gemm_transposed(m, VL, K, &part)
         for i in range(m):
-            put(dx + (r + i) * K, K, load(block + i * VL), False)
+            put(product.c + (r + i) * product.ldc, K, load(block + i * VL), False)
         r += m
 
 
@@ -187,6 +213,7 @@ cdef void weight_gradient(sz rows, sz K, sz M, Rows x, const real* dz, bint accu
                           real* dweight, real* panel) noexcept nogil:
     """dweight (+)= x' dz, strip by strip; `panel` takes the strip of dz that all of x meets."""
     cdef sz whole = M // VL * VL, n = 0, w, k, r
+    cdef Product rest
     if rows <= FEW_SAMPLES and whole > 0 and not accumulate:
         outer_product(rows, K, M, x, dz, dweight)
         return
@@ -201,8 +228,10 @@ cdef void weight_gradient(sz rows, sz K, sz M, Rows x, const real* dz, bint accu
             k += TILE_ROWS
         n += w
     if whole < M:
-        narrow_gemm(K, M - whole, rows, x.data, 1, x.ld, dz + whole, M,
-                    dweight + whole if accumulate else NULL, M, dweight + whole, M)
+        rest = product_of(rows, x.data, x.ld, dz + whole, M, dweight + whole, M)
+        if accumulate:
+            rest.start = rest.c
+        narrow_gemm_gradient(K, M - whole, &rest)
 
 
 cdef void gradient_tile(sz rows, sz columns, sz samples, const real* x, sz ldx,
@@ -210,17 +239,25 @@ cdef void gradient_tile(sz rows, sz columns, sz samples, const real* x, sz ldx,
     """One tile of `weight_gradient`, on the stack until it is finished."""
     cdef real memory[TILE_ROWS * STRIP + 16]
     cdef real* g = aligned(memory)
+    cdef Product part = product_of(samples, x, ldx, panel, STRIP, out, ldo)
     cdef sz i, row = 0
-    if samples <= GRADIENT_DEPTH:
-        gemm(rows, columns, samples, x, 1, ldx, panel, STRIP, out if accumulate else NULL, ldo,
-             out, ldo)
-        return
     if accumulate:
+        part.start = out
+    if samples <= GRADIENT_DEPTH:
+        gemm_gradient(rows, columns, &part)
+        return
+    part.start, part.ld_start = NULL, STRIP
+    part.c, part.ldc = g, STRIP
+    if accumulate:
+        part.start = g
         for i in range(rows):
             memcpy(g + i * STRIP, out + i * ldo, columns * sizeof(real))
     while row < samples:
-        gemm(rows, columns, min(samples - row, <sz>GRADIENT_DEPTH), x + row * ldx, 1, ldx,
-             panel + row * STRIP, STRIP, g if accumulate or row > 0 else NULL, STRIP, g, STRIP)
+        part.K = min(samples - row, <sz>GRADIENT_DEPTH)
+        part.a = x + row * ldx
+        part.b = panel + row * STRIP
+        gemm_gradient(rows, columns, &part)
+        part.start = g
         row += GRADIENT_DEPTH
     for i in range(rows):
         memcpy(out + i * ldo, g + i * STRIP, columns * sizeof(real))
@@ -272,19 +309,27 @@ def dense_forward(const real[:, ::1] x, const real[:, ::1] weight, const real[::
     """out = f(x W + b); `z` receives x W + b unless it is None."""
     cdef sz N = x.shape[0], K = x.shape[1], M = weight.shape[1], row = 0, n
     cdef int code = activation_code(name)
-    cdef const real* start = pointer_to(bias)
     cdef real* kept = NULL if z is None else &z[0, 0]
     cdef real[:, ::1] room = room_for(near_rows(N, K), K)
     cdef real[:, ::1] weight_room = None
-    cdef Rows w
-    if N >= MANY_ROWS and is_far(M, K, 1):
+    cdef Rows w, samples
+    cdef Finish finish = finish_of(code, <real>alpha)
+    cdef Product product = product_of(K, NULL, 0, NULL, 0, NULL, M)
+    product.start, product.ld_start = pointer_to(bias), 0
+    finish.ldz = M
+    if N >= MANY_ROWS and is_far(M, K, False):
         weight_room = room_for(K, M)
     with nogil:
         w = rows_apart(K, M, &weight[0, 0], weight_room)
+        product.b, product.ldb = w.data, w.ld
         while row < N:
             n = near_rows(N - row, K)
-            dense_rows(n, M, K, rows_apart(n, K, &x[row, 0], room), w, start, code, <real>alpha,
-                       kept + row * M if kept != NULL else NULL, &out[row, 0])
+            samples = rows_apart(n, K, &x[row, 0], room)
+            product.a, product.lda = samples.data, samples.ld
+            product.c = &out[row, 0]
+            if kept != NULL:
+                finish.z = kept + row * M
+            dense_rows(n, M, &product, &finish)
             row += n
 
 

@@ -1,6 +1,7 @@
 # Matrix products, with what follows each of them done tile by tile in cache.
 #
 #   gemm              C = start + A B
+#   gemm_gradient     C = start + A' B, the gradient of a weight
 #   dense_block       out = f(X W + b), the forward pass of a dense layer
 #   gemm_transposed   C = start + A W', a strip of the backward pass
 #
@@ -18,75 +19,98 @@ cdef inline sz tile_start(sz n, sz columns) noexcept nogil:
     return min(n, columns - VL)
 
 
-cdef void gemm(sz rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
-               const real* b, sz ldb, const real* start, sz ld_start,
-               real* c, sz ldc) noexcept nogil:
+cdef inline void gemm_of(bint transposed, sz rows, sz columns, const Product* product) noexcept nogil:
+    """`gemm` for a constant `transposed`."""
+    cdef Product part
+    cdef sz n = 0, r, w, blocks
+    cdef int m
+    cdef bint far = is_far(columns, product.K, transposed)
+    CHECK(VL <= columns and columns <= product.ldb and columns <= product.ldc)
+    CHECK(columns % VL == 0 or product.start != product.c)
+    while n < columns:
+        n = tile_start(n, columns)
+        w = block_columns(rows, columns - n)
+        r = 0
+        while r < rows:
+            blocks = next_blocks(rows - r, &m)
+            part = product_part(product, transposed, r, n)
+            tile_any(m, w, transposed, far, blocks, &part)
+            r += blocks * m
+        n += w
+
+
+cdef void gemm(sz rows, sz columns, const Product* product) noexcept nogil:
     """C = start + A B, with VL columns or more: whole vectors of them if `start` is C."""
-    cdef sz n = 0, r, w, blocks
+    gemm_of(False, rows, columns, product)
+
+
+cdef void gemm_gradient(sz rows, sz columns, const Product* product) noexcept nogil:
+    """`gemm` with the transpose of A, of which there are `rows` columns: X' dZ."""
+    gemm_of(True, rows, columns, product)
+
+
+cdef struct Finish:
+    # What follows a product: C = f(C), and copies of C and of f'(C) unless they are NULL.
+    int code
+    real alpha
+    real* z
+    sz ldz
+    real* slope
+    sz lds
+
+
+cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
+    """f without copies."""
+    cdef Finish finish
+    finish.code, finish.alpha = code, alpha
+    finish.z, finish.ldz = NULL, 0
+    finish.slope, finish.lds = NULL, 0
+    return finish
+
+
+cdef void dense_block(sz rows, sz columns, const Product* product,
+                      const Finish* finish) noexcept nogil:
+    """`gemm` for X W + b, each tile activated while it is in cache; `start` is the bias."""
+    cdef Product whole = product[0], part
+    cdef sz n = 0, r, w, blocks, depth = NEAR_BYTES // (rows * <sz>sizeof(real))
     cdef int m
-    cdef bint far = is_far(columns, K, k_step)
-    CHECK(VL <= columns and columns <= ldb and columns <= ldc)
-    CHECK(columns % VL == 0 or start != c)
-    while n < columns:
-        n = tile_start(n, columns)
-        w = block_columns(rows, columns - n)
-        r = 0
-        while r < rows:
-            blocks = next_blocks(rows - r, &m)
-            tile_any(m, w, far, blocks, K, a + r * row_step, row_step, k_step, b + n, ldb,
-                     start + r * ld_start + n if start != NULL else NULL, ld_start,
-                     c + r * ldc + n, ldc)
-            r += blocks * m
-        n += w
-
-
-cdef void dense_block(sz rows, sz columns, sz K, const real* x, sz ldx, const real* weight,
-                      sz ldw, const real* bias, int code, real alpha, real* z, sz ldz,
-                      real* slope, sz lds, real* out, sz ldo) noexcept nogil:
-    """out = f(X W + b) for VL columns or more, each tile activated while it is in cache.
-
-    z and slope receive X W + b and f'(X W + b) unless they are NULL.
-    """
-    cdef sz n = 0, r, w, blocks
-    cdef int m
-    cdef bint far = is_far(columns, K, 1)
-    cdef const real* start = bias
-    cdef sz ld_start = 0, depth = NEAR_BYTES // (rows * <sz>sizeof(real))
-    CHECK(VL <= columns and columns <= ldw and columns <= ldo)
+    cdef bint far = is_far(columns, product.K, False)
+    CHECK(VL <= columns and columns <= whole.ldb and columns <= whole.ldc)
     # Rows that would fill the second cache twice over pass in parts: each stays for all columns.
-    while K > 2 * depth and depth >= LEAST_DEPTH and columns % VL == 0:
-        gemm(rows, columns, depth, x, ldx, 1, weight, ldw, start, ld_start, out, ldo)
-        start, ld_start = out, ldo
-        x = x + depth
-        weight = weight + depth * ldw
-        K -= depth
+    while whole.K > 2 * depth and depth >= LEAST_DEPTH and columns % VL == 0:
+        part = whole
+        part.K = depth
+        gemm(rows, columns, &part)
+        whole.start, whole.ld_start = whole.c, whole.ldc
+        whole.a += depth
+        whole.b += depth * whole.ldb
+        whole.K -= depth
     while n < columns:
         n = tile_start(n, columns)
         w = block_columns(rows, columns - n)
         r = 0
         while r < rows:
             blocks = next_blocks(rows - r, &m)
-            tile_any(m, w, far, blocks, K, x + r * ldx, ldx, 1, weight + n, ldw,
-                     start + r * ld_start + n if start != NULL else NULL, ld_start,
-                     out + r * ldo + n, ldo)
-            finish_tile(blocks * m, w, code, alpha, z + r * ldz + n if z != NULL else NULL, ldz,
-                        slope + r * lds + n if slope != NULL else NULL, lds,
-                        out + r * ldo + n, ldo)
+            part = product_part(&whole, False, r, n)
+            tile_any(m, w, False, far, blocks, &part)
+            finish_tile(blocks * m, w, finish, r, n, part.c, part.ldc)
             r += blocks * m
         n += w
 
 
-cdef void finish_tile(sz rows, sz columns, int code, real alpha, real* z, sz ldz,
-                      real* slope, sz lds, real* c, sz ldc) noexcept nogil:
-    """c = f(c); z and slope receive c and f'(c) unless they are NULL."""
+cdef void finish_tile(sz rows, sz columns, const Finish* finish, sz row, sz column, real* c,
+                      sz ldc) noexcept nogil:
+    """What follows the tile `c` of a product, which begins at a row and a column of the whole."""
+    cdef real* z = finish.z + row * finish.ldz + column if finish.z != NULL else NULL
     cdef sz i
     if z != NULL:
         for i in range(rows):
-            memcpy(z + i * ldz, c + i * ldc, columns * sizeof(real))
-    if slope != NULL:
-        activate_both_rows(code, alpha, rows, columns, c, ldc, c, ldc, slope, lds)
-    elif code != IDENTITY:
-        activate_rows(code, alpha, rows, columns, c, ldc, c, ldc)
+            memcpy(z + i * finish.ldz, c + i * ldc, columns * sizeof(real))
+    if finish.slope != NULL:
+        activate_both_rows(finish.code, finish.alpha, rows, columns, c, ldc, c, ldc,
+                           finish.slope + row * finish.lds + column, finish.lds)
+    elif finish.code != IDENTITY:
+        activate_rows(finish.code, finish.alpha, rows, columns, c, ldc, c, ldc)
 
 
 cdef enum:
@@ -94,77 +118,100 @@ cdef enum:
     STRIP_DEPTH = 256    # columns of W that are turned at a time: they stay in L1
 
 
-cdef void gemm_transposed(sz rows, sz columns, sz K, const real* a, sz lda, const real* w, sz ldw,
-                          sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
-    """C (+)= A W' for at most STRIP columns of C: rows of W, of which there are `w_rows`.
+cdef void gemm_transposed(sz rows, sz columns, sz w_rows, const Product* product) noexcept nogil:
+    """C = start + A W' for at most STRIP columns of C: rows of W, of which there are `w_rows`.
 
-    W is turned in registers, a piece at a time, into a panel that all rows of A use.  No
-    transposed copy of the weights is kept.
+    W is the product's B; `start` is NULL or C.  W is turned in registers, a piece at a time, into
+    a panel that all rows of A use.  No transposed copy of the weights is kept.
     """
     cdef real memory[STRIP * STRIP_DEPTH + 16]
+    cdef Product part = product[0]
     cdef real* panel = aligned(memory)
-    cdef sz k = 0, depth
+    cdef sz k = 0
     CHECK(columns % VL == 0 and columns <= STRIP)
     if rows <= FEW_ROWS:
-        few_rows_transposed(rows, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+        few_rows_transposed(rows, columns, w_rows, product)
         return
-    while k < K:
-        depth = min(K - k, <sz>STRIP_DEPTH)
-        transpose(min(w_rows, columns), columns, depth, w + k, ldw, panel, STRIP)
-        gemm(rows, columns, depth, a + k, lda, 1, panel, STRIP,
-             c if accumulate or k > 0 else NULL, ldc, c, ldc)
-        k += depth
+    part.b, part.ldb = panel, STRIP
+    while k < product.K:
+        part.K = min(product.K - k, <sz>STRIP_DEPTH)
+        transpose(min(w_rows, columns), columns, part.K, product.b + k, product.ldb, panel, STRIP)
+        gemm(rows, columns, &part)
+        part.start, part.ld_start = part.c, part.ldc
+        part.a += part.K
+        k += part.K
 
 
-cdef void few_rows_transposed(sz rows, sz columns, sz K, const real* a, sz lda, const real* w,
-                              sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
+cdef void few_rows_transposed(sz rows, sz columns, sz w_rows, const Product* p) noexcept nogil:
     """`gemm_transposed` for at most FEW_ROWS rows: what was turned is used and forgotten."""
-    if rows == 1: turned_tiles(1, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
-    elif rows == 2: turned_tiles(2, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    if rows == 1: turned_tiles(1, columns, w_rows, p)
+    elif rows == 2: turned_tiles(2, columns, w_rows, p)
     elif FEW_ROWS == 2: pass
-    elif rows == 3: turned_tiles(3, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
-    elif rows == 4: turned_tiles(4, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    elif rows == 3: turned_tiles(3, columns, w_rows, p)
+    elif rows == 4: turned_tiles(4, columns, w_rows, p)
 
 
-cdef inline void turned_tiles(int rows, sz columns, sz K, const real* a, sz lda, const real* w,
-                              sz ldw, sz w_rows, bint accumulate, real* c, sz ldc) noexcept nogil:
-    """C (+)= A W' for a constant number of rows, two vectors of columns after another.
+cdef inline void turned_tiles(int rows, sz columns, sz w_rows, const Product* p) noexcept nogil:
+    """C = start + A W' for a constant number of rows, two vectors of columns after another.
 
     While the chains of one vector wait for each other, the next is turned.
     """
     cdef sz pairs = columns // (2 * VL) * (2 * VL)
-    turned_tile(rows, 2, 0, pairs, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
-    turned_tile(rows, 1, pairs, columns, K, a, lda, w, ldw, w_rows, accumulate, c, ldc)
+    turned_tile(rows, 2, 0, pairs, w_rows, p)
+    turned_tile(rows, 1, pairs, columns, w_rows, p)
 
 
-cdef inline void turned_tile(int rows, int vectors, sz n, sz end, sz K, const real* a, sz lda,
-                             const real* w, sz ldw, sz w_rows, bint accumulate,
-                             real* c, sz ldc) noexcept nogil:
-    """Columns n to `end` of C (+)= A W', for constant numbers of rows and vectors at a time."""
+cdef inline void turned_tile(int rows, int vectors, sz n, sz end, sz w_rows,
+                             const Product* p) noexcept nogil:
+    """Columns n to `end` of `turned_tiles`, for constant numbers of rows and vectors at a time."""
     cdef vec total[4][2]
     cdef vec turned[16]
-    cdef sz k
+    cdef sz k, K = p.K, lda = p.lda, ldw = p.ldb
+    cdef const real* a = p.a
+    cdef const real* w
     cdef int r, v, i
     while n < end:
         for r in range(rows):
             for v in range(vectors):
-                total[r][v] = load(c + r * ldc + n + v * VL) if accumulate else splat(0)
+                total[r][v] = load(p.c + r * p.ldc + n + v * VL) if p.start != NULL else splat(0)
         k = 0
-        while k + VL <= K:
+        # Whole squares of W stay in registers; what is left at its edges passes through memory.
+        while k + VL <= K and n + vectors * VL <= w_rows:
             for v in range(vectors):
-                load_turned(w_rows - n - v * VL, VL, w + (n + v * VL) * ldw + k, ldw, turned)
+                w = p.b + (n + v * VL) * ldw + k
+                for i in range(VL):
+                    turned[i] = load(w + i * ldw)
+                transpose_lanes(turned)
                 for i in range(VL):
                     for r in range(rows):
                         total[r][v] = fma_(splat(a[r * lda + k + i]), turned[i], total[r][v])
             k += VL
-        if k < K:
-            for v in range(vectors):
-                load_turned(w_rows - n - v * VL, K - k, w + (n + v * VL) * ldw + k, ldw, turned)
-                for i in range(VL):
-                    if k + i < K:
-                        for r in range(rows):
-                            total[r][v] = fma_(splat(a[r * lda + k + i]), turned[i], total[r][v])
         for r in range(rows):
             for v in range(vectors):
-                store(c + r * ldc + n + v * VL, total[r][v])
+                store(p.c + r * p.ldc + n + v * VL, total[r][v])
+        if k < K:
+            turned_rest(rows, vectors, n, k, w_rows, p)
         n += vectors * VL
+
+
+cdef apart turned_rest(int rows, int vectors, sz n, sz k, sz w_rows,
+                       const Product* p) noexcept nogil:
+    """`turned_tile` from k on, for what is no whole square of W: C is what it goes on from."""
+    cdef vec turned[16]
+    cdef vec total
+    cdef real* c
+    cdef sz first, m
+    cdef int r, v, i
+    for v in range(vectors):
+        first = k
+        while first < p.K:
+            m = min(p.K - first, <sz>VL)
+            load_turned(w_rows - n - v * VL, m, p.b + (n + v * VL) * p.ldb + first, p.ldb, turned)
+            for r in range(rows):
+                c = p.c + r * p.ldc + n + v * VL
+                total = load(c)
+                for i in range(VL):  # a constant, for `turned` to stay in registers
+                    if i < m:
+                        total = fma_(splat(p.a[r * p.lda + first + i]), turned[i], total)
+                store(c, total)
+            first += m

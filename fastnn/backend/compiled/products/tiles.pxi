@@ -5,7 +5,7 @@
 # whatever tile it falls into: the result does not depend on tiles, threads or batch size.
 #
 # B and C have rows of whole vectors (a multiple of 16 elements).  A is read one element
-# at a time, at any strides: the same code multiplies by X and by X'.
+# at a time, along its rows or across them: products take X and X'.
 
 cdef extern from *:
     """
@@ -46,15 +46,39 @@ cdef extern from *:
     real* aligned(real* p) noexcept nogil
 
 
-cdef inline void tile(int rows, int vectors, bint far, sz blocks, sz K, const real* a,
-                      sz row_step, sz k_step, const real* b, sz ldb, const real* start,
-                      sz ld_start, real* c, sz ldc) noexcept nogil:
+cdef struct Product:
+    # C = start + A B.  A is (rows, K); its rows are `lda` apart, or where the product takes it
+    # `transposed`, the rows of its transpose are.
+    sz K
+    const real* a
+    sz lda
+    const real* b
+    sz ldb
+    const real* start  # NULL for zero, a bias (ld_start = 0), or C itself to accumulate
+    sz ld_start
+    real* c
+    sz ldc
+
+
+cdef inline Product product_of(sz K, const real* a, sz lda, const real* b, sz ldb, real* c,
+                               sz ldc) noexcept nogil:
+    """C = A B, from zero."""
+    cdef Product product
+    product.K = K
+    product.a, product.lda = a, lda
+    product.b, product.ldb = b, ldb
+    product.c, product.ldc = c, ldc
+    product.start, product.ld_start = NULL, ldc
+    return product
+
+
+cdef inline void tile(int rows, int vectors, bint transposed, bint far, sz blocks,
+                      const Product* product) noexcept nogil:
     """C = start + A B for `blocks` tiles below each other, each of `rows` x `vectors`.
 
-    `rows`, `vectors` and `far` are constants at every call.  A[i, k] is
-    a[i * row_step + k * k_step].  `start` is NULL for zero, a bias (ld_start = 0), or C itself to
-    accumulate.  Where the operands are `far`, in no near cache, the next columns of B are fetched
-    ahead, or, where rows of A are not contiguous in memory (X'), the rows of both that come next.
+    `rows`, `vectors`, `transposed` and `far` are constants at every call.  Where the operands are
+    `far`, in no near cache, the next columns of B are fetched ahead, or, where rows of A are not
+    contiguous in memory (X'), the rows of both that come next.
 
     The loop over blocks does more than its work: GCC unrolls loops of constant length, which
     brings `total` into registers, early enough only where they stand inside another loop.
@@ -62,8 +86,15 @@ cdef inline void tile(int rows, int vectors, bint far, sz blocks, sz K, const re
     cdef vec total[14][16]
     cdef vec column[16]
     cdef vec factor
-    cdef sz next_b = vectors * VL if k_step == 1 else AHEAD * ldb
+    cdef sz K = product.K, ldb = product.ldb, ld_start = product.ld_start, ldc = product.ldc
+    cdef sz row_step = 1 if transposed else product.lda
+    cdef sz k_step = product.lda if transposed else 1
+    cdef sz next_b = AHEAD * ldb if transposed else vectors * VL
     cdef sz next_a = AHEAD * k_step
+    cdef const real* a = product.a
+    cdef const real* b = product.b
+    cdef const real* start = product.start
+    cdef real* c = product.c
     cdef const real* x
     cdef const real* w
     cdef sz block, k
@@ -79,7 +110,7 @@ cdef inline void tile(int rows, int vectors, bint far, sz blocks, sz K, const re
                 column[j] = load(w + j * VL)
                 if far and j * VL * <int>sizeof(real) % 64 == 0:
                     PREFETCH(w + next_b + j * VL)
-            if far and k_step != 1:
+            if far and transposed:
                 PREFETCH(x + next_a)
             for i in range(rows):
                 factor = splat(x[i * row_step])
@@ -96,85 +127,88 @@ cdef inline void tile(int rows, int vectors, bint far, sz blocks, sz K, const re
             start = start + rows * ld_start
 
 
-cdef inline void tile_of(int vectors, bint far, int rows, sz blocks, sz K, const real* a,
-                         sz row_step, sz k_step, const real* b, sz ldb, const real* start,
-                         sz ld_start, real* c, sz ldc) noexcept nogil:
+cdef inline void tile_of(int vectors, bint transposed, bint far, int rows, sz blocks,
+                         const Product* product) noexcept nogil:
     """`tile` for any number of rows: one instance of it for each."""
-    if rows == 1:
-        tile(1, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2:
-        tile(2, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 3:
-        tile(3, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4:
-        tile(4, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 5:
-        tile(5, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 6:
-        tile(6, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    if rows == 1: tile(1, vectors, transposed, far, blocks, product)
+    elif rows == 2: tile(2, vectors, transposed, far, blocks, product)
+    elif rows == 3: tile(3, vectors, transposed, far, blocks, product)
+    elif rows == 4: tile(4, vectors, transposed, far, blocks, product)
+    elif rows == 5: tile(5, vectors, transposed, far, blocks, product)
+    elif rows == 6: tile(6, vectors, transposed, far, blocks, product)
     elif MAX_ROWS == 6: pass
-    elif rows == 7:
-        tile(7, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 8:
-        tile(8, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 9:
-        tile(9, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 10:
-        tile(10, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 11:
-        tile(11, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 12:
-        tile(12, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 13:
-        tile(13, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 14:
-        tile(14, vectors, far, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 7: tile(7, vectors, transposed, far, blocks, product)
+    elif rows == 8: tile(8, vectors, transposed, far, blocks, product)
+    elif rows == 9: tile(9, vectors, transposed, far, blocks, product)
+    elif rows == 10: tile(10, vectors, transposed, far, blocks, product)
+    elif rows == 11: tile(11, vectors, transposed, far, blocks, product)
+    elif rows == 12: tile(12, vectors, transposed, far, blocks, product)
+    elif rows == 13: tile(13, vectors, transposed, far, blocks, product)
+    elif rows == 14: tile(14, vectors, transposed, far, blocks, product)
 
 
-cdef void tile_2(int rows, sz blocks, sz K, const real* a, sz row_step, sz k_step, const real* b,
-                 sz ldb, const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+# Instances of `tile_of`, by the width of a tile and the way it reads A: a forward product reads
+# rows of X, a gradient those of X'.
+
+
+cdef void tile_2(int rows, sz blocks, const Product* product) noexcept nogil:
     """Two vectors of columns."""
-    tile_of(2, False, rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    tile_of(2, False, False, rows, blocks, product)
 
 
-cdef void tile_2_far(int rows, sz blocks, sz K, const real* a, sz row_step, sz k_step,
-                     const real* b, sz ldb, const real* start, sz ld_start, real* c,
-                     sz ldc) noexcept nogil:
-    """Two vectors of columns, of operands that are far."""
-    tile_of(2, True, rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+cdef void tile_2_far(int rows, sz blocks, const Product* product) noexcept nogil:
+    tile_of(2, False, True, rows, blocks, product)
 
 
-cdef void tile_1(int rows, sz blocks, sz K, const real* a, sz row_step, sz k_step, const real* b,
-                 sz ldb, const real* start, sz ld_start, real* c, sz ldc) noexcept nogil:
+cdef void tile_2_transposed(int rows, sz blocks, const Product* product) noexcept nogil:
+    tile_of(2, True, False, rows, blocks, product)
+
+
+cdef void tile_2_transposed_far(int rows, sz blocks, const Product* product) noexcept nogil:
+    tile_of(2, True, True, rows, blocks, product)
+
+
+cdef void tile_1(int rows, sz blocks, const Product* product) noexcept nogil:
     """One vector, for the last columns."""
-    tile_of(1, False, rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    tile_of(1, False, False, rows, blocks, product)
 
 
-cdef void tile_wide(int rows, sz columns, sz K, const real* a, sz row_step, sz k_step,
-                    const real* b, sz ldb, const real* start, sz ld_start,
-                    real* c, sz ldc) noexcept nogil:
+cdef void tile_1_transposed(int rows, sz blocks, const Product* product) noexcept nogil:
+    tile_of(1, True, False, rows, blocks, product)
+
+
+cdef inline void tile_wide_of(bint transposed, int rows, sz columns,
+                              const Product* product) noexcept nogil:
     """Few rows by 4 vectors or more: chains enough to hide the latency of a multiply-add.
 
     Nothing is fetched ahead: long runs of a row of B are what processors expect.
     """
     if rows == 1 and columns == WIDE_VECTORS * VL:
-        tile(1, WIDE_VECTORS, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 1: tile(1, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 2: tile(2, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        tile(1, WIDE_VECTORS, transposed, False, 1, product)
+    elif rows == 1: tile(1, 4, transposed, False, 1, product)
+    elif rows == 2: tile(2, 4, transposed, False, 1, product)
     elif FEW_ROWS == 2: pass
-    elif rows == 3: tile(3, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif rows == 4: tile(4, 4, False, 1, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+    elif rows == 3: tile(3, 4, transposed, False, 1, product)
+    elif rows == 4: tile(4, 4, transposed, False, 1, product)
 
 
-cdef inline bint is_far(sz columns, sz K, sz k_step) noexcept nogil:
+cdef void tile_wide(int rows, sz columns, const Product* product) noexcept nogil:
+    tile_wide_of(False, rows, columns, product)
+
+
+cdef void tile_wide_transposed(int rows, sz columns, const Product* product) noexcept nogil:
+    tile_wide_of(True, rows, columns, product)
+
+
+cdef inline bint is_far(sz columns, sz K, bint transposed) noexcept nogil:
     """Whether the operands of a product are too large for the near caches.
 
     B of a forward product is, where it takes more than a quarter of a 1 MiB L2; X and dZ of a
     gradient are, where a tile's part of them leaves L1.
     """
-    if k_step == 1:
-        return columns * K * <sz>sizeof(real) > NEAR_BYTES // 2
-    return K >= GRADIENT_DEPTH
+    if transposed:
+        return K >= GRADIENT_DEPTH
+    return columns * K * <sz>sizeof(real) > NEAR_BYTES // 2
 
 
 cdef inline sz next_block(sz left, sz most) noexcept nogil:
@@ -202,15 +236,28 @@ cdef inline sz block_columns(sz rows, sz left) noexcept nogil:
     return 2 * VL if left >= 2 * VL else VL
 
 
-cdef inline void tile_any(int rows, sz columns, bint far, sz blocks, sz K, const real* a,
-                          sz row_step, sz k_step, const real* b, sz ldb, const real* start,
-                          sz ld_start, real* c, sz ldc) noexcept nogil:
-    """Tiles of the size that `next_blocks` and `block_columns` chose."""
-    if columns == 2 * VL and far:
-        tile_2_far(rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    elif columns == 2 * VL:
-        tile_2(rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+cdef inline void tile_any(int rows, sz columns, bint transposed, bint far, sz blocks,
+                          const Product* product) noexcept nogil:
+    """Tiles of the size that `next_blocks` and `block_columns` chose; `transposed` is constant."""
+    if columns == 2 * VL:
+        if transposed and far: tile_2_transposed_far(rows, blocks, product)
+        elif transposed: tile_2_transposed(rows, blocks, product)
+        elif far: tile_2_far(rows, blocks, product)
+        else: tile_2(rows, blocks, product)
     elif columns == VL:
-        tile_1(rows, blocks, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
-    else:
-        tile_wide(rows, columns, K, a, row_step, k_step, b, ldb, start, ld_start, c, ldc)
+        if transposed: tile_1_transposed(rows, blocks, product)
+        else: tile_1(rows, blocks, product)
+    elif transposed: tile_wide_transposed(rows, columns, product)
+    else: tile_wide(rows, columns, product)
+
+
+cdef inline Product product_part(const Product* product, bint transposed, sz row,
+                                 sz column) noexcept nogil:
+    """The part of a product from a row and a column of C on."""
+    cdef Product part = product[0]
+    part.a += row if transposed else row * part.lda
+    part.b += column
+    if part.start != NULL:
+        part.start += row * part.ld_start + column
+    part.c += row * part.ldc + column
+    return part

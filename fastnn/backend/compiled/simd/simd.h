@@ -46,7 +46,9 @@ typedef uint32_t ureal;
 #define UNROLL _Pragma("GCC unroll 32")
 #endif
 #define ALIGNED __attribute__((aligned(64))) /* to lines of the cache */
+#define APART __attribute__((noinline)) /* one copy of the code for all callers */
 #else
+#define APART
 #define INLINE static inline
 #define UNROLL
 #define ALIGNED

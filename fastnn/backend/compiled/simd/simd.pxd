@@ -11,6 +11,7 @@ cdef extern from "simd.h" nogil:
     ctypedef int ireal
     ctypedef int ivec
     ctypedef int mask
+    ctypedef void apart "APART void"  # returned by functions that GCC must not copy into callers
 
     const int VL
     const int MANTISSA_BITS
