@@ -24,7 +24,7 @@ from fastnn.backend.compiled.engine.passes cimport (
     stream_team, summed_penalty, team_for, train_team, update_alone,
 )
 from fastnn.backend.compiled.engine.structures cimport *
-from fastnn.backend.compiled.math.activations cimport from_output
+from fastnn.backend.compiled.math.activations cimport IDENTITY, from_output
 from fastnn.backend.compiled.rows.random cimport dropout_threshold
 from fastnn.backend.compiled.rows.updates cimport Update, set_steps
 from fastnn.backend.compiled.simd.simd cimport real

@@ -109,7 +109,7 @@ cdef class Lowered:
     cdef size_t left          # ... and its bytes
     cdef list value_arrays    # the training workspace, one array per buffer
     cdef list gradient_arrays
-    cdef list slope_arrays
+    cdef list kept_arrays     # slopes and terms
     cdef dict returned        # by operation: the parameters' gradients that Python returned
     cdef double work_per_row  # multiply-adds of a forward pass
     cdef double update_work   # those in the time of one update of all parameters
@@ -197,37 +197,40 @@ cdef class Lowered:
             op.n_inputs = len(operation.inputs)
             op.inputs = self.indices(operation.inputs)
             op.output = operation.output
-            op.weight, op.bias = first_and_second(operation)
-            op.fused_output = -1
-            op.below = -1
-            op.scale = 1 / <double>len(operation.inputs)
+            op.share = 1 / <double>len(operation.inputs)
             self._read_attributes(op, operation)
             if op.kind == DENSE:
-                parameter = program.parameters[op.weight]
+                parameter = program.parameters[op.dense.weight]
                 self.work_per_row += parameter.size
         for dense, activation in fused.items():
-            op = &self.plan.ops[dense]
-            op.fused_output = operations[activation].output
-            op.fused_index = activation
-            self._read_attributes(op, operations[activation])
-            self.plan.ops[activation].is_fused = True
+            self.plan.ops[dense].dense.fused = activation
+            self.plan.ops[dense].dense.function = self.plan.ops[activation].activation.function
+            self.plan.ops[activation].activation.is_fused = True
         for dense, activation in fused_slopes(program, fused.values()).items():
-            self.plan.ops[dense].below = activation
-            self.plan.ops[activation].is_below = True
+            self.plan.ops[dense].dense.below = activation
+            self.plan.ops[activation].activation.is_below = True
 
     cdef int _read_attributes(self, Op* op, operation) except -1:
+        cdef Function* function = &op.activation.function
         attributes = operation.attributes
-        if operation.kind == "activation":
-            op.code = _activation_codes[attributes["function"]]
-            op.alpha = <double>attributes.get("alpha", 1.0)
+        first, second = first_and_second(operation)
+        if operation.kind == "dense":
+            op.dense.weight, op.dense.bias = first, second
+            op.dense.function.code = IDENTITY
+            op.dense.fused = op.dense.below = -1
+        elif operation.kind == "activation":
+            function.code = _activation_codes[attributes["function"]]
+            function.alpha = <double>attributes.get("alpha", 1.0)
+            function.beta = first
             # From the output f' can be told only where f is one to one: not with alpha < 0.
-            op.from_output = from_output(op.code) and op.alpha >= 0
+            function.from_output = from_output(function.code) and function.alpha >= 0
         elif operation.kind == "dropout":
-            op.key = attributes["key"]
-            op.threshold = dropout_threshold(attributes["rate"])
-            op.scale = 1 / (1 - <double>attributes["rate"])
+            op.dropout.key = attributes["key"]
+            op.dropout.threshold = dropout_threshold(attributes["rate"])
+            op.dropout.scale = 1 / (1 - <double>attributes["rate"])
         elif operation.kind == "layer_norm":
-            op.epsilon = <double>attributes["epsilon"]
+            op.norm.scale, op.norm.shift = first, second
+            op.norm.epsilon = <double>attributes["epsilon"]
         return 0
 
     def _read_heads(self):
@@ -279,6 +282,7 @@ cdef class Lowered:
     def _read_flow(self, Seeds seeds, starts, inputs_wanted):
         cdef Flow* flow
         cdef Param* parameter
+        cdef Contribution* use
         cdef int kind = <int>seeds
         program = self.program
         flows = backward_flow(
@@ -295,22 +299,24 @@ cdef class Lowered:
                 flow.accumulate[j] = accumulate
             if parts is not None:
                 for position, (role, p) in enumerate(zip(operation.roles, operation.parameters)):
-                    slopes = i if role in ("parameter", "scale") else -1
-                    dz = -1 if role == "parameter" else operation.output
+                    slopes = i if role == "scale" else -1
+                    beta_terms = i if role == "parameter" else -1
                     given = position if role == "custom" else -1
-                    uses[p].append((operation.inputs[0], dz, slopes, i, given))
+                    uses[p].append((operation, slopes, beta_terms, i, given))
         for i, terms in enumerate(uses):
             terms.reverse()  # the order in which a backward pass meets them
             parameter = &self.plan.parameters[i]
             parameter.n_contributions[kind] = len(terms)
             parameter.contributions[kind] = <Contribution*>self.take(
                 len(terms) * sizeof(Contribution))
-            for j, (x, dz, slopes, index, given) in enumerate(terms):
-                parameter.contributions[kind][j].x = x
-                parameter.contributions[kind][j].dz = dz
-                parameter.contributions[kind][j].slopes = slopes
+            for j, (operation, slopes, beta_terms, index, given) in enumerate(terms):
+                use = &parameter.contributions[kind][j]
+                use.x = operation.inputs[0]
+                use.dz = operation.output
+                use.slopes = slopes
+                use.terms = beta_terms
                 if given >= 0:
-                    parameter.contributions[kind][j].given = self._returned_gradient(index, given)
+                    use.given = self._returned_gradient(index, given)
 
     cdef const real* _returned_gradient(self, index, position) except NULL:
         """Where Python's gradient of an operation's parameter goes, laid out like the storage."""
@@ -355,7 +361,8 @@ cdef class Lowered:
         """What one row of a batch takes in the training workspace."""
         strides = sum(_program.padded(buffer.width) for buffer in self.program.buffers)
         slopes = sum(_program.padded(width) for width in self._slope_widths().values())
-        return (2 * strides + slopes) * sizeof(real)
+        terms = sum(_program.padded(1) for _ in self._operations_with_terms())
+        return (2 * strides + slopes + terms) * sizeof(real)
 
     def _arrays(self, widths, sz n_rows):
         """Zeroed memory for n_rows rows of some widths, an array each."""
@@ -381,14 +388,17 @@ cdef class Lowered:
         widths = {}
         for i in range(self.plan.n_ops):
             op = &self.plan.ops[i]
-            width = self.program.buffers[op.output].width
-            if op.kind == ACTIVATION and op.weight >= 0:
-                widths[i] = up(width) + 1  # behind the row, its term of beta's gradient
-            elif op.kind == ACTIVATION and not op.from_output:
-                widths[i] = width
-            elif op.kind == LAYER_NORM:
-                widths[i] = up(width) + 1  # behind the row, the inverse of its spread
+            if op.kind == LAYER_NORM or (op.kind == ACTIVATION
+                                         and not op.activation.function.from_output):
+                widths[i] = self.program.buffers[op.output].width
         return widths
+
+    def _operations_with_terms(self):
+        """Those that keep a number for each row: a spread's inverse, a term of beta's gradient."""
+        return [i for i in range(self.plan.n_ops)
+                if self.plan.ops[<int>i].kind == LAYER_NORM
+                or (self.plan.ops[<int>i].kind == ACTIVATION
+                    and self.plan.ops[<int>i].activation.function.beta >= 0)]
 
     cdef int set_capacity(self, sz n_rows) except -1:
         """Make room for n_rows rows in training; what was there is gone when it grows.
@@ -403,15 +413,20 @@ cdef class Lowered:
             work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
+            work.terms = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
         widths = [buffer.width for buffer in self.program.buffers]
-        slope_widths = self._slope_widths()
+        slope_widths, with_terms = self._slope_widths(), self._operations_with_terms()
         values, gradients = self._arrays(widths, n_rows), self._arrays(widths, n_rows)
         slopes = self._arrays(slope_widths.values(), n_rows)
+        terms = self._arrays([1] * len(with_terms), n_rows)
         for i, buffer in enumerate(self.program.buffers):
             self.point(&work.values[i], values[i], buffer.width)
             self.point(&work.gradients[i], gradients[i], buffer.width)
         for (i, width), slope in zip(slope_widths.items(), slopes):
             self.point(&work.slopes[i], slope, width)
-        self.value_arrays, self.gradient_arrays, self.slope_arrays = values, gradients, slopes
+        for i, term in zip(with_terms, terms):
+            self.point(&work.terms[i], term, 1)
+        self.value_arrays, self.gradient_arrays = values, gradients
+        self.kept_arrays = slopes + terms
         work.capacity = n_rows
         return 0

@@ -17,7 +17,7 @@ cdef inline void forward_some(const Plan* plan, int begin, int end, const Worksp
     """Operations begin to end."""
     cdef int i
     for i in range(begin, end):
-        if not plan.ops[i].is_fused:
+        if not plan.ops[i].activation.is_fused:
             forward_op(plan, &plan.ops[i], i, work, first, last)
 
 
@@ -32,7 +32,7 @@ cdef inline void backward_some(const Plan* plan, int begin, int end, Seeds seeds
     """Those of operations begin to end."""
     cdef int i
     for i in range(end - 1, begin - 1, -1):
-        if plan.ops[i].flow[<int>seeds].active and not plan.ops[i].is_below:
+        if plan.ops[i].flow[<int>seeds].active and not plan.ops[i].activation.is_below:
             backward_op(plan, &plan.ops[i], i, &plan.ops[i].flow[<int>seeds], work, first, last)
 
 
@@ -42,22 +42,22 @@ include "../generated/operation_dispatch.pxi"  # forward_op and backward_op
 cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspace* work,
                         sz first, sz last) noexcept nogil:
     """Z = X W + b, and A = f(Z) where an activation was fused in."""
-    cdef const Param* weight = &plan.parameters[op.weight]
+    cdef const Dense* dense = &op.dense
+    cdef const Param* weight = &plan.parameters[dense.weight]
     cdef Matrix* x = &work.values[op.inputs[0]]
     cdef Matrix* z = &work.values[op.output]
     cdef Matrix* y = z
     cdef Matrix* slope
-    cdef Finish finish = finish_of(IDENTITY, op.alpha)
+    cdef Finish finish = finish_of(dense.function.code, dense.function.alpha)
     cdef Product product = product_of(weight.rows, row_of(x, first), x.ld,
                                       plan.storage + weight.offset, weight.ld, NULL, 0)
-    product.start, product.ld_start = vector_of(plan, op.bias), 0
-    if op.fused_output >= 0:
-        y = &work.values[op.fused_output]
-        finish.code = op.code
+    product.start, product.ld_start = vector_of(plan, dense.bias), 0
+    if dense.fused >= 0:
+        y = &work.values[plan.ops[dense.fused].output]
         if plan.keep and work.gradients != NULL:
             finish.z, finish.ldz = row_of(z, first), z.ld
-        if work.slopes != NULL and not op.from_output:
-            slope = &work.slopes[op.fused_index]
+        if work.slopes != NULL and not dense.function.from_output:
+            slope = &work.slopes[dense.fused]
             finish.slope, finish.lds = row_of(slope, first), slope.ld
     product.c, product.ldc = row_of(y, first), y.ld
     dense_block(last - first, weight.columns, &product, &finish)
@@ -66,7 +66,8 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
 cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* flow,
                          const Workspace* work, sz first, sz last) noexcept nogil:
     """dX (+)= dZ W', and at once dZ of the layer below where X is its activation's output."""
-    cdef const Param* weight = &plan.parameters[op.weight]
+    cdef const Param* weight = &plan.parameters[op.dense.weight]
+    cdef int below = op.dense.below
     cdef Matrix* dz = &work.gradients[op.output]
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef sz n = 0, width
@@ -81,29 +82,31 @@ cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* 
         if flow.accumulate[0]:
             product.start = product.c
         gemm_transposed(last - first, width, weight.rows - n, &product)
-        if op.below >= 0:
-            activation_gradient(&plan.ops[op.below], op.below, False, work, first, last, n, width)
+        if below >= 0:
+            activation_gradient(&plan.ops[below], below, False, work, first, last, n, width)
         n += width
 
 
 cdef void forward_activation(const Plan* plan, const Op* op, int index, const Workspace* work,
                              sz first, sz last) noexcept nogil:
     """A = f(Z), and f'(Z) where the backward pass needs it stored."""
+    cdef const Function* function = &op.activation.function
     cdef Matrix* x = &work.values[op.inputs[0]]
     cdef Matrix* y = &work.values[op.output]
-    if work.slopes != NULL and work.slopes[index].data != NULL:
-        activate_both_rows(op.code, alpha_of(plan, op), last - first, y.columns,
+    cdef Matrix* slope = &work.slopes[index] if work.slopes != NULL else NULL
+    if slope != NULL and slope.data != NULL:
+        activate_both_rows(function.code, alpha_of(plan, function), last - first, y.columns,
                            row_of(x, first), x.ld, row_of(y, first), y.ld,
-                           row_of(&work.slopes[index], first), work.slopes[index].ld)
+                           row_of(slope, first), slope.ld)
     else:
-        activate_rows(op.code, alpha_of(plan, op), last - first, y.columns, row_of(x, first),
-                      x.ld, row_of(y, first), y.ld)
+        activate_rows(function.code, alpha_of(plan, function), last - first, y.columns,
+                      row_of(x, first), x.ld, row_of(y, first), y.ld)
 
 
 cdef void backward_activation(const Plan* plan, const Op* op, int index, const Flow* flow,
                               const Workspace* work, sz first, sz last) noexcept nogil:
     """dZ (+)= dA f'(Z), and the terms of the gradient of a trained parameter."""
-    if op.weight >= 0 and plan.parameters[op.weight].trainable:
+    if is_trained(plan, op.activation.function.beta):
         backward_beta(plan, op, index, work, first, last)
     if flow.wanted[0]:
         activation_gradient(op, index, flow.accumulate[0], work, first, last, 0,
@@ -115,20 +118,23 @@ cdef void activation_gradient(const Op* op, int index, bint accumulate, const Wo
     """dZ (+)= dA f'(Z) in n columns, with f' stored by the forward pass or taken from A."""
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef Matrix* dy = &work.gradients[op.output]
-    cdef Matrix* kept = &work.values[op.output] if op.from_output else &work.slopes[index]
-    slope_rows(op.code if op.from_output else STORED_SLOPE, op.alpha, last - first, n,
+    cdef const Function* function = &op.activation.function
+    cdef Matrix* kept = &work.values[op.output] if function.from_output else &work.slopes[index]
+    slope_rows(function.code if function.from_output else STORED_SLOPE, function.alpha,
+               last - first, n,
                row_of(kept, first) + start, kept.ld, row_of(dy, first) + start, dy.ld,
                row_of(dx, first) + start, dx.ld, accumulate)
 
 
-cdef inline real alpha_of(const Plan* plan, const Op* op) noexcept nogil:
+cdef inline real alpha_of(const Plan* plan, const Function* function) noexcept nogil:
     """The number an activation takes: a parameter, or fixed."""
-    return plan.storage[plan.parameters[op.weight].offset] if op.weight >= 0 else op.alpha
+    if function.beta >= 0:
+        return plan.storage[plan.parameters[function.beta].offset]
+    return function.alpha
 
 
-cdef inline real* row_terms(const Matrix* slopes, sz r) noexcept nogil:
-    """What stands behind row r of the slopes of an operation with a beta, and 15 zeros."""
-    return row_of(slopes, r) + slopes.columns - 16
+cdef inline bint is_trained(const Plan* plan, int parameter) noexcept nogil:
+    return parameter >= 0 and plan.parameters[parameter].trainable
 
 
 cdef void backward_beta(const Plan* plan, const Op* op, int index, const Workspace* work,
@@ -137,9 +143,10 @@ cdef void backward_beta(const Plan* plan, const Op* op, int index, const Workspa
     cdef Matrix* z = &work.values[op.inputs[0]]
     cdef Matrix* dy = &work.gradients[op.output]
     cdef sz r
+    cdef real beta = alpha_of(plan, &op.activation.function)
     for r in range(first, last):
-        row_terms(&work.slopes[index], r)[0] = swish_beta_row(
-            z.width, alpha_of(plan, op), row_of(z, r), row_of(dy, r))
+        row_of(&work.terms[index], r)[0] = swish_beta_row(z.width, beta, row_of(z, r),
+                                                          row_of(dy, r))
 
 
 include "../generated/slopes.pxi"  # slope_rows: `slope_block`, with one instance for every code
@@ -206,8 +213,8 @@ cdef void forward_dropout(const Plan* plan, const Op* op, int index, const Works
     cdef sz r
     for r in range(first, last):
         if plan.training:
-            drop_row(y.width, <uint32_t>(plan.first_row + r), op.key, plan.step, op.threshold,
-                     op.scale, row_of(x, r), row_of(y, r), False)
+            drop_row(y.width, <uint32_t>(plan.first_row + r), op.dropout.key, plan.step,
+                     op.dropout.threshold, op.dropout.scale, row_of(x, r), row_of(y, r), False)
         else:
             memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
 
@@ -236,8 +243,8 @@ cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
     cdef Matrix* dy = &work.gradients[op.output]
     cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
     if plan.training:
-        drop_row(dy.width, <uint32_t>(plan.first_row + r), op.key, plan.step, op.threshold,
-                 op.scale, row_of(dy, r), dx, accumulate)
+        drop_row(dy.width, <uint32_t>(plan.first_row + r), op.dropout.key, plan.step,
+                 op.dropout.threshold, op.dropout.scale, row_of(dy, r), dx, accumulate)
     else:
         scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)
 
@@ -264,26 +271,23 @@ cdef void backward_layer_norm(const Plan* plan, const Op* op, int index, const F
 
 cdef void forward_layer_norm_row(const Plan* plan, const Op* op, int index, const Workspace* work,
                                  sz r) noexcept nogil:
-    """Y = X^ scale + shift; training keeps X^ (dY / dscale), and the inverse spread behind it."""
+    """Y = X^ scale + shift; training keeps X^ (dY / dscale) and the inverse of the spread."""
+    cdef const LayerNorm* norm = &op.norm
     cdef Matrix* y = &work.values[op.output]
-    cdef real* normalized = NULL
-    cdef real inverse
-    if work.slopes != NULL:
-        normalized = row_of(&work.slopes[index], r)
-    inverse = layer_norm_row(y.width, row_of(&work.values[op.inputs[0]], r),
-                             vector_of(plan, op.weight), vector_of(plan, op.bias), op.epsilon,
-                             normalized, row_of(y, r))
+    cdef real* normalized = row_of(&work.slopes[index], r) if work.slopes != NULL else NULL
+    cdef real inverse = layer_norm_row(
+        y.width, row_of(&work.values[op.inputs[0]], r), vector_of(plan, norm.scale),
+        vector_of(plan, norm.shift), norm.epsilon, normalized, row_of(y, r))
     if normalized != NULL:
-        normalized[y.columns] = inverse
+        row_of(&work.terms[index], r)[0] = inverse
 
 
 cdef void backward_layer_norm_row(const Plan* plan, const Op* op, int index, bint accumulate,
                                   const Workspace* work, sz r) noexcept nogil:
     cdef Matrix* dy = &work.gradients[op.output]
-    cdef const real* normalized = row_of(&work.slopes[index], r)
-    layer_norm_backward_row(dy.width, normalized, normalized[dy.columns],
-                            vector_of(plan, op.weight), row_of(dy, r),
-                            row_of(&work.gradients[op.inputs[0]], r), accumulate)
+    layer_norm_backward_row(dy.width, row_of(&work.slopes[index], r),
+                            row_of(&work.terms[index], r)[0], vector_of(plan, op.norm.scale),
+                            row_of(dy, r), row_of(&work.gradients[op.inputs[0]], r), accumulate)
 
 
 cdef void forward_merge(const Plan* plan, const Op* op, int index, const Workspace* work,
@@ -321,7 +325,7 @@ cdef void forward_merge_row(const Op* op, const Workspace* work, sz r) noexcept 
             else:
                 total = total + load(x)
         if op.kind == AVERAGE:
-            total = total * splat(op.scale)
+            total = total * splat(op.share)
         store(out + j, total)
         j += VL
 
@@ -344,7 +348,7 @@ cdef void backward_merge_row(const Op* op, const Flow* flow, const Workspace* wo
                                   flow.accumulate[i])
         else:
             scale_into(columns, dy, -1 if op.kind == SUBTRACT and i == 1
-                       else op.scale if op.kind == AVERAGE else 1, dx, flow.accumulate[i])
+                       else op.share if op.kind == AVERAGE else 1, dx, flow.accumulate[i])
 
 
 cdef void backward_product_row(const Op* op, int position, const Workspace* work, sz r,

@@ -106,15 +106,15 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     cdef Matrix* x
     cdef Matrix* dz
     cdef Matrix* slopes
+    cdef Matrix* terms
     cdef Product product
     cdef sz row = 0
     if use.given != NULL:
         take_given(task, plan.parameters[task.parameter].ld, use.given, accumulate, g, ldg)
         return
-    if use.dz < 0:
-        slopes = &plan.work.slopes[use.slopes]
-        column_sums(task.n_columns, n_rows, row_terms(slopes, 0), slopes.ld, NULL, 0, accumulate,
-                    g)
+    if use.terms >= 0:
+        terms = &plan.work.terms[use.terms]
+        column_sums(task.n_columns, n_rows, terms.data, terms.ld, NULL, 0, accumulate, g)
         return
     dz = &plan.work.gradients[use.dz]
     if plan.parameters[task.parameter].is_matrix:

@@ -75,35 +75,62 @@ cdef struct Flow:
     bint* accumulate  # per input: whether something was written there before
 
 
+cdef struct Function:
+    # What an activation computes, on its own or fused into a dense operation.
+    int code
+    real alpha
+    int beta           # the parameter that takes the place of alpha, or -1
+    bint from_output   # f'(z) is cheap from f(z): no slope is stored
+
+
+cdef struct Dense:
+    int weight         # parameters ...
+    int bias           # ... or -1
+    Function function  # what is applied to Z; IDENTITY without a fused activation
+    int fused          # that activation's number among the operations, or -1
+    int below          # the activation whose backward it does as well, or -1
+
+
+cdef struct Activation:
+    Function function
+    bint is_fused      # computed by the dense operation before it
+    bint is_below      # its backward is done by the dense operation after it
+
+
+cdef struct LayerNorm:
+    int scale          # parameters, or -1
+    int shift
+    real epsilon
+
+
+cdef struct Dropout:
+    uint32_t key
+    uint32_t threshold
+    real scale         # 1 / (1 - rate)
+
+
 cdef struct Op:
+    # An operation: what all kinds have, and below it the structure of its own kind.
     int kind
     int n_inputs
     int* inputs
     int output
-    int weight            # parameters, or -1; of a layer normalisation the scale ...
-    int bias              # ... and the shift; of an activation its alpha is the first
-    int code              # activation: its own, or the one fused into a dense operation
-    real alpha
-    real epsilon          # layer normalisation
-    int fused_output      # dense: buffer of the activation it computes too, or -1
-    int fused_index       # dense: that activation's number among the operations
-    bint is_fused         # activation: computed by the dense operation before it
-    int below             # dense: the activation whose backward it does as well, or -1
-    bint is_below         # activation: its backward is done by the dense operation after it
-    bint from_output      # activation: f'(z) is cheap from f(z), no slope is stored
-    uint32_t key          # dropout
-    uint32_t threshold
-    real scale            # dropout: 1 / (1 - rate); average: 1 / n
-    Flow flow[2]          # by Seeds
+    Flow flow[2]       # by Seeds
+    Dense dense
+    Activation activation
+    LayerNorm norm
+    Dropout dropout
+    real share         # average: 1 / n
 
 
 cdef struct Contribution:
     # A term of a parameter's gradient: one for each use of a shared layer.  For a weight it is
     # X' dZ, for a vector the column sums of dZ, or of dZ times the slopes of an operation.  For
-    # a beta it is the sum of the terms that the operation keeps behind its slopes, one per row.
+    # a beta it is the sum of the terms of an operation, one per row.
     int x
-    int dz             # -1 for a beta
-    int slopes         # index of that operation, or -1
+    int dz
+    int slopes         # index of the operation whose slopes are a factor, or -1
+    int terms          # index of the operation whose terms are summed, or -1
     const real* given  # of a custom layer: the gradient that Python returned, as in storage
 
 
@@ -211,6 +238,7 @@ cdef struct Workspace:
     Matrix* values
     Matrix* gradients
     Matrix* slopes     # per operation: derivatives its forward pass kept, else no data
+    Matrix* terms      # per operation: a number for each row, for its backward pass or phase 2
 
 
 cdef struct Plan:
