@@ -50,6 +50,7 @@ TUNING = [
     "-fno-unswitch-loops",
 ]
 SOURCES = Path("fastnn/backend/compiled")
+MEMORYVIEWS = "fastnn.backend.compiled.memoryviews"
 DIRECTIVES = {
     "language_level": 3,
     "binding": True,
@@ -108,13 +109,18 @@ def extensions():
         Extension(
             "fastnn.backend.compiled.engines", [str(SOURCES / "engines.pyx")], depends=depends
         ),
+        # Cython writes this one: the type behind memoryviews, which all others then import.
+        Extension(MEMORYVIEWS, [str(SOURCES / "memoryviews.c")]),
     ]
     # A folder for each set of directives: what is up to date is told by time stamps alone.
     build_dir = "build/cython-debug" if DEBUG else "build/cython"
-    processor, *templates = cythonize(
-        templates, compiler_directives=DIRECTIVES, build_dir=build_dir
+    processor, *units, memoryviews = cythonize(
+        templates,
+        compiler_directives=DIRECTIVES,
+        build_dir=build_dir,
+        shared_utility_qualified_name=MEMORYVIEWS,
     )
-    built = [processor]
+    built = [processor, memoryviews]
     for dtype, macros in DTYPE_MACROS.items():
         options = {
             "include_dirs": [str(SOURCES / "simd"), numpy.get_include()],
@@ -122,7 +128,7 @@ def extensions():
         }
         core, engines = (
             {"sources": unit.sources, "depends": depends + unit.sources, **options}
-            for unit in templates
+            for unit in units
         )
         engines = Extension(f"engines_{dtype}", extra_compile_args=list(BASELINE), **engines)
         for isa in instruction_sets():

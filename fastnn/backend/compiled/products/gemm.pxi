@@ -19,7 +19,8 @@ cdef inline sz tile_start(sz n, sz columns) noexcept nogil:
     return min(n, columns - VL)
 
 
-cdef inline void gemm_of(bint transposed, sz rows, sz columns, const Product* product) noexcept nogil:
+cdef inline void gemm_of(bint transposed, sz rows, sz columns,
+                         const Product* product) noexcept nogil:
     """`gemm` for a constant `transposed`."""
     cdef Product part
     cdef sz n = 0, r, w, blocks
