@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real, check_shape
 from fastnn._shared.numbers import check_number
 
 Shape = tuple[int, ...]
@@ -216,7 +216,7 @@ class Explicit(Initializer):
 
     def __post_init__(self) -> None:
         if self.values is not None:
-            values = real_array(self.values, "initial values").astype(np.float64)  # always a copy
+            values = as_real(self.values, "initial values").astype(np.float64)  # always a copy
             if not np.isfinite(values).all():
                 raise ValueError("initial values must be finite, got nan or inf among them")
             object.__setattr__(self, "values", values)
@@ -229,7 +229,7 @@ class Explicit(Initializer):
                 "a file holds them among the parameters"
             )
         if self.values.shape != shape:
-            raise ValueError(f"initial values have shape {self.values.shape}, expected {shape}")
+            raise ValueError(f"initial values must have shape {shape}, got {self.values.shape}")
         return np.array(self.values)
 
     @property
@@ -292,6 +292,6 @@ def fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
     """The initializer for `rule`; explicit values must have the parameter's shape."""
     initializer = get(rule)
     values = initializer.values if isinstance(initializer, Explicit) else None
-    if values is not None and values.shape != shape:
-        raise ValueError(f"{name} has shape {values.shape}, expected {shape}")
+    if values is not None:
+        check_shape(values, name, shape)
     return initializer

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastnn._shared.arrays import check_finite, check_range, real_array
+from fastnn._shared.arrays import as_real, check_finite, check_range
 from fastnn._shared.numbers import check_integer
 
 __all__ = ["ReliabilityCurve", "expected_calibration_error", "reliability_curve"]
@@ -119,11 +119,11 @@ def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) 
 
 def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     """The probability of an event for each sample, and whether the event occurred."""
-    p = real_array(probabilities, "probabilities")
+    p = as_real(probabilities, "probabilities")
     if p.ndim not in (1, 2) or p.size == 0:
-        raise ValueError(f"probabilities has shape {p.shape}, expected (N, K) or (N,) with N > 0")
-    check_finite(p, "probabilities", "probabilities must be finite")
-    check_range(p, (p < 0) | (p > 1 + _SUM_TOLERANCE), "probabilities", "a number in [0, 1]")
+        raise ValueError(f"probabilities must have shape (N, K) or (N,) with N > 0, got {p.shape}")
+    check_finite(p, "probabilities")
+    check_range(p, "probabilities", (p < 0) | (p > 1 + _SUM_TOLERANCE), "within [0, 1]")
     p = np.minimum(p.astype(np.float64), 1.0)
     is_binary = p.ndim == 1 or p.shape[1] == 1
     truth = _labels(labels, len(p), 2 if is_binary else p.shape[1])
@@ -141,11 +141,11 @@ def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
 
 def _labels(labels: Any, n: int, n_classes: int) -> np.ndarray:
     """The labels as (n,) int64, checked to be integers in [0, n_classes)."""
-    truth = real_array(labels, "labels")
+    truth = as_real(labels, "labels")
     if truth.ndim == 2 and truth.shape[1] == 1:
         truth = truth[:, 0]
     if truth.shape != (n,):
-        raise ValueError(f"labels has shape {truth.shape}, expected ({n},) as probabilities has")
+        raise ValueError(f"labels must have shape ({n},) as probabilities has, got {truth.shape}")
     is_wrong = (truth < 0) | (truth >= n_classes) | (truth != np.floor(truth))
-    check_range(truth, is_wrong, "labels", f"an integer 0 <= label < {n_classes}")
+    check_range(truth, "labels", is_wrong, f"integers from 0 to {n_classes - 1}")
     return truth.astype(np.int64)

@@ -110,7 +110,7 @@ def test_explicit_values_are_copied():
 
 
 def test_explicit_values_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"shape \(2, 3\), expected \(3, 2\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, 2\), got \(2, 3\)"):
         Explicit(np.ones((2, 3)))((3, 2), generator(0, 0))
 
 

@@ -81,15 +81,19 @@ def test_arguments_stay_as_they_are():
 @pytest.mark.parametrize(
     ("p", "labels", "message"),
     [
-        ([[2.0, -1.0]], [0], r"probabilities\[0, 0\] is 2.0"),
+        (
+            [[2.0, -1.0]],
+            [0],
+            r"probabilities must be within \[0, 1\], got probabilities\[0, 0\] = 2.0",
+        ),
         ([[0.5, 0.2]], [0], "row 0 of probabilities sums to 0.7"),
-        ([[0.5, np.nan]], [0], r"probabilities\[0, 1\] is nan"),
-        ([[0.5, 0.5]], [2], r"labels\[0\] is 2"),
-        ([[0.5, 0.5]], [0.5], r"labels\[0\] is 0.5"),
-        ([[0.5, 0.5]], [0, 1], "labels has shape"),
-        ([0.5, 0.5], [0, 2], r"labels\[1\] is 2"),
+        ([[0.5, np.nan]], [0], r"probabilities must be finite, got probabilities\[0, 1\] = nan"),
+        ([[0.5, 0.5]], [2], r"labels must be integers from 0 to 1, got labels\[0\] = 2"),
+        ([[0.5, 0.5]], [0.5], r"labels must be integers from 0 to 1, got labels\[0\] = 0.5"),
+        ([[0.5, 0.5]], [0, 1], "labels must have shape"),
+        ([0.5, 0.5], [0, 2], r"labels must be integers from 0 to 1, got labels\[1\] = 2"),
         ([], [], "N > 0"),
-        ([[[0.5]]], [0], "expected .N, K. or .N,."),
+        ([[[0.5]]], [0], "must have shape .N, K. or .N,."),
     ],
 )
 def test_bad_input_is_named(p, labels, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -43,3 +44,14 @@ def check_as(number: Any, value: Any) -> float:
     return check_number(
         value, number.name, number.low, number.high, above=number.above, below=number.below
     )
+
+
+def as_json(data: Any) -> Any:
+    """Numbers, text, lists and mappings as JSON has them: "nan", "inf" and "-inf" become text."""
+    if isinstance(data, Mapping):
+        return {key: as_json(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [as_json(value) for value in data]
+    if isinstance(data, float) and not math.isfinite(data):
+        return str(float(data))
+    return data

@@ -26,7 +26,7 @@ from typing import Any
 
 from numpy import ndarray
 
-from fastnn._shared.numbers import FLOAT32, FLOAT64
+from fastnn._shared.arrays import FLOAT32, FLOAT64
 from fastnn.backend import choice
 
 _override = choice.override

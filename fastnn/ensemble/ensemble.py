@@ -10,7 +10,8 @@ from typing import Any, Self
 import numpy as np
 
 from fastnn import serialization
-from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights, as_json
+from fastnn._shared.arrays import Arrays, Weights
+from fastnn._shared.config import as_json
 from fastnn._shared.fields import entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer
 from fastnn.ensemble.members import Member, check_alike, is_function, own_callbacks, train_members
@@ -377,7 +378,7 @@ class Ensemble:
             loss is a custom one without an activation, which has no score.
         """
         metric = score_name(self._core)
-        data = self._core.feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+        data = self._core.feed.data(X, y, sample_weight, True, hint="")
         return self._measured(data)[metric]
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fastnn._shared.arrays import sample_weights
+from fastnn._shared.arrays import as_weights
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn.tabular.preset import choose_optimizer, dense_network
 from fastnn.tabular.splitting import split_rows
@@ -116,7 +116,7 @@ class _NetworkEstimator(BaseEstimator):
     def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
-        weights = sample_weights(sample_weight, len(X))
+        weights = as_weights(sample_weight, "sample_weight", (len(X),))
         if not weights.any():
             raise ValueError("sample_weight is zero for every sample, expected a positive weight")
         return weights
@@ -346,7 +346,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         if first:
             self._begin(X, y)
         elif y.shape[1:] != self._target_shape:
-            raise ValueError(f"y has shape {y.shape}, expected {('N', *self._target_shape)}")
+            raise ValueError(f"y must have shape {('N', *self._target_shape)}, got {y.shape}")
         return self._train(X, y, self._weights(sample_weight, X), 1)
 
     def predict(self, X: Any) -> np.ndarray:

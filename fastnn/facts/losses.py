@@ -29,11 +29,14 @@ class Interval:
     high: float = math.inf
 
     def __str__(self) -> str:
-        """What a target must be, for messages: ``0 <= target <= 1``."""
-        low = f"{self.low:g} <= target" if math.isfinite(self.low) else ""
-        if math.isfinite(self.high):
-            return f"{low or 'target'} <= {self.high:g}"
-        return f"target >= {self.low:g}" if low else "a finite target"
+        """What a target must be, for messages: ``within [0, 1]``."""
+        if not self.is_bounded:
+            return "finite"
+        if math.isinf(self.high):
+            return f">= {self.low:g}"
+        if math.isinf(self.low):
+            return f"<= {self.high:g}"
+        return f"within [{self.low:g}, {self.high:g}]"
 
     @property
     def is_bounded(self) -> bool:

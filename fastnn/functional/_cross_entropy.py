@@ -8,16 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.numbers import (
-    as_array,
-    as_floating,
-    as_labels,
-    as_weights,
-    check_choice,
-    check_integer,
-    check_interval,
-    check_number,
-)
+from fastnn._shared.arrays import as_floating, as_labels, as_real, as_weights, check_interval
+from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.backend.direct import direct_cross_entropy
 from fastnn.facts.losses import LOSSES
 from fastnn.functional._documentation import with_sections
@@ -131,7 +123,7 @@ def cross_entropy(
 
 def _checked_targets(targets: ArrayLike, logits: np.ndarray) -> np.ndarray:
     """Rows of the logits' dtype and shape, or int64 labels, whose range the kernels check."""
-    given = as_array(targets, "targets")
+    given = as_real(targets, "targets")
     shape = logits.shape
     if given.shape == shape:
         rows = as_floating(given, "targets", logits.dtype)
@@ -166,5 +158,6 @@ def _check_labels(labels: np.ndarray, n_classes: int, ignore_index: int | None) 
         index = tuple(int(i) for i in np.argwhere(bad)[0])
         where = f"[{', '.join(map(str, index))}]" if index else ""
         raise ValueError(
-            f"targets{where} is {labels[index]}, expected 0 <= label < {n_classes}"
+            f"targets must be integers from 0 to {n_classes - 1}, "
+            f"got targets{where} = {labels[index]}"
         ) from None

@@ -8,15 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.numbers import (
-    as_floating,
-    as_matching,
-    check_integer,
-    check_last_axis,
-    check_number,
-    check_out,
-    check_shape,
-)
+from fastnn._shared.arrays import as_floating, as_matching, check_last_axis, check_out, check_shape
+from fastnn._shared.numbers import check_integer, check_number
 from fastnn.facts import activations
 from fastnn.functional._shapes import as_rows
 
@@ -200,7 +193,7 @@ def dropout(
     if out is None:
         out = np.empty(rows.shape, rows.dtype)
     else:
-        check_out(out, rows.shape, rows.dtype, x)
+        check_out(out, rows.shape, rows.dtype, {"x": x})
     if rows.size:
         backend.kernels(rows.dtype).dropout(as_rows(rows), rate, key, step, as_rows(out))
     return out
@@ -233,4 +226,4 @@ def _function(activation: str | None, alpha: float | None) -> tuple[str, float]:
 def _check_result(
     array: Any, name: str, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[str, Any]
 ) -> None:
-    check_out(array, shape, dtype, None, inputs, name=name)
+    check_out(array, shape, dtype, inputs, name, in_place=False)

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.numbers import as_floating, check_number, check_out
+from fastnn._shared.arrays import as_floating, check_out
+from fastnn._shared.numbers import check_number
 from fastnn.backend.direct import direct
 from fastnn.facts import activations
 from fastnn.functional._documentation import with_sections
@@ -99,7 +100,9 @@ def _apply(function: str, x: Any, alpha: float, out: Any) -> np.ndarray:
 
 def _convert_and_apply(function: str, x: Any, alpha: float, out: Any) -> np.ndarray:
     z = as_floating(x, "x")
-    result = np.empty(z.shape, z.dtype) if out is None else check_out(out, z.shape, z.dtype, x)
+    result = (
+        np.empty(z.shape, z.dtype) if out is None else check_out(out, z.shape, z.dtype, {"x": x})
+    )
     if z.size:
         kernels = backend.kernels(z.dtype)
         if function in _ELEMENTARY:

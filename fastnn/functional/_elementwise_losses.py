@@ -10,14 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.numbers import (
-    as_floating,
-    as_weights,
-    check_choice,
-    check_interval,
-    check_number,
-    check_shape,
-)
+from fastnn._shared.arrays import as_floating, as_weights, check_interval, check_shape
+from fastnn._shared.numbers import check_choice, check_number
 from fastnn.facts.losses import LOSSES
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (

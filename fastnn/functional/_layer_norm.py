@@ -6,14 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.numbers import (
-    as_floating,
-    as_matching,
-    check_last_axis,
-    check_number,
-    check_out,
-    check_shape,
-)
+from fastnn._shared.arrays import as_floating, as_matching, check_last_axis, check_out, check_shape
+from fastnn._shared.numbers import check_number
 from fastnn.functional._shapes import as_rows
 
 
@@ -70,7 +64,7 @@ def layer_norm(
     if out is None:
         out = np.empty(rows.shape, rows.dtype)
     else:
-        check_out(out, rows.shape, rows.dtype, x, {"scale": scale, "shift": shift})
+        check_out(out, rows.shape, rows.dtype, {"x": x, "scale": scale, "shift": shift})
     if rows.size:
         backend.kernels(rows.dtype).layer_norm(
             as_rows(rows), factors, offsets, epsilon, as_rows(out)

@@ -21,7 +21,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._shared.numbers import as_weights, check_flag, check_last_axis, check_out
+from fastnn._shared.arrays import as_weights, check_last_axis, check_out
+from fastnn._shared.numbers import check_flag
 
 Reduction = Literal["mean", "sum", "half_sum"]
 
@@ -86,4 +87,4 @@ def gradient_array(
         return None
     if out is None:
         return np.empty(array.shape, array.dtype)
-    return check_out(out, array.shape, array.dtype, first[0], others, first_name=first[1])
+    return check_out(out, array.shape, array.dtype, {first[1]: first[0], **others})

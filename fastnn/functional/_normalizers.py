@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.numbers import as_floating, as_matching, check_last_axis, check_out, check_shape
+from fastnn._shared.arrays import as_floating, as_matching, check_last_axis, check_out, check_shape
 from fastnn.backend.direct import direct
 from fastnn.functional._shapes import as_rows
 
@@ -53,7 +53,7 @@ def logsumexp(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
     if out is None:
         out = np.empty(shape, z.dtype)
     else:
-        check_out(out, shape, z.dtype, x, in_place=False)
+        check_out(out, shape, z.dtype, {"x": x}, in_place=False)
     if z.size:
         backend.kernels(z.dtype).logsumexp(as_rows(z), out.reshape(-1))
     return out
@@ -173,7 +173,7 @@ def _normalize(kernel: str, x: Any, out: Any) -> np.ndarray:
     if out is None:
         out = np.empty(z.shape, z.dtype)
     else:
-        check_out(out, z.shape, z.dtype, x)
+        check_out(out, z.shape, z.dtype, {"x": x})
     if z.size:
         getattr(backend.kernels(z.dtype), kernel)(as_rows(z), as_rows(out))
     return out
@@ -189,9 +189,7 @@ def _backward(
     if out is None:
         out = np.empty(p.shape, p.dtype)
     else:
-        check_out(
-            out, p.shape, p.dtype, output[0], {upstream[1]: upstream[0]}, first_name=output[1]
-        )
+        check_out(out, p.shape, p.dtype, {output[1]: output[0], upstream[1]: upstream[0]})
     if p.size:
         getattr(backend.kernels(p.dtype), kernel)(as_rows(p), as_rows(dp), as_rows(out))
     return out

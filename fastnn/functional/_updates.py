@@ -17,16 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
+from fastnn._shared.arrays import as_floating, as_matching, check_in_place, check_shape
 from fastnn._shared.config import check_as
-from fastnn._shared.numbers import (
-    as_floating,
-    as_matching,
-    check_flag,
-    check_in_place,
-    check_integer,
-    check_number,
-    check_shape,
-)
+from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.facts.updates import UPDATES
 
 __all__ = [

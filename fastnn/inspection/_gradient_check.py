@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real
 from fastnn._shared.numbers import check_number
 from fastnn._shared.text import titled
 from fastnn.inspection._differences import Displacement, Point, Slope, slope
@@ -236,7 +236,7 @@ def check_gradient(
         gradient = gradient(x.copy())
     slopes = _finite(gradient, "gradient")
     if slopes.shape != x.shape:
-        raise ValueError(f"gradient has shape {slopes.shape}, expected {x.shape}, the shape of x")
+        raise ValueError(f"gradient must have shape {x.shape} as x has, got {slopes.shape}")
 
     def at(moved: Array) -> Point:
         result = function(moved.copy())
@@ -339,10 +339,10 @@ def _place(name: str, index: tuple[int, ...]) -> str:
 
 def _finite(values: Any, name: str) -> Array:
     """A new float64 array; TypeError or ValueError if it holds other than finite real numbers."""
-    array = real_array(values, name).astype(np.float64)
+    array = as_real(values, name).astype(np.float64)
     if not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{_place(name, place)} is {array[place]}, expected finite numbers")
+        raise ValueError(f"{name} must be finite, got {_place(name, place)} = {array[place]}")
     return array
 
 

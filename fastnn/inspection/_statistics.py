@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import as_json
+from fastnn._shared.config import as_json
 from fastnn._shared.numbers import check_integer
 from fastnn._shared.text import titled
 from fastnn.facts import activations

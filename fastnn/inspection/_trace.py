@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._shared.arrays import as_json, read_only
+from fastnn._shared.arrays import read_only
+from fastnn._shared.config import as_json
 from fastnn.backend.finite import FinitenessCheck, GradientError
 from fastnn.graph import Graph
 from fastnn.inspection import _rendering

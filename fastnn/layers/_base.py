@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import backend
-from fastnn._shared.arrays import Views, matrix, real_array
+from fastnn._shared.arrays import as_matrix, as_real
 from fastnn._shared.numbers import check_flag, check_integer
+from fastnn._shared.views import Views
 from fastnn.initializers import Explicit, Initializer, generator
 from fastnn.layers._eager import OneLayer
 from fastnn.layers._tensor import Tensor, check_dtype, check_name
@@ -261,16 +262,16 @@ class Layer(ABC):
             raise ValueError(f"layer {self.label} takes one input, got {n}")
 
     def _compute(self, values: Sequence[Any], names: Sequence[str], training: bool) -> np.ndarray:
-        arrays = [real_array(x, name) for x, name in zip(values, names, strict=True)]
+        arrays = [as_real(x, name) for x, name in zip(values, names, strict=True)]
         single = all(x.ndim == 1 for x in arrays)
         if single:
             arrays = [x[None, :] for x in arrays]
         widths = tuple(x.shape[-1] if x.ndim else 0 for x in arrays)
         for x, width, name in zip(arrays, widths, names, strict=True):
-            matrix(x, width, name)
+            as_matrix(x, name, width)
             if len(x) != len(arrays[0]):
                 raise ValueError(
-                    f"{name} has {len(x)} rows, expected {len(arrays[0])} as in {names[0]}"
+                    f"{name} must have {len(arrays[0])} rows as {names[0]} has, got {len(x)}"
                 )
         self.output_width(widths, names)
         self._last = self._one_layer(widths, self._dtype or _natural_dtype(arrays))
@@ -287,7 +288,7 @@ class Layer(ABC):
             raise RuntimeError(
                 "backward needs a call of the layer on an array with training=True before it"
             )
-        return self._last.backward(real_array(dy, "dy"))
+        return self._last.backward(as_real(dy, "dy"))
 
     # ---------------------------------------------------------- parameters
 

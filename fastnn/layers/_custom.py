@@ -352,8 +352,8 @@ class CustomLayer(Layer):
             )
         if array.shape != shape:
             raise ValueError(
-                f"{what} that {where} of layer {self.label} returned has shape {array.shape}, "
-                f"expected {shape}"
+                f"{what} that {where} of layer {self.label} returned must have "
+                f"shape {shape}, got {array.shape}"
             )
         return array
 

@@ -59,7 +59,7 @@ class OneLayer:
             raise RuntimeError("backward needs a call with training=True before it")
         expected = (self.width,) if self._single else (self._rows, self.width)
         if dy.shape != expected:
-            raise ValueError(f"dy has shape {dy.shape}, expected {expected}")
+            raise ValueError(f"dy must have shape {expected}, got {dy.shape}")
         dy = np.ascontiguousarray(dy.reshape(self._rows, self.width), self._dtype)
         gradients = self.engine.backward([dy], True)
         self.gradients = self.engine.gradients

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._shared.arrays import check_finite, check_range, contiguous, readable, real_array
+from fastnn._shared.arrays import as_real, check_finite, check_range, contiguous, readable
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.losses._base import (
     ClassWeight,
@@ -94,33 +94,33 @@ class CrossEntropy(EngineLoss):
 
         A column (N, 1) and whole numbers in a floating type are taken as labels.
         """
-        y = real_array(y, name)
+        y = as_real(y, name)
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
         if y.ndim == 1:
             return self._labels(y, width, name)
         if y.ndim != 2 or y.shape[1] != width:
             raise ValueError(
-                f"{name} has shape {y.shape}, expected labels (N,) or rows (N, {width})"
+                f"{name} must have shape (N,) for labels or (N, {width}) for rows, got {y.shape}"
             )
         if check:
             seen = np.where(np.isnan(y), 0, y) if self.ignore_nan else y
-            hint = "rows of targets must be finite (ignore_nan=True ignores rows with nan)"
+            hint = "ignore_nan=True ignores rows with nan"
             check_finite(seen, name, hint, dtype)
-            check_range(y, self.row.targets.excludes(seen), name, str(self.row.targets))
+            check_range(y, name, self.row.targets.excludes(seen), str(self.row.targets))
         return readable(y, dtype)
 
     def _labels(self, y: np.ndarray, width: int, name: str) -> np.ndarray:
         if y.dtype.kind == "f":
             if self.ignore_nan and np.isnan(y).any():
                 return self._labels_with_nan(y, width, name)
-            check_finite(y, name, "labels must be integers (ignore_nan=True ignores nan)")
-            check_range(y, y != np.floor(y), name, f"integer labels or rows (N, {width})")
+            check_finite(y, name, "ignore_nan=True ignores nan")
+            check_range(y, name, y != np.floor(y), f"integer labels or rows (N, {width})")
         labels = readable(y, np.int64) if y.dtype.kind in "biu" else contiguous(y, np.int64)
         outside = (labels < 0) | (labels >= width)
         if self._ignored is not None:
             outside &= labels != self._ignored
-        check_range(y, outside, name, f"0 <= label < {width}")
+        check_range(y, name, outside, f"integers from 0 to {width - 1}")
         return labels
 
     def _labels_with_nan(self, y: np.ndarray, width: int, name: str) -> np.ndarray:

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.arrays import (
+    as_real,
     check_finite,
     check_range,
     contiguous,
     read_only,
     readable,
-    real_array,
 )
 from fastnn._shared.numbers import check_choice, check_flag, check_integer
 from fastnn.losses._base import ClassWeight, Loss
@@ -180,17 +180,17 @@ class CustomLoss(Loss):
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
     ) -> np.ndarray:
         """Labels (N,) or rows; see `Loss.target`."""
-        y = real_array(y, name)
+        y = as_real(y, name)
         if self._target == "labels":
             return _labels(y, name)
         columns = width if self._target == "rows" else int(self._target)
         if y.ndim == 1 and columns == 1:
             y = y[:, None]
         if y.ndim != 2 or y.shape[1] != columns:
-            raise ValueError(f"{name} has shape {y.shape}, expected (N, {columns})")
+            raise ValueError(f"{name} must have shape (N, {columns}), got {y.shape}")
         if check:
             seen = np.where(np.isnan(y), 0, y) if self._allow_nan and y.dtype.kind == "f" else y
-            check_finite(seen, name, "targets must be finite (allow_nan=True lets nan in)", dtype)
+            check_finite(seen, name, "allow_nan=True accepts nan", dtype)
         return readable(y, dtype)
 
     def value(
@@ -248,7 +248,7 @@ class CustomLoss(Loss):
         target = self.target(target, width, dtype, "targets", check)
         for array, name in ((target, "targets"), (weights, "weights")):
             if array is not None and len(array) != n_rows:
-                raise ValueError(f"{name} have {len(array)} rows, expected {n_rows}")
+                raise ValueError(f"{name} must have {n_rows} rows, got {len(array)}")
         self._check_weights(weights)
         return target, weights
 
@@ -310,8 +310,8 @@ class CustomLoss(Loss):
             )
         if gradient.shape != shape:
             raise ValueError(
-                f"the gradient of loss {self.name} has shape {gradient.shape}, "
-                f"expected that of the output, {shape}"
+                f"the gradient of loss {self.name} must have the output's shape "
+                f"{shape}, got {gradient.shape}"
             )
         return float(value), gradient
 
@@ -327,9 +327,9 @@ def _labels(y: np.ndarray, name: str) -> np.ndarray:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1:
-        raise ValueError(f"{name} has shape {y.shape}, expected labels (N,)")
+        raise ValueError(f"{name} must have shape (N,) for labels, got {y.shape}")
     if y.dtype.kind == "f":
-        check_finite(y, name, "labels must be integers")
-        check_range(y, y != np.floor(y), name, "integer labels")
+        check_finite(y, name)
+        check_range(y, name, y != np.floor(y), "integer labels")
         return contiguous(y, np.int64)
     return readable(y, np.dtype(np.int64))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastnn._shared.arrays import check_finite, check_range, readable, real_array
+from fastnn._shared.arrays import as_real, check_finite, check_range, readable
 from fastnn._shared.numbers import check_number
 from fastnn.losses._base import (
     ClassWeight,
@@ -62,23 +62,23 @@ class Elementwise(EngineLoss):
         self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
     ) -> np.ndarray:
         """Targets as (N, width); (N,) is taken where width is 1."""
-        y = real_array(y, name)
+        y = as_real(y, name)
         if y.ndim == 1 and width == 1:
             y = y[:, None]
         if y.ndim != 2 or y.shape[1] != width:
             expected = "(N,) or (N, 1)" if width == 1 else f"(N, {width})"
-            raise ValueError(f"{name} has shape {y.shape}, expected {expected}")
+            raise ValueError(f"{name} must have shape {expected}, got {y.shape}")
         if check:
             self._check_values(y, dtype, name)
         return readable(y, dtype)
 
     def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
         seen = np.where(np.isnan(y), 0, y) if _is_nan(self.ignore_value) else y
-        hint = "targets must be finite (ignore_value=nan ignores missing ones)"
+        hint = "ignore_value=nan ignores missing targets"
         check_finite(seen, name, hint, dtype)
         interval = self.row.targets
         if interval.is_bounded:
-            check_range(y, interval.excludes(y) & self._observed(y), name, str(interval))
+            check_range(y, name, interval.excludes(y) & self._observed(y), str(interval))
 
     def _observed(self, target: np.ndarray) -> np.ndarray:
         """Where targets are not ignored: a bool array of their shape."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights
+from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.inspection import TOLERANCE, GradientCheck, Shadow, compare
 from fastnn.network._feed import Feed
@@ -121,7 +121,7 @@ def _shadow(net: Network, X: Any, y: Any, sample_weight: Any, dropout: bool) -> 
     shadow = Shadow(core.program, core.storage, step)
     double = np.dtype(np.float64)
     feed = Feed(core.feed.inputs, core.heads, double, shadow.engine)
-    data = feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+    data = feed.data(X, y, sample_weight, True, hint="")
     inputs = [np.ascontiguousarray(x, double) for x in data.inputs]
     shadow.set_data(inputs, data.targets)
     return shadow

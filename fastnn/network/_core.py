@@ -381,6 +381,6 @@ def check_parameters(program: Program, values: Mapping[str, np.ndarray]) -> None
         value = values[parameter.name]
         if value.shape != parameter.shape or value.dtype != program.dtype:
             raise ValueError(
-                f"parameter {parameter.name!r} is {value.dtype} of shape {value.shape}, "
-                f"expected {program.dtype} of shape {parameter.shape}"
+                f"parameter {parameter.name!r} must be {program.dtype} of shape "
+                f"{parameter.shape}, got {value.dtype} of shape {value.shape}"
             )

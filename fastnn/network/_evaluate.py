@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastnn._shared.arrays import MUST_BE_FINITE, Arrays, Weights
+from fastnn._shared.arrays import Arrays, Weights
 from fastnn.network._core import Core
 
 
@@ -24,7 +24,7 @@ def score(core: Core, X: Arrays, y: Arrays, sample_weight: Weights) -> float:
     """The one score of a network with one loss."""
     metric = score_name(core)
     with core.lock:
-        data = core.feed.data(X, y, sample_weight, True, hint=MUST_BE_FINITE)
+        data = core.feed.data(X, y, sample_weight, True, hint="")
         return core.measure(data)[metric]
 
 

@@ -13,13 +13,13 @@ import numpy as np
 
 from fastnn._shared.arrays import (
     CAN_BE_ALLOWED,
+    as_matrix,
+    as_real,
+    as_weights,
     check_finite,
     check_weights,
     contiguous,
     is_readable,
-    matrix,
-    real_array,
-    sample_weights,
 )
 from fastnn._shared.numbers import check_flag
 from fastnn.network._heads import LossOnOutput
@@ -39,7 +39,7 @@ def prepare_inputs(X: Any, buffers: Sequence[Buffer], argument: str = "X") -> li
     names = [buffer.name for buffer in buffers]
     arrays: list[np.ndarray] = []
     for values, buffer in zip(split(X, names, argument), buffers, strict=True):
-        arrays.append(matrix(values, buffer.width, called(argument, buffer.name, names)))
+        arrays.append(as_matrix(values, called(argument, buffer.name, names), buffer.width))
         _check_length(arrays[-1], arrays[0], called(argument, buffer.name, names), argument)
     return arrays
 
@@ -93,12 +93,19 @@ def prepare_weights(
     elif _is_per_head(weights, len(heads)):
         parts = list(weights)
     else:
-        shared = sample_weights(weights, n, argument, dtype)
+        shared = _weights(weights, argument, n, dtype)
         return [shared] * len(heads)
     return [
-        None if part is None else sample_weights(part, n, called(argument, name, names), dtype)
+        None if part is None else _weights(part, called(argument, name, names), n, dtype)
         for part, name in zip(parts, names, strict=True)
     ]
+
+
+def _weights(values: object, name: str, n: int, dtype: np.dtype) -> np.ndarray:
+    """(n,) weights in float64, which `dtype` can hold."""
+    weights = as_weights(values, name, (n,))
+    check_weights(weights, name, dtype)
+    return weights
 
 
 def _is_per_head(weights: Any, n_heads: int) -> bool:
@@ -110,7 +117,9 @@ def _is_per_head(weights: Any, n_heads: int) -> bool:
 
 def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: str) -> None:
     if len(array) != len(first):
-        raise ValueError(f"{name} has {len(array)} rows, expected {len(first)} as in {first_name}")
+        raise ValueError(
+            f"{name} must have {len(first)} rows as {first_name} has, got {len(array)}"
+        )
 
 
 class Feed:
@@ -155,7 +164,7 @@ class Feed:
         """Inputs as (N, width) arrays of any real dtype, and whether X was a single sample."""
         names = [buffer.name for buffer in self.inputs]
         parts = [
-            real_array(part, called("X", name, names))
+            as_real(part, called("X", name, names))
             for part, name in zip(split(X, names, "X"), names, strict=True)
         ]
         widths = [(buffer.width,) for buffer in self.inputs]
@@ -221,7 +230,7 @@ class Feed:
             if part is not None:
                 factor = head.loss.sample_weights(target, part, head.width)
                 weights = factor if weights is None else weights * factor
-                check_weights(weights, self._dtype, "weights of samples and classes")
+                check_weights(weights, "weights of samples and classes", self._dtype)
             pairs.append(self._pair(target, weights))
         return Data(data.inputs, pairs)
 

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn import backend
-from fastnn._shared.arrays import Arrays, Views, Weights
+from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.fields import entry
+from fastnn._shared.views import Views
 from fastnn.graph import Graph, trace
 from fastnn.inspection import LayerStatistics, Trace
 from fastnn.layers import Input, Layer, Tensor

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import Views, converted, real_array
+from fastnn._shared.arrays import as_real, check_shape, converted
 from fastnn._shared.numbers import check_integer
+from fastnn._shared.views import Views
 from fastnn.network._core import Core
 from fastnn.training.state import TrainingState
 
@@ -79,13 +80,9 @@ def training_state(data: Any) -> TrainingState:
 
 def _vector(core: Core, values: Any, name: str) -> np.ndarray:
     """A vector of the network's dtype with a number for each parameter."""
-    flat = real_array(values, name)
-    n = core.program.n_parameters
-    if flat.shape != (n,):
-        raise ValueError(
-            f"{name} has shape {flat.shape} and dtype {flat.dtype}, expected ({n},) real numbers"
-        )
-    return converted(flat, core.dtype, name)
+    flat = as_real(values, name)
+    check_shape(flat, name, (core.program.n_parameters,))
+    return converted(flat, name, core.dtype)
 
 
 def _check_keys(values: Any, name: str, expected: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real
 from fastnn._shared.numbers import check_integer
 from fastnn.optimizers._base import Optimizer
 from fastnn.optimizers._get import get
@@ -106,7 +106,7 @@ def _gradient(found: Any, x: np.ndarray, step: int) -> np.ndarray:
         raise TypeError(
             f"function_with_gradient must return (value, gradient), got {type(found).__name__}"
         )
-    g = real_array(found[1], "the gradient").astype(x.dtype)
+    g = as_real(found[1], "the gradient").astype(x.dtype)
     if g.shape != x.shape:
         raise ValueError(f"the gradient must have the shape of x0, {x.shape}, got {g.shape}")
     if not np.isfinite(g).all():

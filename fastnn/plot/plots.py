@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real
 from fastnn._shared.figures import (
     BLUE,
     ORANGE,
@@ -366,7 +366,7 @@ def _class_indices(
         labels, indices = np.unique(np.concatenate([true, predicted]), return_inverse=True)
         return indices[: len(true)], indices[len(true) :], [str(label) for label in labels]
     for labels, name in ((true, "y_true"), (predicted, "y_pred")):
-        real_array(labels, name)
+        as_real(labels, name)
         if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= len(class_names):
             raise ValueError(f"{name} must hold integers 0 <= label < {len(class_names)}")
     return true, predicted, [str(name) for name in class_names]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._shared.arrays import MUST_BE_FINITE, check_finite
+from fastnn._shared.arrays import check_finite
 from fastnn._shared.figures import BLUE, ORANGE, finished, panels
 from fastnn._shared.numbers import check_integer
 from fastnn.stats.diagnostics.autocorrelation import ljung_box, plot_autocorrelation
@@ -196,7 +196,7 @@ def residual_report(
     features = read_matrix(X, "X")[1].astype(np.float64)
     if np.ndim(X) != 2 or len(features) < 3:
         raise ValueError(f"X must have shape (n, k) with n at least 3, got {np.shape(X)}")
-    check_finite(features, "X", MUST_BE_FINITE)
+    check_finite(features, "X")
     check_alignment(index_of(X), y, "y")
     response = _column(y, "y", output, len(features))
     has_one_type = np.asarray(X).dtype.kind in "biuf"

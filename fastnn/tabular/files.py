@@ -303,7 +303,7 @@ def _read_arrays(
 def _target_values(y: np.ndarray, n: int, name: str) -> np.ndarray:
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.shape != (n,):
-        raise DataError(f"{name}: y has shape {y.shape}, expected ({n},) as X has {n} rows")
+        raise DataError(f"{name}: y must have shape ({n},) as X has {n} rows, got {y.shape}")
     if y.dtype.kind == "S":
         return np.char.decode(y, "utf-8")
     if y.dtype.kind not in "biufU":

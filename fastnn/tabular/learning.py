@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import MUST_BE_FINITE
 from fastnn.tabular.model import Columns, Model, measure
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
@@ -116,7 +115,7 @@ def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0)
     core = network.core
     X = preprocessor.features(table, options.dtype)
     y = preprocessor.targets(table, options.dtype)
-    data = core.feed.data(X, y, None, True, hint=MUST_BE_FINITE)
+    data = core.feed.data(X, y, None, True, hint="")
     data_of = {part: data.rows(indices) for part, indices in rows.items()}
     plan = Plan(
         epochs=options.epochs,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import MUST_BE_FINITE
 from fastnn.network import Network
 from fastnn.network import load as load_network
 from fastnn.network._core import Core
@@ -217,7 +216,7 @@ class Outputs:
         """The measures for the target column of the table; see `Model.evaluate`."""
         core, preprocessor = self.model.network.core, self.model.preprocessor
         y = preprocessor.targets(self.table, core.dtype)
-        data = core.feed.data(self.X, y, None, True, hint=MUST_BE_FINITE)
+        data = core.feed.data(self.X, y, None, True, hint="")
         return measure_outputs(core, preprocessor, [self.values], data)
 
     def _loss(self, what: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fastnn._shared.arrays import as_json
+from fastnn._shared.config import as_json
 from fastnn._shared.fields import check_kind, entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
 

@@ -30,8 +30,13 @@ def test_a_parameter_can_be_changed_in_place_by_an_operator():
 @pytest.mark.parametrize(
     ("name", "values", "error", "message"),
     [
-        ("dense_2.bias", np.ones(2), ValueError, r"dense_2.bias has shape \(3,\), got .*\(2,\)"),
-        ("dense_2.bias", 1.0, ValueError, r"dense_2.bias has shape \(3,\), got .*\(\)"),
+        (
+            "dense_2.bias",
+            np.ones(2),
+            ValueError,
+            r"dense_2.bias must have shape \(3,\), got \(2,\)",
+        ),
+        ("dense_2.bias", 1.0, ValueError, r"dense_2.bias must have shape \(3,\), got \(\)"),
         ("dense_2.bias", ["a", "b", "c"], TypeError, "dense_2.bias must hold real numbers"),
         ("dense_2.bias", [1j, 0, 0], TypeError, "dense_2.bias must hold real numbers"),
         ("dense_9.bias", np.ones(3), KeyError, "no 'dense_9.bias'; there is 'dense_1.weight'"),
@@ -47,7 +52,9 @@ def test_what_does_not_fit_is_refused(name, values, error, message):
 
 def test_numbers_too_large_for_the_dtype_are_refused():
     layer = Dense(2, 1, dtype="float32")
-    with pytest.raises(ValueError, match=r"bias\[0\] is 1e\+300, expected .* float32"):
+    with pytest.raises(
+        ValueError, match=r"bias must be within the range of float32, got bias\[0\] = 1e\+300"
+    ):
         layer.parameters["bias"] = [1e300]
 
 

@@ -52,19 +52,26 @@ def test_integers_and_booleans_become_float64(backend, name, integer):
 
 
 @EACH
-@pytest.mark.parametrize(
-    "refused", ["float16", "complex128", "longdouble", "object", "U1", "M8[s]"]
-)
-def test_other_dtypes_are_refused(backend, name, refused):
-    with pytest.raises(TypeError, match=r"x must be float32 or float64 \(integers .*got "):
+@pytest.mark.parametrize("refused", ["float16", "longdouble"])
+def test_other_floating_dtypes_are_refused(backend, name, refused):
+    message = rf"x must be float32 or float64 \(integers .*got {np.dtype(refused)}"
+    with pytest.raises(TypeError, match=message):
+        call(name, np.zeros(3).astype(refused))
+
+
+@EACH
+@pytest.mark.parametrize("refused", ["complex128", "object", "U1", "M8[s]"])
+def test_arrays_of_other_things_than_real_numbers_are_refused(backend, name, refused):
+    with pytest.raises(TypeError, match="x must hold real numbers, got dtype "):
         call(name, np.zeros(3).astype(refused))
 
 
 @pytest.mark.parametrize(
-    ("x", "came"), [(None, "NoneType"), ("one", "<U3"), ({1: 2}, "dict"), (10**30, "int")]
+    ("x", "came"),
+    [(None, "NoneType"), ("one", "str"), ({1: 2}, "dict"), (10**30, "int beyond 64 bits")],
 )
 def test_what_is_no_array_is_refused(backend, x, came):
-    with pytest.raises(TypeError, match=f"x must be float32 or float64 .*, got {came}"):
+    with pytest.raises(TypeError, match=f"x must hold real numbers, got {came}"):
         F.relu(x)
 
 
@@ -203,9 +210,9 @@ WHOLE = np.ones(20)
         (np.ones(3), np.ones(4), ValueError, r"out must have shape \(3,\), got \(4,\)"),
         (np.ones((2, 3)), np.ones((3, 2)).T, ValueError, "out must be C-contiguous and aligned"),
         (np.ones(3), np.ones(6)[::2], ValueError, r"out must be C-contiguous .* strides \(16,\)"),
-        (WHOLE[:10], WHOLE[5:15], ValueError, "out must be x itself or an array that shares no"),
-        (WHOLE[::2], WHOLE[:10], ValueError, "out must be x itself or an array that shares no"),
-        (WHOLE[9::-1], WHOLE[:10], ValueError, "out must be x itself or an array that shares no"),
+        (WHOLE[:10], WHOLE[5:15], ValueError, "out must be x itself or share no memory with it"),
+        (WHOLE[::2], WHOLE[:10], ValueError, "out must be x itself or share no memory with it"),
+        (WHOLE[9::-1], WHOLE[:10], ValueError, "out must be x itself or share no memory with it"),
         (
             np.ones(3),
             np.broadcast_to(np.ones(3), (3,)),
@@ -222,7 +229,7 @@ def test_out_that_does_not_fit_is_refused(backend, x, out, error, message):
 @pytest.mark.parametrize("name", ["logsumexp"])
 def test_out_of_a_reduction_may_not_overlap(backend, name):
     x = np.ones((3, 1))
-    with pytest.raises(ValueError, match="out must be an array that shares no memory with it"):
+    with pytest.raises(ValueError, match="out must share no memory with x"):
         call(name, x, out=x[:, 0])
 
 
@@ -234,7 +241,7 @@ def test_neighbours_in_one_buffer_do_not_overlap(backend):
 
 def test_refused_call_leaves_out_untouched(backend):
     out = np.full(3, 7.0)
-    with pytest.raises(TypeError, match="x must be float32"):
+    with pytest.raises(TypeError, match="x must hold real numbers, got"):
         F.relu(np.ones(3, complex), out=out)
     np.testing.assert_array_equal(out, 7)
 

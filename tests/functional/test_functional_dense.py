@@ -201,7 +201,7 @@ def test_dense_refuses(backend, call, error, message):
 
 def test_out_and_z_must_differ(backend):
     both = np.empty((3, 2))
-    with pytest.raises(ValueError, match="out must share no memory with z, got an overlap"):
+    with pytest.raises(ValueError, match="out must share no memory with z, got the same array"):
         F.dense(X, W, z=both, out=both)
 
 

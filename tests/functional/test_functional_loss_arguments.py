@@ -15,12 +15,12 @@ REFUSED = [
     (
         lambda: F.cross_entropy(Z, [0, 1, 4]),
         ValueError,
-        r"targets\[2\] is 4, expected 0 <= label < 4",
+        r"targets must be integers from 0 to 3, got targets\[2\] = 4",
     ),
     (
         lambda: F.cross_entropy(Z, [0, -1, 1]),
         ValueError,
-        r"targets\[1\] is -1, expected 0 <= label",
+        r"targets must be integers from 0 to 3, got targets\[1\] = -1",
     ),
     (
         lambda: F.cross_entropy(Z, [0, 1]),
@@ -130,7 +130,7 @@ REFUSED = [
     (
         lambda: F.mean_squared_error(Z, Z.astype(complex)),
         TypeError,
-        "targets must be float32 or float64 .* got complex128",
+        "targets must hold real numbers, got dtype complex128",
     ),
     (
         lambda: F.mean_absolute_error(Z, Z, ignore_value=INF),
@@ -157,12 +157,14 @@ def test_refused_labels_leave_out_untouched(backend):
 
 
 def test_label_out_of_range_is_named_by_its_index_in_the_targets(backend):
-    with pytest.raises(ValueError, match=r"targets\[1, 0\] is 3, expected 0 <= label < 3"):
+    with pytest.raises(
+        ValueError, match=r"targets must be integers from 0 to 2, got targets\[1, 0\] = 3"
+    ):
         F.cross_entropy(np.zeros((2, 2, 3)), [[-1, 1], [3, 0]], ignore_index=-1)
 
 
 def test_single_label_out_of_range_has_no_index(backend):
-    with pytest.raises(ValueError, match="targets is 3, expected 0 <= label < 3"):
+    with pytest.raises(ValueError, match="targets must be integers from 0 to 2, got targets = 3"):
         F.cross_entropy(np.zeros(3), 3)
 
 

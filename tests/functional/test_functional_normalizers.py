@@ -231,7 +231,7 @@ def test_upstream_of_another_dtype_is_refused(backend):
 
 def test_upstream_may_not_be_out(backend):
     p, dp = np.ones((2, 2, 3))
-    with pytest.raises(ValueError, match="out must share no memory with dp, got an overlap"):
+    with pytest.raises(ValueError, match="out must share no memory with dp, got the same array"):
         F.softmax_backward(p, dp, out=dp)
 
 

@@ -213,9 +213,12 @@ def test_a_choice_that_there_is_not_is_named(backend, method, options, message):
 @pytest.mark.parametrize(
     ("X", "message"),
     [
-        ([np.ones((2, 3)), [[1, 1, 1], [1, 1, np.nan]]], r"X\['b'\]\[1, 2\] is nan"),
-        ([np.ones((0, 3)), np.ones((0, 3))], "has no rows"),
-        ([np.ones((2, 4)), np.ones((2, 3))], r"X\['a'\] has shape \(2, 4\), expected \(N, 3\)"),
+        (
+            [np.ones((2, 3)), [[1, 1, 1], [1, 1, np.nan]]],
+            r"X\['b'\] must be finite, got X\['b'\]\[1, 2\] = nan",
+        ),
+        ([np.ones((0, 3)), np.ones((0, 3))], "must have at least one row"),
+        ([np.ones((2, 4)), np.ones((2, 3))], r"X\['a'\] must have shape \(N, 3\), got \(2, 4\)"),
     ],
     ids=["nan", "empty", "width"],
 )

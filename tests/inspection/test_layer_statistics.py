@@ -204,7 +204,7 @@ def test_records_go_on_until_epochs_start_again(backend):
 def test_monitor_refuses_unfit_samples_before_the_first_epoch(backend):
     net = fnn.Sequential([fnn.Dense(1, 1)])
     net.compile("mean_squared_error")
-    with pytest.raises(ValueError, match=r"X has shape \(8, 2\), expected \(N, 1\)"):
+    with pytest.raises(ValueError, match=r"X must have shape \(N, 1\), got \(8, 2\)"):
         net.fit(X, Y, callbacks=fnn.LayerMonitor(np.ones((8, 2)), Y))
     assert net.history.epochs == 0
 

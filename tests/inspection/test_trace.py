@@ -372,10 +372,10 @@ def test_network_that_is_not_compiled_is_told_to(backend):
 @pytest.mark.parametrize(
     ("X", "y", "message"),
     [
-        (np.ones((2, 3)), [0, 1], r"X has shape \(2, 3\), expected \(N, 4\)"),
-        (np.ones((0, 4)), [], "X has no rows"),
-        (np.full((1, 4), np.nan), [0], r"X\[0, 0\] is nan"),
-        (np.ones((2, 4)), [0], "y has 1 rows, expected 2"),
+        (np.ones((2, 3)), [0, 1], r"X must have shape \(N, 4\), got \(2, 3\)"),
+        (np.ones((0, 4)), [], "X must have at least one row"),
+        (np.full((1, 4), np.nan), [0], r"X must be finite, got X\[0, 0\] = nan"),
+        (np.ones((2, 4)), [0], "y must have 2 rows as X has, got 1"),
     ],
     ids=["width", "empty", "nan", "short"],
 )

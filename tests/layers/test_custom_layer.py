@@ -303,8 +303,8 @@ class Broken(fnn.CustomLayer):
 @pytest.mark.parametrize(
     ("broken", "error", "message"),
     [
-        (Broken(lambda x: x[:, 1:]), ValueError, r"layer 'odd' .* \(30, 3\), expected \(30, 4\)"),
-        (Broken(lambda x: x[1:]), ValueError, r"\(29, 4\), expected \(30, 4\)"),
+        (Broken(lambda x: x[:, 1:]), ValueError, r"layer 'odd' .* shape \(30, 4\), got \(30, 3\)"),
+        (Broken(lambda x: x[1:]), ValueError, r"shape \(30, 4\), got \(29, 4\)"),
         (Broken(lambda x: None), TypeError, "'odd' .* an array of real numbers, got NoneType"),
         (Broken(lambda x: x * 1j), TypeError, "'odd' .* got an array of complex128"),
         (Broken(None, lambda dy: dy), TypeError, r"'odd' must return \(dx, gradients\)"),
@@ -312,12 +312,12 @@ class Broken(fnn.CustomLayer):
         (
             Broken(None, lambda dy: (dy[1:], {"scale": dy[0]})),
             ValueError,
-            r"dx that backward_pass of layer 'odd' returned has shape \(29, 4\)",
+            r"dx that backward_pass of layer 'odd' returned must have shape .*, got \(29, 4\)",
         ),
         (
             Broken(None, lambda dy: (dy, {"scale": dy})),
             ValueError,
-            r"the gradient of 'scale' .* has shape \(30, 4\), expected \(4,\)",
+            r"the gradient of 'scale' .* must have shape \(4,\), got \(30, 4\)",
         ),
     ],
 )
@@ -365,7 +365,7 @@ def test_bad_numbers_never_reach_the_layer(backend, data):
     X = data[0].copy()
     X[3, 1] = np.nan
     for call in (net.predict, lambda X: net.train_step(X, data[0])):
-        with pytest.raises(ValueError, match=r"X\[3, 1\] is nan"):
+        with pytest.raises(ValueError, match=r"X must be finite, got X\[3, 1\] = nan"):
             call(X)
 
 
@@ -388,7 +388,7 @@ def test_a_declared_parameter_has_its_initial_values():
     [
         (("a", (2,)), "parameter 'a' of Centering needs a name that is not in use"),
         (("b", (1, 2, 3)), r"1 or 2 dimensions, got \(1, 2, 3\)"),
-        (("b", (2,), [1.0]), r"b has shape \(1,\), expected \(2,\)"),
+        (("b", (2,), [1.0]), r"b must have shape \(2,\), got \(1,\)"),
     ],
     ids=["name", "dimensions", "values"],
 )

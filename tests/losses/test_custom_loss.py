@@ -269,7 +269,7 @@ def test_the_caller_s_arrays_are_not_changed(backend, data):
         (lambda a: (1j, a * 1), TypeError, "must be one real number, got complex"),
         (lambda a: (1.0, 2.0), TypeError, "must be an array of real numbers, got float"),
         (lambda a: (1.0, a * 1j), TypeError, "must be an array of real numbers, got complex"),
-        (lambda a: (1.0, a[1:] * 1), ValueError, r"has shape \(39, 3\), expected .* \(40, 3\)"),
+        (lambda a: (1.0, a[1:] * 1), ValueError, r"must have .* shape \(40, 3\), got \(39, 3\)"),
     ],
 )
 def test_what_is_no_value_or_gradient_is_refused_by_name(backend, data, returned, error, message):
@@ -424,12 +424,20 @@ def test_what_describes_no_loss_is_refused(make, error, message):
         (
             squared,
             np.zeros((40, 2)),
-            r"y has shape \(40, 2\), expected \(40, 3\)|expected \(N, 3\)",
+            r"y must have shape \((40|N), 3\), got \(40, 2\)",
         ),
-        (squared, np.full((40, 3), np.nan), r"y\[0, 0\] is nan; targets must be finite"),
-        (CustomLoss(focal, "labels"), np.full(40, 0.5), r"y\[0\] is 0.5, expected integer labels"),
-        (CustomLoss(focal, "labels"), np.zeros((40, 3)), r"expected labels \(N,\)"),
-        (squared, np.zeros((39, 3)), "y has 39 rows, expected 40"),
+        (squared, np.full((40, 3), np.nan), r"y must be finite, got y\[0, 0\] = nan"),
+        (
+            CustomLoss(focal, "labels"),
+            np.full(40, 0.5),
+            r"y must be integer labels, got y\[0\] = 0.5",
+        ),
+        (
+            CustomLoss(focal, "labels"),
+            np.zeros((40, 3)),
+            r"must have shape \(N,\) for labels, got \(40, 3\)",
+        ),
+        (squared, np.zeros((39, 3)), "y must have 40 rows as X has, got 39"),
     ],
 )
 @pytest.mark.parametrize("call", ["fit", "train_step", "loss_and_gradients", "evaluate"])

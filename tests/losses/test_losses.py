@@ -166,13 +166,37 @@ def test_missing_targets_may_be_nan_where_nan_is_ignored():
 @pytest.mark.parametrize(
     ("loss", "y", "width", "error", "message"),
     [
-        (CrossEntropy(), [0, 3], 3, ValueError, r"y\[1\] is 3, expected 0 <= label < 3"),
-        (CrossEntropy(), [0, -1], 3, ValueError, r"y\[1\] is -1, expected 0 <= label < 3"),
-        (CrossEntropy(), [0.0, 0.5], 3, ValueError, r"y\[1\] is 0.5, expected integer labels"),
-        (CrossEntropy(), [0.0, math.nan], 3, ValueError, r"y\[1\] is nan"),
-        (CrossEntropy(), [[1, 0]], 3, ValueError, r"shape \(1, 2\), expected .* rows \(N, 3\)"),
-        (CrossEntropy(), [[1, 0, -1]], 3, ValueError, r"y\[0, 2\] is -1, expected target >= 0"),
-        (CrossEntropy(), [[1, 0, math.inf]], 3, ValueError, r"y\[0, 2\] is inf"),
+        (CrossEntropy(), [0, 3], 3, ValueError, r"y must be integers from 0 to 2, got y\[1\] = 3"),
+        (
+            CrossEntropy(),
+            [0, -1],
+            3,
+            ValueError,
+            r"y must be integers from 0 to 2, got y\[1\] = -1",
+        ),
+        (
+            CrossEntropy(),
+            [0.0, 0.5],
+            3,
+            ValueError,
+            r"y must be integer labels or rows \(N, 3\), got y\[1\] = 0.5",
+        ),
+        (CrossEntropy(), [0.0, math.nan], 3, ValueError, r"y must be finite, got y\[1\] = nan"),
+        (
+            CrossEntropy(),
+            [[1, 0]],
+            3,
+            ValueError,
+            r"shape \(N,\) for labels or \(N, 3\) for rows, got \(1, 2\)",
+        ),
+        (CrossEntropy(), [[1, 0, -1]], 3, ValueError, r"y must be >= 0, got y\[0, 2\] = -1"),
+        (
+            CrossEntropy(),
+            [[1, 0, math.inf]],
+            3,
+            ValueError,
+            r"y must be finite, got y\[0, 2\] = inf",
+        ),
         (CrossEntropy(), ["a", "b"], 3, TypeError, "y must hold real numbers"),
         (CrossEntropy(), [1j, 2j], 3, TypeError, "y must hold real numbers, got dtype complex"),
         (
@@ -180,19 +204,31 @@ def test_missing_targets_may_be_nan_where_nan_is_ignored():
             [0, -1],
             1,
             ValueError,
-            r"y\[1, 0\] is -1, expected 0 <= target <= 1",
+            r"y must be within \[0, 1\], got y\[1, 0\] = -1",
         ),
-        (BinaryCrossEntropy(), [0, 1], 2, ValueError, r"y has shape \(2,\), expected \(N, 2\)"),
-        (MeanSquaredError(), [1, math.nan], 1, ValueError, r"y\[1, 0\] is nan"),
+        (BinaryCrossEntropy(), [0, 1], 2, ValueError, r"y must have shape \(N, 2\), got \(2,\)"),
+        (
+            MeanSquaredError(),
+            [1, math.nan],
+            1,
+            ValueError,
+            r"y must be finite, got y\[1, 0\] = nan",
+        ),
         (
             MeanSquaredError(),
             [[1, 2]],
             1,
             ValueError,
-            r"shape \(1, 2\), expected \(N,\) or \(N, 1\)",
+            r"shape \(N,\) or \(N, 1\), got \(1, 2\)",
         ),
-        (MeanSquaredError(), 3.0, 1, ValueError, r"y has shape \(\)"),
-        (MeanSquaredError(), [[1], [2, 3]], 1, ValueError, "y does not form an array"),
+        (MeanSquaredError(), 3.0, 1, ValueError, r"y must have shape .*, got \(\)"),
+        (
+            MeanSquaredError(),
+            [[1], [2, 3]],
+            1,
+            ValueError,
+            "y must be a rectangular array of numbers",
+        ),
     ],
 )
 def test_targets_that_do_not_fit_are_refused(loss, y, width, error, message):
@@ -201,7 +237,7 @@ def test_targets_that_do_not_fit_are_refused(loss, y, width, error, message):
 
 
 def test_targets_beyond_float32_are_refused():
-    with pytest.raises(ValueError, match=r"y\[0, 0\] is 1e\+300, too large for float32"):
+    with pytest.raises(ValueError, match=r"y must be finite in float32, got y\[0, 0\] = 1e\+300"):
         MeanSquaredError().target([1e300], 1, np.dtype(np.float32))
 
 

@@ -42,10 +42,10 @@ def refused(use, error, message, X=X, y=Y, **options):
     ("bad", "error", "message"),
     [
         (None, TypeError, "X must hold real numbers, got NoneType"),
-        (X[:, :3], ValueError, r"X has shape \(20, 3\), expected \(N, 4\)"),
-        (X[:0], ValueError, "X has no rows"),
+        (X[:, :3], ValueError, r"X must have shape \(N, 4\), got \(20, 3\)"),
+        (X[:0], ValueError, "X must have at least one row"),
         (X + 1j, TypeError, "X must hold real numbers, got dtype complex128"),
-        (X * np.nan, ValueError, r"X\[0, 0\] is nan"),
+        (X * np.nan, ValueError, r"X must be finite, got X\[0, 0\] = nan"),
         ({"z": X}, ValueError, "X has 'z', expected 'input_1'"),
     ],
     ids=["none", "width", "empty", "complex", "nan", "name"],
@@ -59,9 +59,9 @@ def test_unfit_inputs_are_named(backend, use, bad, error, message):
     ("bad", "error", "message"),
     [
         (None, TypeError, "y must hold real numbers, got NoneType"),
-        (Y[:3], ValueError, "y has 3 rows, expected 20 as in X"),
-        (Y + 5, ValueError, r"y\[0\] is \d, expected 0 <= label < 3"),
-        (Y + 0.5, ValueError, r"y\[0\] is \d.5, expected integer labels"),
+        (Y[:3], ValueError, "y must have 20 rows as X has, got 3"),
+        (Y + 5, ValueError, r"y must be integers from 0 to 2, got y\[0\] = \d"),
+        (Y + 0.5, ValueError, r"y must be integer labels or rows \(N, 3\), got y\[0\] = \d.5"),
     ],
     ids=["none", "short", "range", "fraction"],
 )
@@ -73,8 +73,12 @@ def test_unfit_targets_are_named(backend, use, bad, error, message):
 @pytest.mark.parametrize(
     ("bad", "error", "message"),
     [
-        (-np.ones(20), ValueError, r"sample_weight\[0\] is -1"),
-        (np.ones(3), ValueError, r"sample_weight has shape \(3,\), expected \(20,\)"),
+        (
+            -np.ones(20),
+            ValueError,
+            r"sample_weight must be finite and >= 0, got sample_weight\[0\] = -1",
+        ),
+        (np.ones(3), ValueError, r"sample_weight must have shape \(20,\), got \(3,\)"),
         ("a", TypeError, "sample_weight must hold real numbers, got str"),
     ],
     ids=["negative", "short", "text"],

@@ -36,22 +36,38 @@ def regression():
 
 
 BAD_X = [
-    (X[:, :3], ValueError, r"X has shape \(6, 3\), expected \(N, 4\)"),
-    (X[None], ValueError, r"X has shape \(1, 6, 4\), expected \(N, 4\)"),
-    (np.zeros((0, 4)), ValueError, "X has no rows, expected at least one"),
-    (3.0, ValueError, r"X has shape \(\), expected \(N, 4\)"),
+    (X[:, :3], ValueError, r"X must have shape \(N, 4\), got \(6, 3\)"),
+    (X[None], ValueError, r"X must have shape \(N, 4\), got \(1, 6, 4\)"),
+    (np.zeros((0, 4)), ValueError, "X must have at least one row, got none"),
+    (3.0, ValueError, r"X must have shape \(N, 4\), got \(\)"),
     (None, TypeError, "X must hold real numbers, got NoneType"),
     ("text", TypeError, "X must hold real numbers, got str"),
     (X.astype(complex), TypeError, "X must hold real numbers, got dtype complex128"),
     (X.astype(object), TypeError, "X must hold real numbers, got dtype object"),
     (X.astype(str), TypeError, "X must hold real numbers, got dtype <U.*; encode text"),
     (X.astype("datetime64[s]"), TypeError, "X must hold real numbers, got dtype datetime64"),
-    ([[1.0, 2.0], [3.0]], ValueError, "X does not form an array"),
-    (np.ma.masked_less(X, 0), TypeError, "X must not be a masked array"),
-    (changed(X, (3, 1), math.nan), ValueError, r"X\[3, 1\] is nan; pass check_finite=False"),
-    (changed(X, (5, 0), -math.inf), ValueError, r"X\[5, 0\] is -inf; pass check_finite=False"),
-    (changed(X, (2, 2), 1e39), ValueError, r"X\[2, 2\] is 1e\+39, too large for float32"),
-    (changed(X, (3, 1), math.nan).astype(np.float32), ValueError, r"X\[3, 1\] is nan"),
+    ([[1.0, 2.0], [3.0]], ValueError, "X must be a rectangular array of numbers"),
+    (
+        np.ma.masked_less(X, 0),
+        ValueError,
+        "X must have no masked elements; fill or drop them first",
+    ),
+    (
+        changed(X, (3, 1), math.nan),
+        ValueError,
+        r"X must be finite, got X\[3, 1\] = nan; pass check_finite=False",
+    ),
+    (
+        changed(X, (5, 0), -math.inf),
+        ValueError,
+        r"X must be finite, got X\[5, 0\] = -inf; pass check_finite=False",
+    ),
+    (changed(X, (2, 2), 1e39), ValueError, r"X must be finite in float32, got X\[2, 2\] = 1e\+39"),
+    (
+        changed(X, (3, 1), math.nan).astype(np.float32),
+        ValueError,
+        r"X must be finite, got X\[3, 1\] = nan",
+    ),
 ]
 METHODS = {
     "predict": lambda net, x: net.predict(x),
@@ -75,12 +91,16 @@ def test_bad_x_is_refused_everywhere(backend, method, x, error, message):
 
 
 BAD_LABELS = [
-    (LABELS[:5], ValueError, "y has 5 rows, expected 6 as in X"),
-    (changed(LABELS, 4, 3), ValueError, r"y\[4\] is 3, expected 0 <= label < 3"),
-    (changed(LABELS, 4, -1), ValueError, r"y\[4\] is -1, expected 0 <= label < 3"),
-    (LABELS + 0.5, ValueError, r"y\[0\] is 0.5, expected integer labels or rows \(N, 3\)"),
-    (np.eye(4)[LABELS], ValueError, r"y has shape \(6, 4\), expected labels \(N,\) or rows"),
-    (-np.eye(3)[LABELS], ValueError, r"y\[0, 0\] is -1.0, expected target >= 0"),
+    (LABELS[:5], ValueError, "y must have 6 rows as X has, got 5"),
+    (changed(LABELS, 4, 3), ValueError, r"y must be integers from 0 to 2, got y\[4\] = 3"),
+    (changed(LABELS, 4, -1), ValueError, r"y must be integers from 0 to 2, got y\[4\] = -1"),
+    (LABELS + 0.5, ValueError, r"y must be integer labels or rows \(N, 3\), got y\[0\] = 0.5"),
+    (
+        np.eye(4)[LABELS],
+        ValueError,
+        r"y must have shape \(N,\) for labels or \(N, 3\) for rows, got \(6, 4\)",
+    ),
+    (-np.eye(3)[LABELS], ValueError, r"y must be >= 0, got y\[0, 0\] = -1.0"),
     (list("abcabc"), TypeError, "y must hold real numbers, got dtype <U1"),
     (None, TypeError, "y must hold real numbers, got NoneType"),
 ]
@@ -104,10 +124,14 @@ def test_bad_labels_are_refused_everywhere(backend, method, ready, y, error, mes
 
 
 BAD_NUMBERS = [
-    (np.ones((6, 2)), ValueError, r"y has shape \(6, 2\), expected \(N,\) or \(N, 1\)"),
-    (np.ones(7), ValueError, "y has 7 rows, expected 6 as in X"),
-    (changed(np.ones(6), 2, math.nan), ValueError, r"y\[2, 0\] is nan; targets must be finite"),
-    (changed(np.ones(6, np.float32), 2, math.inf), ValueError, r"y\[2, 0\] is inf"),
+    (np.ones((6, 2)), ValueError, r"y must have shape \(N,\) or \(N, 1\), got \(6, 2\)"),
+    (np.ones(7), ValueError, "y must have 6 rows as X has, got 7"),
+    (changed(np.ones(6), 2, math.nan), ValueError, r"y must be finite, got y\[2, 0\] = nan"),
+    (
+        changed(np.ones(6, np.float32), 2, math.inf),
+        ValueError,
+        r"y must be finite, got y\[2, 0\] = inf",
+    ),
     (np.ones(6, complex), TypeError, "y must hold real numbers"),
 ]
 
@@ -122,15 +146,23 @@ def test_bad_numbers_to_fit_are_refused_everywhere(backend, method, y, error, me
 def test_a_binary_target_out_of_range_is_refused(backend):
     net = Sequential([Dense(4, 1)], dtype="float64")
     net.compile("binary_cross_entropy")
-    with pytest.raises(ValueError, match=r"y\[1, 0\] is 2.0, expected 0 <= target <= 1"):
+    with pytest.raises(ValueError, match=r"y must be within \[0, 1\], got y\[1, 0\] = 2.0"):
         net.train_step(X, np.array([0.0, 2, 1, 1, 0, 0]))
 
 
 BAD_WEIGHTS = [
-    (np.ones(5), ValueError, r"sample_weight has shape \(5,\), expected \(6,\)"),
-    (np.ones((6, 1)), ValueError, r"sample_weight has shape \(6, 1\), expected \(6,\)"),
-    (changed(np.ones(6), 1, -1), ValueError, r"sample_weight\[1\] is -1.0, expected weight >= 0"),
-    (changed(np.ones(6), 1, math.nan), ValueError, r"sample_weight\[1\] is nan"),
+    (np.ones(5), ValueError, r"sample_weight must have shape \(6,\), got \(5,\)"),
+    (np.ones((6, 1)), ValueError, r"sample_weight must have shape \(6,\), got \(6, 1\)"),
+    (
+        changed(np.ones(6), 1, -1),
+        ValueError,
+        r"sample_weight must be finite and >= 0, got sample_weight\[1\] = -1.0",
+    ),
+    (
+        changed(np.ones(6), 1, math.nan),
+        ValueError,
+        r"sample_weight must be finite and >= 0, got sample_weight\[1\] = nan",
+    ),
     (["a"] * 6, TypeError, "sample_weight must hold real numbers"),
     ({"other": np.ones(6)}, ValueError, "sample_weight has 'other', expected 'dense_2'"),
 ]
@@ -164,9 +196,9 @@ def test_class_weights_of_a_regression_are_refused():
 
 
 def test_bad_validation_data_are_named():
-    with pytest.raises(ValueError, match=r"X of validation_data has shape \(6, 3\), expected"):
+    with pytest.raises(ValueError, match=r"X of validation_data must have shape .*, got \(6, 3\)"):
         classifier().fit(X, LABELS, epochs=1, validation_data=(X[:, :3], LABELS))
-    with pytest.raises(ValueError, match=r"y of validation_data\[0\] is 7"):
+    with pytest.raises(ValueError, match=r"got y of validation_data\[0\] = 7"):
         classifier().fit(X, LABELS, epochs=1, validation_data=(X, LABELS + 7))
 
 
@@ -174,7 +206,7 @@ def test_bad_validation_data_are_named():
     ("x", "message"),
     [
         (np.ones(4), r"use X\[None, :\] for a single sample"),
-        (np.ones(7), r"X has shape \(7,\), expected \(N, 4\)"),
+        (np.ones(7), r"X must have shape \(N, 4\), got \(7,\)"),
     ],
 )
 def test_training_takes_no_single_rows(x, message):
@@ -226,9 +258,21 @@ def two_inputs():
         ([np.ones((6, 2))], ValueError, "X has 1 entries, expected 2: a, b"),
         ({"a": np.ones((6, 2))}, ValueError, "X has nothing for 'b'"),
         ({"a": 1, "b": 1, "c": 1}, ValueError, "X has 'c', expected 'a', 'b'"),
-        ([np.ones((6, 2)), np.ones((6, 4))], ValueError, r"X\['b'\] has shape \(6, 4\), expected"),
-        ([np.ones((6, 2)), np.ones((5, 3))], ValueError, r"X\['b'\] has 5 rows, expected 6"),
-        ([np.ones((6, 2)), np.full((6, 3), np.nan)], ValueError, r"X\['b'\]\[0, 0\] is nan"),
+        (
+            [np.ones((6, 2)), np.ones((6, 4))],
+            ValueError,
+            r"X\['b'\] must have shape .*, got \(6, 4\)",
+        ),
+        (
+            [np.ones((6, 2)), np.ones((5, 3))],
+            ValueError,
+            r"X\['b'\] must have 6 rows as X has, got 5",
+        ),
+        (
+            [np.ones((6, 2)), np.full((6, 3), np.nan)],
+            ValueError,
+            r"X\['b'\] must be finite, got X\['b'\]\[0, 0\] = nan",
+        ),
     ],
 )
 def test_bad_data_of_several_inputs_are_named(x, error, message):
@@ -242,7 +286,7 @@ def test_bad_data_of_several_inputs_are_named(x, error, message):
         (np.ones(6), TypeError, "y must be a list of 2 or a dict with 'u', 'v', got ndarray"),
         ({"u": np.ones(6)}, ValueError, "y has nothing for 'v'"),
         ({"u": 1, "v": 1, "w": 1}, ValueError, "y has 'w', expected 'u', 'v'"),
-        ([np.ones(6), np.ones((6, 2))], ValueError, r"y\['v'\] has shape \(6, 2\), expected"),
+        ([np.ones(6), np.ones((6, 2))], ValueError, r"y\['v'\] must have shape .*, got \(6, 2\)"),
     ],
 )
 def test_bad_targets_of_several_outputs_are_named(y, error, message):
@@ -385,7 +429,7 @@ def test_a_layer_may_not_claim_more_memory_than_its_arrays_have(tmp_path):
     }  # fmt: skip
     arrays = {"d.weight": np.ones((2, 2), np.float32), "d.bias": np.ones(2, np.float32)}
     serialization.save(tmp_path / "bad.fastnn", structure, arrays)
-    with pytest.raises(FormatError, match="expected float32 of shape"):
+    with pytest.raises(FormatError, match="must be float32 of shape"):
         load(tmp_path / "bad.fastnn")
 
 

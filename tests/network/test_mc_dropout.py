@@ -316,13 +316,13 @@ def test_arguments_that_do_not_fit_are_refused(method, options, error, message):
 def test_number_that_is_not_finite_is_named(backend):
     X = np.ones((300, 4))
     X[250, 2] = np.nan
-    with pytest.raises(ValueError, match=r"X\[250, 2\] is nan"):
+    with pytest.raises(ValueError, match=r"X must be finite, got X\[250, 2\] = nan"):
         deep().predict_samples(X, n_samples=100)
     assert deep().predict_samples(X, n_samples=100, check_finite=False).mean.shape == (300, 3)
 
 
 def test_number_that_is_not_finite_is_named_where_dropout_comes_first(backend):
-    with pytest.raises(ValueError, match=r"X\[1, 2\] is 1e\+39"):
+    with pytest.raises(ValueError, match=r"X must be finite in float32, got X\[1, 2\] = 1e\+39"):
         only_dropout(3, "float32").predict_samples([[1, 2, 3], [4, 5, 1e39]], n_samples=2)
 
 

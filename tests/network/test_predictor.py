@@ -88,10 +88,14 @@ def test_nan_passes_through(backend):
         ([[0.0] * 64], TypeError, "X must be an array of float32, got list"),
         (np.zeros((3, 64), ">f4"), TypeError, "X must be an array of float32"),
         (None, TypeError, "X must be an array of float32, got NoneType"),
-        (np.zeros((3, 63), np.float32), ValueError, r"X has shape \(3, 63\), expected \(N, 64\)"),
-        (np.zeros((0, 64), np.float32), ValueError, r"X has shape \(0, 64\), expected"),
-        (np.zeros(63, np.float32), ValueError, r"X has shape \(63,\), expected"),
-        (np.zeros((1, 3, 64), np.float32), ValueError, r"X has shape \(1, 3, 64\), expected"),
+        (
+            np.zeros((3, 63), np.float32),
+            ValueError,
+            r"X must have shape \(N, 64\) or .*got \(3, 63\)",
+        ),
+        (np.zeros((0, 64), np.float32), ValueError, r"X must have shape .*, got \(0, 64\)"),
+        (np.zeros(63, np.float32), ValueError, r"X must have shape .*, got \(63,\)"),
+        (np.zeros((1, 3, 64), np.float32), ValueError, r"X must have shape .*, got \(1, 3, 64\)"),
         (np.float32(1), TypeError, "X must be an array of float32"),
     ],
 )
@@ -104,8 +108,12 @@ def test_other_inputs_are_refused(backend, x, error, message):
     ("out", "error", "message"),
     [
         (np.zeros((3, 10)), TypeError, "out must be an array of float32, got float64"),
-        (np.zeros((2, 10), np.float32), ValueError, r"out has shape \(2, 10\), expected \(3, 10\)"),
-        (np.zeros(10, np.float32), ValueError, r"out has shape \(10,\), expected \(3, 10\)"),
+        (
+            np.zeros((2, 10), np.float32),
+            ValueError,
+            r"out must have shape \(3, 10\), got \(2, 10\)",
+        ),
+        (np.zeros(10, np.float32), ValueError, r"out must have shape \(3, 10\), got \(10,\)"),
         (np.zeros((10, 3), np.float32).T, ValueError, "out must be writable, C-contiguous"),
         (np.broadcast_to(np.float32(0), (3, 10)), ValueError, "out must be writable"),
         ([0.0], TypeError, "out must be an array of float32, got list"),
@@ -172,10 +180,16 @@ def test_several_inputs(backend):
 @pytest.mark.parametrize(
     ("x", "message"),
     [
-        ([samples(5, width=3), samples(4, width=3)], r"X\['right'\] has 4 rows, expected 5 as in"),
+        (
+            [samples(5, width=3), samples(4, width=3)],
+            r"X\['right'\] must have 5 rows as X\['left'\] has, got 4",
+        ),
         ([samples(1, width=3), samples(1, width=3)[0]], "some inputs are single rows"),
         ([samples(5, width=3)], "X has 1 entries, expected 2"),
-        ([samples(5, width=3), samples(5, width=2)], r"X\['right'\] has shape \(5, 2\)"),
+        (
+            [samples(5, width=3), samples(5, width=2)],
+            r"X\['right'\] must have shape .*, got \(5, 2\)",
+        ),
     ],
 )
 def test_inputs_that_do_not_fit_together_are_refused(backend, x, message):

@@ -103,8 +103,8 @@ def test_residuals_are_not_changed(backend):
     [
         (np.zeros(5), {}, "all zero: the Durbin-Watson statistic, 0 / 0, is undefined"),
         (np.eye(3)[:, :2] * [1, 0], {}, r"all zero at \(0, 1\)"),
-        ([1.0, np.nan, 2.0], {}, r"residuals\[1\] is nan"),
-        ([1.0, np.inf, 2.0], {}, r"residuals\[1\] is inf"),
+        ([1.0, np.nan, 2.0], {}, r"residuals must be finite, got residuals\[1\] = nan"),
+        ([1.0, np.inf, 2.0], {}, r"residuals must be finite, got residuals\[1\] = inf"),
         ([1.0], {}, "more than lag = 1 elements along axis 0, got 1"),
         ([1.0, 2.0, 3.0], {"lag": 3}, "more than lag = 3 elements"),
         ([1.0, 2.0], {"lag": 0}, "lag must be an integer >= 1"),

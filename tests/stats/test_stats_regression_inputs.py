@@ -264,6 +264,7 @@ BAD_VALUES = {
     "no rows": (dict(X=X[:0], y=Y[:0]), "at least one row"),
     "no columns": (dict(X=X[:, :0], y=Y, add_intercept=False), "at least one column"),
     "no responses": (dict(X=X, y=np.zeros((40, 0))), "y must have at least one column"),
+    "masked elements": (dict(X=np.ma.masked_less(X, 0), y=Y), "X must have no masked elements"),
     "three axes": (dict(X=X[None], y=Y), r"X must have shape \(n,\) or \(n, k\)"),
     "a scalar": (dict(X=X, y=1.0), "y must have shape"),
     "negative weights": (dict(X=X, y=Y, weights=-WEIGHTS), "weights must be positive.*got 40"),
@@ -285,7 +286,6 @@ BAD_VALUES = {
 BAD_TYPES = {
     "text": (dict(X=X.astype(str), y=Y), "X must hold real numbers"),
     "complex numbers": (dict(X=X, y=Y + 1j), "y must hold real numbers"),
-    "a masked array": (dict(X=np.ma.masked_less(X, 0), y=Y), "must not be a masked array"),
     "a flag of text": (dict(X=X, y=Y, add_intercept="no"), "add_intercept must be True or False"),
     "names in one string": (dict(X=X, y=Y, names="abc"), "names must be a sequence"),
     "names that are numbers": (dict(X=X, y=Y, names=[1, 2, 3]), "names must be strings"),

@@ -65,7 +65,9 @@ class Frozen:
         for x, width, name in zip(inputs, widths, names, strict=True):
             self._check_dtype(x, name)
             if x.ndim not in (1, 2) or x.shape[-1] != width or not len(x):
-                raise ValueError(f"{name} has shape {x.shape}, expected (N, {width}) or ({width},)")
+                raise ValueError(
+                    f"{name} must have shape (N, {width}) or ({width},), got {x.shape}"
+                )
         single = inputs[0].ndim == 1
         if any((x.ndim == 1) != single for x in inputs):
             raise ValueError("some inputs are single rows, others are not")
@@ -73,7 +75,7 @@ class Frozen:
         for x, name in zip(matrices, names, strict=True):
             if len(x) != len(matrices[0]):
                 raise ValueError(
-                    f"{name} has {len(x)} rows, expected {len(matrices[0])} as in {names[0]}"
+                    f"{name} must have {len(matrices[0])} rows as {names[0]} has, got {len(x)}"
                 )
         return matrices, single
 
@@ -88,7 +90,7 @@ class Frozen:
     def _check_output(self, out: Any, shape: tuple[int, ...], name: str) -> None:
         self._check_dtype(out, name)
         if out.shape != shape:
-            raise ValueError(f"{name} has shape {out.shape}, expected {shape}")
+            raise ValueError(f"{name} must have shape {shape}, got {out.shape}")
         if not out.flags.carray:
             raise ValueError(f"{name} must be writable, C-contiguous and aligned")
 

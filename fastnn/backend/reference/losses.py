@@ -65,7 +65,9 @@ def _check_range(labels: np.ndarray, kept: np.ndarray, n_classes: int) -> None:
     bad = kept & ((labels < 0) | (labels >= n_classes))
     if bad.any():
         i = int(bad.argmax())
-        raise ValueError(f"labels[{i}] is {labels[i]}, expected 0 <= label < {n_classes}")
+        raise ValueError(
+            f"labels must be integers from 0 to {n_classes - 1}, got labels[{i}] = {labels[i]}"
+        )
 
 
 def cross_entropy_rows(

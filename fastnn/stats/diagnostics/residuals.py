@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real
 from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.linalg.basis import centred_columns
 from fastnn.stats.linalg.solvers import PERFECT
@@ -44,7 +44,7 @@ def residual_series(residuals: Any, *, in_order: bool = False) -> np.ndarray:
         )
     elif in_order:
         warn_if_unsorted(getattr(residuals, "index", None))
-    series = real_array(residuals, "residuals").astype(np.float64)
+    series = as_real(residuals, "residuals").astype(np.float64)
     if series.ndim == 2 and series.shape[1] == 1:
         series = series[:, 0]
     if series.ndim != 1:

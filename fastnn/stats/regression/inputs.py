@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real
 from fastnn.stats.linalg.design import Design, spans
 from fastnn.stats.regression.labels import Labels
 
@@ -122,7 +122,7 @@ def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], n
     own_name = getattr(values, "name", None)  # of a Series
     if hasattr(values, "to_numpy"):
         values = _column(values, name)
-    array = real_array(values, name)
+    array = as_real(values, name)
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (n,) or (n, k), got {array.shape}")
     if array.ndim == 1:
@@ -184,7 +184,7 @@ def _refuse_repeated(columns: tuple[str, ...]) -> None:
 
 
 def _checked_weights(weights: Any, n: int) -> np.ndarray:
-    array = real_array(weights, "weights")
+    array = as_real(weights, "weights")
     if array.shape != (n,):
         raise ValueError(f"weights must have shape ({n},), got {array.shape}")
     array = array.astype(np.float64)

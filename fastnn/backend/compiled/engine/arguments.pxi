@@ -69,13 +69,13 @@ cdef int read_source(array, sz n_rows, sz width, what, index, Source* source) ex
         raise TypeError(f"{what}[{index}] must be an array, got {type(array).__name__}")
     if describe(array, width, source):
         if n_rows >= 0 and source.n_rows != n_rows:
-            raise ValueError(f"{what}[{index}] has {source.n_rows} rows, expected {n_rows}")
+            raise ValueError(f"{what}[{index}] must have {n_rows} rows, got {source.n_rows}")
         return 0
     if source_type(array) < 0:
         raise TypeError(f"{what}[{index}] must hold real numbers in native byte order, aligned; "
                         f"got {array.dtype!r}")
-    raise ValueError(f"{what}[{index}] has shape {array.shape}, expected at least one row of "
-                     f"{width} columns")
+    raise ValueError(f"{what}[{index}] must have at least one row of {width} columns, "
+                     f"got shape {array.shape}")
 
 
 cdef void* elements(array, int dtype, int ndim, sz n_rows, sz width, what, index) except NULL:
@@ -90,10 +90,10 @@ cdef void* elements(array, int dtype, int ndim, sz n_rows, sz width, what, index
                         f"{cnp.PyArray_DescrFromType(dtype)}, got a {array.ndim}-D array "
                         f"of {array.dtype} with strides {array.strides}")
     if (n_rows >= 0 and cnp.PyArray_DIM(x, 0) != n_rows) or cnp.PyArray_DIM(x, 0) < 1:
-        raise ValueError(f"{what}[{index}] has {array.shape[0]} rows, expected "
-                         f"{n_rows if n_rows >= 0 else 'at least 1'}")
+        raise ValueError(f"{what}[{index}] must have {n_rows if n_rows >= 0 else 'at least 1'} "
+                         f"rows, got {array.shape[0]}")
     if ndim == 2 and cnp.PyArray_DIM(x, 1) != width:
-        raise ValueError(f"{what}[{index}] has {array.shape[1]} columns, expected {width}")
+        raise ValueError(f"{what}[{index}] must have {width} columns, got {array.shape[1]}")
     return cnp.PyArray_DATA(x)
 
 
@@ -101,5 +101,5 @@ cdef int check_order(const int64_t[::1] order, sz n_rows) except -1:
     cdef sz i
     for i in range(order.shape[0]):
         if not 0 <= order[i] < n_rows:
-            raise IndexError(f"order[{i}] is {order[i]}, expected 0 <= index < {n_rows}")
+            raise IndexError(f"order must be from 0 to {n_rows - 1}, got order[{i}] = {order[i]}")
     return 0

@@ -60,8 +60,8 @@ cdef class Frozen:
                     raise ValueError("some inputs are single rows, others are not")
                 single = cnp.PyArray_NDIM(inputs[i]) == 1
                 if room.inputs[i].n_rows != room.inputs.n_rows:
-                    raise ValueError(f"{names[i]} has {room.inputs[i].n_rows} rows, expected "
-                                     f"{room.inputs.n_rows} as in {names[0]}")
+                    raise ValueError(f"{names[i]} must have {room.inputs.n_rows} rows as "
+                                     f"{names[0]} has, got {room.inputs[i].n_rows}")
             results = []
             for i in range(plan.n_outputs):
                 width = plan.work.values[plan.outputs[i]].width
@@ -89,7 +89,7 @@ cdef class Frozen:
             return 1
         if cnp.PyArray_NDIM(X) == 2 and describe(X, width, source):
             return 0
-        raise ValueError(f"{name} has shape {X.shape}, expected (N, {width}) or ({width},)")
+        raise ValueError(f"{name} must have shape (N, {width}) or ({width},), got {X.shape}")
 
     cdef int _stream(self, Room room, sz n_rows) except -1:
         cdef Batch batch
@@ -113,7 +113,7 @@ cdef int check_output(out, sz width, sz n_rows, bint single, name, real** place)
         raise TypeError(f"{name} must be an array of {REAL_DTYPE}, got {kind_of(out)}")
     if (cnp.PyArray_NDIM(out) != 2 - single or cnp.PyArray_DIM(out, 1 - single) != width
             or (not single and cnp.PyArray_DIM(out, 0) != n_rows)):
-        raise ValueError(f"{name} has shape {out.shape}, expected {(n_rows, width)[single:]}")
+        raise ValueError(f"{name} must have shape {(n_rows, width)[single:]}, got {out.shape}")
     if not cnp.PyArray_ISCARRAY(out):
         raise ValueError(f"{name} must be writable, C-contiguous and aligned")
     place[0] = <real*>cnp.PyArray_DATA(out)

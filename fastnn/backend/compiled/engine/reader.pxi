@@ -129,7 +129,7 @@ cdef class Reader(Lowered):
                         "inputs", i, &room.inputs[i])
             n_rows = room.inputs[i].n_rows
             if cnp.PyArray_NDIM(inputs[i]) != 2:
-                raise ValueError(f"inputs[{i}] has shape {inputs[i].shape}, expected (N, 1)")
+                raise ValueError(f"inputs[{i}] must have shape (N, 1), got {inputs[i].shape}")
         self._begin_batch(n_rows, check)
         return 0
 

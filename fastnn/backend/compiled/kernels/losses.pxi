@@ -95,7 +95,8 @@ cdef int check_labels(const int64_t[::1] labels, Py_ssize_t n_classes, bint igno
     if n > 0:
         i = first_wrong_label(n, &labels[0], n_classes, ignores, ignore_index)
     if i < n:
-        raise ValueError(f"labels[{i}] is {labels[i]}, expected 0 <= label < {n_classes}")
+        raise ValueError(f"labels must be integers from 0 to {n_classes - 1}, "
+                         f"got labels[{i}] = {labels[i]}")
     return 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.arrays import real_array
+from fastnn._shared.arrays import as_real
 from fastnn._shared.warnings import warn
 from fastnn.stats.regression.inputs import column_labels, is_table
 
@@ -70,7 +70,7 @@ def _keys(order_by: Any, design: np.ndarray, names: Sequence[str], table: Any) -
             )
     order_by = _without_zone(order_by)
     keys = np.asarray(order_by)
-    return keys if keys.dtype.kind in "mM" else real_array(order_by, "order_by")
+    return keys if keys.dtype.kind in "mM" else as_real(order_by, "order_by")
 
 
 def _without_zone(times: Any) -> Any:

@@ -10,15 +10,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._shared.arrays import check_finite, real_array
-from fastnn._shared.numbers import (
-    FLOAT32,
-    FLOAT64,
-    check_choice,
-    check_flag,
-    check_integer,
-    check_number,
-)
+from fastnn._shared.arrays import FLOAT32, FLOAT64, as_real, check_finite
+from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
 from fastnn.stats.diagnostics.durbin_watson.ordered import basis_of_data, ordered_rows
 from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import (
     EigenvalueLaw,
@@ -76,7 +69,7 @@ def durbin_watson(residuals: Any, axis: int = 0, lag: int = 1) -> Any:
     >>> durbin_watson([1.0, -1.0, 1.0, -1.0])
     3.0
     """
-    array = _readable(real_array(residuals, "residuals"))
+    array = _readable(as_real(residuals, "residuals"))
     if array.ndim == 0:
         raise ValueError("residuals must have at least 1 dimension, got a scalar")
     axis = check_integer(axis, "axis", -array.ndim, array.ndim - 1)
