@@ -13,7 +13,6 @@ An explicit request that cannot be met raises `BackendError`.
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import sys
@@ -21,11 +20,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from fastnn._shared.numbers import check_integer
+from fastnn.backend.protocol import CompiledModule, Engine, Frozen, Kernels
+from fastnn.program import Program
 
 BACKENDS = ("compiled", "reference")
 
@@ -48,8 +50,8 @@ override = _override.get
 
 _ANY_NUMBER = 2**16  # of threads: what OpenMP offers at the time of a call is the limit
 _threads = 0  # 0: any number
-_modules: dict[tuple[str | None, str], Any] = {}
-_in_use: dict[tuple[str | None, Any], Any] = {}  # by override and dtype: a quick answer
+_cores: dict[tuple[str, str], CompiledModule] = {}  # by instruction set and dtype
+_in_use: dict[tuple[str | None, DTypeLike], Kernels] = {}  # by override and dtype: a quick answer
 
 
 def _choose() -> _Choice:
@@ -59,7 +61,7 @@ def _choose() -> _Choice:
         wanted = os.environ.get("FASTNN_BACKEND", "").strip().lower()
         if wanted and wanted not in BACKENDS:
             raise BackendError(
-                f"FASTNN_BACKEND is {wanted!r}, expected one of {', '.join(BACKENDS)}"
+                f"FASTNN_BACKEND must be one of {', '.join(BACKENDS)}, got {wanted!r}"
             )
         _chosen = (
             _Choice("reference", None, "FASTNN_BACKEND=reference")
@@ -131,7 +133,7 @@ def use(backend: str) -> Iterator[None]:
         If the backend is unknown or not installed.
     """
     if backend not in BACKENDS:
-        raise BackendError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
+        raise BackendError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if backend not in available():
         _choose_compiled(required=True)
     token = _override.set(backend)
@@ -141,52 +143,87 @@ def use(backend: str) -> Iterator[None]:
         _override.reset(token)
 
 
-def load(isa: str | None, dtype: Any) -> Any:
-    """The kernel module of one instruction set (None: the reference) and dtype."""
+def load(isa: str | None, dtype: DTypeLike) -> Kernels:
+    """The kernels of one instruction set (None: the reference) and dtype."""
+    if isa is None:
+        from fastnn.backend.reference import kernels
+
+        return kernels
+    return _core(isa, dtype)
+
+
+def _core(isa: str, dtype: DTypeLike) -> CompiledModule:
+    """The compiled module of one instruction set and dtype."""
     key = (isa, np.dtype(dtype).name)
-    module = _modules.get(key)
-    if module is None:
-        if isa is None:
-            module = importlib.import_module("fastnn.backend.reference.kernels")
-        else:
-            from fastnn.backend import compiled
+    core = _cores.get(key)
+    if core is None:
+        from fastnn.backend import compiled
 
-            module = compiled.load(isa, key[1])
-            module.set_max_threads(_threads or _ANY_NUMBER)
-        _modules[key] = module
-    return module
+        core = _cores[key] = cast(CompiledModule, compiled.load(*key))
+        core.set_max_threads(_threads or _ANY_NUMBER)
+    return core
 
 
-def kernels(dtype: Any) -> Any:
+def kernels(dtype: DTypeLike) -> Kernels:
     """The kernel functions of the backend in use, for one dtype."""
     key = (_override.get(), dtype)
-    module = _in_use.get(key)
-    if module is None:
-        module = _in_use[key] = load(instruction_set(), dtype)
-    return module
+    in_use = _in_use.get(key)
+    if in_use is None:
+        in_use = _in_use[key] = load(instruction_set(), dtype)
+    return in_use
 
 
-def new_engine(program: Any, storage: np.ndarray, keep_all: bool = False) -> Any:
+def new_engine(program: Program, storage: np.ndarray, keep_all: bool = False) -> Engine:
     """An engine of the backend in use for `program` on its parameter `storage`.
 
-    With `keep_all` the gradient of every buffer can be read after `loss_and_gradients`.
+    Parameters
+    ----------
+    program : Program
+    storage : (program.storage_size,) array of program.dtype
+    keep_all : bool, default False
+        Whether the gradient of every buffer can be read after `loss_and_gradients`.
+
+    Raises
+    ------
+    BackendError
+        If the backend cannot run the program.
+    """
+    engine = _engine_class(program)
+    answer = engine.supports(program)
+    if not answer:
+        raise BackendError(f"the program cannot be run: {answer.reason}")
+    return engine(program, storage, keep_all)
+
+
+def _engine_class(program: Program) -> type[Engine]:
+    isa = instruction_set()
+    if isa is None:
+        from fastnn.backend.reference.engine import Engine as Reference
+
+        return Reference
+    return cast("type[Engine]", _core(isa, program.dtype).Engine)
+
+
+def new_frozen(program: Program, storage: np.ndarray) -> Frozen:
+    """An executor of the backend in use for parameters that do not change any more.
+
+    Parameters
+    ----------
+    program : Program
+        Without heads.
+    storage : (program.storage_size,) array of program.dtype
+
+    Raises
+    ------
+    BackendError
+        If the backend cannot run the program.
     """
     isa = instruction_set()
     if isa is None:
-        from fastnn.backend.reference.engine import Engine
+        from fastnn.backend.reference.frozen import Frozen as Reference
 
-        return Engine(program, storage, keep_all)
-    return load(isa, program.dtype).Engine(program, storage, keep_all)
-
-
-def new_frozen(program: Any, storage: np.ndarray) -> Any:
-    """What predicts by the backend in use from parameters that nobody changes any more."""
-    isa = instruction_set()
-    if isa is None:
-        from fastnn.backend.reference.frozen import Frozen
-
-        return Frozen(program, storage)
-    return load(isa, program.dtype).Frozen(program, storage)
+        return Reference(program, storage)
+    return cast(Frozen, _core(isa, program.dtype).Frozen(program, storage))
 
 
 def set_num_threads(n: int) -> None:
@@ -206,9 +243,8 @@ def set_num_threads(n: int) -> None:
 
 
 def _apply_limit() -> None:
-    for (isa, _), module in _modules.items():
-        if isa is not None:
-            module.set_max_threads(_threads or _ANY_NUMBER)
+    for core in list(_cores.values()):
+        core.set_max_threads(_threads or _ANY_NUMBER)
 
 
 @contextmanager
@@ -226,15 +262,15 @@ def at_most_threads(n: int) -> Iterator[None]:
 
 def get_num_threads() -> int:
     """Upper bound on the threads of one compiled call (1 without OpenMP or compiled core)."""
-    offered = 1 if instruction_set() is None else max(1, kernels(np.float32).max_threads())
+    isa = instruction_set()
+    offered = 1 if isa is None else max(1, _core(isa, np.float32).max_threads())
     return min(offered, _threads) if _threads else offered
 
 
 def _end_idle_threads() -> None:
     """A forked child has none of its parent's OpenMP threads; waiting for them would never end."""
-    for (isa, _), module in _modules.items():
-        if isa is not None:
-            module.end_idle_threads()
+    for core in list(_cores.values()):
+        core.end_idle_threads()
 
 
 def _begin_child() -> None:
@@ -243,9 +279,8 @@ def _begin_child() -> None:
     Locks that other threads of the parent held would stay locked.
     """
     set_num_threads(1)
-    for (isa, _), module in _modules.items():
-        if isa is not None:
-            module.begin_child()
+    for core in list(_cores.values()):
+        core.begin_child()
 
 
 if hasattr(os, "register_at_fork"):
@@ -264,12 +299,13 @@ def config() -> dict[str, str]:
     from fastnn.backend import compiled
 
     choice = _choose()
-    core = None if instruction_set() is None else kernels(np.float32)
+    isa = instruction_set()
+    core = None if isa is None else _core(isa, np.float32)
     openmp = core is not None and core.max_threads() > 0
     return {
         "fastnn": __version__,
         "backend": f"{name()} ({choice.reason})" if name() == choice.name else name(),
-        "instruction set": instruction_set() or "none (NumPy)",
+        "instruction set": isa or "none (NumPy)",
         "built for": ", ".join(compiled.built()) or "nothing (pure Python installation)",
         "threads": f"{get_num_threads()} ({'OpenMP' if openmp else 'no OpenMP'})",
         "debug build": "yes" if core is not None and core.DEBUG else "no",

@@ -6,24 +6,20 @@ It specifies what the compiled engine computes; operations.py holds the operatio
 from __future__ import annotations
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from contextlib import AbstractContextManager, contextmanager
 
 import numpy as np
 
-from fastnn.backend.finite import FinitenessCheck
+from fastnn.backend.protocol import Array, Support, Target, support
 from fastnn.backend.reference import kernels
+from fastnn.backend.reference.buffers import Buffers
 from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
 from fastnn.facts.losses import LOSSES
 from fastnn.facts.updates import known
-from fastnn.program import CUSTOM_LOSS, total_loss
-
-Array = np.ndarray
-Target = tuple[Array, Array | None]
+from fastnn.program import ACTIVATIONS, CUSTOM_LOSS, Head, Program, total_loss
 
 _BLOCK = 1 << 16
 """Rows that a prediction computes at a time: bounds its memory."""
@@ -35,51 +31,38 @@ _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 class Engine:
-    """Executes one program on one storage of parameters.
+    """Executes one program on one storage of parameters; see `fastnn.backend.protocol.Engine`.
 
     Parameters
     ----------
     program : Program
     storage : (program.storage_size,) array of program.dtype
-        Kept, not copied: callers may write into it between calls.
     keep_all : bool, default False
-        Whether `loss_and_gradients` leaves the gradient of every buffer, also of those that
-        no trainable parameter needs.  This engine always does.
+        Accepted for the contract: this engine always has the gradient of every buffer.
 
     Attributes
     ----------
-    guard : context manager
-        A lock that its thread may take again, for callers whose calls belong together.
-        `direct_predict` waits for it; the other methods do not.
-
-    Notes
-    -----
-    Inputs are (N, width) arrays, targets (N,) labels or (N, width) rows, or (N,) where the
-    width is 1, of any real type in native byte order and with any strides: they are converted
-    a batch or a block at a time.  Weights are (N,) and of the program's dtype.  With `check`,
-    inputs and targets that are not finite in that dtype or out of range raise ValueError;
-    labels that are no classes do so in any case.
+    program, storage, gradients, guard
+        As the contract says.
     """
 
-    def __init__(self, program: Any, storage: Array, keep_all: bool = False) -> None:
+    def __init__(self, program: Program, storage: Array, keep_all: bool = False) -> None:
         self.program = program
         self.storage = storage
         self.gradients = np.zeros_like(storage)
-        self._weights = [p.view(storage) for p in program.parameters]
-        self._weight_gradients = [p.view(self.gradients) for p in program.parameters]
-        self._values: list[Array | None] = [None] * len(program.buffers)
-        self._buffer_gradients: list[Array | None] = [None] * len(program.buffers)
-        self._training = False
-        self._step = 0
+        self._buffers = Buffers(program, storage, self.gradients)
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
-        self._call_failed = False
-        self._gradient_check = FinitenessCheck(program)
-        self._taking_steps = False
-        self._step_cost: float | None = None  # of the batch of a step under way, if finite
-        self._caller: int | None = None  # the thread in whose call user code runs
-        self.guard: Any = Guard()
+        self._is_stepping = False
+        self._guard = Guard()
+        self.guard: AbstractContextManager[object] = self._guard
         _engines.add(self)
+
+    @staticmethod
+    def supports(program: Program) -> Support:
+        """Whether this engine can run the program, and why not."""
+        dtypes = (np.float32, np.float64)
+        return support(program, "the reference engine", dtypes, FORWARD, ACTIVATIONS, LOSSES)
 
     # ------------------------------------------------------------ public calls
 
@@ -110,11 +93,13 @@ class Engine:
         self, inputs: Sequence[Array], training: bool = False, step: int = 0, check: bool = False
     ) -> list[Array]:
         """Run the operations; returns a new array for each output of the program."""
-        self._training, self._step = training, step
+        self._buffers.training, self._buffers.step = training, step
         n = self._check_inputs(inputs)
         if training or n <= _BLOCK:
             return self._forward(inputs, check)
-        outputs = [self._empty(i, n) for i in self.program.outputs]
+        outputs = [
+            np.empty((n, self._buffers.width(i)), self.program.dtype) for i in self.program.outputs
+        ]
         for start in range(0, n, _BLOCK):
             rows = slice(start, start + _BLOCK)
             parts = self._forward([x[rows] for x in inputs], check)
@@ -124,26 +109,28 @@ class Engine:
 
     def _forward(self, inputs: Sequence[Array], check: bool) -> list[Array]:
         for i, x in zip(self.program.inputs, inputs, strict=True):
-            self._values[i] = np.ascontiguousarray(x, self.program.dtype)
-            if check and not np.isfinite(self._value(i)).all():
+            values = np.ascontiguousarray(x, self.program.dtype)
+            self._buffers.set_value(i, values)
+            if check and not np.isfinite(values).all():
                 raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
         for operation in self.program.operations:
-            arguments = [self._value(i) for i in operation.inputs]
-            self._values[operation.output] = FORWARD[operation.kind](self, operation, arguments)
-        return [self._value(i).copy() for i in self.program.outputs]
+            arguments = [self._buffers.value(i) for i in operation.inputs]
+            output = FORWARD[operation.kind](self._buffers, operation, arguments)
+            self._buffers.set_value(operation.output, output)
+        return [self._buffers.value(i).copy() for i in self.program.outputs]
 
-    def direct_predict(self, X: Any, check: bool = True) -> Array | None:
+    def direct_predict(self, X: object, check: bool = True) -> Array | None:
         """The output for X as it is; a direct call, which this engine always declines."""
         return None
 
     def direct_step(
-        self, X: Any, y: Any, learning_rate: float, number: int, check: bool = True
+        self, X: object, y: object, learning_rate: float, number: int, check: bool = True
     ) -> float | None:
         """One optimizer step on X and y as they are; a direct call, always declined."""
         return None
 
     def direct_gradients(
-        self, X: Any, y: Any, training: bool = False, step: int = 0, check: bool = True
+        self, X: object, y: object, training: bool = False, step: int = 0, check: bool = True
     ) -> float | None:
         """`loss_and_gradients` on X and y as they are; a direct call, always declined."""
         return None
@@ -165,18 +152,18 @@ class Engine:
         self._clear_gradients()
         for i, dy in zip(self.program.outputs, output_gradients, strict=True):
             if dy is not None:
-                self._add(i, dy)
+                self._buffers.add_gradient(i, dy)
         self._backward()
         if not input_gradients:
             return []
-        return [self._gradient(i).copy() for i in self.program.inputs]
+        return [self._buffers.gradient(i).copy() for i in self.program.inputs]
 
     @_quiet
     def evaluate(
         self, inputs: Sequence[Array], targets: Sequence[Target]
     ) -> tuple[float, list[float]]:
         """The cost and the loss of each head, without dropout."""
-        self._training = False
+        self._buffers.training = False
         self._check_inputs(inputs)
         self._forward(inputs, False)
         losses = [
@@ -195,22 +182,21 @@ class Engine:
         check: bool = False,
     ) -> float:
         """The cost; its gradients are left in `gradients` and the buffers'."""
-        self._training, self._step = training, step
+        self._buffers.training, self._buffers.step = training, step
         self._check_inputs(inputs)
         self._forward(inputs, check)
         self._clear_gradients()
         losses = []
         self._row_losses = []
         for head, target in zip(self.program.heads, self._targets(targets, check), strict=True):
-            gradient = np.empty_like(self._value(head.output))
+            gradient = np.empty_like(self._buffers.value(head.output))
             rows = np.ones(len(gradient))
             losses.append(self._loss(head, target, gradient, rows))
             self._row_losses.append(_shares(losses[-1], head, target, rows))
-            self._add(head.output, gradient * self.program.dtype.type(head.weight))
+            self._buffers.add_gradient(head.output, gradient * self.program.dtype.type(head.weight))
         cost = self._cost(losses)
-        self._step_cost = cost if self._taking_steps and np.isfinite(cost) else None
-        if self._step_cost is not None:
-            self._gradient_check.losses(self._gradient, cost)
+        self._buffers.step_cost = cost if self._is_stepping and np.isfinite(cost) else None
+        self._buffers.check_losses()
         self._backward()
         self._add_penalty_gradients()
         return cost
@@ -239,7 +225,7 @@ class Engine:
             raise RuntimeError("set_optimizer has not been called")
         n = len(inputs[0]) if order is None else len(order)
         for i, learning_rate in enumerate(learning_rates):
-            rows: Any = slice(i * batch_size, min((i + 1) * batch_size, n))
+            rows: slice | Array = slice(i * batch_size, min((i + 1) * batch_size, n))
             if order is not None:
                 rows = order[rows]
             batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
@@ -250,7 +236,7 @@ class Engine:
                         [x[rows] for x in inputs], batch_targets, True, step, check
                     )
             except ValueError:
-                if i == 0 or self._call_failed:
+                if i == 0 or self._buffers.user_code.failed:
                     raise
                 losses[i] = np.nan
             if not np.isfinite(losses[i]):
@@ -271,7 +257,7 @@ class Engine:
 
     def value(self, name: str) -> Array:
         """The named buffer as the last forward left it."""
-        return self._value(self.program.buffer_index(name))
+        return self._buffers.value(self.program.buffer_index(name))
 
     def gradient(self, name: str) -> Array:
         """Gradient of the cost with respect to the named buffer.
@@ -279,7 +265,7 @@ class Engine:
         The compiled engine computes only what a trainable parameter (or, after
         `backward` or with `keep_all`, an input) needs, and has zeros for the rest.
         """
-        return self._gradient(self.program.buffer_index(name))
+        return self._buffers.gradient(self.program.buffer_index(name))
 
     def sample_losses(self) -> Array:
         """What each sample adds to each head's loss in the last `loss_and_gradients`.
@@ -292,48 +278,36 @@ class Engine:
 
     def _check_inputs(self, inputs: Sequence[Array]) -> int:
         """The number of rows; ValueError unless the inputs are as many as wide as they must be."""
-        if self._caller is not None:
-            raise RuntimeError("a custom loss or layer called the network that is calling it")
-        expected = [(len(inputs[0]), self._width(i)) for i in self.program.inputs]
+        self._buffers.user_code.refuse_call()
+        expected = [(len(inputs[0]), self._buffers.width(i)) for i in self.program.inputs]
         shapes = [x.shape for x in inputs]
         if shapes != expected or not len(inputs[0]):
             raise ValueError(f"inputs have shapes {shapes}, expected {expected} with rows")
         return len(inputs[0])
 
     @contextmanager
-    def _calling(self) -> Iterator[None]:
-        """While user code runs, it must not use the buffers of the call under way."""
-        self._caller, self._call_failed = threading.get_ident(), True
-        try:
-            yield
-            self._call_failed = False
-        finally:
-            self._caller = None
-
-    @contextmanager
     def _taking_a_step(self) -> Iterator[None]:
-        """What users' losses and layers return is checked: a pass by itself is by nobody."""
-        self._taking_steps = True
+        """Gradients of custom losses and layers must be finite in a training step."""
+        self._is_stepping = True
         try:
             yield
         finally:
-            self._taking_steps = False
-            self._step_cost = None
+            self._is_stepping = False
+            self._buffers.step_cost = None
 
-    def _begin_child(self) -> None:
-        """In a forked child, forget the calls of threads that were not forked."""
-        self.guard.begin_child()
-        if self._caller != threading.get_ident():
-            self._caller = None
+    def begin_child(self) -> None:
+        """In a forked child, free what threads held that were not forked."""
+        self._guard.begin_child()
+        self._buffers.user_code.begin_child()
 
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
         """Labels as int64, rows as (N, width) of the program's dtype."""
-        n_rows = len(self._value(self.program.inputs[0]))
+        n_rows = len(self._buffers.value(self.program.inputs[0]))
         prepared = []
         for head, (values, weights) in zip(self.program.heads, targets, strict=True):
             if len(values) != n_rows:
                 raise ValueError(f"targets have {len(values)} rows, expected {n_rows}")
-            width, dtype = self._width(head.output), self.program.dtype
+            width, dtype = self._buffers.width(head.output), self.program.dtype
             if head.loss == CUSTOM_LOSS:
                 loss = head.attributes["loss"]
                 prepared.append(loss.read(values, weights, n_rows, width, dtype, check))
@@ -346,48 +320,27 @@ class Engine:
                 prepared.append((rows, weights))
         return prepared
 
-    def _width(self, i: int) -> int:
-        return int(self.program.buffers[i].width)
-
-    def _empty(self, i: int, n: int) -> Array:
-        return np.empty((n, self._width(i)), self.program.dtype)
-
     # ---------------------------------------------------------------- internals
 
-    def _value(self, i: int) -> Array:
-        value = self._values[i]
-        if value is None:
-            raise RuntimeError(f"buffer {self.program.buffers[i].name!r} has not been computed")
-        return value
-
-    def _gradient(self, i: int) -> Array:
-        gradient = self._buffer_gradients[i]
-        return np.zeros_like(self._value(i)) if gradient is None else gradient
-
-    def _add(self, i: int, gradient: Array) -> None:
-        """Add to the gradient of buffer i: a buffer used twice receives both."""
-        present = self._buffer_gradients[i]
-        self._buffer_gradients[i] = gradient if present is None else present + gradient
-
     def _clear_gradients(self) -> None:
-        self._buffer_gradients = [None] * len(self.program.buffers)
+        self._buffers.clear_gradients()
         self.gradients[...] = 0
 
     def _backward(self) -> None:
         for operation in reversed(self.program.operations):
-            dy = self._buffer_gradients[operation.output]
-            if dy is not None:
-                BACKWARD[operation.kind](self, operation, dy)
+            if self._buffers.has_gradient(operation.output):
+                dy = self._buffers.gradient(operation.output)
+                BACKWARD[operation.kind](self._buffers, operation, dy)
 
     def _loss(
-        self, head: Any, target: Target, gradient: Array | None, losses: Array | None = None
+        self, head: Head, target: Target, gradient: Array | None, losses: Array | None = None
     ) -> float:
         """The loss of a head; the unweighted ones of its rows go to `losses`."""
-        output = self._value(head.output)
+        output = self._buffers.value(head.output)
         values, weights = target
         options = head.attributes
         if head.loss == CUSTOM_LOSS:
-            with self._calling():
+            with self._buffers.user_code.running():
                 value, slope = options["loss"].value_and_gradient(output, values, weights)
             if gradient is not None:
                 gradient[...] = slope
@@ -411,15 +364,11 @@ class Engine:
             l2 = self.program.dtype.type(self.program.l2)
             for i, parameter in enumerate(self.program.parameters):
                 if parameter.in_penalty:
-                    self._weight_gradients[i] += l2 * self._weights[i]
-
-    def _add_parameter_gradient(self, i: int, gradient: Array) -> None:
-        if self.program.parameters[i].trainable:
-            self._weight_gradients[i] += gradient
+                    self._buffers.parameter_gradients[i] += l2 * self._buffers.parameters[i]
 
 
 def _cross_entropy(
-    head: Any,
+    head: Head,
     output: Array,
     target: Target,
     class_weights: Array | None,
@@ -443,7 +392,7 @@ def _cross_entropy(
     )
 
 
-def _shares(loss: float, head: Any, target: Target, row_losses: Array) -> Array:
+def _shares(loss: float, head: Head, target: Target, row_losses: Array) -> Array:
     """What each row adds to the loss of a head, from the rows' losses before any weight."""
     values, weights = target
     class_weights = head.attributes.get("class_weights")
@@ -467,7 +416,7 @@ def _labels(values: Array) -> Array:
     return values.astype(np.int64)
 
 
-def _are_fit(head: Any, rows: Array) -> bool:
+def _are_fit(head: Head, rows: Array) -> bool:
     """Whether targets are within the interval of their loss, or ignored."""
     fit = LOSSES[head.loss].targets.contains(rows)
     if head.attributes.get("ignore_nan"):
@@ -480,7 +429,7 @@ def _are_fit(head: Any, rows: Array) -> bool:
 
 def _begin_child() -> None:
     for engine in list(_engines):
-        engine._begin_child()
+        engine.begin_child()
 
 
 if hasattr(os, "register_at_fork"):

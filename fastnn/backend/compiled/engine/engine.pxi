@@ -1,5 +1,5 @@
 # The compiled engine: executes a lowered Program without Python.
-# What its calls mean is said once, in fastnn.backend.reference.engine.
+# What its calls mean is said once, in fastnn.backend.protocol.
 
 
 cdef extern from *:
@@ -22,7 +22,7 @@ cdef double LIVELY_WORK = 5e9  # multiply-adds after which Ctrl-C is looked for:
 
 
 cdef class Engine(Caller):
-    """Executes one program on one storage of parameters; see `fastnn.backend.reference.engine`."""
+    """Executes one program on one storage of parameters; see `fastnn.backend.protocol`."""
 
     cdef public Guard guard
     cdef Update recipe[2]     # for penalized parameters (weights), and for the others
@@ -55,8 +55,14 @@ cdef class Engine(Caller):
 
     # --------------------------------------------------------------- calls
 
+    @staticmethod
+    def supports(program):
+        """Whether this engine can run the program, and why not."""
+        return _protocol.support(program, f"the compiled engine of {REAL_DTYPE}", (REAL_DTYPE,),
+                                 _program.KINDS, _program.ACTIVATIONS, _program.LOSSES)
+
     def set_optimizer(self, kind, hyper, slots):
-        """Choose the update `train` applies; see `fastnn.backend.reference.engine`."""
+        """Choose the update `train` applies; see `fastnn.backend.protocol`."""
         cdef int i
         hyper = dict(hyper)
         self.plan.clip_norm = hyper.pop("clip_norm", 0.0)
@@ -282,7 +288,7 @@ cdef class Engine(Caller):
 
     def train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses,
               check=False):
-        """One optimizer step per batch; see `fastnn.backend.reference.engine`."""
+        """One optimizer step per batch; see `fastnn.backend.protocol`."""
         self._enter()
         try:
             self._read_inputs(inputs, check)

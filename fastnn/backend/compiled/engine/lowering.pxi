@@ -3,6 +3,7 @@
 import numpy as _np
 
 from fastnn.backend import finite as _gradients
+from fastnn.backend import protocol as _protocol
 from fastnn import program as _program
 from fastnn.facts import losses as _losses
 

@@ -2,7 +2,7 @@
 
 
 cdef class Frozen:
-    """A program and a copy of its parameters; see `fastnn.backend.reference.frozen`.
+    """A program and a copy of its parameters; see `fastnn.backend.protocol`.
 
     Everything is read alone, except the rooms: each call under way has one of its own.
     """
