@@ -1,4 +1,4 @@
-"""The Jarque-Bera test: whether residuals have the skewness and kurtosis of a normal law."""
+"""The Jarque-Bera test of the skewness and kurtosis of residuals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from fastnn.stats.diagnostics.residuals import moderate, residual_series
 
 
 class Normality(NamedTuple):
-    """Skewness, kurtosis (3 for a normal law), and the Jarque-Bera test of both."""
+    """Skewness, kurtosis (3 for a normal distribution), and the Jarque-Bera test of both."""
 
     skewness: float
     kurtosis: float
@@ -34,7 +34,7 @@ def normality(residuals: np.ndarray) -> Normality:
 
 
 def jarque_bera(residuals: Any) -> TestResult:
-    """Test residuals for the skewness and kurtosis of a normal law.
+    """Test residuals for the skewness and kurtosis of a normal distribution.
 
     Parameters
     ----------
@@ -61,5 +61,5 @@ def jarque_bera(residuals: Any) -> TestResult:
     shape = normality(series)
     return TestResult(
         shape.statistic, shape.pvalue, "Jarque-Bera test", "chi2(2)",
-        "the errors have the skewness and kurtosis of a normal law",
+        "the errors have the skewness and kurtosis of a normal distribution",
     )  # fmt: skip

@@ -140,7 +140,7 @@ def least_squares(result: Any, *, in_order: bool = False, weighted: bool = True)
 def weighted_residuals(result: Influence, *, in_order: bool = False) -> np.ndarray:
     """(n,) residuals of one response, multiplied by the square roots of the weights."""
     if len(result.response_names) != 1 or result._fit.design is None:
-        least_squares(result)  # says what is wrong
+        least_squares(result)  # raises the error
     if in_order:
         warn_if_unsorted(result._labels.rows)
     residuals: np.ndarray = result._weighted_residuals[:, 0]

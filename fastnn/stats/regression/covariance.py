@@ -90,7 +90,7 @@ class Meats(NamedTuple):
     matrices : (m, r, r) array
         T' M T, one for each response.
     undetermined : (r, q) array
-        Rows of leverage 1, whose residuals say nothing about their variance.
+        Rows of leverage 1, whose residuals contain no information about their variance.
     rows : list of int
         Their indices.
     """

@@ -103,7 +103,7 @@ def _normal_quantiles(ax: Axes, rows: _Rows) -> None:
     slope = (high - low) / (2 * special.ndtri(0.75))
     ax.axline((0, (low + high) / 2), slope=slope, color=_GUIDE, linestyle="--")
     _name(ax, theory, standardized, rows.extreme, rows.names)
-    _titles(ax, "Normal quantiles", "quantile of a normal law", "standardised residual")
+    _titles(ax, "Normal quantiles", "quantile of a normal distribution", "standardised residual")
 
 
 def _scale_and_location(ax: Axes, rows: _Rows) -> None:

@@ -14,7 +14,7 @@ and for a real c on the side of the tail, left of 0 for P(Q < 0) and right for P
 cancels, and a probability of 1e-30 has as many digits as one of 0.3.  On s = c + i b sinh(u)
 the integrand falls off exponentially where it is a power of s (few eigenvalues) and like a
 normal density where there are many; the trapezoidal rule converges geometrically for both.
-The pole at s = 0 would slow it down where c is near, so its known part is taken out.
+A pole at s = 0 close to c would slow the convergence, so its known contribution is subtracted.
 
 References
 ----------
@@ -33,11 +33,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 _EPSILON = float(np.finfo(np.float64).eps)
-_TILT = 1e-8  # relative distance from the real line at which its values are taken
+_TILT = 1e-8  # relative distance from the real line at which functions on it are evaluated
 _BATCH = 8  # points evaluated together while searching: the lanes of a vector
-_NODES = 4 * _BATCH  # all that a nearly normal law needs
+_NODES = 4 * _BATCH  # sufficient for a nearly normal distribution
 _AGREEMENT = 1e-10  # relative difference of the two rules whose mean is the result
-_EDGE = 1e-12  # of the support: nearer to its end, d is taken for the end itself
+_EDGE = 1e-12  # relative to the support: d within this distance of the end counts as the end
 _NEGLIGIBLE = 1e-19  # terms of the sum, relative to the largest
 _MAX_ROUNDS = 400
 _MAX_HALVINGS = 6
