@@ -150,7 +150,7 @@ def test_a_trace_shows_the_step_that_follows(backend, dtype, seed):
 def test_parts_of_a_batch_make_the_step_of_the_whole(seed):
     with backends.use("compiled"):
         nets = [case(seed, calls=False) for _ in range(2)]
-        nets[1][0]._engine.rows_at_once = 1 + len(nets[1][1][0]) // 3
+        nets[1][0].core.engine.rows_at_once = 1 + len(nets[1][1][0]) // 3
         for net, *batch in nets:
             net.train_step(*batch)
     np.testing.assert_allclose(nets[1][0].get_flat(), nets[0][0].get_flat(), rtol=0, atol=1e-9)
