@@ -133,7 +133,7 @@ def _names(inputs: Sequence[Input], layers: Sequence[Layer]) -> dict[int, str]:
     return names
 
 
-def build_program(graph: Graph, dtype: Any, seed: int) -> tuple[Program, list[slice]]:
+def build_program(graph: Graph, dtype: object, seed: int) -> tuple[Program, list[slice]]:
     """The program of a graph, and the part of its storage that each layer's parameters take."""
     builder = ProgramBuilder(dtype, seed)
     names = graph.call_names()
@@ -260,7 +260,9 @@ def _layer_structure(layer: Layer, name: str, as_data: bool) -> dict[str, Any]:
     return {"class": cls.__name__, "config": layer.config}
 
 
-def from_structure(structure: Mapping[str, Any], custom: Mapping[str, Any] | None = None) -> Graph:
+def from_structure(
+    structure: Mapping[str, object], custom: Mapping[str, object] | None = None
+) -> Graph:
     """The graph `to_structure` described, of new layers.
 
     Parameters
@@ -293,7 +295,7 @@ def from_structure(structure: Mapping[str, Any], custom: Mapping[str, Any] | Non
     return trace(inputs, [tensors[check_index(i, len(tensors))] for i in numbers])
 
 
-def _class_of(described: Any, custom: Mapping[str, Any]) -> type[Layer]:
+def _class_of(described: Any, custom: Mapping[str, object]) -> type[Layer]:
     """The class of a layer: one of fastnn's own, or a custom one that the caller gave."""
     cls = entry(described, "class", (str, type), "a layer")
     if isinstance(cls, type):  # of a pickle
@@ -319,7 +321,7 @@ def _width(value: Any) -> Any:
     return value
 
 
-def _check_source(value: Any, n: int, layer: Layer) -> int:
+def _check_source(value: object, n: int, layer: Layer) -> int:
     """The number of a tensor that a call in a file reads: it must be below n."""
     if type(value) is int and value >= n:
         raise ValueError(
@@ -329,7 +331,7 @@ def _check_source(value: Any, n: int, layer: Layer) -> int:
     return check_index(value, n)
 
 
-def check_index(value: Any, n: int) -> int:
+def check_index(value: object, n: int) -> int:
     """An index from a file: an integer, not negative, below n."""
     if type(value) is not int or not 0 <= value < n:
         raise ValueError(f"{value!r} is not an index below {n}")

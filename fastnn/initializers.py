@@ -250,7 +250,7 @@ _CLASSES: dict[str, type[Initializer]] = {
 }  # fmt: skip
 
 
-def get(initializer: Any) -> Initializer:
+def get(initializer: object) -> Initializer:
     """The initializer for a name, an `Initializer`, a `config` or an array.
 
     Parameters
@@ -288,7 +288,7 @@ def named(rule: Initializer) -> str:
     return "Explicit(...)" if isinstance(rule, Explicit) else repr(rule)
 
 
-def fitting(rule: Any, name: str, shape: tuple[int, ...]) -> Initializer:
+def fitting(rule: object, name: str, shape: tuple[int, ...]) -> Initializer:
     """The initializer for `rule`; explicit values must have the parameter's shape."""
     initializer = get(rule)
     values = initializer.values if isinstance(initializer, Explicit) else None

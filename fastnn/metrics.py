@@ -7,7 +7,7 @@ many more, such as ``brier_score_loss`` and ``log_loss``, and accepts the arrays
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -42,7 +42,7 @@ class ReliabilityCurve(NamedTuple):
     edges: np.ndarray
 
 
-def reliability_curve(probabilities: Any, labels: Any, bins: int = 15) -> ReliabilityCurve:
+def reliability_curve(probabilities: object, labels: object, bins: int = 15) -> ReliabilityCurve:
     """The relative frequency of true predictions against their probability, in equal bins.
 
     Parameters
@@ -91,7 +91,7 @@ def reliability_curve(probabilities: Any, labels: Any, bins: int = 15) -> Reliab
     return ReliabilityCurve(mean, accuracy, counts, edges)
 
 
-def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) -> float:
+def expected_calibration_error(probabilities: object, labels: object, bins: int = 15) -> float:
     """The mean absolute difference of confidence and accuracy over the bins of `reliability_curve`.
 
     ``sum_b n_b / N |accuracy_b - confidence_b|``, where n_b is the number of samples of bin b.  It
@@ -117,7 +117,7 @@ def expected_calibration_error(probabilities: Any, labels: Any, bins: int = 15) 
     return float(np.average(gaps, weights=curve.counts[curve.counts > 0]))
 
 
-def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
+def _events(probabilities: object, labels: object) -> tuple[np.ndarray, np.ndarray]:
     """The probability of an event for each sample, and whether the event occurred."""
     p = as_real(probabilities, "probabilities")
     if p.ndim not in (1, 2) or p.size == 0:
@@ -139,7 +139,7 @@ def _events(probabilities: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
     return p.max(axis=1), p.argmax(axis=1) == truth
 
 
-def _labels(labels: Any, n: int, n_classes: int) -> np.ndarray:
+def _labels(labels: object, n: int, n_classes: int) -> np.ndarray:
     """The labels as (n,) int64, checked to be integers in [0, n_classes)."""
     truth = as_real(labels, "labels")
     if truth.ndim == 2 and truth.shape[1] == 1:

@@ -291,7 +291,7 @@ def _call(function: Callable[[int], float], step: int) -> float:
     return float(rate)
 
 
-def check_learning_rate(name: str, value: Any) -> LearningRate:
+def check_learning_rate(name: str, value: object) -> LearningRate:
     """A checked learning rate, a number as a Python float; errors call it `name`."""
     if isinstance(value, type):
         raise TypeError(f"{name} is the class {value.__name__}, expected an instance of it")
@@ -304,7 +304,7 @@ def check_learning_rate(name: str, value: Any) -> LearningRate:
     return check_number(value, name, 0.0)
 
 
-def to_config(value: Any) -> Any:
+def to_config(value: object) -> Any:
     """A schedule or plain data as JSON-able data.
 
     Raises
@@ -322,7 +322,7 @@ def to_config(value: Any) -> Any:
     return value
 
 
-def from_config(config: Any) -> float | Schedule:
+def from_config(config: object) -> float | Schedule:
     """The learning rate from which `to_config` made `config`.
 
     Raises

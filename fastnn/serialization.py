@@ -49,7 +49,7 @@ class FormatError(ValueError):
 
 
 def save(
-    path: str | os.PathLike[str], structure: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
+    path: str | os.PathLike[str], structure: Mapping[str, object], arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Write a structure and arrays to one file.
 
@@ -131,7 +131,7 @@ def load(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.nda
         raise FormatError(f"{path}: {error}") from error.__cause__
 
 
-def _text(path: Any) -> str:
+def _text(path: object) -> str:
     """A path as text."""
     if not isinstance(path, (str, bytes, os.PathLike)):
         raise TypeError(f"path must be a str or path-like, got {type(path).__name__}")
@@ -202,14 +202,14 @@ def _parse(text: str) -> dict[str, Any]:
     return structure
 
 
-def check_mapping(data: Any, name: str) -> None:
+def check_mapping(data: object, name: str) -> None:
     """Raise TypeError or ValueError, which names the place, if `data` is no JSON-able dict."""
     if not isinstance(data, Mapping):
         raise TypeError(f"{name} must be a dict, got {type(data).__name__}")
     _check_json(data, name)
 
 
-def _check_json(value: Any, where: str, depth: int = 0) -> None:
+def _check_json(value: object, where: str, depth: int = 0) -> None:
     """Raise TypeError or ValueError, which names the place, if JSON would change `value`."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"{where:.60}... is nested more than {_MAX_DEPTH} deep")

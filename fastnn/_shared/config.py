@@ -10,7 +10,7 @@ from typing import Any
 from fastnn._shared.numbers import check_flag, check_number
 
 
-def build(what: str, classes: Mapping[str, type], config: Mapping[str, Any]) -> Any:
+def build(what: str, classes: Mapping[str, type], config: Mapping[str, object]) -> Any:
     """The instance that ``{"name": ..., **arguments}`` describes."""
     arguments = dict(config)
     name = arguments.pop("name", None)
@@ -23,7 +23,7 @@ def build(what: str, classes: Mapping[str, type], config: Mapping[str, Any]) -> 
     return classes[name](**arguments)
 
 
-def replace_fields(instance: Any, **values: Any) -> None:
+def replace_fields(instance: object, **values: Any) -> None:
     """Store checked values in a frozen dataclass; for `__post_init__` only."""
     for key, value in values.items():
         object.__setattr__(instance, key, value)

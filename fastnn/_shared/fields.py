@@ -11,7 +11,7 @@ _NAMES |= {dict: "a dict", type(None): "null"}
 Kinds = type | tuple[type, ...]
 
 
-def entry(structure: Any, key: str, kinds: Kinds, what: str) -> Any:
+def entry(structure: object, key: str, kinds: Kinds, what: str) -> Any:
     """The entry `key` of a mapping from a file or a caller.
 
     Parameters
@@ -39,7 +39,7 @@ def entry(structure: Any, key: str, kinds: Kinds, what: str) -> Any:
     return value
 
 
-def check_kind(value: Any, kinds: Kinds, name: str) -> None:
+def check_kind(value: object, kinds: Kinds, name: str) -> None:
     """Raise ValueError unless a value of a structure has one of the types; see `entry`."""
     kinds = kinds if isinstance(kinds, tuple) else (kinds,)
     if any(_is(value, kind) for kind in kinds):
@@ -48,7 +48,7 @@ def check_kind(value: Any, kinds: Kinds, name: str) -> None:
     raise ValueError(f"{name} must be {expected}, got {value!r:.80}")
 
 
-def _is(value: Any, kind: type) -> bool:
+def _is(value: object, kind: type) -> bool:
     if kind is dict:
         return isinstance(value, Mapping)
     if kind is list:

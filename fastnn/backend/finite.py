@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
-from fastnn.program import CUSTOM_LOSS, Program
+from fastnn.program import CUSTOM_LOSS, Operation, Program
 
 Array = np.ndarray
 
@@ -82,7 +81,7 @@ class FinitenessCheck:
 
     def layer(
         self,
-        operation: Any,
+        operation: Operation,
         gradient: Callable[[int], Array],
         gradients: Sequence[Array],
         cost: float,

@@ -120,7 +120,7 @@ def _command(commands: Any, name: str, run: str, text: str) -> argparse.Argument
     return parser
 
 
-def _add_train(commands: Any) -> None:
+def _add_train(commands: object) -> None:
     parser = _command(commands, "train", "_commands:train", "train a network on a table")
     _add_data_options(parser.add_argument_group("data"))
     _add_network_options(parser.add_argument_group("network and training"))
@@ -185,7 +185,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
-    def add(name: str, help: str, default: Any = None, **more: Any) -> None:
+    def add(name: str, help: str, default: object = None, **more: Any) -> None:
         if default is not None:
             help += "; default %(default)s"
         group.add_argument(name, help=help, default=default, **more)
@@ -229,7 +229,7 @@ def _add_csv_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--encoding", metavar="NAME", help="encoding of a CSV file; default UTF-8")
 
 
-def _add_predict(commands: Any) -> None:
+def _add_predict(commands: object) -> None:
     parser = _command(commands, "predict", "_commands:predict", "apply a model to a table")
     parser.add_argument("model", metavar="MODEL", help="a file that train has written")
     parser.add_argument("file", metavar="DATA", help="a CSV or NPZ file with the model's columns")
@@ -243,12 +243,12 @@ def _add_predict(commands: Any) -> None:
     _add_csv_options(parser.add_argument_group("CSV files"))
 
 
-def _add_info(commands: Any) -> None:
+def _add_info(commands: object) -> None:
     parser = _command(commands, "info", "_commands:info", "show what a model's file holds")
     parser.add_argument("model", metavar="MODEL", help="a file that train has written")
 
 
-def _add_demo(commands: Any) -> None:
+def _add_demo(commands: object) -> None:
     parser = _command(commands, "demo", "_demo:run", "learn handwritten digits in seconds")
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the split, the initial values and the batches"
@@ -256,7 +256,7 @@ def _add_demo(commands: Any) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 
 
-def _add_bench(commands: Any) -> None:
+def _add_bench(commands: object) -> None:
     parser = _command(
         commands, "bench", "_bench:run", "time the compiled backend against the reference"
     )
@@ -264,7 +264,7 @@ def _add_bench(commands: Any) -> None:
     parser.add_argument("--dtype", choices=DTYPES, default="float32", help="default %(default)s")
 
 
-def _add_config(commands: Any) -> None:
+def _add_config(commands: object) -> None:
     _command(commands, "config", "_commands:config", "show backend, instruction set and versions")
 
 

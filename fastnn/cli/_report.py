@@ -49,7 +49,7 @@ def _data_line(training: Training) -> str:
     )
 
 
-def score_table(title: str, task: str, results: Mapping[str, Any]) -> list[str]:
+def score_table(title: str, task: str, results: Mapping[str, object]) -> list[str]:
     """The results of each part of the data as lines; a dash stands for an undefined measure."""
     titles = {"rows": "rows", **MEASURES[task]}
     rows = [[title, *titles.values()]]
@@ -59,7 +59,7 @@ def score_table(title: str, task: str, results: Mapping[str, Any]) -> list[str]:
     return aligned(rows, right=range(1, len(rows[0])))
 
 
-def measured(name: str, value: Any) -> str:
+def measured(name: str, value: object) -> str:
     """A measure as text: a count with all digits, RMSE with six, because its unit is arbitrary."""
     if not isinstance(value, int | float):
         return "-"

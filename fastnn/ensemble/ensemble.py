@@ -107,7 +107,7 @@ class Ensemble:
         self.oob_score: Any = None
         self.callbacks: list[list[Callback]] = []
 
-    def _member(self, network: Any, i: int) -> Network:
+    def _member(self, network: object, i: int) -> Network:
         seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
         if isinstance(network, Network):
             network.core.compiled()
@@ -129,7 +129,7 @@ class Ensemble:
         *,
         epochs: int | None = None,
         batch_size: int | None = None,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Sequence[object] | None = None,
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
         callbacks: Callbacks = None,
@@ -422,7 +422,7 @@ class Ensemble:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()
+        cls, path: str | os.PathLike[str], custom: Sequence[object] | Mapping[str, object] = ()
     ) -> Self:
         """Read an ensemble that `save` wrote.
 
@@ -454,9 +454,9 @@ class Ensemble:
     @classmethod
     def _rebuilt(
         cls,
-        described: Mapping[str, Any],
+        described: Mapping[str, object],
         arrays: Mapping[str, np.ndarray],
-        custom: Mapping[str, Any],
+        custom: Mapping[str, object],
     ) -> Self:
         """The ensemble that a file describes."""
         what = "an ensemble"
@@ -504,7 +504,7 @@ class Ensemble:
         return f"<Ensemble of {len(self.members)} {type(first).__name__} by {kind}{score}>"
 
 
-def _score_from_json(score: Any) -> Any:
+def _score_from_json(score: object) -> Any:
     """A number, or a dict of numbers by output; None as it is."""
     if isinstance(score, Mapping):
         return {name: real(value, f"oob_score[{name!r}]") for name, value in score.items()}

@@ -42,11 +42,11 @@ class _NetworkEstimator(BaseEstimator):
     def __init__(
         self,
         hidden: Sequence[int] | int = (100,),
-        activation: Any = "relu",
+        activation: object = "relu",
         *,
         dropout: float = 0.0,
-        optimizer: Any = "adam",
-        learning_rate: Any = None,
+        optimizer: object = "adam",
+        learning_rate: object = None,
         alpha: float = 1e-4,
         batch_size: int | None = None,
         epochs: int = 100,
@@ -54,7 +54,7 @@ class _NetworkEstimator(BaseEstimator):
         validation_fraction: float = 0.1,
         patience: int = 10,
         dtype: Any = None,
-        random_state: Any = None,
+        random_state: object = None,
         verbose: int = 0,
     ) -> None:
         self.hidden = hidden
@@ -113,7 +113,7 @@ class _NetworkEstimator(BaseEstimator):
         """The dtypes that X may keep; any other dtype becomes the first of these."""
         return [np.float64, np.float32] if self.dtype is None else [np.dtype(self.dtype)]
 
-    def _weights(self, sample_weight: Any, X: np.ndarray) -> np.ndarray | None:
+    def _weights(self, sample_weight: object, X: np.ndarray) -> np.ndarray | None:
         if sample_weight is None:
             return None
         weights = as_weights(sample_weight, "sample_weight", (len(X),))
@@ -121,7 +121,7 @@ class _NetworkEstimator(BaseEstimator):
             raise ValueError("sample_weight is zero for every sample, expected a positive weight")
         return weights
 
-    def _inputs(self, X: Any) -> np.ndarray:
+    def _inputs(self, X: object) -> np.ndarray:
         """X of a prediction, checked."""
         check_is_fitted(self, "network_")
         checked: np.ndarray = validate_data(
@@ -197,7 +197,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
 
     _loss = "cross_entropy"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Train a new network.
 
         Parameters
@@ -253,13 +253,13 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         labels = np.searchsorted(self.classes_, y)
         return self._train(X, labels, self._weights(sample_weight, X), 1)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """The most probable class of each row of X, (N,)."""
         best = self.predict_proba(X).argmax(axis=1)
         labels: np.ndarray = self.classes_[best]
         return labels
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: object) -> np.ndarray:
         """The probability of each class for each row of X, (N, K) in the order of `classes_`."""
         X = self._inputs(X)
         probabilities: np.ndarray = self.network_.predict_proba(X, check_finite=False)
@@ -307,7 +307,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
 
     _loss = "mean_squared_error"
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Train a new network.
 
         Parameters
@@ -326,7 +326,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         self._begin(X, y)
         return self._train(X, y, self._weights(sample_weight, X), self.epochs)
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Train for one epoch on a part of the data; the first call makes the network.
 
         Parameters
@@ -349,7 +349,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
             raise ValueError(f"y must have shape {('N', *self._target_shape)}, got {y.shape}")
         return self._train(X, y, self._weights(sample_weight, X), 1)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: object) -> np.ndarray:
         """The predicted targets, (N,) or (N, K) as in `fit`."""
         X = self._inputs(X)
         outputs: np.ndarray = self.network_.predict(X, check_finite=False)

@@ -199,7 +199,7 @@ def dropout(
     return out
 
 
-def _weight(weight: Any, x: np.ndarray) -> np.ndarray:
+def _weight(weight: object, x: np.ndarray) -> np.ndarray:
     """The weight as an array that fits the rows of x."""
     check_last_axis(x, "x")
     w = as_matching(weight, "weight", x, "x")
@@ -224,6 +224,6 @@ def _function(activation: str | None, alpha: float | None) -> tuple[str, float]:
 
 
 def _check_result(
-    array: Any, name: str, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[str, Any]
+    array: object, name: str, shape: tuple[int, ...], dtype: np.dtype, inputs: dict[str, Any]
 ) -> None:
     check_out(array, shape, dtype, inputs, name, in_place=False)

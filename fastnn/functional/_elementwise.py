@@ -93,12 +93,12 @@ def _flat(array: np.ndarray) -> np.ndarray:
     return array if array.ndim == 1 else array.reshape(-1)
 
 
-def _apply(function: str, x: Any, alpha: float, out: Any) -> np.ndarray:
+def _apply(function: str, x: object, alpha: float, out: object) -> np.ndarray:
     result = direct(function, x, alpha, out)
     return _convert_and_apply(function, x, alpha, out) if result is None else result
 
 
-def _convert_and_apply(function: str, x: Any, alpha: float, out: Any) -> np.ndarray:
+def _convert_and_apply(function: str, x: object, alpha: float, out: object) -> np.ndarray:
     z = as_floating(x, "x")
     result = (
         np.empty(z.shape, z.dtype) if out is None else check_out(out, z.shape, z.dtype, {"x": x})

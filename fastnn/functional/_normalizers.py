@@ -180,7 +180,7 @@ def _normalize(kernel: str, x: Any, out: Any) -> np.ndarray:
 
 
 def _backward(
-    kernel: str, output: tuple[Any, str], upstream: tuple[Any, str], out: Any
+    kernel: str, output: tuple[object, str], upstream: tuple[object, str], out: Any
 ) -> np.ndarray:
     p = as_floating(*output)
     check_last_axis(p, output[1])

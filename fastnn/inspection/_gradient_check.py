@@ -170,8 +170,8 @@ class GradientCheck:
 
 def check_gradient(
     function: Callable[[Array], Any],
-    x: Any,
-    gradient: Any = None,
+    x: object,
+    gradient: object = None,
     *,
     tolerance: float = TOLERANCE,
 ) -> GradientCheck:
@@ -337,7 +337,7 @@ def _place(name: str, index: tuple[int, ...]) -> str:
     return f"{name}[{', '.join(map(str, index))}]" if index else name
 
 
-def _finite(values: Any, name: str) -> Array:
+def _finite(values: object, name: str) -> Array:
     """A new float64 array; TypeError or ValueError if it holds other than finite real numbers."""
     array = as_real(values, name).astype(np.float64)
     if not np.isfinite(array).all():

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from fastnn import backend, functional
+from fastnn.backend.protocol import Engine
 from fastnn.program import Operation, Program
 
 Array = np.ndarray
@@ -173,7 +173,7 @@ class Linearization:
                         result[i, j, start : start + parameter.size] = gradient
 
 
-def _forward(engine: Any, inputs: Sequence[Array]) -> None:
+def _forward(engine: Engine, inputs: Sequence[Array]) -> None:
     """A forward pass whose values stay in the engine's buffers: the cost without losses."""
     engine.loss_and_gradients(inputs, [])
 

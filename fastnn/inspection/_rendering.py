@@ -172,7 +172,7 @@ def _latex_array(array: Array) -> str:
     return "\\begin{pmatrix} " + " \\\\ ".join(rows) + " \\end{pmatrix}"
 
 
-def _latex_number(value: Any) -> str:
+def _latex_number(value: object) -> str:
     text = _number(value).replace("inf", "\\infty").replace("nan", "\\mathrm{nan}")
     mantissa, _, exponent = text.partition("e")
     return f"{mantissa} \\cdot 10^{{{int(exponent)}}}" if exponent else text

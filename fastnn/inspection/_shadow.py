@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
+from fastnn.backend.protocol import Engine
 from fastnn.facts import activations, operations
 from fastnn.facts.losses import LOSSES
 from fastnn.inspection._differences import Displacement, Point
@@ -142,7 +143,7 @@ def _signs(values: Array) -> bytes:
 
 
 def _residual_sides(output: str, position: int, corners: Sequence[float]) -> Reader:
-    def read(engine: Any, targets: Sequence[Any]) -> bytes:
+    def read(engine: Engine, targets: Sequence[Any]) -> bytes:
         prediction = engine.value(output)
         target = np.asarray(targets[position][0], np.float64).reshape(prediction.shape)
         return b"".join(_signs(prediction - target - corner) for corner in corners)

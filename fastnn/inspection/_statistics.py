@@ -13,6 +13,7 @@ import numpy as np
 from fastnn._shared.config import as_json
 from fastnn._shared.numbers import check_integer
 from fastnn._shared.text import titled
+from fastnn.backend.protocol import Kernels
 from fastnn.facts import activations
 from fastnn.graph import Graph, last_function
 from fastnn.inspection._records import ParameterTrace
@@ -196,7 +197,7 @@ class LayerMonitor(Callback):
     deleted.
     """
 
-    def __init__(self, X: Any, y: Any, every: int = 1) -> None:
+    def __init__(self, X: object, y: object, every: int = 1) -> None:
         self.X, self.y = X, y
         self.every = check_integer(every, "every", 1)
         self.epochs: list[int] = []
@@ -220,7 +221,7 @@ class LayerMonitor(Callback):
         return f"<LayerMonitor of {len(self.records)} records>"
 
 
-def layer_statistics(graph: Graph, trace: Trace, kernels: Any) -> LayerStatistics:
+def layer_statistics(graph: Graph, trace: Trace, kernels: Kernels) -> LayerStatistics:
     """Statistics of each call of a layer and of each parameter in a trace.
 
     Parameters
@@ -252,7 +253,7 @@ def layer_statistics(graph: Graph, trace: Trace, kernels: Any) -> LayerStatistic
     return LayerStatistics(calls, parameters, trace.loss)
 
 
-def _parameter(layer: Any) -> float | None:
+def _parameter(layer: object) -> float | None:
     """The current parameter of a layer's activation, or None."""
     alpha: float | None = getattr(layer, "beta", getattr(layer, "alpha", None))
     return alpha
@@ -263,7 +264,7 @@ def _saturated(function: str, alpha: float | None, z: Array) -> float:
     return float(np.mean((z <= low) | (z >= high)))
 
 
-def _dead(function: str, alpha: float | None, z: Array, kernels: Any) -> int:
+def _dead(function: str, alpha: float | None, z: Array, kernels: Kernels) -> int:
     slopes = np.empty(z.shape, z.dtype)
     factor = 1.0 if alpha is None else alpha
     kernels.activation_derivative(function, np.ravel(z), factor, slopes.reshape(-1))

@@ -51,7 +51,7 @@ def check_function(function: Any) -> str:
         raise ValueError(f"{error}, {', '.join(ROW_FUNCTIONS)}") from None
 
 
-def check_alpha(function: str, alpha: Any) -> float | None:
+def check_alpha(function: str, alpha: object) -> float | None:
     """The parameter of an activation: given, its default, or None where it has none.
 
     Raises

@@ -154,7 +154,7 @@ class Layer(ABC):
 
     # --------------------------------------------------------------- calls
 
-    def __call__(self, x: Any, training: bool = True) -> Any:
+    def __call__(self, x: object, training: bool = True) -> Any:
         """Apply the layer.
 
         Parameters
@@ -180,7 +180,7 @@ class Layer(ABC):
         self._refuse_symbols(x)
         return self._compute([x], ["x"], training)
 
-    def backward(self, dy: Any) -> Any:
+    def backward(self, dy: object) -> Any:
         """Gradients of the last call on an array, by the chain rule; fills `gradients`.
 
         Parameters
@@ -243,7 +243,7 @@ class Layer(ABC):
                 f"but {label} has width {width}"
             )
 
-    def _refuse_symbols(self, x: Any) -> None:
+    def _refuse_symbols(self, x: object) -> None:
         """Raise TypeError for layers and for lists of tensors, which are no arrays."""
         if isinstance(x, Layer):
             raise TypeError(
@@ -261,7 +261,9 @@ class Layer(ABC):
         if n != 1:
             raise ValueError(f"layer {self.label} takes one input, got {n}")
 
-    def _compute(self, values: Sequence[Any], names: Sequence[str], training: bool) -> np.ndarray:
+    def _compute(
+        self, values: Sequence[object], names: Sequence[str], training: bool
+    ) -> np.ndarray:
         arrays = [as_real(x, name) for x, name in zip(values, names, strict=True)]
         single = all(x.ndim == 1 for x in arrays)
         if single:
@@ -283,7 +285,7 @@ class Layer(ABC):
             self._programs[key] = OneLayer(self, widths, self._values(dtype))
         return self._programs[key]
 
-    def _backward(self, dy: Any) -> list[np.ndarray]:
+    def _backward(self, dy: object) -> list[np.ndarray]:
         if self._last is None:
             raise RuntimeError(
                 "backward needs a call of the layer on an array with training=True before it"
@@ -473,7 +475,7 @@ class Layer(ABC):
 
 def _restore(
     cls: type[Layer],
-    config: Mapping[str, Any],
+    config: Mapping[str, object],
     dtype: np.dtype | None,
     values: Mapping[str, np.ndarray] | None,
 ) -> Layer:

@@ -89,7 +89,7 @@ class CustomLayer(Layer):
         self._remember({})
         super().__init__(name=name, trainable=trainable, dtype=dtype, seed=seed)
 
-    def _remember(self, options: Mapping[str, Any]) -> None:
+    def _remember(self, options: Mapping[str, object]) -> None:
         """Record the arguments of the outermost constructor, which is the first to call this."""
         if "_options" not in vars(self):
             self._options = {key: value for key, value in options.items() if key not in _COMMON}
@@ -147,7 +147,7 @@ class CustomLayer(Layer):
         self,
         name: str,
         shape: tuple[int, ...],
-        initializer: str | Initializer | Mapping[str, Any] | ArrayLike = "zeros",
+        initializer: str | Initializer | Mapping[str, object] | ArrayLike = "zeros",
         *,
         penalized: bool = False,
     ) -> None:
@@ -234,13 +234,13 @@ class CustomLayer(Layer):
             need = "at least one input" if self.n_inputs is None else f"{self.n_inputs} inputs"
             raise ValueError(f"layer {self.label} takes {need}, got {n}")
 
-    def __call__(self, x: Any, training: bool = True) -> Any:
+    def __call__(self, x: object, training: bool = True) -> Any:
         """Apply the layer to a tensor or an array, or to a list of them; see `Layer`."""
         if self.n_inputs == 1:
             return super().__call__(x, training)
         return call_on_list(self, x, training)
 
-    def backward(self, dy: Any) -> Any:
+    def backward(self, dy: object) -> Any:
         """Gradient of the last call on arrays; for several inputs, a tuple of gradients."""
         gradients = self._backward(dy)
         return gradients[0] if self.n_inputs == 1 else tuple(gradients)
@@ -311,7 +311,7 @@ class CustomLayer(Layer):
         return {key: read_only(p) for key, p in zip(self._declared, parameters, strict=True)}
 
     def _split(
-        self, result: Any, shapes: Sequence[tuple[int, ...]]
+        self, result: object, shapes: Sequence[tuple[int, ...]]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The result of `backward_pass` as two lists of arrays with checked shapes."""
         where = "backward_pass"
@@ -343,7 +343,7 @@ class CustomLayer(Layer):
         ]
         return checked, gradients
 
-    def _checked(self, array: Any, shape: tuple[int, ...], where: str, what: str) -> np.ndarray:
+    def _checked(self, array: object, shape: tuple[int, ...], where: str, what: str) -> np.ndarray:
         """The array; TypeError or ValueError if its dtype or shape is wrong."""
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
             raise TypeError(
@@ -373,7 +373,7 @@ def _remembering(cls: type[CustomLayer]) -> Callable[..., None]:
             rest = parameter.name
 
     @functools.wraps(init)
-    def remember(self: CustomLayer, *args: Any, **kwargs: Any) -> None:
+    def remember(self: CustomLayer, *args: object, **kwargs: Any) -> None:
         _, *arguments = signature.bind(self, *args, **kwargs).arguments.items()
         options = dict(arguments)
         self._remember({**options.pop(rest, {}), **options})
@@ -382,7 +382,7 @@ def _remembering(cls: type[CustomLayer]) -> Callable[..., None]:
     return remember
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype}"
     return type(value).__name__

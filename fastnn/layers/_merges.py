@@ -14,7 +14,7 @@ from fastnn.layers._tensor import Tensor
 from fastnn.program import ProgramBuilder
 
 
-def call_on_list(layer: Layer, x: Any, training: bool) -> Any:
+def call_on_list(layer: Layer, x: object, training: bool) -> Any:
     """Apply a layer with several inputs to a list of tensors or to a list of arrays.
 
     Raises
@@ -52,7 +52,7 @@ class Merge(Layer):
     def __init__(self, *, name: str | None = None, dtype: DTypeLike | None = None) -> None:
         super().__init__(name=name, dtype=dtype)
 
-    def __call__(self, x: Any, training: bool = True) -> Any:
+    def __call__(self, x: object, training: bool = True) -> Any:
         """Merge a list of tensors, or a list of arrays.
 
         Parameters
@@ -74,7 +74,7 @@ class Merge(Layer):
         """
         return call_on_list(self, x, training)
 
-    def backward(self, dy: Any) -> tuple[np.ndarray, ...]:
+    def backward(self, dy: object) -> tuple[np.ndarray, ...]:
         """Gradients of the last call on arrays: one for each input.
 
         Parameters

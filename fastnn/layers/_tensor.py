@@ -49,7 +49,7 @@ class Tensor:
         for name, value in attributes.items():
             object.__setattr__(self, name, value)
 
-    def __setattr__(self, name: str, value: Any) -> None:
+    def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(
             f"cannot set {name} of the tensor from {self.label}: tensors cannot be changed; "
             "call a layer to make a new one"
@@ -92,7 +92,7 @@ class Input(Tensor):
         return f"Input({self.width}{named})"
 
 
-def check_name(name: Any) -> str | None:
+def check_name(name: object) -> str | None:
     """A checked name of a layer, input or output, or None.
 
     Raises

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 
@@ -113,7 +112,7 @@ def check_gradients(
         return GradientCheck(comparison.arrays, comparison.kinks, tolerance, error)
 
 
-def _shadow(net: Network, X: Any, y: Any, sample_weight: Any, dropout: bool) -> Shadow:
+def _shadow(net: Network, X: object, y: object, sample_weight: object, dropout: bool) -> Shadow:
     """The network in float64, with checked data."""
     core = net.core
     core.compiled()

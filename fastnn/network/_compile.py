@@ -21,9 +21,9 @@ AnyLoss = str | Loss | Callable[..., Any]
 
 def compile_core(
     core: Core,
-    loss: Any,
+    loss: object,
     optimizer: str | Optimizer | Solver,
-    loss_weights: Any,
+    loss_weights: object,
     l2: float,
     missing: str | None,
 ) -> None:

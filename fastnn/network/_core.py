@@ -236,7 +236,7 @@ class Core:
                 self.feed.check(arrays)  # names the number that the engine refused
             raise
 
-    def arrange(self, outputs: Sequence[Any]) -> Any:
+    def arrange(self, outputs: Sequence[object]) -> Any:
         """One output by itself; several as a list, or as a dict if the user named them."""
         if self.outputs_are_named:
             return dict(zip(self.output_names, outputs, strict=True))

@@ -22,13 +22,14 @@ from fastnn._shared.arrays import (
     is_readable,
 )
 from fastnn._shared.numbers import check_flag
+from fastnn.backend.protocol import Engine
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
 from fastnn.program import Buffer
 from fastnn.training.data import Data
 
 
-def prepare_inputs(X: Any, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:
+def prepare_inputs(X: object, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:
     """Inputs as (N, width) arrays of one length, in the dtypes that they have.
 
     Raises
@@ -45,7 +46,7 @@ def prepare_inputs(X: Any, buffers: Sequence[Buffer], argument: str = "X") -> li
 
 
 def prepare_targets(
-    y: Any,
+    y: object,
     heads: Sequence[LossOnOutput],
     inputs: Sequence[np.ndarray],
     dtype: np.dtype,
@@ -108,7 +109,7 @@ def _weights(values: object, name: str, n: int, dtype: np.dtype) -> np.ndarray:
     return weights
 
 
-def _is_per_head(weights: Any, n_heads: int) -> bool:
+def _is_per_head(weights: object, n_heads: int) -> bool:
     """Whether a list holds weights for each of several heads, rather than for each sample."""
     if n_heads == 1 or not isinstance(weights, (list, tuple)) or len(weights) != n_heads:
         return False
@@ -140,7 +141,7 @@ class Feed:
         inputs: Sequence[Buffer],
         heads: Sequence[LossOnOutput],
         dtype: np.dtype,
-        engine: Any,
+        engine: Engine,
     ) -> None:
         self.inputs = list(inputs)
         self.heads = list(heads)
@@ -160,7 +161,7 @@ class Feed:
                 continue
             check_finite(array, called(argument, name, names), hint, self._dtype)
 
-    def rows(self, X: Any) -> tuple[list[np.ndarray], bool]:
+    def rows(self, X: object) -> tuple[list[np.ndarray], bool]:
         """Inputs as (N, width) arrays of any real dtype, and whether X was a single sample."""
         names = [buffer.name for buffer in self.inputs]
         parts = [
@@ -175,9 +176,9 @@ class Feed:
 
     def data(
         self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
+        X: object,
+        y: object,
+        sample_weight: object,
         check: bool,
         suffix: str = "",
         hint: str = CAN_BE_ALLOWED,
@@ -194,7 +195,7 @@ class Feed:
         pairs = [self._pair(t, w) for t, w in zip(targets, weights, strict=True)]
         return Data(inputs, pairs)
 
-    def validation(self, data: Any, check: bool) -> Data:
+    def validation(self, data: object, check: bool) -> Data:
         """Checked data from a tuple (X, y) or (X, y, sample_weight)."""
         if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
             raise ValueError("validation_data must be (X, y) or (X, y, sample_weight)")

@@ -63,7 +63,7 @@ def fit(
     sample_weight: Weights,
     plan: Plan,
     extras: Extras,
-    network: Any,
+    network: object,
 ) -> History:
     """Check the data of a user, and train on them."""
     with core.lock:

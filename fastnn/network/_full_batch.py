@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
 from fastnn import backend
 from fastnn._shared.arrays import contiguous, readable
+from fastnn.backend.protocol import Engine, Kernels
 from fastnn.inspection import Linearization
 from fastnn.losses import MeanSquaredError
 from fastnn.network._heads import LossOnOutput
@@ -59,7 +59,7 @@ class FullBatch:
     """
 
     def __init__(
-        self, solver: Solver, engine: Any, heads: Sequence[LossOnOutput], data: Data
+        self, solver: Solver, engine: Engine, heads: Sequence[LossOnOutput], data: Data
     ) -> None:
         self._engine = engine
         self._program: Program = engine.program
@@ -158,7 +158,7 @@ class FullBatch:
 
 
 def _scale(
-    head: LossOnOutput, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+    head: LossOnOutput, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
 ) -> np.ndarray:
     """The factor of each error (N, K), so that the sum of the squares is the head's cost.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastnn import losses
 from fastnn._shared.numbers import check_choice, check_number
@@ -40,8 +39,8 @@ class LossOnOutput:
 def make_heads(
     outputs: Sequence[Tensor],
     names: Sequence[str],
-    loss: Any,
-    loss_weights: Any,
+    loss: object,
+    loss_weights: object,
     missing: str | None = None,
 ) -> list[LossOnOutput]:
     """One head for each output that has a loss, from the arguments of `compile`.
@@ -76,7 +75,7 @@ def make_heads(
     return heads
 
 
-def _check_all_have_losses(loss: Any, names: Sequence[str]) -> None:
+def _check_all_have_losses(loss: object, names: Sequence[str]) -> None:
     """Raise ValueError if a mapping from outputs to losses leaves one out."""
     if isinstance(loss, Mapping) and set(loss) <= set(names):
         missing = [name for name in names if name not in loss]

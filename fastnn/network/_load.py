@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from fastnn import serialization
 from fastnn.network._network import Network, rebuild
@@ -12,7 +11,9 @@ from fastnn.network._save import DEFECTS, by_name
 from fastnn.serialization import FormatError
 
 
-def load(path: str | os.PathLike[str], custom: Sequence[Any] | Mapping[str, Any] = ()) -> Network:
+def load(
+    path: str | os.PathLike[str], custom: Sequence[object] | Mapping[str, object] = ()
+) -> Network:
     """Read a network that `Network.save` wrote.
 
     Training continues from there as if it had not been interrupted.  Reading a

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.arrays import contiguous
+from fastnn.backend.protocol import Kernels
 from fastnn.losses import CustomLoss
 from fastnn.losses._tallies import LossTally
 from fastnn.network._heads import LossOnOutput
@@ -35,7 +36,7 @@ class Measures:
     """
 
     def __init__(
-        self, heads: Sequence[LossOnOutput], targets: Targets, dtype: np.dtype, kernels: Any
+        self, heads: Sequence[LossOnOutput], targets: Targets, dtype: np.dtype, kernels: Kernels
     ) -> None:
         self._heads = heads
         self._targets = targets
@@ -79,7 +80,7 @@ class Measures:
         return metrics
 
 
-def _loss_of(head: LossOnOutput, kernels: Any) -> LossTally | _AllRows:
+def _loss_of(head: LossOnOutput, kernels: Kernels) -> LossTally | _AllRows:
     if isinstance(head.loss, CustomLoss):
         return _AllRows(head.loss)
     return LossTally(head.loss, kernels)

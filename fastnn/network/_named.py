@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 
-def split(values: Any, names: Sequence[str], argument: str) -> list[Any]:
+def split(values: object, names: Sequence[str], argument: str) -> list[Any]:
     """One value for each name.
 
     Parameters

@@ -411,7 +411,7 @@ class Network:
         *,
         epochs: int | None = None,
         batch_size: int | None = None,
-        validation_data: Sequence[Any] | None = None,
+        validation_data: Sequence[object] | None = None,
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
         callbacks: Callbacks = None,
@@ -766,7 +766,7 @@ class Network:
         """A copy of everything that training changes, for `set_state`."""
         return _state.get_state(self.core)
 
-    def set_state(self, state: Mapping[str, Any]) -> None:
+    def set_state(self, state: Mapping[str, object]) -> None:
         """Set the state that `get_state` copied, so that training continues from there.
 
         Raises
@@ -779,7 +779,9 @@ class Network:
 
     # ------------------------------------------------------- save and load
 
-    def save(self, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None) -> None:
+    def save(
+        self, path: str | os.PathLike[str], metadata: Mapping[str, object] | None = None
+    ) -> None:
         """Write the network to a file that `load` reads: safetensors with a JSON structure.
 
         The file has the parameters, the graph, the losses, the optimizer with its state, the
@@ -891,7 +893,7 @@ class Network:
         return f"<{type(self).__name__} {name}{widths}, {self.dtype}, seed {self.seed}>"
 
 
-def _as_list(ends: Any) -> list[Any]:
+def _as_list(ends: object) -> list[Any]:
     """Inputs or outputs as a list; their types are checked later."""
     return list(ends) if isinstance(ends, (list, tuple)) else [ends]
 
@@ -903,9 +905,9 @@ CLASSES: dict[str, type[Network]] = {Network.kind: Network}
 
 
 def rebuild(
-    described: Mapping[str, Any],
+    described: Mapping[str, object],
     values: Mapping[str, np.ndarray],
-    custom: Mapping[str, Any] | None = None,
+    custom: Mapping[str, object] | None = None,
 ) -> Network:
     """The network that `_save.structure` and `_save.arrays` describe.
 
@@ -944,7 +946,7 @@ def reseeded(network: Network, seed: int) -> Network:
 
 
 def rebuild_on(
-    backend_name: str, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
+    backend_name: str, described: Mapping[str, object], values: Mapping[str, np.ndarray]
 ) -> Network:
     """`rebuild` on a backend, or on the default one where that is not installed: for pickles."""
     if backend_name not in backend.available():

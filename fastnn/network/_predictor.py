@@ -74,7 +74,7 @@ class Predictor:
         is_plain = len(program.inputs) == len(program.outputs) == 1 and output_names is None
         self.__call__ = self._frozen.one if is_plain else self._several
 
-    def _several(self, X: Any, out: Any = None) -> Any:
+    def _several(self, X: object, out: object = None) -> Any:
         """Calls with several inputs or outputs, or with names."""
         names = self._input_names
         inputs = split(X, names, "X")

@@ -40,7 +40,7 @@ class Saved(Protocol):
 
 
 def save(
-    network: Saved, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None
+    network: Saved, path: str | os.PathLike[str], metadata: Mapping[str, object] | None = None
 ) -> None:
     """Write a network to a file; see `Network.save`."""
     with network.core.lock:
@@ -101,7 +101,7 @@ def arrays(core: Core) -> dict[str, np.ndarray]:
 
 
 def restored(
-    described: Mapping[str, Any], values: Mapping[str, np.ndarray], custom: Mapping[str, Any]
+    described: Mapping[str, object], values: Mapping[str, np.ndarray], custom: Mapping[str, object]
 ) -> Core:
     """The core that `structure` and `arrays` describe; `custom` as `by_name` returns it.
 
@@ -119,7 +119,7 @@ def restored(
     return core
 
 
-def reseeded(core: Core, described: Mapping[str, Any], seed: int) -> Core:
+def reseeded(core: Core, described: Mapping[str, object], seed: int) -> Core:
     """An untrained core like this compiled one, with the initial values of another seed.
 
     Parameters
@@ -136,10 +136,10 @@ def reseeded(core: Core, described: Mapping[str, Any], seed: int) -> Core:
 
 
 def _core(
-    described: Mapping[str, Any],
+    described: Mapping[str, object],
     seed: int,
     parameters: Mapping[str, np.ndarray],
-    custom: Mapping[str, Any],
+    custom: Mapping[str, object],
 ) -> Core:
     """The core that a structure describes, before losses and optimizer."""
     graph = from_structure(entry(described, "graph", dict, _NETWORK), custom)
@@ -193,7 +193,7 @@ def _restore_losses(core: Core, described: Mapping[str, Any], custom: Mapping[st
 
 
 def _restore_training(
-    core: Core, described: Mapping[str, Any], values: Mapping[str, np.ndarray]
+    core: Core, described: Mapping[str, object], values: Mapping[str, np.ndarray]
 ) -> None:
     """The state of the optimizer, the counters and the history."""
     for slot, storage in core.slots.items():

@@ -30,7 +30,7 @@ def get_flat(core: Core) -> np.ndarray:
         return core.program.flatten(core.storage)
 
 
-def set_flat(core: Core, values: Any) -> None:
+def set_flat(core: Core, values: object) -> None:
     """Set all parameters from a vector."""
     flat = _vector(core, values, "values")
     with core.lock:
@@ -64,7 +64,7 @@ def set_state(core: Core, state: Any) -> None:
         core.state.replace(training)  # in place: a `fit` that is running counts on it
 
 
-def training_state(data: Any) -> TrainingState:
+def training_state(data: object) -> TrainingState:
     """The training state that a file or a caller describes.
 
     Raises
@@ -78,14 +78,14 @@ def training_state(data: Any) -> TrainingState:
     return state
 
 
-def _vector(core: Core, values: Any, name: str) -> np.ndarray:
+def _vector(core: Core, values: object, name: str) -> np.ndarray:
     """A vector of the network's dtype with a number for each parameter."""
     flat = as_real(values, name)
     check_shape(flat, name, (core.program.n_parameters,))
     return converted(flat, name, core.dtype)
 
 
-def _check_keys(values: Any, name: str, expected: Sequence[str]) -> None:
+def _check_keys(values: object, name: str, expected: Sequence[str]) -> None:
     """Raise TypeError or ValueError unless `values` is a mapping with exactly these keys."""
     if not isinstance(values, Mapping):
         raise TypeError(f"{name} must be a dict, got {type(values).__name__}")
@@ -96,5 +96,5 @@ def _check_keys(values: Any, name: str, expected: Sequence[str]) -> None:
         )
 
 
-def _listed(keys: Iterable[Any]) -> str:
+def _listed(keys: Iterable[object]) -> str:
     return ", ".join(map(repr, keys)) or "nothing"

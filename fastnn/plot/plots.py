@@ -99,8 +99,8 @@ def learning_curve(
 
 
 def confusion_matrix(
-    y_true: Any,
-    y_pred: Any,
+    y_true: object,
+    y_pred: object,
     class_names: Sequence[str] | None = None,
     path: str | os.PathLike[str] | None = None,
     ax: Axes | None = None,
@@ -305,7 +305,7 @@ def _draw_layers_over_epochs(axes: Sequence[Axes], monitor: LayerMonitor) -> Non
     axes[2].legend(fontsize="small", loc="upper left", bbox_to_anchor=(1.02, 1.0))
 
 
-def _logarithmic_from(ax: Axes, values: Any) -> None:
+def _logarithmic_from(ax: Axes, values: object) -> None:
     """Make the y axis logarithmic; its lower limit is below the smallest positive value."""
     values = np.asarray(values, float)
     positive = values[np.isfinite(values) & (values > 0)]
@@ -353,7 +353,7 @@ def graph(net: Network, path: str | os.PathLike[str] | None = None) -> Figure:
 
 
 def _class_indices(
-    y_true: Any, y_pred: Any, class_names: Sequence[str] | None
+    y_true: object, y_pred: object, class_names: Sequence[str] | None
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """True and predicted labels as indices of classes, and the names of the classes."""
     true, predicted = np.asarray(y_true), np.asarray(y_pred)

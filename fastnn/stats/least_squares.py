@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from fastnn._shared.numbers import check_choice, check_flag, check_number
 from fastnn.stats.linalg.solvers import METHODS
@@ -14,11 +13,11 @@ from fastnn.stats.result import RegressionResult
 
 
 def linear_regression(
-    X: Any,
-    y: Any,
+    X: object,
+    y: object,
     *,
     add_intercept: bool = True,
-    weights: Any = None,
+    weights: object = None,
     method: str = "qr",
     names: Sequence[str] | None = None,
     ridge: float = 0.0,

@@ -217,7 +217,7 @@ def residual_report(
     return ResidualReport(network, least, baseline, in_sample)
 
 
-def _column(values: Any, name: str, output: int, n: int) -> np.ndarray:
+def _column(values: object, name: str, output: int, n: int) -> np.ndarray:
     columns = read_columns(values, name, n)
     i = check_integer(output, "output", 0, columns.shape[1] - 1)
     refuse_bad_values(columns[:, i : i + 1], name)

@@ -81,12 +81,12 @@ class AutoregressiveResult:
 
 
 def cochrane_orcutt(
-    X: Any,
-    y: Any = None,
+    X: object,
+    y: object = None,
     *,
     rho: float | None = None,
     add_intercept: bool = True,
-    names: Any = None,
+    names: object = None,
     tolerance: float = 1e-8,
     max_iterations: int = 100,
 ) -> AutoregressiveResult:
@@ -133,12 +133,12 @@ def cochrane_orcutt(
 
 
 def prais_winsten(
-    X: Any,
-    y: Any = None,
+    X: object,
+    y: object = None,
     *,
     rho: float | None = None,
     add_intercept: bool = True,
-    names: Any = None,
+    names: object = None,
     tolerance: float = 1e-8,
     max_iterations: int = 100,
 ) -> AutoregressiveResult:
@@ -187,7 +187,9 @@ class _Iteration:
     max_iterations: int
 
     @classmethod
-    def checked(cls, method: str, rho: Any, tolerance: Any, max_iterations: Any) -> _Iteration:
+    def checked(
+        cls, method: str, rho: object, tolerance: object, max_iterations: object
+    ) -> _Iteration:
         """From the arguments of a caller."""
         return cls(
             method,

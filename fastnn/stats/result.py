@@ -146,7 +146,7 @@ class RegressionResult(Influence):
         ends = (self._labels.by_column(self._shown(end)) for end in self._interval(level))
         return ConfidenceIntervals(*ends)
 
-    def predict(self, X: Any, interval: str | None = None, level: float = 0.95) -> Any:
+    def predict(self, X: object, interval: str | None = None, level: float = 0.95) -> Any:
         """Predict the mean of the response at new rows.
 
         Parameters

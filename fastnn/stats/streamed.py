@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from fastnn._shared.numbers import check_choice, check_flag, check_number
 from fastnn.stats.regression.covariance import CovarianceType
@@ -13,7 +12,7 @@ from fastnn.stats.result import RegressionResult
 
 
 def linear_regression_blocks(
-    blocks: Iterable[Any],
+    blocks: Iterable[object],
     *,
     add_intercept: bool = True,
     method: str = "qr",
@@ -76,7 +75,7 @@ def linear_regression_blocks(
     return RegressionResult(fit, CovarianceType("classical", None, "bartlett"))
 
 
-def _read(block: Any, names: Sequence[str] | None, add_intercept: bool) -> Data:
+def _read(block: object, names: Sequence[str] | None, add_intercept: bool) -> Data:
     if not isinstance(block, (tuple, list)) or len(block) not in (2, 3):
         raise TypeError(f"must be (X, y) or (X, y, weights), got {type(block).__name__}")
     X, y, weights = block if len(block) == 3 else (*block, None)

@@ -11,21 +11,21 @@ from itertools import pairwise
 from typing import Any
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A string."""
     if not isinstance(value, str):
         raise ValueError(f"{value!r:.60} is not text")
     return value
 
 
-def finite(value: Any) -> float:
+def finite(value: object) -> float:
     """A finite number as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{value!r:.60} is not a finite number")
     return float(value)
 
 
-def positive(value: Any) -> float:
+def positive(value: object) -> float:
     """A positive, finite number as a float."""
     number = finite(value)
     if number <= 0:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -102,7 +101,7 @@ class Table:
         return f"{self.name}, {place}, column {column!r}"
 
 
-def as_table(data: Table | Mapping[str, Any], name: str = "table") -> Table:
+def as_table(data: Table | Mapping[str, object], name: str = "table") -> Table:
     """`data` as a table; a `Table` is returned as it is.
 
     Parameters
@@ -148,7 +147,7 @@ def refuse_infinite(table: Table) -> None:
 # ------------------------------------------------------------- text in messages
 
 
-def listing(names: Iterable[Any], limit: int = 12) -> str:
+def listing(names: Iterable[object], limit: int = 12) -> str:
     """Names joined by commas; of a long list the first `limit`, and the number of the others."""
     names = list(names)
     shown = ", ".join(map(str, names[:limit]))

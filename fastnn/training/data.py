@@ -133,7 +133,7 @@ class Batches:
             return *self._rows(slice(None)), order[start:stop]
         return *self._rows(slice(start, stop) if order is None else order[start:stop]), None
 
-    def _rows(self, rows: Any) -> tuple[list[np.ndarray], list[Target]]:
+    def _rows(self, rows: object) -> tuple[list[np.ndarray], list[Target]]:
         inputs = [column.take(rows) for column in self._inputs]
         targets = [(t.take(rows), None if w is None else w.take(rows)) for t, w in self._targets]
         return inputs, targets

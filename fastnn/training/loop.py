@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import numpy as np
 
@@ -42,7 +41,7 @@ def fit(
     data: Data,
     plan: Plan,
     validation: Data | None = None,
-    network: Any = None,
+    network: object = None,
 ) -> History:
     """Train for some epochs more, with the trainee's optimizer.
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from fastnn._shared.numbers import check_flag
+from fastnn.backend.protocol import Engine
 from fastnn.optimizers import Optimizer
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import (
@@ -41,7 +42,7 @@ class Trainee(Protocol):
         Seed of the order of the rows.
     """
 
-    engine: Any
+    engine: Engine
     state: TrainingState
     seed: int
 
@@ -136,7 +137,7 @@ class Session:
         epochs: int,
         n_batches: int,
         validation: Data | None,
-        network: Any,
+        network: object,
     ) -> None:
         self.state = trainee.state
         self.interrupts = Interrupts()

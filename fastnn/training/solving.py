@@ -45,7 +45,7 @@ def solve(
     problem: Problem,
     plan: Plan,
     validation: Data | None = None,
-    network: Any = None,
+    network: object = None,
 ) -> History:
     """Let the trainee's solver train; each of its iterations counts as an epoch and as a step.
 

@@ -88,7 +88,7 @@ class TrainingState:
         return {"epoch": self.epoch, "step": self.step, "history": self.history.to_dict()}
 
     @classmethod
-    def from_dict(cls, data: Any) -> TrainingState:
+    def from_dict(cls, data: object) -> TrainingState:
         """The state that `to_dict` turned into `data`.
 
         Raises

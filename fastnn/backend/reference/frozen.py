@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.backend.reference.engine import Array, Engine
+from fastnn.program import Program
 
 
 class Frozen:
@@ -21,16 +22,16 @@ class Frozen:
         Kept; nobody may write into it.
     """
 
-    def __init__(self, program: Any, storage: Array) -> None:
+    def __init__(self, program: Program, storage: Array) -> None:
         self._program = program
         self._storage = storage
 
-    def one(self, X: Any, out: Array | None = None) -> Array:
+    def one(self, X: object, out: Array | None = None) -> Array:
         """The output for (N, n_in) or (n_in,); of a program with one input and one output."""
         return self._run([X], None if out is None else [out], ["X"], ["out"])[0]
 
     def several(
-        self, inputs: Sequence[Any], outs: Sequence[Any] | None, names: Sequence[str]
+        self, inputs: Sequence[object], outs: Sequence[object] | None, names: Sequence[str]
     ) -> list[Array]:
         """The outputs for a list of inputs, into a list of arrays where `outs` is one."""
         places = [f"out[{i}]" for i in range(len(self._program.outputs))]
@@ -79,7 +80,7 @@ class Frozen:
                 )
         return matrices, single
 
-    def _check_dtype(self, x: Any, name: str) -> None:
+    def _check_dtype(self, x: object, name: str) -> None:
         dtype = self._program.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype or not x.flags.aligned:
             came = str(getattr(x, "dtype", type(x).__name__))

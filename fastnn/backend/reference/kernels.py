@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -174,13 +173,13 @@ def clip_by_norm(g: np.ndarray, max_norm: float) -> float:
     return norm
 
 
-def direct(function: str, x: Any, alpha: float, out: Any) -> np.ndarray | None:
+def direct(function: str, x: object, alpha: float, out: object) -> np.ndarray | None:
     """A function of `fastnn.functional`; a direct call, which these kernels always decline."""
     return None
 
 
 def direct_cross_entropy(
-    logits: Any, labels: Any, reduction: str, gradient: Any, out: Any
+    logits: object, labels: object, reduction: str, gradient: object, out: object
 ) -> float | tuple[float, np.ndarray] | None:
     """`cross_entropy` without options; a direct call, which these kernels always decline."""
     return None

@@ -89,7 +89,7 @@ def breusch_godfrey(result: Any, lags: int = 1, *, form: str = "chi2") -> TestRe
 
 
 def ljung_box(
-    residuals: Any, lags: int | Sequence[int] | None = None, *, fitted_parameters: int = 0
+    residuals: object, lags: int | Sequence[int] | None = None, *, fitted_parameters: int = 0
 ) -> TestResult:
     """Test a series for autocorrelation by the sum of its first squared autocorrelations.
 
@@ -122,7 +122,7 @@ def ljung_box(
 
 
 def box_pierce(
-    residuals: Any, lags: int | Sequence[int] | None = None, *, fitted_parameters: int = 0
+    residuals: object, lags: int | Sequence[int] | None = None, *, fitted_parameters: int = 0
 ) -> TestResult:
     """The Box-Pierce test, ``Q = n sum_k r_k^2``; `ljung_box` is more accurate in small samples.
 
@@ -149,7 +149,7 @@ def box_pierce(
 
 
 def _portmanteau(
-    name: str, residuals: Any, lags: int | Sequence[int] | None, fitted: int, refined: bool
+    name: str, residuals: object, lags: int | Sequence[int] | None, fitted: int, refined: bool
 ) -> TestResult:
     from scipy import stats
 
@@ -261,7 +261,7 @@ def _column(column: str | int, names: list[str], p: int) -> int:
     return check_integer(column, "lagged", 0, p - 1)
 
 
-def autocorrelation(residuals: Any, lags: int | None = None) -> np.ndarray:
+def autocorrelation(residuals: object, lags: int | None = None) -> np.ndarray:
     """Autocorrelations of a series with mean m.
 
     ``r_k = sum_t (e_t - m)(e_{t-k} - m) / sum_t (e_t - m)^2``.
@@ -299,7 +299,7 @@ def _largest_lag(lags: int | None, n: int) -> int:
 
 
 def plot_autocorrelation(
-    residuals: Any,
+    residuals: object,
     lags: int | None = None,
     *,
     level: float = 0.95,

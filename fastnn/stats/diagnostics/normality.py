@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy import special
@@ -33,7 +33,7 @@ def normality(residuals: np.ndarray) -> Normality:
     return Normality(skewness, kurtosis, statistic, float(special.chdtrc(2, statistic)))
 
 
-def jarque_bera(residuals: Any) -> TestResult:
+def jarque_bera(residuals: object) -> TestResult:
     """Test residuals for the skewness and kurtosis of a normal distribution.
 
     Parameters

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastnn._shared.arrays import as_real
@@ -18,7 +16,7 @@ _LEAST = 3  # smallest number of elements of a series
 _MODERATE = 300  # binary exponents up to which no square over- or underflows
 
 
-def residual_series(residuals: Any, *, in_order: bool = False) -> np.ndarray:
+def residual_series(residuals: object, *, in_order: bool = False) -> np.ndarray:
     """Residuals as a float64 vector, from a regression of one response or from an array.
 
     Residuals of a weighted regression are multiplied by the square roots of the weights, which
@@ -68,7 +66,7 @@ def moderate(series: np.ndarray) -> np.ndarray:
     return series if abs(exponent) < _MODERATE // 2 else np.ldexp(series, -exponent)
 
 
-def is_fitted(X: Any, y: Any, *, named: bool = False, add_intercept: bool = True) -> bool:
+def is_fitted(X: object, y: object, *, named: bool = False, add_intercept: bool = True) -> bool:
     """Whether `X` is a fitted regression, and not data.
 
     Parameters
@@ -96,7 +94,7 @@ def is_fitted(X: Any, y: Any, *, named: bool = False, add_intercept: bool = True
     return True
 
 
-def least_squares(result: Any, *, in_order: bool = False, weighted: bool = True) -> Influence:
+def least_squares(result: object, *, in_order: bool = False, weighted: bool = True) -> Influence:
     """Check for a regression of one response with stored rows and without a penalty.
 
     Parameters
@@ -149,7 +147,7 @@ def weighted_residuals(result: Influence, *, in_order: bool = False) -> np.ndarr
     return residuals
 
 
-def regression_parts(result: Any, *, in_order: bool = False) -> tuple[np.ndarray, np.ndarray]:
+def regression_parts(result: object, *, in_order: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Residuals (n,) and design (n, p) of an ordinary regression of one response.
 
     Raises

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from fastnn._shared.numbers import check_choice
@@ -12,7 +10,7 @@ from fastnn.stats.diagnostics.residuals import ALTERNATIVES, residual_series
 
 
 def runs_test(
-    residuals: Any, *, alternative: str = "two-sided", method: str = "exact"
+    residuals: object, *, alternative: str = "two-sided", method: str = "exact"
 ) -> TestResult:
     """The Wald-Wolfowitz test of random order, by the number of runs of equal signs.
 

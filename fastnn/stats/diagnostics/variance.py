@@ -53,7 +53,7 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     return variance_test(name, residuals, columns, studentize)
 
 
-def white(result: Any) -> TestResult:
+def white(result: object) -> TestResult:
     """White's test for heteroskedasticity that depends on the regressors, to second order.
 
     Parameters

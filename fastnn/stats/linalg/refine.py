@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
+from fastnn.backend.protocol import Kernels
 from fastnn.backend.reference import refinement
 from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import Solution
@@ -60,7 +61,7 @@ def refined(
 
 
 def _gram(
-    kernels: Any, design: Design, response: np.ndarray, weights: np.ndarray | None
+    kernels: Kernels, design: Design, response: np.ndarray, weights: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """[X y]'W[X y] as a sum of two matrices."""
     p = design.shape[1]

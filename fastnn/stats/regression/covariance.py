@@ -19,7 +19,7 @@ estimation", Econometrica 59.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -52,7 +52,7 @@ class CovarianceType:
     kernel: str
 
     @classmethod
-    def checked(cls, kind: Any, lags: Any, kernel: Any) -> CovarianceType:
+    def checked(cls, kind: object, lags: object, kernel: object) -> CovarianceType:
         """From the arguments of a caller."""
         kind = check_choice(kind, "cov_type", COVARIANCES)
         if kind != "HAC" and (lags is not None or kernel is not None):

@@ -317,7 +317,7 @@ class Estimates:
         return -2 * self.log_likelihood + np.log(self.n_observations) * self.effective_parameters
 
 
-def check_level(level: Any) -> float:
+def check_level(level: object) -> float:
     """A confidence level, between 0 and 1."""
     return check_number(level, "level", above=0.0, below=1.0)
 

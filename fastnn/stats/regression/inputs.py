@@ -76,7 +76,7 @@ def read_data(
     )
 
 
-def is_table(values: Any) -> bool:
+def is_table(values: object) -> bool:
     """Whether `values` has named columns: a DataFrame of pandas or polars, a Table of pyarrow."""
     return hasattr(values, "columns") and (
         hasattr(values, "to_numpy") or hasattr(values, "column_names")
@@ -95,7 +95,7 @@ def selected_columns(table: Any, names: Sequence[str]) -> Any:
     return table.select(selection) if hasattr(table, "column_names") else table[selection]
 
 
-def index_of(*values: Any) -> Any:
+def index_of(*values: object) -> Any:
     """The index of the first pandas object among the values; None if there is none.
 
     Subclasses and proxies of DataFrame and Series, such as model matrices, are recognised.
@@ -115,7 +115,7 @@ def check_alignment(index: Any, other: Any, name: str) -> None:
         )
 
 
-def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
+def read_matrix(values: object, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
     """Names of the columns, and the (n, k) array; a vector becomes one column."""
     if is_table(values):
         return _read_table(values, name)
@@ -183,7 +183,7 @@ def _refuse_repeated(columns: tuple[str, ...]) -> None:
         raise ValueError(f"names of columns must differ, got {', '.join(repeated)} twice{hint}")
 
 
-def _checked_weights(weights: Any, n: int) -> np.ndarray:
+def _checked_weights(weights: object, n: int) -> np.ndarray:
     array = as_real(weights, "weights")
     if array.shape != (n,):
         raise ValueError(f"weights must have shape ({n},), got {array.shape}")
@@ -223,7 +223,7 @@ def refuse_bad_values(matrix: np.ndarray, name: str) -> None:
         )
 
 
-def read_columns(values: Any, name: str, n: int) -> np.ndarray:
+def read_columns(values: object, name: str, n: int) -> np.ndarray:
     """`values` as (n, k) float64 numbers, k at least 1; a vector is one column.
 
     Raises

@@ -67,7 +67,7 @@ class Labels:
             return matrices
         return self._frame(matrices[0], self.columns, self.columns)
 
-    def _table(self, values: np.ndarray, rows: Any) -> Any:
+    def _table(self, values: np.ndarray, rows: object) -> Any:
         if self.single:
             return self._frame(values[:, 0], rows, name=self.responses[0])
         return self._frame(values, rows, self.responses)
@@ -75,7 +75,7 @@ class Labels:
     def _frame(
         self,
         values: np.ndarray,
-        rows: Any,
+        rows: object,
         columns: Sequence[str] | None = None,
         name: str | None = None,
     ) -> Any:
@@ -83,7 +83,7 @@ class Labels:
 
 
 def framed(
-    values: np.ndarray, rows: Any, columns: Sequence[str] | None = None, name: str | None = None
+    values: np.ndarray, rows: object, columns: Sequence[str] | None = None, name: str | None = None
 ) -> Any:
     """A Series, or a DataFrame where there are columns."""
     import pandas

@@ -35,7 +35,7 @@ class Prediction(NamedTuple):
     standard_error: Any
 
 
-def predict(result: Influence, X: Any, interval: Any, level: Any) -> Any:
+def predict(result: Influence, X: object, interval: object, level: object) -> Any:
     """Compute `RegressionResult.predict`."""
     if interval is not None:
         check_choice(interval, "interval", INTERVALS)

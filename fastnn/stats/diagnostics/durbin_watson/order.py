@@ -13,7 +13,7 @@ from fastnn.stats.regression.inputs import column_labels, is_table
 
 
 def order_of(
-    order_by: Any, design: np.ndarray, names: Sequence[str], table: Any = None
+    order_by: object, design: np.ndarray, names: Sequence[str], table: object = None
 ) -> np.ndarray:
     """Indices that sort the rows of a design.
 

@@ -119,7 +119,7 @@ def ordered_rows(
     return rows.weighted().with_basis()
 
 
-def basis_of_data(X: Any, add_intercept: bool) -> np.ndarray:
+def basis_of_data(X: object, add_intercept: bool) -> np.ndarray:
     """(n, rank) orthonormal basis of the regressors, where no response is given."""
     n = len(read_matrix(X, "X")[1])
     return orthonormal_basis(_read(X, np.zeros(n), add_intercept).design.matrix, overwrite=True)
@@ -136,14 +136,14 @@ def _rows_of_fit(result: Influence) -> _Rows:
     )
 
 
-def _rows_of_data(X: Any, y: Any, add_intercept: bool) -> _Rows:
+def _rows_of_data(X: object, y: object, add_intercept: bool) -> _Rows:
     data = _read(X, y, add_intercept)
     if data.response.shape[1] != 1:
         raise ValueError(f"y must have one column, got {data.response.shape[1]}")
     return _Rows(data.design.matrix, data.response[:, 0], data.labels.columns, owned=True)
 
 
-def _read(X: Any, y: Any, add_intercept: bool) -> Data:
+def _read(X: object, y: object, add_intercept: bool) -> Data:
     """Data of finite numbers, whose design is a copy."""
     data = read_data(X, y, names=None, weights=None, add_intercept=add_intercept, copy=True)
     if not (np.isfinite(data.design.matrix).all() and np.isfinite(data.response).all()):

@@ -30,7 +30,7 @@ _SMALLEST_SUM = 1e-280  # smaller sums of squares may have lost digits by underf
 # ----------------------------------------------------------------------------- statistic
 
 
-def durbin_watson(residuals: Any, axis: int = 0, lag: int = 1) -> Any:
+def durbin_watson(residuals: object, axis: int = 0, lag: int = 1) -> Any:
     """The Durbin-Watson statistic of residuals, sum (e[t] - e[t - lag])^2 / sum e[t]^2.
 
     It is about 2 (1 - r), where r is the autocorrelation at that lag: 2 without autocorrelation,
@@ -209,11 +209,11 @@ def _ceiling(error: float) -> str:
 
 
 def durbin_watson_test(
-    X: Any,
-    y: Any = None,
+    X: object,
+    y: object = None,
     *,
     alternative: str = "two-sided",
-    order_by: Any = None,
+    order_by: object = None,
     lag: int = 1,
     add_intercept: bool = True,
     allow_lagged_response: bool = False,
@@ -299,7 +299,7 @@ def durbin_watson_test(
 
 def durbin_watson_pvalue(
     statistic: float,
-    X: Any,
+    X: object,
     *,
     alternative: str = "two-sided",
     lag: int = 1,
