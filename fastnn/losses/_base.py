@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._shared.numbers import check_choice, check_integer, check_number
+from fastnn.backend.protocol import Kernels
 from fastnn.facts import losses as facts
 from fastnn.losses._tallies import Scorer
 from fastnn.program import REDUCTIONS, Head
@@ -93,7 +94,7 @@ class Loss(ABC):
 
     @abstractmethod
     def value(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
     ) -> float:
         """The loss of outputs (N, K) against targets in int64 or the outputs' dtype.
 
@@ -112,12 +113,12 @@ class Loss(ABC):
         scorer.add(output, target, weights)
         return scorer.value
 
-    def expected(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+    def expected(self, output: np.ndarray, kernels: Kernels) -> np.ndarray:
         """Outputs (N, K) as what the loss expects of targets: probabilities, or numbers (N, K)."""
         probabilities = self.probabilities(output, kernels)
         return output if probabilities is None else probabilities
 
-    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray | None:
+    def probabilities(self, output: np.ndarray, kernels: Kernels) -> np.ndarray | None:
         """Outputs (N, K) as probabilities (N, K); None for a regression loss."""
         return None
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from fastnn._shared.arrays import as_real, check_finite, check_range, contiguous, readable
 from fastnn._shared.numbers import check_flag, check_integer, check_number
+from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import (
     ClassWeight,
     EngineLoss,
@@ -130,7 +131,7 @@ class CrossEntropy(EngineLoss):
         return np.where(missing, np.int64(self._ignored or 0), labels)
 
     def value(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
     ) -> float:
         """The loss of logits (N, K) against prepared targets."""
         u = expand_class_weight(self.class_weight, output.shape[1])
@@ -173,7 +174,7 @@ class CrossEntropy(EngineLoss):
 
         return Accuracy(judge)
 
-    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+    def probabilities(self, output: np.ndarray, kernels: Kernels) -> np.ndarray:
         """The softmax of each row."""
         out = np.empty_like(output)
         kernels.softmax(output, out)

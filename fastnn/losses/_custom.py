@@ -16,6 +16,7 @@ from fastnn._shared.arrays import (
     readable,
 )
 from fastnn._shared.numbers import check_choice, check_flag, check_integer
+from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import ClassWeight, Loss
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._elementwise import BinaryCrossEntropy
@@ -194,7 +195,7 @@ class CustomLoss(Loss):
         return readable(y, dtype)
 
     def value(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
     ) -> float:
         """The loss of outputs (N, K) against prepared targets."""
         return self.value_and_gradient(output, target, weights)[0]
@@ -205,7 +206,7 @@ class CustomLoss(Loss):
             raise ValueError(f"loss {self.name} has no score: give CustomLoss an activation")
         return self._judge.scorer()
 
-    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray | None:
+    def probabilities(self, output: np.ndarray, kernels: Kernels) -> np.ndarray | None:
         """Outputs (N, K) as probabilities (N, K), by the activation."""
         return None if self._judge is None else self._judge.probabilities(output, kernels)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn._shared.arrays import as_real, check_finite, check_range, readable
 from fastnn._shared.numbers import check_number
+from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import (
     ClassWeight,
     EngineLoss,
@@ -88,7 +89,7 @@ class Elementwise(EngineLoss):
             return ~np.isnan(target)
         return target != self.ignore_value
 
-    def expected(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+    def expected(self, output: np.ndarray, kernels: Kernels) -> np.ndarray:
         """Outputs (N, K) as expected targets (N, K), by the inverse of the link."""
         if self.row.link != "log":
             return super().expected(output, kernels)
@@ -97,7 +98,7 @@ class Elementwise(EngineLoss):
         return out
 
     def value(
-        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Any
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
     ) -> float:
         """The loss of outputs (N, K) against prepared targets."""
         u = self._class_weights()
@@ -175,7 +176,7 @@ class BinaryCrossEntropy(Elementwise):
 
         return Accuracy(judge)
 
-    def probabilities(self, output: np.ndarray, kernels: Any) -> np.ndarray:
+    def probabilities(self, output: np.ndarray, kernels: Kernels) -> np.ndarray:
         """The sigmoid of each element."""
         out = np.empty_like(output)
         kernels.activation("sigmoid", output.reshape(-1), 1.0, out.reshape(-1))

@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from fastnn.backend.protocol import Kernels
+
 Array = np.ndarray
 
 
@@ -38,7 +40,7 @@ class LossTally:
         The loss of all rows so far; of a single block what `Loss.value` gives, to the last bit.
     """
 
-    def __init__(self, loss: Any, kernels: Any) -> None:
+    def __init__(self, loss: Any, kernels: Kernels) -> None:
         self._loss = loss
         self._kernels = kernels
         self._weight = 0.0

@@ -23,8 +23,8 @@ PACKAGE = Path(importlib.util.find_spec("fastnn").origin).parent
 FLOORS = (
     {"_shared", "facts", "serialization", "_version"},
     {"program", "initializers", "schedules", "solvers", "metrics"},
-    {"backend", "losses"},
-    {"activations", "functional", "layers", "optimizers", "stats"},
+    {"backend"},
+    {"activations", "functional", "layers", "losses", "optimizers", "stats"},
     {"graph", "training"},
     {"inspection"},
     {"network"},
