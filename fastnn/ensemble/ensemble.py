@@ -18,11 +18,12 @@ from fastnn.ensemble.members import Member, check_alike, is_function, own_callba
 from fastnn.losses import Loss
 from fastnn.network import Network, Prediction, _save
 from fastnn.network._core import Core
-from fastnn.network._evaluate import score_name
+from fastnn.network._evaluate import EVALUATED, score_name
 from fastnn.network._fit import Extras
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._network import rebuild, reseeded
 from fastnn.network._predict import check_classification
+from fastnn.network._weights import check_weighed
 from fastnn.serialization import FormatError
 from fastnn.training.callbacks import Callback, Callbacks, EarlyStopping, History
 from fastnn.training.data import Data
@@ -356,10 +357,12 @@ class Ensemble:
         X, y, sample_weight, check_finite
             As in `Network.evaluate`.
         """
-        return self._measured(self._core.feed.data(X, y, sample_weight, check_finite))
+        data = self._core.feed.data(X, y, sample_weight, check_finite)
+        return self._measured(data)
 
     def _measured(self, data: Data) -> dict[str, float]:
         """The cost and the scores of the mean prediction for checked data."""
+        check_weighed(self._heads, data, EVALUATED, "to evaluate")
         means = self._means(self._outputs(data.inputs, False))
         return self._core.measure_outputs(self._as_outputs(means), data)
 

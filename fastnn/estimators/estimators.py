@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn._shared.arrays import as_weights
 from fastnn._shared.numbers import check_integer, check_number
+from fastnn.network._weights import check_weighed
 from fastnn.tabular.preset import choose_optimizer, dense_network
 from fastnn.tabular.splitting import split_rows
 from fastnn.training.callbacks import EarlyStopping, History
@@ -94,6 +95,8 @@ class _NetworkEstimator(BaseEstimator):
             stopping = EarlyStopping(patience=check_integer(self.patience, "patience", 1))
             rows, held_out = self._hold_out(y)
             data, validation = data.rows(rows), data.rows(held_out)
+            check_weighed(core.heads, validation, "validation_fraction", "to validate on")
+        check_weighed(core.heads, data, "sample_weight", "to train on")
         plan = Plan(epochs, self.batch_size, early_stopping=stopping, verbose=self.verbose)
         self.history_: History = core.fit(data, plan, validation, self.network_)
         self.n_iter_ = self.history_.epochs
@@ -206,7 +209,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         y : (N,) array_like
             Labels of any kind, of at least two classes.
         sample_weight : (N,) array_like, optional
-            Not negative.
+            Not negative, and not 0 for all samples to train on or all that are held out.
 
         Returns
         -------

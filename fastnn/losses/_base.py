@@ -101,6 +101,20 @@ class Loss(ABC):
         It is computed by a backend's kernels.
         """
 
+    def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
+        """What each row of prepared targets weighs in the mean: (N,) float64, 0 for a row ignored.
+
+        Parameters
+        ----------
+        target : array
+            As `target` returns it.
+        weights : (N,) array, optional
+            Sample weights.
+        width : int
+            Number of columns of the output.
+        """
+        return np.ones(len(target)) if weights is None else weights.astype(np.float64)
+
     @abstractmethod
     def scorer(self) -> Scorer:
         """What adds up the score over blocks of outputs, prepared targets and weights."""
@@ -197,10 +211,6 @@ class EngineLoss(Loss):
         """The one number that kernels take besides the arrays; 0 if there is none."""
         parameter = self.row.parameter
         return 0.0 if parameter is None else float(getattr(self, parameter.name))
-
-    @abstractmethod
-    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
-        """What the mean over rows of prepared targets divides by: the sum of all weights."""
 
 
 def in_use(**options: Any) -> dict[str, Any]:

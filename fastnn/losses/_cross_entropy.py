@@ -148,13 +148,13 @@ class CrossEntropy(EngineLoss):
             self.reduction, None, None,
         )  # fmt: skip
 
-    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
-        """What the mean over rows of prepared targets divides by."""
+    def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
+        """What each row weighs in the mean; target rows are not weighted by class there."""
         counted = self._counted(target, weights)
         u = expand_class_weight(self.class_weight, width)
         if u is not None and target.ndim == 1:
             counted = counted * np.asarray(u)[np.where(counted == 0, 0, target)]
-        return float(counted.sum())
+        return counted
 
     def _counted(self, target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Weights (N,) of the rows, 0 for ignored ones."""

@@ -71,7 +71,7 @@ class Elementwise(EngineLoss):
             raise ValueError(f"{name} must have shape {expected}, got {y.shape}")
         if check:
             self._check_values(y, dtype, name)
-        return readable(y, dtype)
+        return readable(y, np.float64)
 
     def _check_values(self, y: np.ndarray, dtype: np.dtype, name: str) -> None:
         seen = np.where(np.isnan(y), 0, y) if _is_nan(self.ignore_value) else y
@@ -108,14 +108,14 @@ class Elementwise(EngineLoss):
             self.parameter, self.ignore_value, self.reduction, None, None,
         )  # fmt: skip
 
-    def total_weight(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> float:
-        """What the mean over rows of prepared targets divides by."""
+    def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
+        """What each row weighs in the mean: the sum over its elements that are not ignored."""
         counted = self._counted(target, weights)
         u = self._class_weights()
         if u is not None:
             share = np.where(self._observed(target), target, 0).astype(np.float64)
             counted *= share * u[1] + (1 - share) * u[0]
-        return float(counted.sum())
+        return counted.sum(axis=1)
 
     def _counted(self, target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Weights (N, K) of the elements, 0 for ignored ones."""

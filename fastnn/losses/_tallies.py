@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -25,14 +25,14 @@ class Scorer(Protocol):
 
 
 class LossTally:
-    """A loss over blocks of rows.
+    """A loss over blocks of rows; nan where no row counts.
 
     Parameters
     ----------
     loss : Loss
         One whose rows count by themselves.
-    kernels : module
-        Of the backend that computes it.
+    kernels : mapping from dtype to module
+        Of the backend that computes it, for each dtype that outputs may have.
 
     Attributes
     ----------
@@ -40,25 +40,31 @@ class LossTally:
         The loss of all rows so far; of a single block what `Loss.value` gives, to the last bit.
     """
 
-    def __init__(self, loss: Any, kernels: Kernels) -> None:
+    def __init__(self, loss: Any, kernels: Mapping[np.dtype, Kernels]) -> None:
         self._loss = loss
         self._kernels = kernels
         self._weight = 0.0
-        self.value = 0.0
+        self.value = math.nan
+
+    @property
+    def has_weight(self) -> bool:
+        """Whether any row counts."""
+        return self._weight > 0
 
     def add(self, output: Array, target: Array, weights: Array | None) -> None:
         """Count the rows of a block: outputs (N, K), prepared targets, weights (N,) or None."""
-        value = self._loss.value(output, target, weights, self._kernels)
-        if self._loss.reduction != "mean":
-            self.value += value
+        weight = float(self._loss.row_weights(target, weights, output.shape[1]).sum())
+        if not weight:
             return
-        weight = self._loss.total_weight(target, weights, output.shape[1])
+        value = self._loss.value(output, target, weights, self._kernels[output.dtype])
+        total = self._weight + weight
         if not self._weight:
-            self.value, self._weight = value, weight
-        elif weight:
-            total = self._weight + weight
+            self.value = value
+        elif self._loss.reduction == "mean":
             self.value = (self.value * self._weight + value * weight) / total
-            self._weight = total
+        else:
+            self.value += value
+        self._weight = total
 
 
 class Accuracy:

@@ -24,6 +24,7 @@ from fastnn.network._feed import Feed
 from fastnn.network._full_batch import FullBatch
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._measures import Measures
+from fastnn.network._weights import row_weights
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
@@ -285,7 +286,8 @@ class Core:
                     with backend.use(self.backend):
                         problem = FullBatch(optimizer, self.engine, self.heads, data)
                     return solve(self, problem, plan, validation, network)
-                return loop.fit(self, data, plan, validation, network)
+                weights = row_weights(self.heads, data)
+                return loop.fit(self, data, plan, validation, network, weights)
             finally:
                 self.is_fitting = before
 
@@ -343,7 +345,10 @@ class Core:
         return measures.result(0.0)
 
     def _measures(self, data: Data) -> Measures:
-        return Measures(self.heads, data.targets, self.dtype, self.kernels)
+        double = np.dtype(np.float64)
+        with backend.use(self.backend):
+            kernels = {double: backend.kernels(double), self.dtype: self.kernels}
+        return Measures(self.heads, data.targets, self.dtype, kernels)
 
 
 def owner(name: str | None, kind: str) -> str:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn.network._core import Core
+from fastnn.network._weights import check_weighed
+
+EVALUATED = "sample_weight, with the missing targets of y,"
+"""The source of the weights of an evaluation, for `check_weighed`."""
 
 
 def evaluate(
@@ -17,7 +21,9 @@ def evaluate(
     """The cost and the scores by name."""
     core.compiled()
     with core.lock:
-        return core.measure(core.feed.data(X, y, sample_weight, check), batch_size)
+        data = core.feed.data(X, y, sample_weight, check)
+        check_weighed(core.heads, data, EVALUATED, "to evaluate")
+        return core.measure(data, batch_size)
 
 
 def score(core: Core, X: Arrays, y: Arrays, sample_weight: Weights) -> float:
@@ -25,6 +31,7 @@ def score(core: Core, X: Arrays, y: Arrays, sample_weight: Weights) -> float:
     metric = score_name(core)
     with core.lock:
         data = core.feed.data(X, y, sample_weight, True, hint="")
+        check_weighed(core.heads, data, EVALUATED, "to evaluate")
         return core.measure(data)[metric]
 
 

@@ -18,10 +18,14 @@ from fastnn.backend.finite import NotFiniteError
 from fastnn.losses import ClassWeight
 from fastnn.network._core import Core
 from fastnn.network._feed import Feed
+from fastnn.network._weights import check_weighed
 from fastnn.training.callbacks import History
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
 from fastnn.training.state import TrainingError
+
+TRAINED = "sample_weight, with class_weight and the missing targets of y,"
+"""The source of the weights of a training, for `check_weighed`."""
 
 
 @dataclass(frozen=True)
@@ -41,18 +45,27 @@ class Extras:
         """The validation data that the user gave apart from the training data, checked."""
         if self.validation_data is None:
             return None
-        return feed.validation(self.validation_data, self.check_finite)
+        data = feed.validation(self.validation_data, self.check_finite)
+        check_weighed(feed.heads, data, "validation_data", "to validate on")
+        return data
 
     def prepared(self, core: Core, data: Data, shuffle: bool) -> tuple[Data, Data | None]:
         """The data to train on, weighed by class, and the part held out for validation.
 
         That part is drawn with the seed of the core.
+
+        Raises
+        ------
+        ValueError
+            If in one of these parts no row counts for any loss.
         """
         held_out = None
         if self.validation_split is not None:
             data, held_out = data.split(self.validation_split, shuffle, core.seed)
+            check_weighed(core.heads, held_out, "validation_split", "to validate on")
         if self.class_weight is not None:
             data = core.feed.weigh_classes(data, self.class_weight)
+        check_weighed(core.heads, data, TRAINED, "to train on")
         return data, held_out
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from fastnn.losses._tallies import LossTally
 from fastnn.network._heads import LossOnOutput
 from fastnn.program import total_loss
 
+KernelsByType = Mapping[np.dtype, Kernels]
 Targets = Sequence[tuple[np.ndarray, np.ndarray | None]]
 
 _BLOCK_BYTES = 1 << 22
@@ -31,12 +33,21 @@ class Measures:
         Checked targets of all rows, for each loss.
     dtype : dtype
         Of the outputs.
-    kernels : module
-        The functions of the backend.
+    kernels : mapping from dtype to module
+        The functions of the backend, for `dtype` and float64.
+
+    Notes
+    -----
+    Targets that `dtype` cannot hold exactly are compared in float64: rounding them would change
+    their spread, which the scores depend on.  A custom loss receives rounded targets.
     """
 
     def __init__(
-        self, heads: Sequence[LossOnOutput], targets: Targets, dtype: np.dtype, kernels: Kernels
+        self,
+        heads: Sequence[LossOnOutput],
+        targets: Targets,
+        dtype: np.dtype,
+        kernels: KernelsByType,
     ) -> None:
         self._heads = heads
         self._targets = targets
@@ -57,19 +68,28 @@ class Measures:
         """Add a block: the network's outputs for these rows."""
         parts = zip(self._heads, self._losses, self._scorers, self._targets, strict=True)
         for head, loss, scorer, (target, weights) in parts:
-            output, target = outputs[head.output], self._readable(target[rows])
             weights = None if weights is None else weights[rows]
-            loss.add(output, target, weights)
+            output = outputs[head.output]
+            rounded = contiguous(target[rows], np.int64 if target.ndim == 1 else self._dtype)
+            block = _unrounded(output, target[rows], rounded, weights)
+            if isinstance(loss, _AllRows):
+                loss.add(output, rounded, weights)
+            else:
+                loss.add(*block)
             if scorer is not None:
-                scorer.add(output, target, weights)
-
-    def _readable(self, target: np.ndarray) -> np.ndarray:
-        return contiguous(target, np.int64 if target.ndim == 1 else self._dtype)
+                scorer.add(*block)
 
     def result(self, penalty: float) -> dict[str, float]:
-        """The cost, with the L2 penalty, and the scores of all rows."""
+        """The cost, with the L2 penalty, and the scores of all rows.
+
+        The measures of a loss for which no row counts are nan, and the cost is that of the other
+        losses; where no row counts for any loss, the cost is nan.
+        """
         values = [loss.value for loss in self._losses]
-        metrics = {"loss": total_loss([head.weight for head in self._heads], values, penalty)}
+        parts = zip(self._heads, self._losses, values, strict=True)
+        counted = [(head.weight, value) for head, loss, value in parts if loss.has_weight]
+        weights, costs = [weight for weight, _ in counted], [cost for _, cost in counted]
+        metrics = {"loss": total_loss(weights, costs, penalty) if counted else math.nan}
         for head, value, scorer in zip(self._heads, values, self._scorers, strict=True):
             prefix = ""
             if len(self._heads) > 1:
@@ -80,7 +100,25 @@ class Measures:
         return metrics
 
 
-def _loss_of(head: LossOnOutput, kernels: Kernels) -> LossTally | _AllRows:
+def _unrounded(
+    output: np.ndarray, target: np.ndarray, rounded: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Outputs, targets and weights in the dtype of the outputs, or in float64 if targets need it.
+
+    Parameters
+    ----------
+    target, rounded : array
+        The targets, and the same in the dtype of the outputs, or labels in int64.
+    """
+    double = np.dtype(np.float64)
+    is_exact = target.ndim == 1 or rounded.dtype in (target.dtype, double)
+    if is_exact or np.array_equal(target, rounded, equal_nan=target.dtype.kind == "f"):
+        return output, rounded, weights
+    exact_weights = None if weights is None else contiguous(weights, double)
+    return contiguous(output, double), contiguous(target, double), exact_weights
+
+
+def _loss_of(head: LossOnOutput, kernels: KernelsByType) -> LossTally | _AllRows:
     if isinstance(head.loss, CustomLoss):
         return _AllRows(head.loss)
     return LossTally(head.loss, kernels)
@@ -98,8 +136,15 @@ class _AllRows:
         self._blocks.append((output, target, weights))
 
     @property
+    def has_weight(self) -> bool:
+        """Whether any row has a weight."""
+        return any(weights is None or weights.any() for _, _, weights in self._blocks)
+
+    @property
     def value(self) -> float:
-        """The loss of all rows."""
+        """The loss of all rows; nan where all weights are 0."""
+        if not self.has_weight:
+            return math.nan
         outputs, targets, weights = zip(*self._blocks, strict=True)
         output, target, weight = map(_joined, (outputs, targets, weights))
         return self._loss.value_and_gradient(output, target, weight)[0]

@@ -375,14 +375,21 @@ class Network:
         dict of float
             ``loss``, the cost with the L2 penalty, and ``accuracy`` for
             classification or ``r2`` for regression; with several losses also
-            ``<output>_loss`` and ``<output>_accuracy`` or ``<output>_r2`` of each.
+            ``<output>_loss`` and ``<output>_accuracy`` or ``<output>_r2`` of each.  The measures
+            of a loss for which no row counts are nan, and the cost is that of the other losses.
+            A row counts if its weight is positive and its target is not missing.
 
         Raises
         ------
         RuntimeError
             If the network has not been compiled.
         TypeError, ValueError
-            If the data do not fit.
+            If the data do not fit, or no row counts for any loss.
+
+        Notes
+        -----
+        Targets that the network's dtype cannot hold exactly are not rounded: their losses and
+        scores are computed in float64.
         """
         return _evaluate.evaluate(self.core, X, y, sample_weight, batch_size, check_finite)
 
@@ -398,7 +405,7 @@ class Network:
         ------
         ValueError
             If the network has several losses: `evaluate` gives a score for each.  If its
-            loss is a custom one without an activation, which has no score.
+            loss is a custom one without an activation, which has no score.  If no row counts.
         """
         return _evaluate.score(self.core, X, y, sample_weight)
 
@@ -471,7 +478,8 @@ class Network:
         RuntimeError
             If the network has not been compiled.
         TypeError, ValueError
-            If the data do not fit.
+            If the data do not fit; if in the data to train on, or in the validation data, no row
+            counts: each has weight 0 or a missing target.
         TrainingError
             If the loss of a batch is not finite, or the gradient that a custom loss or
             layer returned, or the cost where a solver starts.  The error has the place, and the

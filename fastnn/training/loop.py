@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
@@ -42,6 +43,7 @@ def fit(
     plan: Plan,
     validation: Data | None = None,
     network: object = None,
+    row_weights: np.ndarray | None = None,
 ) -> History:
     """Train for some epochs more, with the trainee's optimizer.
 
@@ -59,6 +61,9 @@ def fit(
         `trainee.measure` is called with it after each epoch.
     network : object, optional
         What callbacks see as `context.network`.
+    row_weights : (N,) array, optional
+        What each row weighs in the cost of all rows; by default all weigh the same.  The `loss`
+        of an epoch is the mean of its batches' costs by these weights, nan if all are 0.
 
     Returns
     -------
@@ -82,7 +87,7 @@ def fit(
     size = DEFAULT_BATCH_SIZE if plan.batch_size is None else plan.batch_size
     batches = Batches(data, trainee.engine.program.dtype, size)
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
-    loop = _Loop(trainee, batches, session)
+    loop = _Loop(trainee, batches, session, row_weights)
     seed = check_integer(trainee.seed, "seed", 0)
     with session.under_way():
         for _ in range(epochs):
@@ -95,13 +100,20 @@ def fit(
 class _Loop:
     """Runs single epochs and keeps the counters in step with the parameters."""
 
-    def __init__(self, trainee: Trainee, batches: Batches, session: Session) -> None:
+    def __init__(
+        self,
+        trainee: Trainee,
+        batches: Batches,
+        session: Session,
+        row_weights: np.ndarray | None,
+    ) -> None:
         assert isinstance(trainee.optimizer, Optimizer)
         self._engine = trainee.engine
         self._optimizer = trainee.optimizer
         self._batches = batches
         self._session = session
         self._state = session.state
+        self._row_weights = row_weights
         self._batches_per_call = 1
 
     def epoch(self, order: np.ndarray | None) -> dict[str, float]:
@@ -110,10 +122,20 @@ class _Loop:
         start = time.perf_counter()
         losses = self._pass(order)
         return {
-            "loss": float((losses * self._batches.batch_rows).sum() / self._batches.n_rows),
+            "loss": self._mean(losses, order),
             "learning_rate": learning_rate(self._optimizer, self._state.step),
             "seconds": time.perf_counter() - start,
         }
+
+    def _mean(self, losses: np.ndarray, order: np.ndarray | None) -> float:
+        """The mean of the costs of an epoch's batches, by what the batches weigh."""
+        batches = self._batches
+        if self._row_weights is None:
+            return float((losses * batches.batch_rows).sum() / batches.n_rows)
+        rows = self._row_weights if order is None else self._row_weights[order]
+        weights = np.add.reduceat(rows, np.arange(0, batches.n_rows, batches.batch_size))
+        total = weights.sum()
+        return float((losses * weights).sum() / total) if total > 0 else math.nan
 
     def _pass(self, order: np.ndarray | None) -> np.ndarray:
         """All batches of an epoch; returns their losses."""

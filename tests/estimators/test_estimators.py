@@ -241,3 +241,13 @@ def test_without_scikit_learn_the_extra_is_named(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(ImportError, match=r"fastnn\[sklearn\]"):
         import fastnn.estimators  # noqa: F401
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_held_out_rows_of_no_weight_are_refused(Estimator, iris):
+    X, y = iris
+    weights = np.zeros(len(y))
+    weights[7] = 1.0
+    model = Estimator(early_stopping=True, random_state=0)
+    with pytest.raises(ValueError, match="validation_fraction leaves nothing to validate on"):
+        model.fit(X, y, weights)

@@ -1,0 +1,68 @@
+"""What rows weigh: by their sample weights, and by their targets, which may be ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from fastnn.network._heads import LossOnOutput
+from fastnn.training.data import Data, Target
+
+_ROWS = 1 << 16
+"""Rows whose weights are computed at a time."""
+
+_WEIGHING = {"ignore_index", "ignore_nan", "ignore_value", "class_weights"}
+"""Options of losses by which the target of a row decides what the row weighs."""
+
+
+def check_weighed(heads: Sequence[LossOnOutput], data: Data, source: str, use: str) -> None:
+    """Raise ValueError if no row counts for any loss.
+
+    Parameters
+    ----------
+    heads : sequence of LossOnOutput
+    data : Data
+        Checked data for these heads.
+    source : str
+        The argument that the data come from, for the error.
+    use : str
+        What the data are for, such as "to evaluate".
+    """
+    for head, target in zip(heads, data.targets, strict=True):
+        if not _varies(head, target) or any(part.any() for part in _parts(head, target)):
+            return
+    raise ValueError(
+        f"{source} leaves nothing {use}: for every row the weight is 0 or the target is missing"
+    )
+
+
+def row_weights(heads: Sequence[LossOnOutput], data: Data) -> np.ndarray | None:
+    """What each row (N,) weighs in the cost of all rows; None where all weigh the same.
+
+    For several losses, the mean of what the row weighs in each, by the weights of the losses.
+    """
+    pairs = list(zip(heads, data.targets, strict=True))
+    if not any(_varies(head, target) for head, target in pairs):
+        return None
+    combined = np.zeros(len(data))
+    for head, target in pairs:
+        weights = np.concatenate(list(_parts(head, target)))
+        if weights.any():
+            combined += head.weight * (weights / weights.sum())
+    return combined
+
+
+def _varies(head: LossOnOutput, target: Target) -> bool:
+    """Whether rows may weigh different amounts for a head."""
+    return target[1] is not None or not _WEIGHING.isdisjoint(head.loss.attributes(head.width))
+
+
+def _parts(head: LossOnOutput, target: Target) -> Iterator[np.ndarray]:
+    """What the rows weigh for a head, some rows at a time."""
+    values, weights = target
+    for start in range(0, len(values), _ROWS):
+        rows = slice(start, start + _ROWS)
+        yield head.loss.row_weights(
+            values[rows], None if weights is None else weights[rows], head.width
+        )
