@@ -1,5 +1,6 @@
 """fastnn's file: what goes in comes out, and no damaged file does anything but FormatError."""
 
+import io
 import json
 import os
 import stat
@@ -102,6 +103,34 @@ def test_loaded_arrays_are_writable_and_contiguous(saved):
     flags = load(saved)[1]["dense_1.weight"].flags
     assert flags.writeable
     assert flags.c_contiguous
+
+
+def test_file_objects_hold_the_bytes_of_a_file(saved):
+    memory = io.BytesIO()
+    save(memory, STRUCTURE, small_arrays())
+    assert memory.getvalue() == saved.read_bytes()
+
+
+@pytest.mark.parametrize("opened", [io.BytesIO, lambda data: io.BufferedReader(io.BytesIO(data))])
+def test_file_objects_are_read_from_their_position(saved, opened):
+    file = opened(b"before" + saved.read_bytes())
+    file.read(6)
+    structure, arrays = load(file)
+    assert structure == STRUCTURE
+    np.testing.assert_array_equal(arrays["dense_1.weight"], small_arrays()["dense_1.weight"])
+
+
+def test_error_of_a_file_object_names_its_type():
+    with pytest.raises(FormatError, match="<BytesIO>: not a fastnn file"):
+        load(io.BytesIO(b"nonsense"))
+
+
+@pytest.mark.parametrize("opened", [io.StringIO, lambda: io.TextIOWrapper(io.BytesIO())])
+def test_text_files_are_refused(opened):
+    with opened() as file, pytest.raises(TypeError, match="binary mode"):
+        load(file)
+    with opened() as file, pytest.raises(TypeError, match="binary mode"):
+        save(file, {}, {})
 
 
 def test_file_without_arrays(path):
@@ -436,6 +465,80 @@ def test_declared_sizes_take_no_memory(path):
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )  # fmt: skip
     assert result.stdout == "refused\n", result.stderr
+
+
+def run_limited(program, path, megabytes=1024):
+    """Run a program with a limit of its address space; what it printed."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_AS, ({megabytes << 20},) * 2)\n"
+    start = "import sys, os, numpy, fastnn.serialization as s\n"
+    result = subprocess.run(
+        [sys.executable, "-c", start + limit + program, str(path)],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )  # fmt: skip
+    assert result.returncode == 0, (result.returncode, result.stderr)
+    return result.stdout
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_loading_more_than_the_memory_raises_memory_error(path):
+    """A sound header and 4 GB that the disk does not store."""
+    save(path, {}, {})
+    header, _ = header_of(path)
+    write_raw(path, header | {"a": tensor(shape=(2**30,), offsets=(0, 2**32))})
+    os.truncate(path, os.path.getsize(path) + 2**32)
+    program = (
+        "try: s.load(sys.argv[1])\n"
+        "except MemoryError: print('MemoryError')\n"
+    )  # fmt: skip
+    assert run_limited(program, path) == "MemoryError\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+def test_saving_needs_no_second_copy_of_the_arrays(path):
+    program = (
+        "a = numpy.ones(28_000_000)\n"
+        "s.save(sys.argv[1], {}, {'a': a})\n"
+        "print(os.path.getsize(sys.argv[1]) > a.nbytes)\n"
+    )
+    assert run_limited(program, path, 640) == "True\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of a memory map")
+def test_file_that_becomes_shorter_while_it_is_read_raises_format_error(path):
+    save(path, {}, {"a": np.ones(1 << 20)})
+    program = (
+        "import os, sys, fastnn.serialization as s\n"
+        "check = s._check_metadata\n"
+        "def shorten(metadata):\n"
+        "    os.truncate(sys.argv[1], 10_000)\n"
+        "    return check(metadata)\n"
+        "s._check_metadata = shorten\n"
+        "try: s.load(sys.argv[1])\n"
+        "except s.FormatError: print('refused')\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "refused\n")
+
+
+def test_repeated_name_in_the_header_raises_format_error(path):
+    save(path, {}, {"a": np.ones(1, np.float32)})
+    header, data = header_of(path)
+    text = json.dumps(header)[:-1] + ', "a": ' + json.dumps(header["a"]) + "}"
+    write_raw(path, text.encode(), data)
+    with pytest.raises(FormatError, match="repeated"):
+        load(path)
+
+
+def test_gap_between_arrays_raises_format_error(path):
+    save(path, {}, {"a": np.ones(1, np.float32)})
+    header, data = header_of(path)
+    header["a"]["data_offsets"] = [4, 8]
+    write_raw(path, header, b"\0" * 4 + data)
+    with pytest.raises(FormatError, match="begins at 4, expected 0"):
+        load(path)
 
 
 def test_pickles_are_not_executed(path, tmp_path):

@@ -5,8 +5,11 @@ They are made without pyplot: nothing depends on a display or changes global sta
 
 from __future__ import annotations
 
+import io
 import os
 from typing import TYPE_CHECKING, Any
+
+from fastnn._shared.writing import check_destination, write_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +60,20 @@ def axes_or_new(ax: Axes | None, width: float = 6.4, height: float = 4.0) -> Axe
 
 def finished(figure: Any, path: str | os.PathLike[str] | None) -> Figure:
     """The figure, saved where a path is given."""
-    if path is not None:
+    if isinstance(path, (str, os.PathLike)):
+        _save(figure, os.fspath(path))
+    elif path is not None:  # a file object
         figure.savefig(path, dpi=_DPI)
     drawn: Figure = figure  # of axes, matplotlib may call it a SubFigure
     return drawn
+
+
+def _save(figure: Any, path: str) -> None:
+    """Write the figure to a file in the format of its suffix, PNG if it has none."""
+    check_destination(path)
+    suffix = os.path.splitext(path)[1].removeprefix(".")
+    if not suffix and (os.path.isfile(path) or not os.path.exists(path)):
+        suffix, path = "png", f"{path.rstrip('.')}.png"
+    image = io.BytesIO()
+    figure.savefig(image, dpi=_DPI, format=suffix.lower() or "png")
+    write_file(path, [image.getbuffer()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Iterator
 from itertools import groupby
@@ -12,10 +13,11 @@ import numpy as np
 
 from fastnn import backend, plot
 from fastnn._shared.text import aligned
+from fastnn._shared.writing import write_file
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags, options_of
 from fastnn.cli._report import MEASURES, measured, report, score_table
-from fastnn.cli._source import check_writable, curve_path, prediction_table, training_table
+from fastnn.cli._source import check_output, curve_path, prediction_table, training_table
 from fastnn.cli._text import note, write_csv
 from fastnn.network import Network
 from fastnn.tabular.encoders import Number
@@ -31,10 +33,10 @@ def train(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn train``."""
     options = options_of(arguments)
     output = Path(arguments.output)
-    check_writable(output)
+    check_output(arguments.output, [arguments.file])
     curve = curve_path(arguments.plot, output)
     if curve is not None:
-        check_writable(curve)
+        check_output(str(curve), [arguments.file])
     table, target = training_table(arguments)
     with naming_flags():
         training = split_and_fit(table, target, options, verbose=int(not arguments.quiet))
@@ -59,7 +61,7 @@ def predict(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn predict``."""
     item = load_any(arguments.model)
     if arguments.output is not None:
-        check_writable(Path(arguments.output))
+        check_output(arguments.output, [arguments.model, arguments.file])
     if isinstance(item, Network):
         if arguments.score:
             raise ValueError("--score needs a model that train has written")
@@ -75,8 +77,9 @@ def predict(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         write_csv(sys.stdout, header, columns)
     else:
-        with open(arguments.output, "w", encoding="utf-8", newline="") as file:
-            write_csv(file, header, columns)
+        text = io.StringIO(newline="")
+        write_csv(text, header, columns)
+        write_file(arguments.output, [text.getvalue().encode()])
     if arguments.score:
         measures = outputs.measures()
         titles = MEASURES[model.task].items()

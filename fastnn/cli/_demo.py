@@ -12,7 +12,7 @@ import numpy as np
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags
 from fastnn.cli._commands import finish
-from fastnn.cli._source import check_writable, curve_path
+from fastnn.cli._source import check_output, curve_path
 from fastnn.cli._text import can_print
 from fastnn.tabular import Options, datasets
 from fastnn.tabular.learning import Training, split_and_fit
@@ -46,7 +46,7 @@ Next:
 def run(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn demo``."""
     curve = curve_path(None, MODEL)
-    check_writable(MODEL)
+    check_output(str(MODEL), [])
     data = datasets.load("digits")
     with naming_flags():
         options = replace(OPTIONS, seed=arguments.seed)

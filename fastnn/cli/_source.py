@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
+from collections.abc import Iterable
 from importlib import util
 from pathlib import Path
 
 from fastnn._shared.figures import FORMATS, require_matplotlib
+from fastnn._shared.writing import check_destination, is_same_file
 from fastnn.cli._text import note
 from fastnn.tabular import datasets
 from fastnn.tabular.files import read_csv, read_npz
@@ -116,15 +117,26 @@ def _target(table: Table, name: str | None) -> str:
     return name
 
 
-def check_writable(path: Path) -> None:
-    """Raise OSError if a file cannot be written to `path`; called before a long training."""
-    if path.is_dir():
-        raise IsADirectoryError(21, "is a folder, expected a file name", str(path))
-    folder = path.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(2, "there is no such folder", str(folder))
-    if not os.access(folder, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise PermissionError(13, "cannot be written", str(path))
+def check_output(path: str, inputs: Iterable[str | None]) -> None:
+    """Check an output before a long computation.
+
+    Parameters
+    ----------
+    path : str
+    inputs : iterable of str or None
+        The files that the command reads; None stands for no file.
+
+    Raises
+    ------
+    OSError
+        If no file can be written to `path`.
+    ValueError
+        If `path` is one of the inputs.
+    """
+    check_destination(path)
+    for name in inputs:
+        if name is not None and is_same_file(path, name):
+            raise ValueError(f"{path} is both an input and an output")
 
 
 def curve_path(wanted: str | None, output: Path) -> Path | None:
@@ -148,7 +160,7 @@ def curve_path(wanted: str | None, output: Path) -> Path | None:
         return None
     if wanted is not None:
         require_matplotlib()
-        if Path(wanted) == output:
+        if is_same_file(wanted, output):
             raise ValueError(f"--output and --plot both name {wanted}")
         if Path(wanted).suffix.lower().removeprefix(".") not in FORMATS:
             endings = ", ".join(f".{ending}" for ending in FORMATS)
@@ -156,6 +168,8 @@ def curve_path(wanted: str | None, output: Path) -> Path | None:
         return Path(wanted)
     if output.suffix.lower() == ".png":
         raise ValueError(f"--output is the model's file, got the name of an image, {output}")
+    if output.exists() and not output.is_file():  # a pipe or a device has no files beside it
+        return None
     if util.find_spec("matplotlib") is None:
         note('no learning curve without matplotlib: pip install "fastnn[plot]"')
         return None

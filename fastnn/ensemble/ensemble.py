@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
@@ -24,7 +23,7 @@ from fastnn.network._heads import LossOnOutput
 from fastnn.network._network import rebuild, reseeded
 from fastnn.network._predict import check_classification
 from fastnn.network._weights import check_weighed
-from fastnn.serialization import FormatError
+from fastnn.serialization import File, FormatError, name_of
 from fastnn.training.callbacks import Callback, Callbacks, EarlyStopping, History
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
@@ -395,12 +394,12 @@ class Ensemble:
 
     # --------------------------------------------------------- save and load
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: File) -> None:
         """Write all members to one file, which `Ensemble.load` reads; see `Network.save`.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or binary file object
 
         Raises
         ------
@@ -424,14 +423,12 @@ class Ensemble:
         serialization.save(path, structure, arrays)
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], custom: Sequence[object] | Mapping[str, object] = ()
-    ) -> Self:
+    def load(cls, path: File, custom: Sequence[object] | Mapping[str, object] = ()) -> Self:
         """Read an ensemble that `save` wrote.
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or binary file object
         custom : sequence of classes, functions and CustomLoss objects, or mapping by name
             The custom layers and losses of the members, as in `fastnn.load`.
 
@@ -450,9 +447,7 @@ class Ensemble:
         except FormatError:
             raise
         except _save.DEFECTS as error:
-            raise FormatError(
-                f"{os.fspath(path)} does not describe an ensemble: {error}"
-            ) from error
+            raise FormatError(f"{name_of(path)} does not describe an ensemble: {error}") from error
 
     @classmethod
     def _rebuilt(

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 
 from fastnn import serialization
 from fastnn.network._network import Network, rebuild
 from fastnn.network._save import DEFECTS, by_name
-from fastnn.serialization import FormatError
+from fastnn.serialization import File, FormatError, name_of
 
 
-def load(
-    path: str | os.PathLike[str], custom: Sequence[object] | Mapping[str, object] = ()
-) -> Network:
+def load(path: File, custom: Sequence[object] | Mapping[str, object] = ()) -> Network:
     """Read a network that `Network.save` wrote.
 
     Training continues from there as if it had not been interrupted.  Reading a
@@ -21,7 +18,7 @@ def load(
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like or binary file object
     custom : sequence of classes, functions and CustomLoss objects, or mapping by name
         The `CustomLayer` classes and the functions of the custom losses of the network: a file
         has their names and options, but no code.
@@ -38,14 +35,16 @@ def load(
         a class or function is missing in `custom`.
     OSError
         If the file cannot be read.
+    MemoryError
+        If the memory does not suffice for the network.
     """
     custom = by_name(custom)
     described, values = serialization.load(path)
     if described.get("class") == "Ensemble":
-        raise FormatError(f"{os.fspath(path)} holds an ensemble: fastnn.Ensemble.load reads it")
+        raise FormatError(f"{name_of(path)} holds an ensemble: fastnn.Ensemble.load reads it")
     try:
         return rebuild(described, values, custom)
     except FormatError:
         raise
     except DEFECTS as error:
-        raise FormatError(f"{os.fspath(path)} does not describe a network: {error!r}") from error
+        raise FormatError(f"{name_of(path)} does not describe a network: {error!r}") from error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -25,6 +24,7 @@ from fastnn.network._monte_carlo import Prediction
 from fastnn.network._predictor import Predictor
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
+from fastnn.serialization import File
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callbacks, EarlyStopping, History
 from fastnn.training.session import Plan
@@ -787,9 +787,7 @@ class Network:
 
     # ------------------------------------------------------- save and load
 
-    def save(
-        self, path: str | os.PathLike[str], metadata: Mapping[str, object] | None = None
-    ) -> None:
+    def save(self, path: File, metadata: Mapping[str, object] | None = None) -> None:
         """Write the network to a file that `load` reads: safetensors with a JSON structure.
 
         The file has the parameters, the graph, the losses, the optimizer with its state, the
@@ -797,7 +795,8 @@ class Network:
 
         Parameters
         ----------
-        path : str or path-like
+        path : str, path-like or binary file object
+            A regular file is replaced as a whole: a reader never sees a part of a network.
         metadata : dict, optional
             Written in place of the network's own `metadata`; `load` restores it.
 
@@ -928,7 +927,7 @@ def rebuild(
 
     Raises
     ------
-    TypeError, ValueError, OverflowError, MemoryError
+    TypeError, ValueError, OverflowError
         If they do not describe one.
     """
     kind = entry(described, "class", str, "a network")

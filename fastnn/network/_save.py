@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
@@ -18,7 +17,7 @@ from fastnn.network._core import Core, owner
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._state import training_state
 from fastnn.program import CUSTOM_LOSS
-from fastnn.serialization import FormatError
+from fastnn.serialization import File, FormatError
 
 _SLOT = ":optimizer."
 """Prefix of the arrays that are optimizer state; no name of a layer has a colon."""
@@ -26,8 +25,12 @@ _SLOT = ":optimizer."
 _NETWORK = "a network"
 _NULL = type(None)
 
-DEFECTS = (TypeError, ValueError, OverflowError, MemoryError)
-"""What a structure raises that no network has: wrong types and values, and absurd sizes."""
+DEFECTS = (TypeError, ValueError, OverflowError)
+"""The errors of a structure that no network has.
+
+MemoryError is not among them: sizes are compared with those of the arrays before memory is
+allocated, so that it says that the memory is too small for a sound network.
+"""
 
 
 class Saved(Protocol):
@@ -39,9 +42,7 @@ class Saved(Protocol):
     metadata: dict[str, Any]
 
 
-def save(
-    network: Saved, path: str | os.PathLike[str], metadata: Mapping[str, object] | None = None
-) -> None:
+def save(network: Saved, path: File, metadata: Mapping[str, object] | None = None) -> None:
     """Write a network to a file; see `Network.save`."""
     with network.core.lock:
         described = structure(network)
@@ -107,7 +108,7 @@ def restored(
 
     Raises
     ------
-    TypeError, ValueError, OverflowError, MemoryError
+    TypeError, ValueError, OverflowError
         If they do not describe one.
     """
     parameters = {name: value for name, value in values.items() if not name.startswith(_SLOT)}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from fastnn.network import Network
 from fastnn.network import load as load_network
 from fastnn.network._core import Core
-from fastnn.serialization import FormatError
+from fastnn.serialization import File, FormatError, name_of
 from fastnn.tabular.preprocessing import Label, Preprocessor
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import Table, as_table
@@ -155,10 +154,14 @@ class Model:
             (values,) = core.outputs([X], check=True)
         return Outputs(self, table, X, values)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.
 
         `fastnn.load` reads the network of the file.
+
+        Parameters
+        ----------
+        path : str, path-like or binary file object
 
         Raises
         ------
@@ -253,12 +256,12 @@ def measure_outputs(
     return measures
 
 
-def load(path: str | os.PathLike[str]) -> Model:
+def load(path: File) -> Model:
     """Read a model that `Model.save` or ``fastnn train`` has written.
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, path-like or binary file object
 
     Raises
     ------
@@ -270,12 +273,12 @@ def load(path: str | os.PathLike[str]) -> Model:
     model = load_any(path)
     if isinstance(model, Network):
         raise FormatError(
-            f"{os.fspath(path)} has no preprocessing; use fastnn.load to read a network"
+            f"{name_of(path)} has no preprocessing; use fastnn.load to read a network"
         )
     return model
 
 
-def load_any(path: str | os.PathLike[str]) -> Model | Network:
+def load_any(path: File) -> Model | Network:
     """Read a model, or a network that was saved without a preprocessing.
 
     Raises
@@ -289,7 +292,7 @@ def load_any(path: str | os.PathLike[str]) -> Model | Network:
     facts = network.metadata.pop(_KEY, None)
     if facts is None:
         return network
-    name = os.fspath(path)
+    name = name_of(path)
     if not isinstance(facts, dict):
         raise FormatError(f"{name}: damaged: the description of the model is not an object")
     try:

@@ -43,7 +43,10 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
         (["train", "--dataset", "iris", "--validation", "0", "--patience", "3"], "--patience"),
         (["train", "--dataset", "iris", "--hidden", "none", "--dropout", "0.5"], "--dropout needs"),
         (["train", "--dataset", "iris", "--seed", "-1"], "--seed must be"),
-        (["train", "--dataset", "iris", "--output", "no/m"], "no: there is no such folder"),
+        (
+            ["train", "--dataset", "iris", "--output", "no/m"],
+            "no/m: the folder of the file does not",
+        ),
         (["train", "--dataset", "iris", "--output", "."], "is a folder, expected a file"),
         (["train", "--dataset", "iris", "--output", "m.png"], "--output is the model's file"),
         (["train", "--dataset", "iris", "--output", "m", "--plot", "m"], "both name m"),

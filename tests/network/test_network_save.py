@@ -1,6 +1,7 @@
 """Files, pickles and copies of networks."""
 
 import copy
+import io
 import json
 import math
 import pickle
@@ -27,6 +28,7 @@ from fastnn.layers import (
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy
 from fastnn.network import Network, Sequential, load
 from fastnn.optimizers import Adam, GradientDescent, Momentum
+from fastnn.program import Program
 from fastnn.schedules import Step
 from fastnn.serialization import FormatError
 
@@ -91,6 +93,27 @@ def test_a_network_without_a_loss_is_saved_too(backend, tmp_path):
     assert type(loaded) is Sequential
     assert loaded.optimizer is None
     np.testing.assert_array_equal(loaded.get_flat(), net.get_flat())
+
+
+@pytest.mark.parametrize("to_file", [False, True])
+def test_networks_go_through_file_objects(tmp_path, to_file):
+    net = Sequential([Dense(2, 3)])
+    with open(tmp_path / "net.fastnn", "w+b") if to_file else io.BytesIO() as file:
+        net.save(file)
+        file.seek(0)
+        loaded = load(file)
+    np.testing.assert_array_equal(loaded.get_flat(), net.get_flat())
+
+
+def test_running_out_of_memory_is_no_format_error(tmp_path, monkeypatch):
+    Sequential([Dense(2, 3)]).save(tmp_path / "net.fastnn")
+
+    def allocate(self):
+        raise MemoryError
+
+    monkeypatch.setattr(Program, "allocate", allocate)
+    with pytest.raises(MemoryError):
+        load(tmp_path / "net.fastnn")
 
 
 def test_a_learning_rate_function_cannot_be_saved(tmp_path):

@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 PACKAGE = Path(importlib.util.find_spec("fastnn").origin).parent
 
 FLOORS = (
-    {"_shared", "facts", "serialization", "_version"},
-    {"program", "initializers", "schedules", "solvers", "metrics"},
+    {"_shared", "facts", "_version"},
+    {"program", "initializers", "schedules", "serialization", "solvers", "metrics"},
     {"backend"},
     {"activations", "functional", "layers", "losses", "optimizers", "stats"},
     {"graph", "training"},
