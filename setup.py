@@ -37,6 +37,9 @@ ISA_FLAGS = (
     else {"baseline": []}
 )
 BASELINE = next(iter(ISA_FLAGS.values()))
+# -O3 unrolls the loops of the kernels.  Processors that run "v2" and no more are older than 2013:
+# their cores compile faster instead.
+UNROLLED = set(ISA_FLAGS) - {"v2"}
 DTYPE_MACROS = {"float32": [], "float64": [("FASTNN_DOUBLE", "1")]}
 # What makes GCC's code better or its work shorter; other compilers refuse some of these flags.
 TUNING = [
@@ -138,6 +141,7 @@ def extensions():
                 **core,
             )
             variant.engines = engines
+            variant.unrolled = isa in UNROLLED
             built.append(variant)
     return built
 
@@ -207,12 +211,15 @@ class BuildCore(build_ext):
             extension.extra_compile_args = ["/O2", "/openmp"]
             return
         flags = ["-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
-        flags += ["-Wno-unused-function", "-DCYTHON_INLINE=inline __attribute__((always_inline))"]
+        flags.append("-Wno-unused-function")
+        if self._has_engines(extension):
+            # The kernels are written for it; engines are smaller where GCC decides.
+            flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
         if DEBUG:
             flags += ["-O1", "-g", "-DFASTNN_ASSERT", "-UNDEBUG"]
         else:
-            # -O3 unrolls the loops of the kernels; what Python calls gains nothing from it.
-            flags += ["-O3" if self._has_engines(extension) else "-O2", "-g0", "-DNDEBUG"]
+            unrolled = getattr(extension, "unrolled", False)
+            flags += ["-O3" if unrolled else "-O2", "-g0", "-DNDEBUG"]
             flags += [flag for flag in TUNING if self._understands(flag)]
         extension.extra_compile_args += flags
         if SANITIZE:
