@@ -16,11 +16,10 @@ from typing import Any
 Rows = Sequence[Any]
 
 
-def enum(names: Iterable[str], count: str) -> str:
-    """An enum of codes from 0 on, and their number under the name `count`."""
-    members = [name.upper() for name in names]
-    lines = [f"    {name} = {code}" for code, name in enumerate(members)]
-    return "\n".join(["cdef enum:", *lines, f"    {count} = {len(members)}"])
+def enum(rows: Rows) -> str:
+    """An enum of codes: the places of the rows, under their names."""
+    lines = [f"    {row.name.upper()} = {code}" for code, row in enumerate(rows)]
+    return "\n".join(["cdef enum:", *lines])
 
 
 def codes_by_name(variable: str, rows: Rows) -> str:
@@ -67,7 +66,7 @@ def activation_dispatch(rows: Rows) -> str:
     their first argument.
     """
     special = [(row, value, name) for row in rows for value, name in row.special_formulas]
-    codes = enum([row.name for row in rows], "N_ACTIVATIONS")
+    codes = enum(rows)
     for position, (row, value, name) in enumerate(special):
         codes += f"\n    {name.upper()} = {len(rows) + position}  # {row.name} with {value:g}"
     values = [(row.name.upper(), f"return {row.name}({_alpha(row)}z, slope)") for row in rows]
@@ -160,7 +159,7 @@ def slope_dispatch(rows: Rows) -> str:
 
 def operation_enum(rows: Rows) -> str:
     """Codes of the kinds of operations."""
-    return enum([row.name for row in rows], "N_OPERATIONS")
+    return enum(rows)
 
 
 def operation_codes(rows: Rows) -> str:
@@ -191,9 +190,6 @@ def operation_dispatch(rows: Rows) -> str:
     )
 
 
-# ------------------------------------------------------------------------------- files
-
-
 # ----------------------------------------------------------------------------- losses
 
 
@@ -214,7 +210,7 @@ def loss_dispatch(rows: Rows) -> str:
     instances = [(row.name.upper(), call.format(row.name.upper())) for row in by_element]
     return "\n\n\n".join(
         [
-            enum([row.name for row in rows], "N_LOSSES"),
+            enum(rows),
             function(
                 "vec element_loss(int code, real parameter, vec a, vec y, vec* slope)",
                 "l(a, y) for each element; its derivative with respect to a goes to `slope`.",
@@ -237,6 +233,11 @@ def loss_dispatch(rows: Rows) -> str:
     )
 
 
+def loss_codes(rows: Rows) -> str:
+    """The codes by the names, as Python objects."""
+    return codes_by_name("_loss_codes", rows)
+
+
 # ---------------------------------------------------------------------------- updates
 
 
@@ -245,7 +246,7 @@ def update_codes(rows: Rows) -> str:
     numbers = dict.fromkeys(number.name for row in rows for number in row.numbers)
     return "\n\n\n".join(
         [
-            enum([row.name for row in rows], "N_UPDATES"),
+            enum(rows),
             f"cdef enum:\n    MAX_SLOTS = {max(len(row.slots) for row in rows)}",
             "\n".join(["cdef struct Numbers:", *(f"    double {name}" for name in numbers)]),
         ]
@@ -322,6 +323,8 @@ def update_numbers(rows: Rows) -> str:
     return "\n".join([*lines, "    return 0"])
 
 
+# ------------------------------------------------------------------------------- files
+
 FILES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "activations.pxi": ("activations", activation_dispatch),
     "activation_codes.pxi": ("activations", activation_codes),
@@ -330,6 +333,7 @@ FILES: dict[str, tuple[str, Callable[[Rows], str]]] = {
     "operation_codes.pxi": ("operations", operation_codes),
     "operation_dispatch.pxi": ("operations", operation_dispatch),
     "losses.pxi": ("losses", loss_dispatch),
+    "loss_codes.pxi": ("losses", loss_codes),
     "update_codes.pxi": ("updates", update_codes),
     "update_dispatch.pxi": ("updates", update_dispatch),
     "update_numbers.pxi": ("updates", update_numbers),

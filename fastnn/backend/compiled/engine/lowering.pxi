@@ -9,6 +9,7 @@ from fastnn.facts import losses as _losses
 
 include "../generated/operation_codes.pxi"   # _operation_codes
 include "../generated/activation_codes.pxi"  # _activation_codes
+include "../generated/loss_codes.pxi"        # _loss_codes
 
 # A Python number becomes a `real` by way of `<double>`: Cython takes `real` for a float.
 
@@ -255,7 +256,7 @@ cdef class Lowered:
                 head.reduction = SUM
                 continue
             row = _losses.LOSSES[spec.loss]
-            head.loss = _losses.ROWS.index(row)
+            head.loss = _loss_codes[spec.loss]
             head.takes_labels = row.takes_labels
             head.is_elementwise = row.is_elementwise
             head.reduction = ("mean", "sum", "half_sum").index(options.get("reduction", "mean"))

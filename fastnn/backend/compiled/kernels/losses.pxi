@@ -12,6 +12,8 @@ from fastnn.backend.compiled.rows.losses cimport (
 )
 from fastnn.facts import losses as _losses
 
+include "../generated/loss_codes.pxi"  # _loss_codes
+
 
 cdef struct LossOutputs:
     # Where a batch of losses goes; pointers are NULL for what is not wanted.
@@ -279,7 +281,7 @@ def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] tar
 cdef int loss_code(name) except -1:
     """The code of an elementwise loss; ValueError if it is none."""
     _losses.formula_of(name)
-    return _losses.ROWS.index(_losses.LOSSES[name])
+    return _loss_codes[name]
 
 
 cdef double element_weights(const real[:, ::1] target, const real* weights,
