@@ -10,7 +10,7 @@ about each activation; ``fastnn.show_config()`` tells which backend is in use;
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastnn import activations, backend, functional
 from fastnn._version import __version__
@@ -115,11 +115,19 @@ __all__ = [
 __all__ += _activations.__all__ + _elementwise.__all__ + _updates.__all__
 
 
-def __getattr__(name: str) -> Any:
-    """`fastnn.stats` is loaded when it is first used: it brings SciPy in."""
-    if name == "stats":
-        return importlib.import_module("fastnn.stats")
-    raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+if TYPE_CHECKING:
+    from fastnn import stats as stats
+
+    def __getattr__(name: str) -> type[_activations.FixedActivation]:
+        """The layer of an activation, made from its row, as type checkers see it."""
+
+else:
+
+    def __getattr__(name):
+        """`fastnn.stats` is loaded when it is first used, because it imports SciPy."""
+        if name == "stats":
+            return importlib.import_module("fastnn.stats")
+        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -124,8 +124,8 @@ class Activation(Layer):
         return emit_activation(builder, f"{name}.A", inputs[0], self.function, self.alpha)
 
 
-class _Fixed(Activation):
-    """An activation without parameter whose class names it.
+class FixedActivation(Activation):
+    """An activation without parameter; each subclass has the name of its function.
 
     A class without a docstring takes that of the row of its function.
     """
@@ -159,44 +159,44 @@ def _described(row: activations.ActivationInfo) -> str:
     return "\n\n".join(filter(None, paragraphs))
 
 
-class Identity(_Fixed, function="identity"): ...
+class Identity(FixedActivation, function="identity"): ...
 
 
-class BinaryStep(_Fixed, function="binary_step"): ...
+class BinaryStep(FixedActivation, function="binary_step"): ...
 
 
-class ZeroIndicator(_Fixed, function="zero_indicator"): ...
+class ZeroIndicator(FixedActivation, function="zero_indicator"): ...
 
 
-class Sigmoid(_Fixed, function="sigmoid"): ...
+class Sigmoid(FixedActivation, function="sigmoid"): ...
 
 
-class Tanh(_Fixed, function="tanh"): ...
+class Tanh(FixedActivation, function="tanh"): ...
 
 
-class ReLU(_Fixed, function="relu"): ...
+class ReLU(FixedActivation, function="relu"): ...
 
 
-class HardSwish(_Fixed, function="hard_swish"): ...
+class HardSwish(FixedActivation, function="hard_swish"): ...
 
 
-class SELU(_Fixed, function="selu"): ...
+class SELU(FixedActivation, function="selu"): ...
 
 
-class Softplus(_Fixed, function="softplus"): ...
+class Softplus(FixedActivation, function="softplus"): ...
 
 
-class Mish(_Fixed, function="mish"): ...
+class Mish(FixedActivation, function="mish"): ...
 
 
-class Softmax(_Fixed, function="softmax"):
+class Softmax(FixedActivation, function="softmax"):
     """exp(z_k) / sum_j exp(z_j) over each row.
 
     Not for the end of a network with a cross-entropy loss, which takes logits.
     """
 
 
-class LogSoftmax(_Fixed, function="log_softmax"):
+class LogSoftmax(FixedActivation, function="log_softmax"):
     """z_k - log(sum_j exp(z_j)) over each row."""
 
 
@@ -374,7 +374,7 @@ def _add_layers_of_rows() -> None:
             __all__.append(row.layer)
             globals()[row.layer] = types.new_class(
                 row.layer,
-                (_Fixed,),
+                (FixedActivation,),
                 {"function": row.name},
                 lambda namespace: namespace.update(__module__=__name__),
             )

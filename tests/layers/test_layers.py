@@ -401,7 +401,7 @@ def test_every_layer_class_is_listed_for_loading():
             yield from subclasses(sub)
 
     public = {cls for cls in subclasses(Layer) if cls.__module__.startswith("fastnn.")}
-    abstract = {layers.CustomLayer, layers.Merge, layers._activations._Fixed}
+    abstract = {layers.CustomLayer, layers.Merge, layers._activations.FixedActivation}
     assert public - abstract == set(layers.CLASSES.values())
 
 
