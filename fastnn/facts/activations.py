@@ -1,13 +1,8 @@
-"""What is known about each elementwise activation, as data that prints as a table.
+"""What is known about each elementwise activation: one row for each.
 
->>> from fastnn import activations
->>> print(activations.table())                    # doctest: +SKIP
->>> print(activations.get("swish"))               # doctest: +SKIP
->>> activations.get("relu").zero_centred
-False
-
-The functions themselves are in `fastnn.functional`.  Softmax and log-softmax are
-functions of a whole row, not of one element; they are described there.
+`fastnn.activations` shows the rows to users.  The functions themselves are in
+`fastnn.functional`.  Softmax and log-softmax are functions of a whole row, not of one
+element; they are described there.
 
 An activation *saturates* where its derivative tends to zero: units driven there
 pass almost no gradient to the layers below (the vanishing gradient).  Where it is
@@ -40,10 +35,9 @@ References
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["ROWS", "ActivationInfo", "corners", "flat_range", "get", "names", "table"]
+__all__ = ["ROWS", "ActivationInfo", "corners", "flat_range", "get", "names"]
 
 
 @dataclass(frozen=True)
@@ -522,45 +516,6 @@ def corners(name: str, alpha: float | None = None) -> tuple[float, ...]:
 def _over(bound: float, beta: float) -> float:
     """Return bound / beta; a function that is linear (beta 0) has no bound."""
     return bound / beta if beta else math.copysign(math.inf, bound)
-
-
-def table() -> str:
-    """A table of the properties of all activations, as text.
-
-    Formulas and derivatives, which are long, are in `print(get(name))`.
-    """
-    head = (
-        "activation",
-        "range",
-        "zero-centred",
-        "monotonic",
-        "saturates",
-        "not differentiable",
-        "cost",
-    )
-    rows = [
-        (
-            info.name,
-            info.output_range,
-            _yes(info.zero_centred),
-            _yes(info.monotonic),
-            info.saturates,
-            info.not_differentiable,
-            info.cost,
-        )
-        for info in _REGISTRY.values()
-    ]
-    return "\n".join(_aligned([head, *rows]))
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> Iterable[str]:
-    """Rows as lines with left-aligned columns and a rule under the first."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    rows.insert(1, tuple("-" * width for width in widths))
-    for row in rows:
-        yield "  ".join(
-            f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)
-        ).rstrip()
 
 
 def _yes(flag: bool) -> str:

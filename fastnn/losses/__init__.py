@@ -1,8 +1,8 @@
 """Loss specifications: what `compile(loss=...)` takes.
 
-A loss is an immutable description; the engines compute it.  Each also says
-which targets it takes, what `predict_proba` means for it, and by which score
-a prediction is judged: accuracy for classification, R^2 for regression.
+A loss is an immutable description; the engines compute it.  Each also defines the targets
+that it takes, the meaning of `predict_proba`, and the score of a prediction: accuracy for
+classification, R^2 for regression, D^2 for counts.
 
 All losses act on a network's raw outputs: for the classification losses these
 are logits, so the network ends in a plain `Dense` layer.

@@ -11,6 +11,7 @@ import numpy as np
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import check_kind, entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
+from fastnn._shared.text import aligned
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
 
@@ -159,14 +160,10 @@ class History(Mapping[str, list[float]]):
         shown = self._shown_epochs()
         columns = [["epoch", *(str(i + 1) for i in shown)]]
         columns += [
-            [name, *(_cell(name, column[i]) for i in shown)]
+            [name.rjust(9), *(_cell(name, column[i]) for i in shown)]
             for name, column in self._columns.items()
         ]
-        widths = [5] + [max(9, *map(len, column)) for column in columns[1:]]
-        lines = [
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in zip(*columns, strict=True)
-        ]
+        lines = aligned([*zip(*columns, strict=True)], right=range(len(columns)))
         if len(shown) < self._epochs:
             lines.append(f"({len(shown)} of {self._epochs} epochs shown)")
         return "\n".join([*lines, repr(self)])
