@@ -13,7 +13,14 @@ from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer
-from fastnn.ensemble.members import Member, check_alike, is_function, own_callbacks, train_members
+from fastnn.ensemble.members import (
+    Member,
+    check_alike,
+    is_function,
+    own_callbacks,
+    train_members,
+    trains_one_of,
+)
 from fastnn.losses import Loss
 from fastnn.network import Network, Prediction, _save
 from fastnn.network._core import Core
@@ -407,18 +414,33 @@ class Ensemble:
             If a learning rate is a function, which no file can hold.
         OSError
             If the file cannot be written.
+        RuntimeError
+            If a callback calls it in one of several threads of `fit`: it would wait for the
+            trainings of the other members, which may wait for it.
+
+        Notes
+        -----
+        A member that another thread trains is waited for, so that its parameters, the state of
+        its optimizer and its history belong together.  A call during `fit` may find some members
+        before their training and some after it.
         """
+        if trains_one_of(self.members):
+            raise RuntimeError(
+                "an ensemble cannot be saved by a callback while several threads train its "
+                "members: use n_jobs=1, or save context.network"
+            )
+        members = [_save.snapshot(member) for member in self.members]
         structure = {
             "class": "Ensemble",
             "bootstrap": self.bootstrap,
             "seed": self.seed,
             "oob_score": as_json(self.oob_score),
-            "members": [_save.structure(member) for member in self.members],
+            "members": [structure for structure, _ in members],
         }
         arrays = {
             f"{i}/{name}": array
-            for i, member in enumerate(self.members)
-            for name, array in _save.arrays(member.core).items()
+            for i, (_, values) in enumerate(members)
+            for name, array in values.items()
         }
         serialization.save(path, structure, arrays)
 

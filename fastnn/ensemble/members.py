@@ -102,6 +102,16 @@ class Member:
         return core.fit(data, plan, validation, self.network)
 
 
+_WORKER = threading.local()
+"""In a thread that trains members beside others: `members`, the networks of all of them."""
+
+
+def trains_one_of(networks: Sequence[Network]) -> bool:
+    """Whether the calling thread is one of several that train these networks."""
+    members = getattr(_WORKER, "members", ())
+    return any(network is member for network in networks for member in members)
+
+
 def train_members(members: Sequence[Member], verbose: int, n_jobs: int) -> list[History]:
     """Train all; the first error, or Ctrl-C, ends the training of the others and is raised."""
     verbose = check_verbose(verbose)
@@ -142,12 +152,13 @@ def _in_threads(
             report(history, time.perf_counter() - start)
         return history
 
+    networks = [member.network for member in members]
     share = max(1, backend.get_num_threads() // jobs)
     solved = any(isinstance(member.network.optimizer, Solver) for member in members)
     with (
         backend.at_most_threads(share),
         one_blas_thread() if solved else nullcontext(),
-        ThreadPoolExecutor(jobs, "fastnn-member") as pool,
+        ThreadPoolExecutor(jobs, "fastnn-member", _mark_thread, (networks,)) as pool,
     ):
         try:
             futures = [pool.submit(train, member) for member in members]
@@ -155,6 +166,11 @@ def _in_threads(
         finally:
             ended.set()  # leaving the block waits for the threads that still train
     return [future.result() for future in futures]
+
+
+def _mark_thread(networks: Sequence[Network]) -> None:
+    """Note in a new thread that it trains members beside others."""
+    _WORKER.members = networks
 
 
 @contextmanager

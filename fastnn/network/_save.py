@@ -52,6 +52,12 @@ def save(network: Saved, path: File, metadata: Mapping[str, object] | None = Non
         serialization.save(path, described, arrays(network.core))
 
 
+def snapshot(network: Saved) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """`structure` and `arrays` of one moment: a training in another thread is waited for."""
+    with network.core.lock:
+        return structure(network), arrays(network.core)
+
+
 def structure(network: Saved, as_data: bool = True) -> dict[str, Any]:
     """Everything about a network that is no array.
 

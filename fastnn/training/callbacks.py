@@ -69,12 +69,22 @@ class History(Mapping[str, list[float]]):
         return len(self._columns)
 
     def append(self, logs: Mapping[str, float]) -> None:
-        """Add the measures of one epoch."""
-        for name in logs:
-            self._columns.setdefault(name, [math.nan] * self._epochs)
-        for name, column in self._columns.items():
-            column.append(float(logs.get(name, math.nan)))
-        self._epochs += 1
+        """Add the measures of one epoch; an error leaves the history as it is."""
+        epochs = self._epochs
+        before = tuple(self._columns)
+        try:
+            for name in logs:
+                self._columns.setdefault(name, [math.nan] * epochs)
+            for name, column in self._columns.items():
+                column.append(float(logs.get(name, math.nan)))
+            self._epochs = epochs + 1
+        except BaseException:  # MemoryError and KeyboardInterrupt too
+            for name in [name for name in self._columns if name not in before]:
+                del self._columns[name]
+            for column in self._columns.values():
+                del column[epochs:]
+            self._epochs = epochs
+            raise
 
     def copy(self) -> History:
         """An independent copy."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -472,3 +473,46 @@ def test_regression_has_no_classes(data):
 def test_summary_names_every_member():
     text = Ensemble(classifier(), 3).summary()
     assert all(f"member {i}" in text for i in range(3))
+
+
+def test_saving_waits_for_the_training_of_a_member(data, tmp_path):
+    """The parameters and the counters of a member in a file are those of one moment."""
+    ensemble = Ensemble(classifier(), n=2)
+    started, saved = threading.Event(), threading.Event()
+
+    def save():
+        started.wait(20)
+        ensemble.save(tmp_path / "e.fastnn")
+        saved.set()
+
+    saver = threading.Thread(target=save)
+    saver.start()
+    waited = []
+
+    def watch(context):
+        if context.network is ensemble.members[0] and context.epoch == 1:
+            started.set()
+            waited.append(not saved.wait(0.3))
+
+    ensemble.fit(*data, epochs=2, callbacks=watch)
+    saver.join(20)
+    assert waited == [True]
+    loaded = Ensemble.load(tmp_path / "e.fastnn")
+    assert loaded.members[0].history.epochs == 2
+    np.testing.assert_array_equal(loaded.members[0].get_flat(), ensemble.members[0].get_flat())
+
+
+def test_callback_saves_the_ensemble_while_one_thread_trains(data, tmp_path):
+    ensemble = Ensemble(classifier(), n=2)
+    ensemble.fit(*data, epochs=1, callbacks=lambda context: ensemble.save(tmp_path / "e"))
+    assert Ensemble.load(tmp_path / "e").members[0].history.epochs == 1
+
+
+def test_callback_that_saves_the_ensemble_among_several_threads_is_refused(data, tmp_path):
+    """It would wait for the other members, whose callbacks would wait for its own."""
+    ensemble, another = Ensemble(classifier(), n=2), Ensemble(classifier(), n=2)
+    another.fit(*data, epochs=1, n_jobs=2, callbacks=lambda context: ensemble.save(tmp_path / "e"))
+    with pytest.raises(RuntimeError, match="n_jobs=1"):
+        ensemble.fit(
+            *data, epochs=1, n_jobs=2, callbacks=lambda context: ensemble.save(tmp_path / "e")
+        )

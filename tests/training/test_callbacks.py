@@ -35,6 +35,39 @@ def test_table_of_a_long_history_shows_first_and_last_epoch():
     assert [int(lines[1].split()[0]), int(lines[-3].split()[0])] == [1, 1000]
 
 
+class Full(list):
+    """A list that cannot grow."""
+
+    def append(self, value):
+        super().append(value)
+        raise MemoryError
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, TypeError])
+def test_history_stays_as_it_is_if_an_epoch_cannot_be_added(error):
+    history = example_history()
+    before = history.copy()
+
+    class Refused:
+        def __float__(self):
+            raise error
+
+    with pytest.raises(error):
+        history.append({"loss": 1.0, "new": 2.0, "seconds": Refused()})
+    assert history == before
+    assert list(history) == list(before)
+
+
+def test_history_stays_as_it_is_if_a_column_cannot_grow():
+    history = example_history()
+    before = history.copy()
+    name = list(history)[-1]
+    history._columns[name] = Full(history[name])
+    with pytest.raises(MemoryError):
+        history.append({"loss": 1.0, "new": 2.0})
+    assert history == before
+
+
 def test_missing_measure_lists_what_there_is():
     with pytest.raises(KeyError, match=r"no 'accuracy'.*loss, val_r2"):
         example_history()["accuracy"]
