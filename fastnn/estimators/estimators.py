@@ -7,6 +7,7 @@ of regression (`TransformedTargetRegressor`).
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, Self
 
@@ -17,7 +18,7 @@ from fastnn._shared.numbers import check_integer, check_number
 from fastnn.network._weights import check_weighed
 from fastnn.tabular.preset import choose_optimizer, dense_network
 from fastnn.tabular.splitting import split_rows
-from fastnn.training.callbacks import EarlyStopping, History
+from fastnn.training.callbacks import EarlyStopping, History, as_early_stopping
 from fastnn.training.session import Plan
 
 try:
@@ -51,7 +52,7 @@ class _NetworkEstimator(BaseEstimator):
         alpha: float = 1e-4,
         batch_size: int | None = None,
         epochs: int = 100,
-        early_stopping: bool = False,
+        early_stopping: EarlyStopping | int | bool | None = False,
         validation_fraction: float = 0.1,
         patience: int = 10,
         dtype: Any = None,
@@ -90,9 +91,9 @@ class _NetworkEstimator(BaseEstimator):
     ) -> Self:
         """Train `network_` on data that scikit-learn has checked."""
         core = self.network_.core
-        data, validation, stopping = core.feed.data(X, y, sample_weight, False), None, None
-        if self.early_stopping:
-            stopping = EarlyStopping(patience=check_integer(self.patience, "patience", 1))
+        data, validation = core.feed.data(X, y, sample_weight, False), None
+        stopping = self._stopping()
+        if stopping is not None and stopping.monitor.startswith("val_"):
             rows, held_out = self._hold_out(y)
             data, validation = data.rows(rows), data.rows(held_out)
             check_weighed(core.heads, validation, "validation_fraction", "to validate on")
@@ -104,6 +105,14 @@ class _NetworkEstimator(BaseEstimator):
             # The network stays usable, but a search over many fits must end.
             raise KeyboardInterrupt
         return self
+
+    def _stopping(self) -> EarlyStopping | None:
+        """The early stopping that the options ask for, one of its own for each training."""
+        value = self.early_stopping
+        if isinstance(value, bool | np.bool_):
+            patience = check_integer(self.patience, "patience", 0)
+            return EarlyStopping(patience=patience) if value else None
+        return copy.deepcopy(as_early_stopping(value))
 
     def _hold_out(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, and rows for early stopping."""
@@ -155,14 +164,16 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         32 by default.  A solver takes all samples at once and no batch_size.
     epochs : int, default 100
         Largest number of epochs, or of iterations of a solver.
-    early_stopping : bool, default False
+    early_stopping : bool, int, EarlyStopping or None, default False
         Hold out a part of the data, end the training once the loss there has stopped
-        falling, and keep the parameters of the best epoch.
+        falling, and keep the parameters of the best epoch.  An int is the patience, instead of
+        `patience`.  With an `EarlyStopping` that watches a measure of the training data, such as
+        "loss", nothing is held out.
     validation_fraction : float, default 0.1
         Share of the samples that early stopping holds out; each class has the same share.
     patience : int, default 10
         Number of successive epochs without improvement after which early stopping ends the
-        training.
+        training, for early_stopping=True.
     dtype : {"float32", "float64"}, optional
         Data type of parameters and computations.  By default that of X: float32 stays, any
         other type becomes float64.
@@ -237,8 +248,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         NetworkClassifier
             The estimator itself.
         """
-        if self.early_stopping:
-            raise ValueError("partial_fit does not go with early_stopping=True")
+        if self._stopping() is not None:
+            raise ValueError("partial_fit does not go with early_stopping")
         first = not hasattr(self, "network_")
         if first and classes is None:
             raise ValueError("the first call of partial_fit needs classes")
@@ -342,8 +353,8 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         NetworkRegressor
             The estimator itself.
         """
-        if self.early_stopping:
-            raise ValueError("partial_fit does not go with early_stopping=True")
+        if self._stopping() is not None:
+            raise ValueError("partial_fit does not go with early_stopping")
         first = not hasattr(self, "network_")
         X, y = self._check(X, y, reset=first)
         if first:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal
 
@@ -269,6 +270,8 @@ class EarlyStopping(Callback):
         Name of the measure in the history.
     patience : int, default 10
         Number of successive epochs without improvement; the last of them ends the training.
+        With 0, as with 1, the first epoch without improvement does.  An epoch whose measure is
+        nan has no improvement.
     min_delta : float, default 0
         Tolerance: only a larger change counts as an improvement.
     restore_best : bool, default True
@@ -276,8 +279,15 @@ class EarlyStopping(Callback):
         optimizer is not restored.  A training that Ctrl-C or an error ended keeps
         its last parameters.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether smaller or larger values are better.  "auto" means "max" for names that end in
-        accuracy, score, r2, d2, auc or f1, and "min" for all others.
+        Whether smaller or larger values are better.  "auto" means "max" for names whose last
+        word is accuracy, score, r2, d2, auc or f1, and "min" for loss, cost, error, mse, rmse,
+        mae, deviance and brier_score; words are separated by underscores.  Other names need
+        "min" or "max".
+    baseline : float, optional
+        Value to exceed, by more than `min_delta`: epochs that do not exceed it count against
+        the patience, even if they are the best so far.
+    start_from_epoch : int, default 0
+        Number of epochs, at the start of each training, that are ignored.
 
     Attributes
     ----------
@@ -285,6 +295,11 @@ class EarlyStopping(Callback):
         Best value of the measure in the last training.
     best_epoch : int or None
         Its epoch, counted from 1.
+
+    Warns
+    -----
+    UserWarning
+        At the end of the training, if the measure was nan in every epoch.
 
     References
     ----------
@@ -298,23 +313,26 @@ class EarlyStopping(Callback):
         min_delta: float = 0.0,
         restore_best: bool = True,
         mode: Literal["auto", "min", "max"] = "auto",
+        *,
+        baseline: float | None = None,
+        start_from_epoch: int = 0,
     ) -> None:
         if not isinstance(monitor, str):
             raise TypeError(f"monitor must be the name of a measure, got {monitor!r}")
         check_choice(mode, "mode", ("auto", "min", "max"))
-        if mode == "auto":
-            large_is_good = monitor.endswith(("accuracy", "score", "r2", "d2", "auc", "f1"))
-            mode = "max" if large_is_good else "min"
         self.monitor = monitor
-        self.patience = check_integer(patience, "patience", 1)
+        self.patience = check_integer(patience, "patience", 0)
         self.min_delta = check_number(min_delta, "min_delta", 0.0)
         self.restore_best = check_flag(restore_best, "restore_best")
-        self.mode = mode
+        self.mode = _direction(monitor) if mode == "auto" else mode
+        self.baseline = None if baseline is None else check_number(baseline, "baseline")
+        self.start_from_epoch = check_integer(start_from_epoch, "start_from_epoch", 0)
         self._forget()
 
     def _forget(self) -> None:
         self.best: float | None = None
         self.best_epoch: int | None = None
+        self._epochs = 0
         self._waited = 0
         self._parameters: np.ndarray | None = None
 
@@ -336,35 +354,88 @@ class EarlyStopping(Callback):
                 f"EarlyStopping monitors {self.monitor!r}, but the epochs measure "
                 f"{', '.join(context.logs)}{hint}"
             )
+        self._epochs += 1
+        if self._epochs <= self.start_from_epoch:
+            return False
         value = context.logs[self.monitor]
-        if self._improves(value):
-            self.best, self.best_epoch, self._waited = value, context.epoch, 0
+        if self._improves(value, self.best):
+            self.best, self.best_epoch = value, context.epoch
             context.history.best_epoch = context.epoch
             if self.restore_best:
                 self._parameters = context.snapshot()
-            return False
+            if self._improves(value, self.baseline):
+                self._waited = 0
+                return False
         self._waited += 1
         return self._waited >= self.patience
 
-    def _improves(self, value: float) -> bool:
+    def _improves(self, value: float, reference: float | None) -> bool:
+        """Whether a value is better than a reference; any number is better than None."""
         if math.isnan(value):
             return False
-        if self.best is None:
+        if reference is None:
             return True
-        gain = value - self.best if self.mode == "max" else self.best - value
+        gain = value - reference if self.mode == "max" else reference - value
         return gain > self.min_delta
 
     def on_train_end(self, context: Context) -> None:
         """Restore the best parameters, unless Ctrl-C or an error ended the training."""
-        if self._parameters is not None and context.status in ("finished", "stopped"):
-            context.restore(self._parameters)
+        if context.status in ("finished", "stopped"):
+            if self._parameters is not None:
+                context.restore(self._parameters)
+            if self.best is None and self._epochs > self.start_from_epoch:
+                warnings.warn(
+                    f"EarlyStopping has no best epoch: {self.monitor} was nan in every epoch, "
+                    "and the parameters are those of the last one",
+                    stacklevel=2,
+                )
         self._parameters = None
 
     def __repr__(self) -> str:
-        return (
-            f"EarlyStopping(monitor={self.monitor!r}, patience={self.patience}, "
-            f"min_delta={self.min_delta:g}, restore_best={self.restore_best}, mode={self.mode!r})"
+        options = (
+            f"monitor={self.monitor!r}, patience={self.patience}, min_delta={self.min_delta:g}, "
+            f"restore_best={self.restore_best}, mode={self.mode!r}"
         )
+        if self.baseline is not None:
+            options += f", baseline={self.baseline:g}"
+        if self.start_from_epoch:
+            options += f", start_from_epoch={self.start_from_epoch}"
+        return f"EarlyStopping({options})"
+
+
+_LARGE_IS_GOOD = {"accuracy", "score", "r2", "d2", "auc", "f1"}
+_SMALL_IS_GOOD = {"loss", "cost", "error", "mse", "rmse", "mae", "deviance"}
+"""Last words of the names of measures whose direction is known."""
+
+
+def _direction(monitor: str) -> Literal["min", "max"]:
+    """Whether smaller ("min") or larger ("max") values of a measure are better, by its name."""
+    word = monitor.rpartition("_")[2]
+    if word in _SMALL_IS_GOOD or monitor.endswith("brier_score"):
+        return "min"
+    if word in _LARGE_IS_GOOD:
+        return "max"
+    raise ValueError(
+        f"mode='auto' does not know whether small or large values of {monitor!r} are better: "
+        "give mode='min' or mode='max'"
+    )
+
+
+def as_early_stopping(value: EarlyStopping | int | None) -> EarlyStopping | None:
+    """What `fit` accepts as early stopping: an int is the patience of one on ``val_loss``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is something else, or a negative integer.
+    """
+    if value is None or isinstance(value, EarlyStopping):
+        return value
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer):
+        raise TypeError(
+            f"early_stopping must be an EarlyStopping or an int (its patience), got {value!r}"
+        )
+    return EarlyStopping(patience=check_integer(value, "early_stopping", 0))
 
 
 class FunctionCallback(Callback):

@@ -20,6 +20,7 @@ from fastnn.training.callbacks import (
     EarlyStopping,
     History,
     as_callbacks,
+    as_early_stopping,
 )
 from fastnn.training.data import Data
 from fastnn.training.interrupts import Interrupts
@@ -96,16 +97,15 @@ class Plan:
         Raises
         ------
         TypeError
-            If a callback is neither a Callback nor a function.
+            If a callback is neither a Callback nor a function; if early stopping is neither an
+            EarlyStopping nor an int.
         ValueError
             If early stopping needs validation data, and there are none.
         """
         callbacks = as_callbacks(self.callbacks)
-        stopping = self.early_stopping
+        stopping = as_early_stopping(self.early_stopping)
         if stopping is None:
             return callbacks
-        if not isinstance(stopping, EarlyStopping):
-            stopping = EarlyStopping(patience=stopping)
         if stopping.monitor.startswith("val_") and not validated:
             raise ValueError(
                 f"early_stopping watches {stopping.monitor}: "

@@ -12,8 +12,10 @@ from fastnn.training.callbacks import History
 __all__ = ["TrainingError", "TrainingState"]
 
 
-class TrainingError(FloatingPointError):
+class TrainingError(FloatingPointError, ValueError):
     """The loss became nan or infinite, or the gradient that a custom loss or layer returned.
+
+    It is a FloatingPointError, and a ValueError too: searches over options catch the latter.
 
     Attributes
     ----------

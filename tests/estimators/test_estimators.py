@@ -189,7 +189,8 @@ def test_zero_weights_are_refused(iris):
         {"hidden": (0,)}, {"hidden": (2.5,)}, {"activation": "poetry"}, {"dropout": 1.0},
         {"optimizer": "poetry"}, {"learning_rate": -1.0}, {"alpha": -1.0}, {"batch_size": 0},
         {"epochs": -1}, {"early_stopping": True, "validation_fraction": 0.0},
-        {"early_stopping": True, "patience": 0},
+        {"early_stopping": True, "patience": -1}, {"early_stopping": "soon"},
+        {"early_stopping": 2.0}, {"early_stopping": -1},
     ],
 )  # fmt: skip
 def test_unfit_parameters_are_refused_by_fit(unfit, iris):
@@ -251,3 +252,22 @@ def test_held_out_rows_of_no_weight_are_refused(Estimator, iris):
     model = Estimator(early_stopping=True, random_state=0)
     with pytest.raises(ValueError, match="validation_fraction leaves nothing to validate on"):
         model.fit(X, y, weights)
+
+
+@pytest.mark.parametrize("stopping", [2, EarlyStopping(patience=2)])
+def test_early_stopping_is_what_fit_of_a_network_accepts(stopping, iris):
+    options = {"epochs": 60, "learning_rate": 0.3, "random_state": 0}
+    model = NetworkClassifier(early_stopping=stopping, **options).fit(*iris)
+    twin = NetworkClassifier(early_stopping=True, patience=2, **options).fit(*iris)
+    assert model.history_["val_loss"] == twin.history_["val_loss"]
+
+
+def test_early_stopping_on_the_training_loss_holds_nothing_out(iris):
+    model = NetworkClassifier(epochs=2, early_stopping=EarlyStopping("loss")).fit(*iris)
+    assert "val_loss" not in model.history_
+
+
+def test_training_leaves_the_early_stopping_of_the_options_alone(iris):
+    stopping = EarlyStopping()
+    NetworkClassifier(epochs=2, early_stopping=stopping).fit(*iris)
+    assert stopping.best is None

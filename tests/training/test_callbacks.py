@@ -211,8 +211,66 @@ def test_mode_overrules_the_name():
 
 
 def test_nan_never_improves():
-    history, stopper, restored = stopped([math.nan] * 5, patience=3)
+    with pytest.warns(UserWarning, match="val_loss was nan in every epoch"):
+        history, stopper, restored = stopped([math.nan] * 5, patience=3)
     assert (history.epochs, stopper.best_epoch, restored) == (3, None, [])
+
+
+def test_a_number_after_nan_is_the_best():
+    assert stopped([math.nan, 2, math.nan], patience=3)[0].best_epoch == 2
+
+
+@pytest.mark.parametrize("monitor", ["val_precision", "val_recall", "learning_rate", "val_xr2"])
+def test_a_measure_of_unknown_direction_needs_a_mode(monitor):
+    with pytest.raises(ValueError, match=f"{monitor}' are better: give mode='min' or mode='max'"):
+        EarlyStopping(monitor)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [
+        ("val_loss", "min"), ("val_a_loss", "min"), ("val_rmse", "min"), ("brier_score", "min"),
+        ("accuracy", "max"), ("val_b_r2", "max"), ("val_auc", "max"), ("val_f1", "max"),
+    ],
+)  # fmt: skip
+def test_the_direction_of_common_measures_is_known(monitor, mode):
+    assert EarlyStopping(monitor).mode == mode
+
+
+def test_the_mode_of_any_measure_can_be_given():
+    assert EarlyStopping("val_precision", mode="max").mode == "max"
+
+
+def test_patience_0_ends_at_the_first_epoch_without_improvement():
+    assert stopped([3, 2, 2, 1], patience=0)[0].epochs == 3
+
+
+def test_epochs_below_the_baseline_use_up_the_patience():
+    assert stopped([5, 4, 3, 2, 1], patience=3, baseline=2.5)[0].epochs == 3
+
+
+def test_epochs_beyond_the_baseline_restart_the_patience():
+    assert stopped([5, 4, 2, 1, 0.5], patience=3, baseline=2.5)[0].epochs == 5
+
+
+def test_the_best_epoch_below_the_baseline_is_restored():
+    assert stopped([3, 4, 2, 5], patience=4, baseline=1)[2] == [3]
+
+
+def test_epochs_before_the_start_are_ignored():
+    history, _, _ = stopped([0, 5, 4, 6, 6], patience=2, start_from_epoch=1)
+    assert (history.best_epoch, history.epochs) == (3, 5)
+
+
+def test_the_start_counts_the_epochs_of_each_training():
+    stopper, state = EarlyStopping("loss", restore_best=False, start_from_epoch=3), TrainingState()
+    run(Recorder(), state, epochs=4, callbacks=stopper)
+    run(Recorder(), state, epochs=2, callbacks=stopper)
+    assert stopper.best_epoch is None
+
+
+def test_a_training_error_is_a_value_error():
+    assert issubclass(TrainingError, ValueError)
 
 
 def test_interrupted_training_keeps_its_last_parameters():
@@ -238,7 +296,9 @@ def test_missing_measure_is_named_with_a_hint():
 @pytest.mark.parametrize(
     ("arguments", "name"),
     [
-        ({"patience": 0}, "patience"),
+        ({"patience": -1}, "patience"),
+        ({"baseline": math.nan}, "baseline"),
+        ({"start_from_epoch": -1}, "start_from_epoch"),
         ({"min_delta": -1}, "min_delta"),
         ({"mode": "best"}, "mode"),
         ({"monitor": 3}, "monitor"),
