@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -97,6 +98,7 @@ class CustomLayer(Layer):
 
     # ------------------------------------------------ what a subclass defines
 
+    @abstractmethod
     def forward_pass(
         self, x: Arrays, parameters: Mapping[str, np.ndarray], training: bool
     ) -> np.ndarray:
@@ -118,8 +120,8 @@ class CustomLayer(Layer):
         (N, width) array
             The width is that of `output_width`; converted to the dtype of the network.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define forward_pass")
 
+    @abstractmethod
     def backward_pass(
         self, dy: np.ndarray, x: Arrays, y: np.ndarray, parameters: Mapping[str, np.ndarray]
     ) -> tuple[Any, Mapping[str, np.ndarray]]:
@@ -141,7 +143,6 @@ class CustomLayer(Layer):
             Gradient with respect to each parameter, summed over the rows; ``{}`` without
             parameters.
         """
-        raise NotImplementedError(f"{type(self).__name__} does not define backward_pass")
 
     def add_parameter(
         self,
