@@ -124,5 +124,5 @@ def _check(array: Array, what: str, cost: float) -> None:
     finite = np.isfinite(array)
     if not finite.all():
         place = tuple(int(i) for i in np.argwhere(~finite)[0])
-        found = f"{array[place]} at [{', '.join(map(str, place))}]"
-        raise GradientError(f"{what} is {found}", cost)
+        element = f"{array[place]} at [{', '.join(map(str, place))}]"
+        raise GradientError(f"{what} is {element}", cost)

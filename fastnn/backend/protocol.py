@@ -408,7 +408,7 @@ class Engine(Protocol):
 class Frozen(Protocol):
     """Executes one program on parameters that do not change.
 
-    It is made from (program, storage), of which nobody may change the storage afterwards; the
+    It is made from (program, storage).  The storage must not change afterwards, and the
     program has no heads.  Several threads may call it at once.  Inputs are arrays of the
     program's dtype, (N, width) or (width,).
     """

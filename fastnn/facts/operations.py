@@ -60,8 +60,8 @@ def _activation_width(widths: Widths, shapes: Shapes, attributes: Attributes) ->
     """The width of the input; the function is known, and its parameter may be trained."""
     function = attributes.get("function")
     if function not in activations.names():
-        known = ", ".join(activations.names())
-        raise ValueError(f"unknown activation {function!r}; known are {known}")
+        names = ", ".join(activations.names())
+        raise ValueError(f"unknown activation {function!r}; known are {names}")
     allowed = [(1,)] if activations.get(function).trainable_parameter else []
     if shapes and list(shapes) != allowed:
         raise ValueError(f"parameters of shapes {list(shapes)} do not fit {function}")

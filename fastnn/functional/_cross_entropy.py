@@ -123,19 +123,19 @@ def cross_entropy(
 
 def _checked_targets(targets: ArrayLike, logits: np.ndarray) -> np.ndarray:
     """Rows of the logits' dtype and shape, or int64 labels, whose range the kernels check."""
-    given = as_real(targets, "targets")
+    values = as_real(targets, "targets")
     shape = logits.shape
-    if given.shape == shape:
-        rows = as_floating(given, "targets", logits.dtype)
+    if values.shape == shape:
+        rows = as_floating(values, "targets", logits.dtype)
         interval = LOSSES["cross_entropy"].targets
         check_interval(rows, "targets", interval.low, interval.high)
         return rows
-    if given.shape != shape[:-1]:
+    if values.shape != shape[:-1]:
         raise ValueError(
             f"targets must have shape {shape[:-1]} (labels) or {shape} (rows) "
-            f"to fit logits of shape {shape}, got {given.shape}"
+            f"to fit logits of shape {shape}, got {values.shape}"
         )
-    return as_labels(given, "targets")
+    return as_labels(values, "targets")
 
 
 def _checked_ignore_index(ignore_index: int | None, has_rows: bool) -> int | None:

@@ -256,10 +256,10 @@ class Swish(Activation):
     Parameters
     ----------
     beta : float, default 1
-        The factor inside the sigmoid, or where it starts.
+        Factor inside the sigmoid; its initial value if it is a parameter.
     trainable_beta : bool, default False
         Make beta a parameter of the layer, one number for all its units.  The L2 penalty
-        and weight decay leave it alone.
+        and weight decay do not act on it.
     trainable : bool, default True
         False freezes a beta that is a parameter.
     name, dtype
@@ -301,7 +301,7 @@ class Swish(Activation):
 
     @property
     def beta(self) -> float:
-        """The factor inside the sigmoid as it is now."""
+        """The current factor inside the sigmoid."""
         if self.trainable_beta and self.has_values:
             return float(self.parameters["beta"][0])
         return float(self.alpha or 0.0)
@@ -313,17 +313,17 @@ class Swish(Activation):
 
     @property
     def initializers(self) -> dict[str, Initializer]:
-        """Where beta starts."""
+        """The initial value of beta."""
         return {"beta": Constant(self.alpha or 0.0)}
 
     @property
     def is_random(self) -> bool:
-        """False: beta starts where it is told to."""
+        """False: the initial value of beta is an argument."""
         return False
 
     @property
     def options(self) -> dict[str, Any]:
-        """Where beta starts, and whether it is a parameter."""
+        """The initial value of beta, and whether it is a parameter."""
         return {"beta": self.alpha} | ({"trainable_beta": True} if self.trainable_beta else {})
 
     def emit(

@@ -59,7 +59,7 @@ class Loss(ABC):
 
     @abstractmethod
     def accepting_nan(self) -> Loss:
-        """The same loss for targets of which nan ones are missing: they count for nothing.
+        """The same loss, which ignores targets that are nan.
 
         Raises
         ------

@@ -36,10 +36,10 @@ class CrossEntropy(EngineLoss):
         Share of each target spread evenly over the K classes; in [0, 1).
     class_weight : mapping of class to weight, or K weights, optional
     ignore_index : int, optional
-        Rows with this label count for nothing.
+        Rows with this label are ignored.
     ignore_nan : bool, default False
         Whether nan means missing: labels that are nan, in a floating type, and target
-        rows with a nan count for nothing.
+        rows with a nan are ignored.
     reduction : {"mean", "sum", "half_sum"}
         The mean divides by the sum of sample weight times class weight for
         labels, by the sum of sample weights for rows.
@@ -81,7 +81,7 @@ class CrossEntropy(EngineLoss):
 
     @property
     def _ignored(self) -> int | None:
-        """The label that counts for nothing; nan becomes it, too."""
+        """The label that is ignored; labels that are nan are converted to it."""
         return _MISSING if self.ignore_nan and self.ignore_index is None else self.ignore_index
 
     def accepting_nan(self) -> CrossEntropy:

@@ -279,11 +279,11 @@ class CustomLoss(Loss):
         dtype = np.dtype(np.int64) if target.ndim == 1 else output.dtype
         arguments = [read_only(output), read_only(target.astype(dtype, copy=False))]
         if self._weighted:
-            given = np.ones(len(output), output.dtype) if weights is None else weights
-            arguments.append(read_only(given))
+            sample_weights = np.ones(len(output), output.dtype) if weights is None else weights
+            arguments.append(read_only(sample_weights))
         try:
-            found = self._function(*arguments)
-            return self._checked(found, output.shape)
+            result = self._function(*arguments)
+            return self._checked(result, output.shape)
         except Exception as error:
             error.add_note(f"in the custom loss {self.name!r}")
             raise
@@ -295,12 +295,12 @@ class CustomLoss(Loss):
                 "make it CustomLoss(function, weighted=True) with a third argument"
             )
 
-    def _checked(self, found: Any, shape: tuple[int, ...]) -> tuple[float, np.ndarray]:
-        if not isinstance(found, tuple) or len(found) != 2:
+    def _checked(self, result: Any, shape: tuple[int, ...]) -> tuple[float, np.ndarray]:
+        if not isinstance(result, tuple) or len(result) != 2:
             raise TypeError(
-                f"loss {self.name} must return (value, gradient), got {type(found).__name__}"
+                f"loss {self.name} must return (value, gradient), got {type(result).__name__}"
             )
-        value, gradient = found
+        value, gradient = result
         if np.ndim(value) != 0 or isinstance(value, (complex, str, bytes)) or value is None:
             came = f"shape {np.shape(value)}" if np.ndim(value) else type(value).__name__
             raise TypeError(f"the value of loss {self.name} must be one real number, got {came}")

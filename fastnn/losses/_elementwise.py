@@ -79,9 +79,9 @@ class Elementwise(EngineLoss):
         check_finite(seen, name, hint, dtype)
         interval = self.row.targets
         if interval.is_bounded:
-            check_range(y, name, interval.excludes(y) & self._observed(y), str(interval))
+            check_range(y, name, interval.excludes(y) & self.observed(y), str(interval))
 
-    def _observed(self, target: np.ndarray) -> np.ndarray:
+    def observed(self, target: np.ndarray) -> np.ndarray:
         """Where targets are not ignored: a bool array of their shape."""
         if self.ignore_value is None:
             return np.ones(target.shape, bool)
@@ -113,13 +113,13 @@ class Elementwise(EngineLoss):
         counted = self._counted(target, weights)
         u = self._class_weights()
         if u is not None:
-            share = np.where(self._observed(target), target, 0).astype(np.float64)
+            share = np.where(self.observed(target), target, 0).astype(np.float64)
             counted *= share * u[1] + (1 - share) * u[0]
         return counted.sum(axis=1)
 
     def _counted(self, target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
         """Weights (N, K) of the elements, 0 for ignored ones."""
-        counted = self._observed(target).astype(np.float64)
+        counted = self.observed(target).astype(np.float64)
         if weights is not None:
             counted *= weights[:, None]
         return counted
@@ -128,9 +128,9 @@ class Elementwise(EngineLoss):
         """The score of each column, averaged over the columns that have targets."""
         deviance = self.row.deviance
         if deviance is None:
-            return ByColumn(self._observed, RSquared)
+            return ByColumn(self.observed, RSquared)
         link = math.log if self.row.link == "log" else float
-        return ByColumn(self._observed, lambda: ExplainedDeviance(deviance, link))
+        return ByColumn(self.observed, lambda: ExplainedDeviance(deviance, link))
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class BinaryCrossEntropy(Elementwise):
         Targets are drawn towards 1/2 by this share; in [0, 1).
     class_weight : {0: w0, 1: w1} or (w0, w1), optional
     ignore_value : float, optional
-        Targets equal to this count for nothing; nan: missing targets.
+        Targets equal to this value are ignored; nan ignores missing targets.
     reduction : {"mean", "sum", "half_sum"}
         The mean is over all samples and columns, weighted.
     """
@@ -197,7 +197,7 @@ class BinaryCrossEntropy(Elementwise):
                 f"{width}: give class_weight to BinaryCrossEntropy instead"
             )
         u = np.asarray(expand_class_weight(class_weight, 2))
-        share = np.where(self._observed(target), target, 0)[:, 0].astype(np.float64)
+        share = np.where(self.observed(target), target, 0)[:, 0].astype(np.float64)
         return (1 - share) * u[0] + share * u[1]
 
 
@@ -211,7 +211,7 @@ class MeanSquaredError(Elementwise):
         The mean is over all samples and columns, weighted; "half_sum" is the
         1/2 ||Y - Z||^2 of textbooks.
     ignore_value : float, optional
-        Targets equal to this count for nothing; nan: missing targets.
+        Targets equal to this value are ignored; nan ignores missing targets.
     """
 
     name: ClassVar[str] = "mean_squared_error"
@@ -225,7 +225,7 @@ class MeanAbsoluteError(Elementwise):
     ----------
     reduction : {"mean", "sum", "half_sum"}
     ignore_value : float, optional
-        Targets equal to this count for nothing; nan: missing targets.
+        Targets equal to this value are ignored; nan ignores missing targets.
     """
 
     name: ClassVar[str] = "mean_absolute_error"
@@ -243,7 +243,7 @@ class Huber(Elementwise):
         Positive.
     reduction : {"mean", "sum", "half_sum"}
     ignore_value : float, optional
-        Targets equal to this count for nothing; nan: missing targets.
+        Targets equal to this value are ignored; nan ignores missing targets.
 
     References
     ----------
@@ -272,7 +272,7 @@ class Poisson(Elementwise):
     reduction : {"mean", "sum", "half_sum"}
         The mean is over all samples and columns, weighted.
     ignore_value : float, optional
-        Targets equal to this count for nothing; nan: missing targets.
+        Targets equal to this value are ignored; nan ignores missing targets.
 
     References
     ----------

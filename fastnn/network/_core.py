@@ -77,7 +77,7 @@ class Core:
         The learning rate of an optimizer whose rate is one number.
     state : TrainingState
     is_fitting : bool
-        Whether a training is under way, whose engine nobody may replace.
+        Whether a training is running; its engine must not be replaced.
     output_names : list of str
         And `outputs_are_named`: whether users receive outputs as a dict.
     """

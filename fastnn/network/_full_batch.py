@@ -167,7 +167,7 @@ def _scale(
     """
     loss = head.loss
     assert isinstance(loss, MeanSquaredError)
-    observed = loss._observed(target)
+    observed = loss.observed(target)
     value = 0.0 if loss.ignore_value != 0 else 1.0
     target = np.where(observed, value, target)
     gradient = np.empty_like(target)

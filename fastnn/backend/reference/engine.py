@@ -375,7 +375,7 @@ def _cross_entropy(
     losses: Array | None,
     gradient: Array | None,
 ) -> float:
-    """The loss of labels or of rows; rows with a nan count for nothing where it is ignored."""
+    """The loss of labels or of rows; a head that ignores nan ignores rows with a nan."""
     values, weights = target
     options = head.attributes
     reduction = options.get("reduction", "mean")
@@ -401,8 +401,8 @@ def _shares(loss: float, head: Head, target: Target, row_losses: Array) -> Array
     if weights is not None:
         row_losses = np.where(weights == 0, 0, row_losses * weights)
     if class_weights is not None and values.dtype == np.int64:
-        kept = values != head.attributes.get("ignore_index")
-        row_losses = row_losses * np.asarray(class_weights)[np.where(kept, values, 0)]
+        counted = values != head.attributes.get("ignore_index")
+        row_losses = row_losses * np.asarray(class_weights)[np.where(counted, values, 0)]
     total = row_losses.sum()
     return np.zeros_like(row_losses) if total == 0 else row_losses * (loss / total)
 

@@ -19,7 +19,7 @@ class Frozen:
     program : Program
         Without heads.
     storage : (program.storage_size,) array of program.dtype
-        Kept; nobody may write into it.
+        Not copied; it must not change afterwards.
     """
 
     def __init__(self, program: Program, storage: Array) -> None:

@@ -31,10 +31,10 @@ def cross_entropy_labels(
     row is its sample weight times the class weight of its label, 0 if ignored.
     """
     n_rows, n_classes = logits.shape
-    kept = np.ones(n_rows, bool) if ignore_index is None else labels != ignore_index
-    _check_range(labels, kept, n_classes)
-    labels = np.where(kept, labels, 0)
-    weight = kept.astype(np.float64)
+    counted = np.ones(n_rows, bool) if ignore_index is None else labels != ignore_index
+    _check_range(labels, counted, n_classes)
+    labels = np.where(counted, labels, 0)
+    weight = counted.astype(np.float64)
     if weights is not None:
         weight *= weights
     if class_weights is not None:
@@ -47,7 +47,7 @@ def cross_entropy_labels(
         if label_smoothing:
             mean = shifted.log_total[:, 0] - shifted.z.mean(axis=1)
             loss = _times(1 - label_smoothing, loss) + label_smoothing * mean
-        loss = np.where(kept, loss, 0)
+        loss = np.where(counted, loss, 0)
         if losses is not None:
             losses[...] = loss
         value, scale = _reduce(weight, loss, reduction)
@@ -61,8 +61,8 @@ def cross_entropy_labels(
     return value
 
 
-def _check_range(labels: np.ndarray, kept: np.ndarray, n_classes: int) -> None:
-    bad = kept & ((labels < 0) | (labels >= n_classes))
+def _check_range(labels: np.ndarray, counted: np.ndarray, n_classes: int) -> None:
+    bad = counted & ((labels < 0) | (labels >= n_classes))
     if bad.any():
         i = int(bad.argmax())
         raise ValueError(

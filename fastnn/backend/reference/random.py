@@ -60,7 +60,7 @@ def dropout_mask(n_rows: int, n_columns: int, rate: float, key: int, step: int) 
 def dropout(x: np.ndarray, rate: float, key: int, step: int, out: np.ndarray) -> None:
     """Write x / (1 - rate) where kept, else 0, into out; backward is the same call on dy."""
     n_rows, n_columns = x.shape
-    kept = dropout_mask(n_rows, n_columns, rate, key, step)
+    mask = dropout_mask(n_rows, n_columns, rate, key, step)
     scale = x.dtype.type(1 / (1 - rate))
     with np.errstate(all="ignore"):
-        out[...] = np.where(kept, x * scale, 0)
+        out[...] = np.where(mask, x * scale, 0)

@@ -107,12 +107,12 @@ def _sliced(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     _, exponents = np.frexp(np.abs(A).max(axis=1))
     exponents = np.maximum(exponents, _LEAST_EXPONENT)
     slices = np.empty((_SLICES, *A.shape))
-    left = np.multiply(A, np.ldexp(1.0, _BITS - exponents)[:, None])
+    rest = np.multiply(A, np.ldexp(1.0, _BITS - exponents)[:, None])
     for i in range(_SLICES - 1):
-        np.rint(left, out=slices[i])
-        left -= slices[i]
-        left *= 2.0**_BITS
-    slices[-1] = left
+        np.rint(rest, out=slices[i])
+        rest -= slices[i]
+        rest *= 2.0**_BITS
+    slices[-1] = rest
     return exponents, slices
 
 

@@ -183,7 +183,7 @@ cdef public void prepare_targets(const Plan* plan, const Batch* batch, int part,
 
 cdef bint gather_labels(const HeadSpec* head, const Target* target, const Batch* batch,
                         sz first, sz last) noexcept nogil:
-    """Whether all are classes or ignored; 0 stands in for others, so that nobody reads amiss."""
+    """Whether all labels are classes or ignored; another label is stored as 0, a valid index."""
     cdef bint fit = True
     cdef int64_t label
     cdef sz r, s

@@ -26,7 +26,7 @@ cdef struct SoftTarget:
     real cost          # sum(q * (max(z) - z))
 
 cdef struct ElementRule:
-    # What an elementwise loss is told; see `elementwise_loss_row`.
+    # The parameters of an elementwise loss; see `elementwise_loss_row`.
     real parameter
     const real* class_weights
     bint ignores
@@ -196,7 +196,7 @@ cdef inline real elementwise_loss_row(int code, real parameter, const real* clas
 
     `code` and `parameter` are those of a row of fastnn/facts/losses.py.  `class_weights` are the
     weights of targets 0 and 1, or NULL.  Where `ignores`, targets equal to `ignore_value` (nan:
-    those that are nan) count for nothing.
+    those that are nan) are ignored.
     """
     cdef ElementRule rule
     rule.parameter, rule.class_weights = parameter, class_weights
