@@ -32,6 +32,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fastnn._shared.text import printable
 from fastnn._shared.writing import check_destination, is_file_object, write_file
 
 __all__ = ["FormatError", "load", "save"]
@@ -52,6 +53,9 @@ _MAX_TEXT = 1 << 25  # characters of the structure as JSON: a limit of the memor
 
 class FormatError(ValueError):
     """A file is not a fastnn file, is damaged, or was written by a newer fastnn."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
 
 
 File = str | os.PathLike[str] | BinaryIO

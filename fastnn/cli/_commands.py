@@ -18,7 +18,7 @@ from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags, options_of
 from fastnn.cli._report import MEASURES, measured, report, score_table
 from fastnn.cli._source import check_output, curve_path, prediction_table, training_table
-from fastnn.cli._text import note, write_csv
+from fastnn.cli._text import note, show, write_csv
 from fastnn.network import Network
 from fastnn.tabular.encoders import Number
 from fastnn.tabular.learning import Training, split_and_fit
@@ -51,7 +51,7 @@ def finish(training: Training, output: Path, curve: Path | None) -> None:
     if curve is not None and training.history.epochs:
         plot.learning_curve(training.history, curve)
         files.append(("learning curve", str(curve)))
-    print(report(training, files))
+    show(report(training, files))
 
 
 # --------------------------------------------------------------------------- predict
@@ -127,12 +127,12 @@ def info(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn info``."""
     item = load_any(arguments.model)
     network = item if isinstance(item, Network) else item.network
-    print(network.summary())
+    show(network.summary())
     if isinstance(item, Model):
-        print(f"\n{_description(item)}\n")
-        print("\n".join(aligned([*_column_lines(item.preprocessor)])))
+        show(f"\n{_description(item)}\n")
+        show("\n".join(aligned([*_column_lines(item.preprocessor)])))
     if network.history.epochs:
-        print(f"\n{network.history}")
+        show(f"\n{network.history}")
     return 0
 
 

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from typing import TextIO
 
+from fastnn._shared.text import printable
+
 
 def number(value: float, digits: int = 4) -> str:
     """A number with a fixed number of decimals; a dash for nan."""
@@ -31,11 +33,19 @@ def ratio(value: float) -> str:
 
 def note(message: str) -> None:
     """Print a message on standard error, apart from the results."""
-    print(message, file=sys.stderr, flush=True)
+    print(printable(message, keep="\n"), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Print a result, in which names from files may occur."""
+    print(printable(text, keep="\n"))
 
 
 def write_csv(file: TextIO, header: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    """Write columns of text as CSV."""
+    """Write columns of text as CSV; a terminal gets escapes for what it would obey."""
+    if file.isatty():
+        header = [printable(cell) for cell in header]
+        columns = [[printable(cell) for cell in column] for column in columns]
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(zip(*columns, strict=True))

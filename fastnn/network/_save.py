@@ -191,6 +191,8 @@ def _restore_losses(core: Core, described: Mapping[str, Any], custom: Mapping[st
         weight = check_number(entry(item, "weight", float, "a loss on an output"), "weight", 0.0)
         loss = _loss(entry(item, "loss", (dict, Loss), "a loss on an output"), custom)
         heads.append(LossOnOutput(core.output_names[i], i, width, loss, weight))
+    if not heads:
+        raise ValueError("the network has an optimizer, but no loss")
     l2 = check_number(entry(described, "l2", float, _NETWORK), "l2", 0.0)
     # Not the layers' own flags: these may have changed since the last `compile`.
     trainable = entry(described, "trainable", list, _NETWORK)

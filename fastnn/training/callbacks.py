@@ -12,7 +12,7 @@ import numpy as np
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import check_kind, entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
-from fastnn._shared.text import aligned
+from fastnn._shared.text import aligned, printable
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
 
@@ -151,7 +151,7 @@ class History(Mapping[str, list[float]]):
             last = {name: column[-1] for name, column in self._columns.items()}
             hidden = ("learning_rate", "seconds")
             parts += [
-                f"{name} {x:.4g}"
+                f"{printable(name)} {x:.4g}"
                 for name, x in last.items()
                 if name not in hidden and not math.isnan(x)
             ]
@@ -162,7 +162,7 @@ class History(Mapping[str, list[float]]):
         if self.interrupted:
             parts.append("interrupted")
         if self.message:
-            parts.append(self.message)
+            parts.append(printable(self.message))
         return f"History({', '.join(parts)})"
 
     def __str__(self) -> str:

@@ -98,3 +98,41 @@ def test_learning_curve_keeps_the_permissions_of_the_old_one(houses):
     assert run("train", houses, "--epochs", 1, "--quiet", "--plot", "c.png") == 0
     assert stat.S_IMODE(os.stat("c.png").st_mode) == 0o600
     assert Path("c.png").read_bytes()[:4] == b"\x89PNG"
+
+
+HOSTILE = "\x1b]0;title\x07\x1b[2J\x9b31m"
+
+
+@pytest.mark.parametrize("place", ["data", "target", "column", "class", "history"])
+def test_info_prints_no_commands_for_the_terminal(people, place, capsys):
+    train(people, "--epochs", 1, "--plot", "none")
+    structure, arrays = serialization.load("model.fastnn")
+    facts = structure["metadata"]["model"]
+    preprocessing = facts["preprocessing"]
+    if place == "data":
+        facts["data"] = HOSTILE
+    elif place == "target":
+        preprocessing["target"] = HOSTILE
+    elif place == "column":
+        preprocessing["columns"][0]["name"] = HOSTILE
+    elif place == "class":
+        preprocessing["classes"][0] = HOSTILE
+    else:
+        columns = structure["training"]["history"]["columns"]
+        columns[HOSTILE] = columns["loss"]
+    serialization.save("model.fastnn", structure, arrays)
+    capsys.readouterr()
+    assert run("info", "model.fastnn") == 0
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\x9b" not in said
+    assert "\\x1b" in said
+
+
+def test_errors_print_no_commands_for_the_terminal(capsys):
+    said = refusal(capsys, "info", "no\x1b[31m.fastnn")
+    assert "\x1b" not in said
+
+
+def test_error_of_a_file_has_no_commands_for_the_terminal():
+    assert "\x1b" not in str(serialization.FormatError("class \x1b[31m"))

@@ -375,6 +375,7 @@ def test_a_file_with_any_part_of_its_structure_replaced_is_refused_or_loads(monk
         (("output_names",), ["k"]),
         (("output_names",), ["k", "k"]),
         (("output_names",), ["k", None]),
+        (("losses",), []),
         (("losses", 1, "output"), 0),
         (("losses", 0, "weight"), -1),
         (("optimizer", "name"), "momentum"),
