@@ -13,8 +13,10 @@ between the rows are padding, always zero, and no public array shows them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -81,7 +83,7 @@ class Parameter:
     @property
     def size(self) -> int:
         """Number of elements, padding not counted."""
-        return int(np.prod(self.shape))
+        return math.prod(self.shape)
 
     @property
     def stored(self) -> int:
@@ -183,12 +185,12 @@ class Program:
         index = {buffer.name: i for i, buffer in enumerate(self.buffers)}
         object.__setattr__(self, "_index", index)
 
-    @property
+    @cached_property
     def storage_size(self) -> int:
         """Number of elements of the flat storage, padding included."""
         return sum(parameter.stored for parameter in self.parameters)
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Number of parameters, padding not counted."""
         return sum(parameter.size for parameter in self.parameters)

@@ -27,6 +27,7 @@ from numpy.typing import DTypeLike
 
 from fastnn._shared.numbers import check_integer
 from fastnn.backend.protocol import CompiledModule, Engine, Frozen, Kernels
+from fastnn.backend.threads import limit
 from fastnn.program import Program
 
 BACKENDS = ("compiled", "reference")
@@ -239,32 +240,35 @@ def set_num_threads(n: int) -> None:
     """
     global _threads
     _threads = min(check_integer(n, "n", 1), _ANY_NUMBER)
-    _apply_limit()
-
-
-def _apply_limit() -> None:
     for core in list(_cores.values()):
         core.set_max_threads(_threads or _ANY_NUMBER)
 
 
 @contextmanager
 def at_most_threads(n: int) -> Iterator[None]:
-    """`set_num_threads(n)` for all that is called during a ``with`` block, in any thread."""
-    global _threads
-    before = _threads
-    set_num_threads(n)
+    """Use at most `n` threads in each compiled call of a ``with`` block.
+
+    It holds in the thread of the block, or its `contextvars` context: nothing changes for calls in
+    other threads, and blocks may overlap.  A block within a block can only lower the limit.
+
+    Parameters
+    ----------
+    n : int
+        At least 1.
+    """
+    n = min(check_integer(n, "n", 1), _ANY_NUMBER)
+    token = limit.set(min(n, limit.get() or n))
     try:
         yield
     finally:
-        _threads = before
-        _apply_limit()
+        limit.reset(token)
 
 
 def get_num_threads() -> int:
-    """Upper bound on the threads of one compiled call (1 without OpenMP or compiled core)."""
+    """Upper bound on the threads of a compiled call here (1 without OpenMP or compiled core)."""
     isa = instruction_set()
     offered = 1 if isa is None else max(1, _core(isa, np.float32).max_threads())
-    return min(offered, _threads) if _threads else offered
+    return min(offered, _threads or offered, limit.get() or offered)
 
 
 def _end_idle_threads() -> None:

@@ -325,12 +325,28 @@ class Engine(Protocol):
         """The output for X as it is; a direct call, see `fastnn.backend.direct`."""
 
     def direct_step(
-        self, X: object, y: object, learning_rate: float, number: int, check: bool = True
+        self,
+        X: object,
+        y: object,
+        learning_rate: float,
+        number: int,
+        check: bool = True,
+        state: object = None,
+        weights: object = None,
     ) -> float | None:
-        """One optimizer step on X and y as they are; a direct call."""
+        """One optimizer step on X and y as they are; a direct call.
+
+        A step that is taken sets `state.step` to its `number`.
+        """
 
     def direct_gradients(
-        self, X: object, y: object, training: bool = False, step: int = 0, check: bool = True
+        self,
+        X: object,
+        y: object,
+        training: bool = False,
+        step: int = 0,
+        check: bool = True,
+        weights: object = None,
     ) -> float | None:
         """`loss_and_gradients` on X and y as they are; a direct call."""
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import select
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from fastnn import optimizers, solvers
 from fastnn._version import __version__
@@ -22,6 +23,7 @@ from fastnn.tabular.datasets import NAMES
 from fastnn.tabular.encoders import SCALINGS
 from fastnn.tabular.preset import DEFAULT_BATCH_SIZE, DEFAULT_PATIENCE, DTYPES, SCHEDULES, Options
 from fastnn.tabular.splitting import TASKS
+from fastnn.training.progress import Tolerant
 
 __all__ = ["main"]
 
@@ -63,19 +65,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parser.parse_args(argv)
         debug = arguments.debug
         if arguments.run is None:
-            parser.print_help(sys.stderr)
+            parser.print_help(Tolerant(sys.stderr))
             return UNFIT
         module, function = arguments.run.split(":")
         code: int = getattr(importlib.import_module(module), function)(arguments)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         return code
     except KeyboardInterrupt:
         note("fastnn: interrupted")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader, such as `head`, has closed the pipe.  Python must not write to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except BrokenPipeError as error:
+        if _has_no_reader(sys.stdout):  # which has read enough, such as `head`
+            return 0
+        note(f"fastnn: error: {_one_line(error)}")
+        return UNFIT
     except (ArithmeticError, ImportError, OSError, TypeError, ValueError, _UsageError) as error:
         if debug:
             raise
@@ -84,6 +88,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         note("fastnn: error: not enough memory")
         return UNFIT
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            if _has_no_reader(stream):  # Python must not write to it at exit
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _has_no_reader(stream: TextIO | None) -> bool:
+    """Whether a stream is a pipe that nobody reads; False where the system has no `poll`."""
+    if stream is None or not hasattr(select, "poll"):
+        return False
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # closed, or not a file of the system
+        return False
+    poll = select.poll()
+    poll.register(number, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
 
 
 def _one_line(error: Exception) -> str:

@@ -124,7 +124,7 @@ def _times(work: Sequence[Case], name: str, seconds: float) -> list[float]:
     time.sleep(_SETTLING_SECONDS)
     times = []
     for i, case in enumerate(work, start=1):
-        if sys.stderr.isatty():
+        if sys.stderr is not None and sys.stderr.isatty():
             print(f"\r{name}: {i} of {len(work)} ", end="\r", file=sys.stderr, flush=True)
         times.append(measure(case, name, seconds))
     return times

@@ -75,6 +75,8 @@ def predict(arguments: argparse.Namespace) -> int:
     outputs = model.outputs(table)
     header, columns = _columns(outputs, arguments.proba)
     if arguments.output is None:
+        if sys.stdout is None:
+            raise ValueError("standard output is closed; write to a file with --output")
         write_csv(sys.stdout, header, columns)
     else:
         text = io.StringIO(newline="")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from fastnn._shared.text import printable
+from fastnn.training.progress import Tolerant
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -32,8 +33,8 @@ def ratio(value: float) -> str:
 
 
 def note(message: str) -> None:
-    """Print a message on standard error, apart from the results."""
-    print(printable(message, keep="\n"), file=sys.stderr, flush=True)
+    """Print a message on standard error, apart from the results; nothing if nobody can read it."""
+    print(printable(message, keep="\n"), file=Tolerant(sys.stderr), flush=True)
 
 
 def show(text: str) -> None:
@@ -51,10 +52,10 @@ def write_csv(file: TextIO, header: Sequence[str], columns: Sequence[Sequence[st
     writer.writerows(zip(*columns, strict=True))
 
 
-def can_print(text: str, file: TextIO) -> bool:
+def can_print(text: str, file: TextIO | None) -> bool:
     """Whether the encoding of a stream has all characters of a text."""
     try:
-        text.encode(file.encoding or "ascii")
+        text.encode((file and file.encoding) or "ascii")
     except (UnicodeEncodeError, LookupError):
         return False
     return True

@@ -21,7 +21,7 @@ from fastnn.network._fit import Extras
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callback, Callbacks, FunctionCallback, History, as_callbacks
 from fastnn.training.data import Data
-from fastnn.training.progress import check_verbose, new_bar
+from fastnn.training.progress import check_verbose, new_bar, say
 from fastnn.training.session import Plan
 from fastnn.training.solving import one_blas_thread
 
@@ -147,7 +147,8 @@ def _in_threads(
         start = time.perf_counter()
         if ended.is_set():
             return member.network.history
-        history = member.train(ended.is_set)
+        with backend.at_most_threads(share):  # of this thread's calls
+            history = member.train(ended.is_set)
         with lock:
             report(history, time.perf_counter() - start)
         return history
@@ -156,7 +157,6 @@ def _in_threads(
     share = max(1, backend.get_num_threads() // jobs)
     solved = any(isinstance(member.network.optimizer, Solver) for member in members)
     with (
-        backend.at_most_threads(share),
         one_blas_thread() if solved else nullcontext(),
         ThreadPoolExecutor(jobs, "fastnn-member", _mark_thread, (networks,)) as pool,
     ):
@@ -184,7 +184,7 @@ def _report(verbose: int, n: int) -> Iterator[Callable[[History, float], None]]:
         def line(history: History, seconds: float) -> None:
             nonlocal done
             done += 1
-            print(f"member {done}/{n}  {history!r}  {seconds:.2f} s", flush=True)
+            say(f"member {done}/{n}  {history!r}  {seconds:.2f} s")
 
         yield line
     else:

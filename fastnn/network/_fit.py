@@ -21,6 +21,7 @@ from fastnn.network._feed import Feed
 from fastnn.network._weights import check_weighed
 from fastnn.training.callbacks import History
 from fastnn.training.data import Data
+from fastnn.training.interrupts import Interrupts
 from fastnn.training.session import Plan
 from fastnn.training.state import TrainingError
 
@@ -95,16 +96,16 @@ def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: 
         rate = core.constant_rate
         if rate is None:
             rate = core.learning_rate(step)
-        loss: float | None = None
         try:
-            if sample_weight is None:
-                loss = core.engine.direct_step(X, y, rate, step, check)
+            loss = core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
             if loss is None:
-                loss = core.step(core.feed.data(X, y, sample_weight, check), rate)
+                data = core.feed.data(X, y, sample_weight, check)
+                with Interrupts():
+                    loss = core.step(data, rate)
+                    state.step = step
         except NotFiniteError as error:
             epoch = state.epoch + 1
             raise TrainingError(epoch, 1, step, error.loss, rate, str(error)) from error
-        state.step = step
         return loss
 
 
@@ -116,9 +117,7 @@ def loss_and_gradients(
     training = check_flag(training, "training")
     with core.lock:
         engine, step = core.engine, core.state.step + 1
-        loss = None
-        if sample_weight is None:
-            loss = engine.direct_gradients(X, y, training, step, check)
+        loss = engine.direct_gradients(X, y, training, step, check, sample_weight)
         if loss is None:
             data = core.feed.data(X, y, sample_weight, check)
             loss = engine.loss_and_gradients(

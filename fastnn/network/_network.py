@@ -483,11 +483,14 @@ class Network:
         TrainingError
             If the loss of a batch is not finite, or the gradient that a custom loss or
             layer returned, or the cost where a solver starts.  The error has the place, and the
-            parameters are those before that step.
+            parameters are those before that step, or with `early_stopping` those of the best
+            epoch.
 
         Notes
         -----
-        Ctrl-C ends training between two steps; the history says `interrupted`.
+        Ctrl-C ends training between two steps; the history says `interrupted`.  Early stopping
+        then restores the parameters of the best epoch.  Ctrl-C in the last callbacks, after the
+        training, is passed on as a KeyboardInterrupt.
 
         Iterations of a solver are reported as epochs: the history has the cost of all
         samples at the end of each, and its `message` is the reason why the solver ended.

@@ -43,6 +43,13 @@ def all_outputs(
 def predict_proba(core: Core, X: Arrays, batch_size: int | None, check: bool) -> Any:
     """The probabilities that the losses imply."""
     kernels = core.kernels
+    if batch_size is None and not core.outputs_are_named and len(core.heads) == 1:
+        check_classification(core)
+        output = core.engine.direct_predict(X, check)
+        if output is not None:
+            rows = output if output.ndim == 2 else output[None, :]
+            result = core.heads[0].loss.probabilities(rows, kernels)
+            return result if output.ndim == 2 or result is None else result[0]
     return _of_losses(core, X, batch_size, check, lambda loss, z: loss.probabilities(z, kernels))
 
 

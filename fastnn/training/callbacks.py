@@ -275,9 +275,8 @@ class EarlyStopping(Callback):
     min_delta : float, default 0
         Tolerance: only a larger change counts as an improvement.
     restore_best : bool, default True
-        Restore the parameters of the best epoch at the end.  The state of the
-        optimizer is not restored.  A training that Ctrl-C or an error ended keeps
-        its last parameters.
+        Restore the parameters of the best epoch at the end, however the training ends: also
+        after Ctrl-C and after an error.  The state of the optimizer is not restored.
     mode : {"auto", "min", "max"}, default "auto"
         Whether smaller or larger values are better.  "auto" means "max" for names whose last
         word is accuracy, score, r2, d2, auc or f1, and "min" for loss, cost, error, mse, rmse,
@@ -379,16 +378,19 @@ class EarlyStopping(Callback):
         return gain > self.min_delta
 
     def on_train_end(self, context: Context) -> None:
-        """Restore the best parameters, unless Ctrl-C or an error ended the training."""
-        if context.status in ("finished", "stopped"):
-            if self._parameters is not None:
-                context.restore(self._parameters)
-            if self.best is None and self._epochs > self.start_from_epoch:
-                warnings.warn(
-                    f"EarlyStopping has no best epoch: {self.monitor} was nan in every epoch, "
-                    "and the parameters are those of the last one",
-                    stacklevel=2,
-                )
+        """Restore the best parameters, if there was an epoch, however the training ended."""
+        if self._parameters is not None:
+            context.restore(self._parameters)
+        if (
+            context.status in ("finished", "stopped")
+            and self.best is None
+            and self._epochs > self.start_from_epoch
+        ):
+            warnings.warn(
+                f"EarlyStopping has no best epoch: {self.monitor} was nan in every epoch, "
+                "and the parameters are those of the last one",
+                stacklevel=2,
+            )
         self._parameters = None
 
     def __repr__(self) -> str:

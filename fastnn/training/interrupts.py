@@ -4,48 +4,67 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from typing import Any
 
 
 class Interrupts:
     """Delays Ctrl-C while parameters and counters change together.
 
-    It does so in the main thread only, and only if SIGINT has no other handler.
+    Within the ``with`` block, Ctrl-C is noted and raises nothing.  It takes effect, as a
+    KeyboardInterrupt, in `check`, at once in `call`, and at the latest at the end of the block.
+
+    It does so in the main thread only, and only if SIGINT has the handler of Python or that of an
+    outer training, in whose callback this training runs.
     """
 
     def __init__(self) -> None:
-        self._holding = False
+        self._allowed = False
         self._pending = False
-        self._installed = False
+        self._previous: Any = None
 
     def __enter__(self) -> Interrupts:
-        if (
-            threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGINT) is signal.default_int_handler
-        ):
-            signal.signal(signal.SIGINT, self._receive)
-            self._installed = True
+        if threading.current_thread() is threading.main_thread():
+            previous = signal.getsignal(signal.SIGINT)
+            outer = isinstance(getattr(previous, "__self__", None), Interrupts)
+            if outer or previous is signal.default_int_handler:
+                signal.signal(signal.SIGINT, self._receive)
+                self._previous = previous
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._installed:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if self._previous is not None:
+            signal.signal(signal.SIGINT, self._previous)
+            self._previous = None
+        self.check()
 
     def _receive(self, signum: int, frame: object) -> None:
-        if self._holding:
+        if not self._allowed:
             self._pending = True
-        else:
-            raise KeyboardInterrupt
+            return
+        self._allowed = False  # before the exception: its handlers are not interrupted
+        raise KeyboardInterrupt
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Ctrl-C during the block takes effect at its end."""
-        self._holding = True
-        try:
-            yield
-        finally:
-            self._holding = False
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if there was a Ctrl-C that has had no effect yet."""
         if self._pending:
             self._pending = False
             raise KeyboardInterrupt
+
+    def call(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Call a function that Ctrl-C ends at once; an earlier Ctrl-C waits for `check`."""
+        self._allowed = True
+        try:
+            return function(*arguments)
+        finally:
+            self._allowed = False
+
+    def hold(self, function: Callable[..., Any], *arguments: object) -> Any:
+        """Within `call`: call a function that delays Ctrl-C to its end."""
+        before, self._allowed = self._allowed, False
+        try:
+            result = function(*arguments)
+        finally:
+            self._allowed = before
+        self.check()
+        return result

@@ -89,11 +89,14 @@ def fit(
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
     loop = _Loop(trainee, batches, session, row_weights)
     seed = check_integer(trainee.seed, "seed", 0)
-    with session.under_way():
+
+    def train() -> None:
         for _ in range(epochs):
             order = row_order(batches.n_rows, seed, session.state.epoch) if plan.shuffle else None
             if session.end_epoch(loop.epoch(order)):
                 break
+
+    session.run(train)
     return session.history()
 
 
@@ -155,22 +158,22 @@ class _Loop:
         learning_rates = rates(self._optimizer.learning_rate, steps)
         start = time.perf_counter()
         inputs, targets, rows = self._batches.take(order, done, n)
-        with self._session.interrupts.held():
-            try:
-                taken = self._engine.train(
-                    inputs, targets, rows, self._batches.batch_size, learning_rates,
-                    state.step + 1, losses[done : done + n],
-                )  # fmt: skip
-            except BaseException as error:  # of custom code: the steps before it were taken
-                taken = int(np.isfinite(losses[done : done + n]).sum())
-                state.step += taken
-                if not isinstance(error, GradientError):
-                    raise
-                raise TrainingError(
-                    state.epoch + 1, done + taken + 1, state.step + 1, error.loss,
-                    float(learning_rates[taken]), str(error),
-                ) from error  # fmt: skip
+        try:
+            taken = self._engine.train(
+                inputs, targets, rows, self._batches.batch_size, learning_rates,
+                state.step + 1, losses[done : done + n],
+            )  # fmt: skip
+        except BaseException as error:  # of custom code: the steps before it were taken
+            taken = int(np.isfinite(losses[done : done + n]).sum())
             state.step += taken
+            if not isinstance(error, GradientError):
+                raise
+            raise TrainingError(
+                state.epoch + 1, done + taken + 1, state.step + 1, error.loss,
+                float(learning_rates[taken]), str(error),
+            ) from error  # fmt: skip
+        state.step += taken
+        self._session.interrupts.check()
         if taken < n:
             raise TrainingError(
                 state.epoch + 1, done + taken + 1, state.step + 1,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -24,7 +25,43 @@ def new_bar(total: int, unit: str, otherwise: str = "") -> Any:
         raise ImportError(
             f"verbose=1 draws its bar with tqdm: pip install tqdm{otherwise}"
         ) from error
-    return tqdm(total=total, unit=unit, file=sys.stderr)
+    return tqdm(total=total, unit=unit, file=Tolerant(sys.stderr))
+
+
+class Tolerant:
+    """A stream to report on, whose errors do not end what is reported.
+
+    A pipe whose reader has gone, a full disk, a closed file, or no stream at all (`sys.stderr` is
+    None without a console): the report is lost, the training is not.
+
+    Parameters
+    ----------
+    stream : text file, or None
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        """Write, if the stream can."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):  # ValueError: closed, or not in its encoding
+                self._stream.write(text)
+
+    def flush(self) -> None:
+        """Flush, if the stream can."""
+        if self._stream is not None:
+            with suppress(OSError, ValueError):
+                self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        """What else the stream has, such as its encoding."""
+        return getattr(self.__dict__.get("_stream"), name)
+
+
+def say(line: str) -> None:
+    """Print a line of a report on stdout."""
+    print(line, file=Tolerant(sys.stdout), flush=True)
 
 
 class Silence:
@@ -65,7 +102,7 @@ class Lines(Silence):
         """Print the measures of the epoch."""
         head = f"epoch {epoch:>{len(str(self.last_epoch))}}/{self.last_epoch}"
         measures = [f"{name} {value:.4g}" for name, value in logs.items() if name != "seconds"]
-        print("  ".join([head, *measures, f"{logs['seconds']:.2f} s"]), flush=True)
+        say("  ".join([head, *measures, f"{logs['seconds']:.2f} s"]))
 
 
 class Bar(Silence):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -147,30 +147,55 @@ class Session:
         self._context = Context(self.state.history, network, trainee.snapshot, trainee.restore)
         self.report = new_report(plan.verbose, self.state.epoch + epochs, n_batches)
 
-    @contextmanager
-    def under_way(self) -> Iterator[None]:
-        """The training from its first callback to its last; Ctrl-C ends it without an error."""
+    def run(self, body: Callable[[], None]) -> None:
+        """The training from its first callback to its last; Ctrl-C ends it without an error.
+
+        Parameters
+        ----------
+        body : callable
+            What happens after `on_train_begin` and before `on_train_end`.  Ctrl-C takes effect
+            where `interrupts` says.
+        """
         context, history = self._context, self.state.history
-        history.interrupted = history.stopped_early = False
-        history.message = ""
-        self._count()
-        try:
-            with self.interrupts, self.report:
-                for watcher in self._watchers:
-                    watcher.on_train_begin(context)
-                yield
-            context.status = "stopped" if context.stop_requested else "finished"
-        except KeyboardInterrupt:
-            context.status = "interrupted"
-        except BaseException:
-            context.status = "failed"
-            raise
-        finally:
-            history.interrupted = context.status == "interrupted"
-            history.stopped_early = context.status == "stopped"
+        with self.interrupts:
+            history.interrupted = history.stopped_early = False
+            history.message = ""
             self._count()
-            for watcher in self._watchers:
-                watcher.on_train_end(context)
+            try:
+                with self.report:
+                    for watcher in self._watchers:
+                        self._tell(watcher, watcher.on_train_begin)
+                        self.interrupts.check()
+                    body()
+                self.interrupts.check()
+                context.status = "stopped" if context.stop_requested else "finished"
+            except KeyboardInterrupt:
+                context.status = "interrupted"
+            except BaseException:
+                context.status = "failed"
+                raise
+            finally:
+                history.interrupted = context.status == "interrupted"
+                history.stopped_early = context.status == "stopped"
+                self._count()
+                with ExitStack() as stack:  # an error of one callback does not keep it from others
+                    for watcher in reversed(self._watchers):
+                        stack.callback(self._tell, watcher, watcher.on_train_end)
+
+    def _tell(self, watcher: Callback, method: Callable[[Context], bool | None]) -> bool | None:
+        """Call a method of a callback.
+
+        Early stopping remembers an epoch and its parameters together: Ctrl-C waits for it.
+        """
+        if isinstance(watcher, EarlyStopping):
+            return method(self._context)
+        answer: bool | None = self.interrupts.call(method, self._context)
+        return answer
+
+    def _ask(self, watcher: Callback) -> None:
+        """Show an epoch to a callback, which may end the training."""
+        if self._tell(watcher, watcher.on_epoch_end):
+            self._context.stop()
 
     def end_epoch(self, logs: dict[str, float], steps: int = 0) -> bool:
         """Validate, count and report an epoch; whether a callback asks to stop.
@@ -187,19 +212,19 @@ class Session:
         state = self.state
         try:
             if self._validation is not None:
-                measures = self._trainee.measure(self._validation)
+                measures = self.interrupts.call(self._trainee.measure, self._validation)
                 logs |= {f"val_{name}": float(value) for name, value in measures.items()}
         finally:
-            with self.interrupts.held():
-                state.epoch += 1
-                state.step += steps
-                state.history.append(logs)
+            state.epoch += 1
+            state.step += steps
+            state.history.append(logs)
         self.report.end(state.epoch, logs)
         self._context.logs = logs
         self._count()
-        for watcher in self._watchers:
-            if watcher.on_epoch_end(self._context):
-                self._context.stop()
+        with ExitStack() as stack:  # early stopping knows the epoch whatever others do
+            for watcher in reversed(self._watchers):
+                stack.callback(self._ask, watcher)
+        self.interrupts.check()
         return self._context.stop_requested
 
     def _count(self) -> None:

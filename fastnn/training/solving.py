@@ -86,10 +86,13 @@ def solve(
     iterations = solver.max_iterations if plan.epochs is None else plan.epochs
     iterations = check_integer(iterations, "epochs", 0)
     session = Session(trainee, plan, iterations, iterations, validation, network)
-    with session.under_way():
+
+    def train() -> None:
         run = _Run(problem, iterations, session)
         if iterations:
             session.state.history.message = run.finish(_RUNS[type(solver)], solver)
+
+    session.run(train)
     return session.history()
 
 
@@ -112,7 +115,8 @@ class _Run:
     def finish(self, run: Callable[[Any, _Run], str], solver: Solver) -> str:
         """Run to the end, set the parameters of the last iteration; returns why it ended."""
         try:
-            return run(solver, self)
+            message: str = self._session.interrupts.call(run, solver, self)
+            return message
         except _Stop as reason:
             return str(reason)
         finally:
@@ -128,6 +132,9 @@ class _Run:
 
     def iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
         """Record an iteration that ended at x; `_Stop` ends the training."""
+        self._session.interrupts.hold(self._iterated, x, loss, measures)
+
+    def _iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
         self._accepted = x.copy()
         self.problem.accept(x)
         seconds = time.perf_counter() - self._since

@@ -42,7 +42,8 @@ class TrainingError(FloatingPointError, ValueError):
             )
         super().__init__(
             f"{problem} at epoch {epoch}, batch {batch} (optimizer step {step}); "
-            f"the parameters are those before that step. {advice[0].upper()}{advice[1:]}"
+            "the parameters are those before that step, or of the best epoch with early stopping. "
+            f"{advice[0].upper()}{advice[1:]}"
         )
         self.epoch = epoch
         self.batch = batch

@@ -422,3 +422,59 @@ def test_every_optimizer_has_the_same_bits_in_any_team(optimizer):
 def test_every_loss_has_the_same_bits_in_any_team(loss):
     one, four = (bits_of(loss, "sgd", threads) for threads in (1, 4))
     assert one == four
+
+
+def test_overlapping_blocks_restore_the_limit():
+    before = backends.get_num_threads()
+    first, second = backends.at_most_threads(1), backends.at_most_threads(1)
+    inside, leave = threading.Event(), threading.Event()
+
+    def overlap():
+        with second:
+            inside.set()
+            leave.wait(60)
+
+    other = threading.Thread(target=overlap)
+    with first:
+        other.start()
+        inside.wait(60)
+    assert backends.get_num_threads() == before
+    leave.set()
+    other.join()
+    assert backends.get_num_threads() == before
+
+
+def test_a_limit_holds_in_its_own_thread_only():
+    before = backends.get_num_threads()
+    seen = []
+    with backends.at_most_threads(1):
+        other = threading.Thread(target=lambda: seen.append(backends.get_num_threads()))
+        other.start()
+        other.join()
+        seen.append(backends.get_num_threads())
+    assert seen == [before, 1]
+
+
+@pytest.mark.skipif(not TASKS.exists(), reason="counts the threads of the process")
+@pytest.mark.skipif("compiled" not in backends.available(), reason="no compiled core")
+def test_a_limit_holds_for_the_teams_of_a_call():
+    code = """
+import numpy as np
+import fastnn as fnn
+from fastnn import backend
+from teams import n_tasks, team
+net = fnn.Sequential([fnn.Dense(64, 256)])
+X = np.ones((20_000, 64), np.float32)
+with team(2):
+    before = n_tasks()
+    with backend.at_most_threads(1):
+        net.predict(X)
+    alone = n_tasks() - before
+    net.predict(X)
+    print(alone, n_tasks() - before)
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.stdout.split() == ["0", "1"], done.stderr

@@ -112,3 +112,82 @@ def test_reference_declines_everything():
     assert engine.direct_predict(X) is None
     assert engine.direct_step(X, LABELS, 0.1, 1) is None
     assert engine.direct_gradients(X, LABELS) is None
+
+
+# ------------------------------------------------------------------------ weights
+
+WEIGHTS = np.random.default_rng(5).uniform(0, 2, len(X))
+UNFIT_WEIGHTS = {
+    "a list": WEIGHTS.tolist(),
+    "another length": WEIGHTS[:10],
+    "negative": -WEIGHTS,
+    "nan": np.where(WEIGHTS > 1, WEIGHTS, np.nan),
+    "integers": WEIGHTS.astype(int),
+    "all zero": np.zeros(len(X)),
+    "strided": np.repeat(WEIGHTS, 2)[::2],
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("given", ["float32", "float64"])
+def test_weighted_step_is_that_of_prepared_weights(backend, dtype, given):
+    weights = WEIGHTS.astype(given)
+    direct, prepared = classifier(dtype), classifier(dtype)
+    x = X.astype(dtype)
+    losses = [
+        direct.train_step(x, LABELS, weights),
+        prepared.train_step(x, LABELS, weights.tolist()),
+    ]
+    assert losses[0] == losses[1]
+    np.testing.assert_equal(direct.get_state(), prepared.get_state())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weighted_gradients_are_those_of_prepared_weights(backend, dtype):
+    net = classifier(dtype)
+    direct = net.loss_and_gradients(X.astype(dtype), LABELS, WEIGHTS)
+    np.testing.assert_equal(
+        direct, net.loss_and_gradients(X.astype(dtype), LABELS, WEIGHTS.tolist())
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weighted_calls_are_direct(dtype):
+    if "compiled" not in fnn.backend.available():
+        pytest.skip("no compiled core")
+    with fnn.backend.use("compiled"):
+        engine = classifier(dtype).core.engine
+    assert engine.direct_step(X, LABELS, 0.1, 1, True, None, WEIGHTS) is not None
+    assert engine.direct_gradients(X, LABELS, False, 1, True, WEIGHTS) is not None
+
+
+@pytest.mark.parametrize("name", UNFIT_WEIGHTS)
+def test_other_weights_are_declined_without_a_change(backend, name):
+    net = classifier()
+    before = net.get_state()
+    engine = net.core.engine
+    assert engine.direct_step(X, LABELS, 0.1, 1, True, None, UNFIT_WEIGHTS[name]) is None
+    assert engine.direct_gradients(X, LABELS, False, 1, True, UNFIT_WEIGHTS[name]) is None
+    np.testing.assert_equal(net.get_state(), before)
+
+
+def test_weights_that_float32_cannot_hold_are_declined(backend):
+    engine = classifier("float32").core.engine
+    for weight in (1e-50, 1e39):
+        weights = np.where(WEIGHTS > 1, WEIGHTS, weight)
+        assert engine.direct_step(X, LABELS, 0.1, 1, True, None, weights) is None
+
+
+def test_a_direct_step_counts_itself():
+    if "compiled" not in fnn.backend.available():
+        pytest.skip("no compiled core")
+    with fnn.backend.use("compiled"):
+        core = classifier().core
+    core.engine.direct_step(X, LABELS, 0.1, 1, True, core.state)
+    assert core.state.step == 1
+
+
+@pytest.mark.parametrize("x", [X, X[0]], ids=["rows", "a row"])
+def test_direct_probabilities_are_those_of_prepared_rows(backend, x):
+    net = classifier()
+    np.testing.assert_array_equal(net.predict_proba(x), net.predict_proba(x.tolist()))

@@ -273,13 +273,13 @@ def test_a_training_error_is_a_value_error():
     assert issubclass(TrainingError, ValueError)
 
 
-def test_interrupted_training_keeps_its_last_parameters():
+def test_interrupted_training_restores_its_best_parameters():
     restored = []
     run(
         Recorder(before_step=interrupt_at(8)), epochs=5, callbacks=EarlyStopping("loss"),
         snapshot=lambda: 1, restore=restored.append,
     )  # fmt: skip
-    assert restored == []
+    assert restored == [1]
 
 
 def test_stopper_forgets_between_trainings():

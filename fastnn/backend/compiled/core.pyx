@@ -7,6 +7,7 @@ set is in engines.pyx, beside this file.  The parts, in order:
     products/tiles.pxi          the micro-kernel: a tile of a product in registers
     products/transpose.pxi      transposition in registers
     products/gemm.pxi           matrix products and the dense layer's fused epilogue
+    kernels/threads.pxi         OpenMP, the limit of threads, the mode of floating-point numbers
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
     engine/gather.pxi           rows of what callers give, converted and checked
@@ -89,6 +90,7 @@ cdef void activate_both_rows(int code, real alpha, sz rows, sz n, const real* z,
 include "products/tiles.pxi"
 include "products/transpose.pxi"
 include "products/gemm.pxi"
+include "kernels/threads.pxi"
 include "kernels/functional.pxi"
 include "engine/gather.pxi"
 include "engine/operations.pxi"

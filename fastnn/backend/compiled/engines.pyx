@@ -19,6 +19,7 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from fastnn.backend.compiled.engine.passes cimport (
+    enter_plain_floats, leave_floats,
     batch_cost, copy_outputs, gradient_team, norms_read_targets, ordered_sum, penalty,
     prepare_targets, prepare_update, rows_are_finite, rows_per_block, set_norms, span_team,
     stream_team, summed_penalty, team_for, train_team, update_alone,

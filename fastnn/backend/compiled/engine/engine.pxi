@@ -28,9 +28,11 @@ cdef class Engine(Caller):
     cdef Update recipe[2]     # for penalized parameters (weights), and for the others
     cdef bint has_optimizer
     cdef list slots
+    cdef object converted_weights   # the last float64 weights of a direct call, in float32
     cdef int busy             # a call is under way: its thread has let go of the GIL
     cdef unsigned long generation   # of the process that made it busy ...
     cdef unsigned long caller       # ... and its thread
+    cdef unsigned float_mode        # of that thread, outside of the call
 
     def __init__(self, program, storage, keep_all=False):
         super().__init__(program, storage, keep_all)
@@ -45,12 +47,14 @@ cdef class Engine(Caller):
                                "copy")
         self.generation = _generation
         self.caller = <unsigned long>PyThread_get_thread_ident()
+        self.float_mode = enter_plain_floats()
         return 0
 
     cdef void _leave(self) noexcept:
         """The call is over: another may begin."""
         if self.calls:
             self._let_go()
+        leave_floats(self.float_mode)
         exchange(&self.busy, 0)  # what was written is seen by whoever takes it
 
     # --------------------------------------------------------------- calls
@@ -323,9 +327,11 @@ cdef class Engine(Caller):
             run.losses[run.steps_done] = _np.nan
         return run.steps_done
 
-    def direct_step(self, X, y, double learning_rate, sz number, check=True):
+    def direct_step(self, X, y, double learning_rate, sz number, check=True, state=None,
+                    weights=None):
         """One optimizer step on X and y as they are; a direct call, see `fastnn.backend.direct`.
 
+        `state.step` is set with the parameters, before Python can see a Ctrl-C.
         NotFiniteError if the loss is not finite: then no step was taken.
         """
         cdef Run run
@@ -334,7 +340,7 @@ cdef class Engine(Caller):
             return None
         self._enter()
         try:
-            if not self._read_directly(X, y, check):
+            if not self._read_directly(X, y, check, weights):
                 return None
             self.order = None
             run.n_samples = run.batch_size = self.batch.n_rows
@@ -344,6 +350,8 @@ cdef class Engine(Caller):
             run.losses = &loss
             self._run(&run)
             if run.steps_done:
+                if state is not None:
+                    state.step = number
                 return loss
             if self.bad:
                 return None
@@ -351,7 +359,7 @@ cdef class Engine(Caller):
         finally:
             self._leave()
 
-    def direct_gradients(self, X, y, training=False, step=0, check=True):
+    def direct_gradients(self, X, y, training=False, step=0, check=True, weights=None):
         """`loss_and_gradients` on X and y as they are; a direct call, see `fastnn.backend.direct`.
 
         An exception of a custom loss or layer passes on.
@@ -360,7 +368,7 @@ cdef class Engine(Caller):
             return None
         self._enter()
         try:
-            if not self._read_directly(X, y, check):
+            if not self._read_directly(X, y, check, weights):
                 return None
             try:
                 return self._loss_and_gradients(training, step)
@@ -377,8 +385,9 @@ cdef class Engine(Caller):
                 and cnp.PyArray_CheckExact(X) and cnp.PyArray_CheckExact(y)
                 and isinstance(check, bool))
 
-    cdef bint _read_directly(self, cnp.ndarray X, cnp.ndarray y, bint check) except -1:
-        """Describe X and y to the batch; False if they must be prepared, or do not fit."""
+    cdef bint _read_directly(self, cnp.ndarray X, cnp.ndarray y, bint check,
+                             weights) except -1:
+        """Describe the arguments to the batch; False if they must be prepared, or do not fit."""
         cdef Target* target = self.batch.targets
         cdef Source* x = self.room.inputs
         cdef bint has_labels = self.plan.heads[0].takes_labels and cnp.PyArray_NDIM(y) == 1
@@ -386,6 +395,8 @@ cdef class Engine(Caller):
                 or not describe(X, self.plan.work.values[self.plan.inputs[0]].width, x)):
             return False
         if self.python_heads:
+            if weights is not None:
+                return False
             self._begin_batch(x.n_rows, check)
             try:
                 self._read_targets([(y, None)])
@@ -397,9 +408,50 @@ cdef class Engine(Caller):
                 or (has_labels and target.source.type <= LAST_FLOAT)):
             return False
         target.given_weights = NULL
+        if weights is not None and not self._read_weights(weights, x.n_rows, target):
+            return False
         self._settle(target, has_labels)
         self._begin_batch(x.n_rows, check)
         return True
+
+    cdef bint _read_weights(self, weights, sz n_rows, Target* target) except -1:
+        """Describe weights that are finite, not negative and not all 0; False for any others.
+
+        float64 weights of a float32 program are converted to a room of the engine's own.
+        """
+        cdef cnp.ndarray given
+        cdef const double* wide
+        cdef real[::1] room
+        cdef const real* numbers
+        cdef double total = 0
+        cdef sz i
+        if not cnp.PyArray_CheckExact(weights):
+            return False
+        given = weights
+        if (cnp.PyArray_NDIM(given) != 1 or cnp.PyArray_DIM(given, 0) != n_rows
+                or not cnp.PyArray_ISCARRAY_RO(given)):
+            return False
+        if cnp.PyArray_TYPE(given) == REAL_TYPE:
+            numbers = <const real*>cnp.PyArray_DATA(given)
+            for i in range(n_rows):
+                if not (numbers[i] >= 0 and isfinite(numbers[i])):
+                    return False
+                total += numbers[i]
+        elif cnp.PyArray_TYPE(given) == cnp.NPY_FLOAT64:
+            wide = <const double*>cnp.PyArray_DATA(given)
+            if self.converted_weights is None or self.converted_weights.shape[0] < n_rows:
+                self.converted_weights = _np.empty(n_rows, REAL_DTYPE)
+            room = self.converted_weights
+            numbers = &room[0]
+            for i in range(n_rows):
+                room[i] = <real>wide[i]
+                if not (wide[i] >= 0 and isfinite(room[i]) and (wide[i] == 0) == (room[i] == 0)):
+                    return False
+                total += wide[i]
+        else:
+            return False
+        target.given_weights = numbers
+        return total > 0
 
     def update(self, double learning_rate, sz number):
         """Step `number` of the optimizer, with the gradients in `gradients`."""

@@ -25,6 +25,8 @@ cdef extern Py_ssize_t rows_per_block(const Plan* plan) noexcept nogil
 cdef extern double ordered_sum(const double* values, Py_ssize_t n) noexcept nogil
 
 # engine/teams.pxi
+cdef extern unsigned enter_plain_floats() noexcept nogil
+cdef extern void leave_floats(unsigned before) noexcept nogil
 cdef extern int team_for(double work) noexcept
 cdef extern void update_alone(const Plan* plan, const Update* recipe, double learning_rate,
                               Py_ssize_t step) noexcept nogil

@@ -1,70 +1,20 @@
-# What each thread of a team does in one call, and the OpenMP it needs.
+# What each thread of a team does in one call.
 #
 # Without OpenMP, or with one thread, the same functions run with no parallel region at all.
 
 
-cdef extern from *:
+cdef public unsigned enter_plain_floats() noexcept nogil:
+    """Begin a call of the engine in the mode that it promises; returns the mode of the caller.
+
+    Another library may have set the caller's thread, but not those of a team, to flush subnormal
+    numbers to zero or to round in another way.
     """
-    #ifdef _OPENMP
-    #include <omp.h>
-    #define BARRIER() _Pragma("omp barrier")
-    #define TEAM_SIZE() omp_get_num_threads()
-    #define TEAM_LIMIT() omp_get_max_threads()
-    #define IN_PARALLEL() omp_in_parallel()
-    #if defined(__GNUC__) && __GNUC__ >= 9 && !defined(__clang__)
-    #define END_IDLE_THREADS() (void)omp_pause_resource_all(omp_pause_soft)
-    #else
-    #define END_IDLE_THREADS()  /* clang's OpenMP looks after forks itself */
-    #endif
-    #else
-    #define BARRIER()
-    #define TEAM_SIZE() 1
-    #define TEAM_LIMIT() 0
-    #define IN_PARALLEL() 0
-    #define END_IDLE_THREADS()
-    #endif
-    #if defined(__SSE2__)
-    #include <immintrin.h>
-    #define FLUSH_DENORMALS 0x8040
-    static inline unsigned get_float_mode(void) { return _mm_getcsr(); }
-    static inline void set_float_mode(unsigned mode) { _mm_setcsr(mode); }
-    #else
-    #define FLUSH_DENORMALS 0
-    static inline unsigned get_float_mode(void) { return 0; }
-    static inline void set_float_mode(unsigned mode) { (void)mode; }
-    #endif
-    """
-    void BARRIER() noexcept nogil
-    int TEAM_SIZE() noexcept nogil
-    int TEAM_LIMIT() noexcept nogil
-    int IN_PARALLEL() noexcept nogil
-    void END_IDLE_THREADS() noexcept nogil
-    const unsigned FLUSH_DENORMALS
-    unsigned get_float_mode() noexcept nogil
-    void set_float_mode(unsigned mode) noexcept nogil
+    return enter_float_mode(PLAIN_FLOATS)
 
 
-cdef int _max_threads = 1
-
-
-def set_max_threads(int n):
-    """Upper bound on the threads of one call; OpenMP's own limit holds as well."""
-    global _max_threads
-    _max_threads = n
-
-
-def max_threads():
-    """Threads OpenMP offers now (threadpoolctl and OMP_NUM_THREADS change it); 0 without OpenMP."""
-    return TEAM_LIMIT()
-
-
-def end_idle_threads():
-    """End OpenMP's threads that wait for this thread's next team; it will start new ones.
-
-    A forked child has none of them, but GCC's OpenMP would wait for them for ever.
-    """
-    with nogil:
-        END_IDLE_THREADS()
+cdef public void leave_floats(unsigned before) noexcept nogil:
+    """End the call: the mode of the caller again."""
+    leave_float_mode(before)
 
 
 cdef public int team_for(double work) noexcept:
@@ -73,7 +23,7 @@ cdef public int team_for(double work) noexcept:
     cdef int limit
     if wanted < 2 or _max_threads <= 1:  # before OpenMP is asked: a small call feels it
         return 1
-    limit = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
+    limit = most_threads()
     if limit <= 1 or IN_PARALLEL():
         return 1
     return <int>min(<double>limit, wanted)
@@ -158,17 +108,16 @@ cdef public void update_alone(const Plan* plan, const Update* recipe, double lea
                               Py_ssize_t step) noexcept nogil:
     """The updates of a step whose gradient, penalty included, is in the array of gradients."""
     cdef Update weights = recipe[0], vectors = recipe[1]
-    cdef unsigned mode = get_float_mode()
+    cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS)
     cdef real factor
     cdef sz i
-    set_float_mode(mode | FLUSH_DENORMALS)
     set_steps(&weights, &vectors, learning_rate, step)
     for i in range(plan.n_tasks):
         measure_stored_task(plan, i)
     factor = clip_factor(plan)
     for i in range(plan.n_tasks):
         clipped_task(plan, &weights, &vectors, i, factor)
-    set_float_mode(mode)
+    leave_float_mode(mode)
 
 
 cdef inline void meet(int parts) noexcept nogil:
@@ -200,10 +149,9 @@ cdef public void train_team(const Plan* plan, Run* run, const Update* recipe,
 
 cdef void train_member(const Plan* plan, Run* run, const Update* recipe, int part,
                        int parts) noexcept nogil:
-    cdef unsigned mode = get_float_mode()
-    set_float_mode(mode | FLUSH_DENORMALS)
+    cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS)
     train_worker(plan, run, recipe, part, parts)
-    set_float_mode(mode)
+    leave_float_mode(mode)
 
 
 cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
@@ -235,11 +183,10 @@ cdef public void gradient_team(const Plan* plan, int seeds, Batch* batch, double
 cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
                           int part, int parts) noexcept nogil:
     """`gradient_worker`, which in training flushes subnormal numbers just as a step does."""
-    cdef unsigned mode = get_float_mode()
-    if plan.training and seeds == FROM_LOSSES:
-        set_float_mode(mode | FLUSH_DENORMALS)
+    cdef bint flush = plan.training and seeds == FROM_LOSSES
+    cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS if flush else PLAIN_FLOATS)
     gradient_worker(plan, seeds, batch, row_losses, part, parts)
-    set_float_mode(mode)
+    leave_float_mode(mode)
 
 
 cdef public double summed_penalty(const Plan* plan) noexcept nogil:
@@ -284,10 +231,17 @@ cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) n
 
 cdef public void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil:
     if parts == 1:
-        stream_worker(plan, stream, 0, 1)
+        stream_member(plan, stream, 0, 1)
         return
     with parallel(num_threads=parts):
-        stream_worker(plan, stream, threadid(), TEAM_SIZE())
+        stream_member(plan, stream, threadid(), TEAM_SIZE())
+
+
+cdef void stream_member(const Plan* plan, Stream* stream, int part, int parts) noexcept nogil:
+    """`stream_worker`, which keeps subnormal numbers in every thread."""
+    cdef unsigned mode = enter_float_mode(PLAIN_FLOATS)
+    stream_worker(plan, stream, part, parts)
+    leave_float_mode(mode)
 
 
 cdef public void copy_outputs(const Plan* plan, const Workspace* work, Py_ssize_t first,

@@ -282,9 +282,16 @@ cdef void resolvent_worker(const Resolvent* work, int part, int parts) noexcept 
         first += parts * VL
 
 
+cdef void resolvent_member(const Resolvent* work, int part, int parts) noexcept nogil:
+    """`resolvent_worker` in one mode of floating-point numbers in every thread."""
+    cdef unsigned mode = enter_float_mode(PLAIN_FLOATS)
+    resolvent_worker(work, part, parts)
+    leave_float_mode(mode)
+
+
 cdef int resolvent_team(sz n, sz k, sz groups) noexcept:
     """Threads: no more than groups of shifts, and one for every 4 million multiply-adds."""
-    cdef int limit = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
+    cdef int limit = most_threads()
     if limit <= 1 or IN_PARALLEL():
         return 1
     return <int>min(<double>min(<sz>limit, groups), 1 + 2.0 * n * k * (k + 4) * groups * VL / 4e6)
@@ -312,7 +319,7 @@ def difference_resolvent(const real[:, ::1] columns, Py_ssize_t lag, const real[
     work.scratch = &scratch[0]
     with nogil:
         if parts == 1:
-            resolvent_worker(&work, 0, 1)
+            resolvent_member(&work, 0, 1)
         else:
             with parallel(num_threads=parts):
-                resolvent_worker(&work, threadid(), TEAM_SIZE())
+                resolvent_member(&work, threadid(), TEAM_SIZE())

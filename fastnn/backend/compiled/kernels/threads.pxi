@@ -1,0 +1,90 @@
+# Threads: OpenMP, how many of them a call may use, and their mode of floating-point numbers.
+
+
+from fastnn.backend.threads import limit as _limit
+
+
+cdef extern from *:
+    """
+    #ifdef _OPENMP
+    #include <omp.h>
+    #define BARRIER() _Pragma("omp barrier")
+    #define TEAM_SIZE() omp_get_num_threads()
+    #define TEAM_LIMIT() omp_get_max_threads()
+    #define IN_PARALLEL() omp_in_parallel()
+    #if defined(__GNUC__) && __GNUC__ >= 9 && !defined(__clang__)
+    #define END_IDLE_THREADS() (void)omp_pause_resource_all(omp_pause_soft)
+    #else
+    #define END_IDLE_THREADS()  /* clang's OpenMP looks after forks itself */
+    #endif
+    #else
+    #define BARRIER()
+    #define TEAM_SIZE() 1
+    #define TEAM_LIMIT() 0
+    #define IN_PARALLEL() 0
+    #define END_IDLE_THREADS()
+    #endif
+    #if defined(__SSE2__)
+    #include <immintrin.h>
+    #define PLAIN_FLOATS 0x1f80  /* round to nearest, keep subnormal numbers, trap nothing */
+    #define FLUSH_DENORMALS 0x9fc0
+    #define RAISED_FLAGS 0x3fu
+    static inline unsigned enter_float_mode(unsigned wanted)
+    {
+        unsigned before = _mm_getcsr();
+        if ((before & ~RAISED_FLAGS) != wanted)
+            _mm_setcsr(wanted | (before & RAISED_FLAGS));
+        return before;
+    }
+    static inline void leave_float_mode(unsigned before)
+    {
+        unsigned now = _mm_getcsr();
+        if ((now ^ before) & ~RAISED_FLAGS)
+            _mm_setcsr((before & ~RAISED_FLAGS) | (now & RAISED_FLAGS));
+    }
+    #else
+    #define PLAIN_FLOATS 0
+    #define FLUSH_DENORMALS 0
+    static inline unsigned enter_float_mode(unsigned wanted) { (void)wanted; return 0; }
+    static inline void leave_float_mode(unsigned before) { (void)before; }
+    #endif
+    """
+    void BARRIER() noexcept nogil
+    int TEAM_SIZE() noexcept nogil
+    int TEAM_LIMIT() noexcept nogil
+    int IN_PARALLEL() noexcept nogil
+    void END_IDLE_THREADS() noexcept nogil
+    const unsigned PLAIN_FLOATS
+    const unsigned FLUSH_DENORMALS
+    unsigned enter_float_mode(unsigned wanted) noexcept nogil
+    void leave_float_mode(unsigned before) noexcept nogil
+
+
+cdef int _max_threads = 1
+
+
+def set_max_threads(int n):
+    """Upper bound on the threads of one call; OpenMP's own limit holds as well."""
+    global _max_threads
+    _max_threads = n
+
+
+def max_threads():
+    """Threads OpenMP offers now (threadpoolctl and OMP_NUM_THREADS change it); 0 without OpenMP."""
+    return TEAM_LIMIT()
+
+
+def end_idle_threads():
+    """End OpenMP's threads that wait for this thread's next team; it will start new ones.
+
+    A forked child has none of them, but GCC's OpenMP would wait for them for ever.
+    """
+    with nogil:
+        END_IDLE_THREADS()
+
+
+cdef int most_threads() noexcept:
+    """Threads of a call now: the bound of all calls, that of this context, and OpenMP's."""
+    cdef int most = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
+    cdef int of_context = _limit.get()
+    return min(most, of_context) if of_context else most
