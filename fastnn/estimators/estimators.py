@@ -8,13 +8,14 @@ of regression (`TransformedTargetRegressor`).
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from fastnn._shared.arrays import as_weights
 from fastnn._shared.numbers import check_integer, check_number
+from fastnn.losses import SampleClassWeight
 from fastnn.network._weights import check_weighed
 from fastnn.tabular.preset import choose_optimizer, dense_network
 from fastnn.tabular.splitting import split_rows
@@ -97,6 +98,9 @@ class _NetworkEstimator(BaseEstimator):
             rows, held_out = self._hold_out(y)
             data, validation = data.rows(rows), data.rows(held_out)
             check_weighed(core.heads, validation, "validation_fraction", "to validate on")
+        class_weight = self._class_weight()
+        if class_weight is not None:
+            data = core.feed.weigh_classes(data, class_weight)
         check_weighed(core.heads, data, "sample_weight", "to train on")
         plan = Plan(epochs, self.batch_size, early_stopping=stopping, verbose=self.verbose)
         self.history_: History = core.fit(data, plan, validation, self.network_)
@@ -113,6 +117,10 @@ class _NetworkEstimator(BaseEstimator):
             patience = check_integer(self.patience, "patience", 0)
             return EarlyStopping(patience=patience) if value else None
         return copy.deepcopy(as_early_stopping(value))
+
+    def _class_weight(self) -> SampleClassWeight:
+        """Weights by class index, or "balanced"."""
+        return None
 
     def _hold_out(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rows to train on, and rows for early stopping."""
@@ -181,6 +189,10 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         Source of initial values, batches, dropout and held-out samples.
     verbose : int, default 0
         As in `Network.fit`.
+    class_weight : dict from class to weight, or "balanced", optional
+        Multiplies the weight of each training sample by the weight of its class, 1 for classes
+        that the dict leaves out.  "balanced" gives a class the weight n / (K count), for n
+        samples to train on, of K classes.
 
     Attributes
     ----------
@@ -210,6 +222,50 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
     """
 
     _loss = "cross_entropy"
+
+    # scikit-learn reads the names of the options from this signature.
+    def __init__(
+        self,
+        hidden: Sequence[int] | int = (100,),
+        activation: Any = "relu",
+        *,
+        dropout: float = 0.0,
+        optimizer: Any = "adam",
+        learning_rate: Any = None,
+        alpha: float = 1e-4,
+        batch_size: int | None = None,
+        epochs: int = 100,
+        early_stopping: EarlyStopping | int | bool | None = False,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        dtype: Any = None,
+        random_state: Any = None,
+        verbose: int = 0,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+    ) -> None:
+        super().__init__(
+            hidden, activation, dropout=dropout, optimizer=optimizer,
+            learning_rate=learning_rate, alpha=alpha, batch_size=batch_size, epochs=epochs,
+            early_stopping=early_stopping, validation_fraction=validation_fraction,
+            patience=patience, dtype=dtype, random_state=random_state, verbose=verbose,
+        )  # fmt: skip
+        self.class_weight = class_weight
+
+    def _class_weight(self) -> SampleClassWeight:
+        """Weights by class index, or "balanced"."""
+        weights = self.class_weight
+        if weights is None or (isinstance(weights, str) and weights == "balanced"):
+            return weights
+        if not isinstance(weights, Mapping):
+            raise ValueError(
+                "class_weight must be a dict from class to weight, 'balanced' or None, "
+                f"got {weights!r}"
+            )
+        index = {label: i for i, label in enumerate(self.classes_.tolist())}
+        for label in weights:
+            if label not in index:
+                raise ValueError(f"class_weight has the class {label!r}, which y does not have")
+        return {index[label]: weight for label, weight in weights.items()} or None
 
     def fit(self, X: object, y: object, sample_weight: object = None) -> Self:
         """Train a new network.
@@ -250,6 +306,11 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         """
         if self._stopping() is not None:
             raise ValueError("partial_fit does not go with early_stopping")
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "partial_fit does not go with class_weight='balanced': a part of the data does not "
+                "have the counts of all; give the weights in a dict"
+            )
         first = not hasattr(self, "network_")
         if first and classes is None:
             raise ValueError("the first call of partial_fit needs classes")

@@ -15,13 +15,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn.losses import _elementwise
-from fastnn.losses._base import ClassWeight, EngineLoss, Loss, expand_class_weight
+from fastnn.losses._base import (
+    ClassWeight,
+    EngineLoss,
+    Loss,
+    SampleClassWeight,
+    expand_class_weight,
+)
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._custom import CustomLoss
 from fastnn.losses._elementwise import *
 
 __all__ = [
     "ClassWeight",
+    "SampleClassWeight",
     "CrossEntropy",
     "CustomLoss",
     "Loss",

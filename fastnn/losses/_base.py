@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from fastnn.losses._tallies import Scorer
 from fastnn.program import REDUCTIONS, Head
 
 ClassWeight = Sequence[float] | Mapping[int, float] | None
+SampleClassWeight = ClassWeight | Literal["balanced"]
+"""The types that `fit` accepts as class weights."""
 
 
 class Loss(ABC):
@@ -158,6 +160,23 @@ class Loss(ABC):
         ------
         ValueError
             If the loss knows no classes, or the weights do not fit them.
+        """
+        raise ValueError(f"class_weight needs a classification loss, but the loss is {self.name}")
+
+    def class_counts(self, target: np.ndarray, width: int) -> np.ndarray:
+        """Number of samples (K,) of each class, in float64; ignored targets are left out.
+
+        Parameters
+        ----------
+        target : array
+            As `target` returns it.  A row of shares counts by its shares.
+        width : int
+            Number of columns of the output.
+
+        Raises
+        ------
+        ValueError
+            If the loss knows no classes, or several questions have them.
         """
         raise ValueError(f"class_weight needs a classification loss, but the loss is {self.name}")
 

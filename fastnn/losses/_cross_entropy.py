@@ -196,6 +196,15 @@ class CrossEntropy(EngineLoss):
         total = target.sum(axis=1, dtype=np.float64)
         return np.divide(target @ u, total, out=np.zeros(len(target)), where=total > 0)
 
+    def class_counts(self, target: np.ndarray, width: int) -> np.ndarray:
+        """Number of labels of each class, or the sums of the shares."""
+        if target.ndim == 1:
+            labels = target if self._ignored is None else target[target != self._ignored]
+            return np.bincount(labels.astype(np.int64), minlength=width).astype(np.float64)
+        if self.ignore_nan:
+            target = target[~np.isnan(target).any(axis=1)]
+        return target.sum(axis=0, dtype=np.float64)
+
 
 def observed_weights(target: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
     """The weights of target rows (N, K), 0 for a row with a nan."""

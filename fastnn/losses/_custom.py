@@ -222,6 +222,12 @@ class CustomLoss(Loss):
             return super().sample_weights(target, class_weight, width)
         return self._judge.sample_weights(target, class_weight, width)
 
+    def class_counts(self, target: np.ndarray, width: int) -> np.ndarray:
+        """Number of samples of each class, by the activation."""
+        if self._judge is None:
+            return super().class_counts(target, width)
+        return self._judge.class_counts(target, width)
+
     # -------------------------------------------------------- for engines
 
     def read(

@@ -191,14 +191,24 @@ class BinaryCrossEntropy(Elementwise):
         self, target: np.ndarray, class_weight: ClassWeight, width: int
     ) -> np.ndarray:
         """Weight of each sample by its target, which lies in the one column."""
+        self._check_one_column(width)
+        u = np.asarray(expand_class_weight(class_weight, 2))
+        share = np.where(self.observed(target), target, 0)[:, 0].astype(np.float64)
+        return (1 - share) * u[0] + share * u[1]
+
+    def class_counts(self, target: np.ndarray, width: int) -> np.ndarray:
+        """Number of zeros and of ones in the one column; a share counts for both."""
+        self._check_one_column(width)
+        shares = target[self.observed(target)].astype(np.float64)
+        ones = shares.sum()
+        return np.array([len(shares) - ones, ones])
+
+    def _check_one_column(self, width: int) -> None:
         if width != 1:
             raise ValueError(
                 "class_weight weighs whole samples, so it needs an output of one column; got "
                 f"{width}: give class_weight to BinaryCrossEntropy instead"
             )
-        u = np.asarray(expand_class_weight(class_weight, 2))
-        share = np.where(self.observed(target), target, 0)[:, 0].astype(np.float64)
-        return (1 - share) * u[0] + share * u[1]
 
 
 @dataclass(frozen=True)

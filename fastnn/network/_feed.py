@@ -123,6 +123,22 @@ def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: s
         )
 
 
+def balanced(counts: np.ndarray) -> list[float]:
+    """Class weights (K,) by which all classes that occur weigh the same; 1 for the others.
+
+    n / (K count) for n samples of K classes that occur, as scikit-learn has it.
+
+    Parameters
+    ----------
+    counts : (K,) array
+        Number of samples of each class.
+    """
+    occurs = counts > 0
+    shares = np.divide(counts, counts.sum(), out=np.ones(len(counts)), where=occurs)
+    weights: list[float] = np.where(occurs, 1 / (shares * max(occurs.sum(), 1)), 1.0).tolist()
+    return weights
+
+
 class Feed:
     """Checks and prepares data for one network.
 
@@ -208,7 +224,7 @@ class Feed:
         Parameters
         ----------
         data : Data
-        class_weight : mapping or sequence, or for several losses a dict of these by output
+        class_weight : mapping, sequence or "balanced", or for several losses a dict by output
             Outputs that are missing in the dict keep their weights.
 
         Raises
@@ -229,6 +245,13 @@ class Feed:
         pairs = []
         for head, part, (target, weights) in zip(self.heads, by_head, data.targets, strict=True):
             if part is not None:
+                if isinstance(part, str):
+                    if part != "balanced":
+                        raise ValueError(
+                            "class_weight must be a dict, one weight per class or 'balanced', "
+                            f"got {part!r}"
+                        )
+                    part = balanced(head.loss.class_counts(target, head.width))
                 factor = head.loss.sample_weights(target, part, head.width)
                 weights = factor if weights is None else weights * factor
                 check_weights(weights, "weights of samples and classes", self._dtype)

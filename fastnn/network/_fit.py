@@ -15,7 +15,7 @@ import numpy as np
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag
 from fastnn.backend.finite import NotFiniteError
-from fastnn.losses import ClassWeight
+from fastnn.losses import SampleClassWeight
 from fastnn.network._core import Core
 from fastnn.network._feed import Feed
 from fastnn.network._weights import check_weighed
@@ -35,7 +35,7 @@ class Extras:
 
     validation_data: Sequence[Any] | None = None
     validation_split: float | None = None
-    class_weight: ClassWeight | Mapping[str, ClassWeight] = None
+    class_weight: SampleClassWeight | Mapping[str, SampleClassWeight] = None
     check_finite: bool = True
 
     def __post_init__(self) -> None:

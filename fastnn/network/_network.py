@@ -16,7 +16,7 @@ from fastnn.graph import Graph, trace
 from fastnn.inspection import LayerStatistics, Trace
 from fastnn.layers import Input, Layer, Tensor
 from fastnn.layers._tensor import check_name
-from fastnn.losses import ClassWeight, Loss
+from fastnn.losses import Loss, SampleClassWeight
 from fastnn.network import _evaluate, _fit, _look, _predict, _save, _state, _summary
 from fastnn.network._compile import AnyLoss, compile_core
 from fastnn.network._core import Core, owner
@@ -422,7 +422,7 @@ class Network:
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
         callbacks: Callbacks = None,
-        class_weight: ClassWeight | Mapping[str, ClassWeight] = None,
+        class_weight: SampleClassWeight | Mapping[str, SampleClassWeight] = None,
         sample_weight: Weights = None,
         shuffle: bool = True,
         verbose: int = 0,
@@ -454,9 +454,11 @@ class Network:
         early_stopping : EarlyStopping or int, optional
             An int is the patience of an `EarlyStopping` on ``val_loss``.
         callbacks : Callback, function, or several of them, optional
-        class_weight : dict from class to weight, or one weight per class, optional
+        class_weight : dict from class to weight, one weight per class, or "balanced", optional
             Multiplies the weight of each training sample by the weight of its class.  For
-            several losses a dict by output.
+            several losses a dict by output.  "balanced" gives a class the weight n / (K count),
+            for n samples to train on, of K classes, as scikit-learn does: sample weights do not
+            change these numbers.
         sample_weight : (N,) array_like, optional
             Weights of the samples, not negative.  For several losses also a list or dict by
             output.

@@ -10,6 +10,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastnn.estimators import NetworkClassifier, NetworkRegressor
@@ -271,3 +272,31 @@ def test_training_leaves_the_early_stopping_of_the_options_alone(iris):
     stopping = EarlyStopping()
     NetworkClassifier(epochs=2, early_stopping=stopping).fit(*iris)
     assert stopping.best is None
+
+
+def test_balanced_classes_are_those_of_a_dict(iris):
+    X, y = iris[0][40:], iris[1][40:]
+    weights = dict(enumerate(compute_class_weight("balanced", classes=np.unique(y), y=y)))
+    models = [
+        NetworkClassifier(epochs=2, random_state=0, class_weight=option).fit(X, y)
+        for option in ("balanced", weights)
+    ]
+    np.testing.assert_allclose(*(m.network_.get_flat() for m in models), rtol=1e-9, atol=1e-12)
+
+
+def test_class_weights_are_by_label(iris):
+    X, y = iris
+    names = np.array(["b", "c", "a"])[y]
+    named = NetworkClassifier(epochs=20, random_state=0, class_weight={"c": 1000.0}).fit(X, names)
+    assert np.mean(named.predict(X) == "c") > 0.9
+
+
+@pytest.mark.parametrize("weights", [{7: 1.0}, "even", [1.0, 2.0, 3.0], {0: -1.0}])
+def test_unfit_class_weights_are_refused(weights, iris):
+    with pytest.raises(ValueError, match="class_weight"):
+        NetworkClassifier(class_weight=weights).fit(*iris)
+
+
+def test_partial_fit_refuses_balanced_classes(iris):
+    with pytest.raises(ValueError, match="partial_fit does not go with class_weight='balanced'"):
+        NetworkClassifier(class_weight="balanced").partial_fit(*iris, classes=[0, 1, 2])

@@ -182,7 +182,7 @@ def test_bad_weights_are_refused_everywhere(backend, method, w, error, message):
         ([1.0, 2.0], ValueError, "class_weight has 2 weights, expected 3"),
         ({0: -1.0}, ValueError, "class_weight must be a finite number >= 0"),
         ({"a": 1.0}, TypeError, "class must be an integer"),
-        ("balanced", TypeError, "class_weight must be numbers, got 'balanced'"),
+        ("even", ValueError, "one weight per class or 'balanced', got 'even'"),
     ],
 )
 def test_bad_class_weights_are_refused(class_weight, error, message):
