@@ -222,7 +222,7 @@ def to_structure(graph: Graph, as_data: bool = True) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the class of a layer is none that `from_structure` knows, or if a custom layer was
+        If the class of a layer is unknown to `from_structure`, or if a custom layer was
         made from arguments that JSON cannot hold.
     """
     numbers = {id(t): i for i, t in enumerate((*graph.inputs, *graph.calls))}

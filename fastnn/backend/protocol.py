@@ -154,7 +154,7 @@ class Kernels(Protocol):
         dweight: Array,
         dbias: Array | None,
     ) -> None:
-        """Write the gradients of `dense_forward`, given dy, that of its result.
+        """Write the gradients of `dense_forward`, given the gradient dy of its result.
 
         dz = dy f'(z), dx = dz weight', dweight = x' dz, dbias = column sums of dz.
         """

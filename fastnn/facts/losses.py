@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Link = Literal["none", "log", "sigmoid", "softmax"]
-"""The function of the expected target that an output is, by its name or that of its inverse."""
+"""How outputs relate to expected targets: the name of the link (log) or of its inverse."""
 Formula = Callable[[Any, Any, Any, float], tuple[Any, Any]]
 """From (numpy, outputs, targets, parameter) to losses and their derivatives by the outputs."""
 

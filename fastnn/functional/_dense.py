@@ -87,7 +87,7 @@ def dense_backward(
     activation: str | None = None,
     alpha: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The gradients of a cost with respect to the arguments of `dense`, given that of its result.
+    """Gradients of a cost with respect to the arguments of `dense`, from that of the result.
 
     With dz = dy f'(z) they are dx = dz @ weight.T, dweight = x.T @ dz and the sum
     of the rows of dz.
@@ -164,7 +164,8 @@ def dropout(
     key, step : int
         From 0 to 2**32 - 1: a key per layer and a counter of training steps, say.
     out : (..., K) ndarray, optional
-        Receives the result: C-contiguous, of its dtype; `x` itself or sharing no memory with it.
+        Receives the result.  C-contiguous, of the dtype of the result; `x` itself, or an array
+        that shares no memory with `x`.
 
     Returns
     -------

@@ -71,7 +71,8 @@ Parameters
 x : (...) array_like of float32 or float64
     Integers and booleans are converted to float64.
 {parameter}out : (...) ndarray, optional
-    Receives the result: C-contiguous, of its dtype; `x` itself or sharing no memory with it.
+    Receives the result.  C-contiguous, of the dtype of the result; `x` itself, or an array
+    that shares no memory with `x`.
 
 Returns
 -------

@@ -35,8 +35,8 @@ def layer_norm(
     epsilon : float, default 1e-5
         Positive.
     out : (..., K) ndarray, optional
-        Receives the result: C-contiguous, of its dtype; `x` itself or sharing no memory with
-        any argument.
+        Receives the result.  C-contiguous, of the dtype of the result; `x` itself, or an array
+        that shares no memory with any argument.
 
     Returns
     -------

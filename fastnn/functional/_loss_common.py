@@ -39,8 +39,8 @@ reduction : {{"mean", "sum", "half_sum"}}
 gradient : bool
     Whether to return the gradient as well.
 out : (..., K) ndarray, optional
-    With ``gradient=True``: receives the gradient.  C-contiguous, of its dtype; the first
-    argument itself or sharing no memory with any.
+    With ``gradient=True``: receives the gradient.  C-contiguous, of the dtype of the
+    gradient; the first argument itself, or an array that shares no memory with any argument.
 
 Returns
 -------

@@ -29,7 +29,7 @@ def logsumexp(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
     x : (..., K) array_like of float32 or float64
         K >= 1; integers and booleans are converted to float64.
     out : (...) ndarray, optional
-        Receives the result: C-contiguous, of its dtype, sharing no memory with `x`.
+        Receives the result.  C-contiguous, of the dtype of the result; shares no memory with `x`.
 
     Returns
     -------
@@ -67,7 +67,8 @@ def softmax(x: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
     x : (..., K) array_like of float32 or float64
         K >= 1; integers and booleans are converted to float64.
     out : (..., K) ndarray, optional
-        Receives the result: C-contiguous, of its dtype; `x` itself or sharing no memory with it.
+        Receives the result.  C-contiguous, of the dtype of the result; `x` itself, or an array
+        that shares no memory with `x`.
 
     Returns
     -------
@@ -118,7 +119,8 @@ def softmax_backward(
     dp : (..., K) array_like
         The gradient of the cost with respect to `p`; of the same dtype.
     out : (..., K) ndarray, optional
-        Receives the result: C-contiguous; `p` itself or sharing no memory with `p` and `dp`.
+        Receives the result.  C-contiguous; `p` itself, or an array that shares no memory with
+        `p` and `dp`.
 
     Returns
     -------
@@ -147,7 +149,8 @@ def log_softmax_backward(
     dlogp : (..., K) array_like
         The gradient of the cost with respect to `logp`; of the same dtype.
     out : (..., K) ndarray, optional
-        Receives the result: C-contiguous; `logp` itself or sharing no memory with either.
+        Receives the result.  C-contiguous; `logp` itself, or an array that shares no memory with
+        `logp` and `dlogp`.
 
     Returns
     -------

@@ -104,7 +104,7 @@ class Loss(ABC):
         """
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
-        """What each row of prepared targets weighs in the mean: (N,) float64, 0 for a row ignored.
+        """Weight of each row of prepared targets in the mean: (N,) float64, 0 for an ignored row.
 
         Parameters
         ----------

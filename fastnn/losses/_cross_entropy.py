@@ -20,7 +20,7 @@ from fastnn.losses._base import (
 from fastnn.losses._tallies import Accuracy
 
 _MISSING = -(2**63)
-"""The label that stands for nan: no class, and nothing that anybody means by a label."""
+"""The label that replaces nan: it is no class, and too unusual to be a label of a user."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class CrossEntropy(EngineLoss):
         )  # fmt: skip
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
-        """What each row weighs in the mean; target rows are not weighted by class there."""
+        """Weight of each row in the mean; class weights do not apply to target rows there."""
         counted = self._counted(target, weights)
         u = expand_class_weight(self.class_weight, width)
         if u is not None and target.ndim == 1:

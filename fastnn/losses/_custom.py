@@ -34,10 +34,10 @@ class CustomLoss(Loss):
     number, and its derivative with respect to each element of `output`, an array of its shape.
     `output` is a read-only view (N, K) of the engine's own buffer, strided because the padding
     of its rows is left out; `target` is read-only too, of the network's dtype or int64 labels.
-    Both are valid during the call alone.  How samples are averaged is the function's affair: its
-    value is the loss.  One that is not finite ends training with `TrainingError`, like that of
-    any loss, and so does a gradient that is not finite; an exception passes on to the caller
-    with a note that names the loss.  The step is not taken in any of these cases.
+    Both are valid only during the call.  The function averages over the samples itself: its
+    value is the loss.  A value or a gradient that is not finite ends the training with
+    `TrainingError`.  An exception of the function reaches the caller with a note that names the
+    loss.  In all these cases the step is not taken.
 
     ``compile(loss=function)`` is short for ``compile(loss=CustomLoss(function))``.
 
@@ -105,7 +105,7 @@ class CustomLoss(Loss):
 
     @property
     def activation(self) -> str | None:
-        """What turns outputs into probabilities: ``"softmax"``, ``"sigmoid"`` or None."""
+        """Function from outputs to probabilities: ``"softmax"``, ``"sigmoid"`` or None."""
         return self._activation
 
     @property

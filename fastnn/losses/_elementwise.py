@@ -109,7 +109,7 @@ class Elementwise(EngineLoss):
         )  # fmt: skip
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
-        """What each row weighs in the mean: the sum over its elements that are not ignored."""
+        """Weight of each row in the mean: the sum over its elements that are not ignored."""
         counted = self._counted(target, weights)
         u = self._class_weights()
         if u is not None:

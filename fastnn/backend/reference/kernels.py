@@ -123,7 +123,7 @@ def dense_backward(
     dweight: np.ndarray,
     dbias: np.ndarray | None,
 ) -> None:
-    """Gradients of dense_forward, given dy, that of its result.
+    """Gradients of dense_forward, given the gradient dy of its result.
 
     dz = dy f'(z), dx = dz weight', dweight = x' dz, dbias = sum of the rows of dz.
     """

@@ -95,7 +95,7 @@ def _add_product(
     alike = np.ldexp(alike, (rows[:, None] + columns) - _SCALES)
     for part in alike[:_EXACT]:
         result.add(part)
-    result.add(alike[_EXACT:].sum(axis=0))  # 2^-100 of the largest: rounding is nothing here
+    result.add(alike[_EXACT:].sum(axis=0))  # 2^-100 of the largest: rounding is negligible here
 
 
 def _sliced(A: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +166,7 @@ def _corrected(
         correction = root @ (root.T @ left)
         sizes.append(float(np.max(np.abs(correction / scale) / _size(x.high / scale), initial=0.0)))
         if not sizes[-1] < sizes[-2] / 2:
-            # As small as they get; of use if that is smaller than what was wrong at first.
+            # Corrections shrink no more; x is useful if they became much smaller than the first.
             if len(sizes) == 2 or not sizes[-2] < _OF_USE * sizes[1]:
                 return None
             break
