@@ -19,6 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._shared.arrays import as_real, check_shape
+from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_number
 
 Shape = tuple[int, ...]
@@ -61,7 +62,7 @@ class Constant(Initializer):
     value: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number(self.value, "value")
+        replace_fields(self, value=check_number(self.value, "value"))
 
     def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
         """Initial values: a new float64 array of `shape`."""
@@ -158,7 +159,7 @@ class HeNormal(_Scaled):
     alpha: float = 0.0
 
     def __post_init__(self) -> None:
-        check_number(self.alpha, "alpha")
+        replace_fields(self, alpha=check_number(self.alpha, "alpha"))
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         """2 / ((1 + alpha**2) fan_in)."""

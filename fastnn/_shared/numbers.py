@@ -70,6 +70,14 @@ def check_integer(value: object, name: str, low: int | None = None, high: int | 
     return number
 
 
+def check_seed(value: object, name: str = "seed") -> int:
+    """A seed as an int, below 2**64: a file can hold no larger one."""
+    seed = check_integer(value, name, 0)
+    if seed >= 2**64:
+        raise ValueError(f"{name} must be an integer below 2**64, got {seed}")
+    return seed
+
+
 def check_flag(value: object, name: str) -> bool:
     """True or False as a bool: text such as "no", which counts as true, is refused."""
     if value is True or value is False:

@@ -12,7 +12,7 @@ from fastnn import serialization
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import entry, real
-from fastnn._shared.numbers import check_choice, check_flag, check_integer
+from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_seed
 from fastnn.ensemble.members import (
     Member,
     check_alike,
@@ -106,7 +106,7 @@ class Ensemble:
     ) -> None:
         n = check_integer(n, "n", 2)
         self.bootstrap = check_flag(bootstrap, "bootstrap")
-        self.seed = check_integer(seed, "seed", 0)
+        self.seed = check_seed(seed)
         self.members = tuple(self._member(network, i) for i in range(n))
         if len(set(map(id, self.members))) < n:
             raise ValueError("network returned one and the same network for two seeds")
@@ -493,7 +493,7 @@ class Ensemble:
             parts[place][rest] = array
         ensemble = cls.__new__(cls)
         ensemble.bootstrap = entry(described, "bootstrap", bool, what)
-        ensemble.seed = check_integer(entry(described, "seed", int, what), "seed", 0)
+        ensemble.seed = check_seed(entry(described, "seed", int, what))
         ensemble.callbacks = []
         ensemble.oob_score = _score_from_json(described.get("oob_score"))
         members = zip(structures, parts.values(), strict=True)

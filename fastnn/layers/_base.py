@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from fastnn import backend
 from fastnn._shared.arrays import as_matrix, as_real
-from fastnn._shared.numbers import check_flag, check_integer
+from fastnn._shared.numbers import check_flag, check_seed
 from fastnn._shared.views import Views
 from fastnn.initializers import Explicit, Initializer, generator
 from fastnn.layers._eager import OneLayer
@@ -59,7 +59,7 @@ class Layer(ABC):
     ) -> None:
         self.name = check_name(name)
         self.trainable = trainable
-        self.seed = None if seed is None else check_integer(seed, "seed", 0)
+        self.seed = None if seed is None else check_seed(seed)
         self._dtype = None if dtype is None else check_dtype(dtype)
         self._drawn_seed: int | None = None
         self._storage: np.ndarray | None = None

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._shared.arrays import read_only
-from fastnn._shared.numbers import check_flag, check_integer
+from fastnn._shared.numbers import check_flag, check_integer, check_seed
 from fastnn.initializers import Initializer, fitting
 from fastnn.layers._base import Layer
 from fastnn.layers._merges import call_on_list
@@ -207,7 +207,7 @@ class CustomLayer(Layer):
         layer.name = check_name(config["name"])
         layer.trainable = config.get("trainable", True)
         seed = config.get("seed")
-        layer.seed = None if seed is None else check_integer(seed, "seed", 0)
+        layer.seed = None if seed is None else check_seed(seed)
         return layer
 
     def declare(self, builder: ProgramBuilder, name: str) -> list[int]:

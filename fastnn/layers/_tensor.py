@@ -112,6 +112,9 @@ def check_name(name: object) -> str | None:
     return name
 
 
+_DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+
+
 def check_dtype(dtype: Any) -> np.dtype:
     """float32 or float64 as a dtype in native byte order.
 
@@ -124,6 +127,7 @@ def check_dtype(dtype: Any) -> np.dtype:
         native = np.dtype(dtype)
     except TypeError:
         native = None
-    if dtype is None or native not in (np.dtype(np.float32), np.dtype(np.float64)):
+    # A dtype equals None if it is float64: only dtypes may be compared.
+    if dtype is None or native is None or native not in _DTYPES:
         raise TypeError(f"dtype must be float32 or float64, got {dtype!r}")
     return native

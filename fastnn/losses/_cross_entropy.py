@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._shared.arrays import as_real, check_finite, check_range, contiguous, readable
+from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import (
@@ -58,11 +59,14 @@ class CrossEntropy(EngineLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0)
-        object.__setattr__(self, "class_weight", frozen_class_weight(self.class_weight))
-        if self.ignore_index is not None:
-            check_integer(self.ignore_index, "ignore_index")
-        check_flag(self.ignore_nan, "ignore_nan")
+        ignored = self.ignore_index
+        replace_fields(
+            self,
+            label_smoothing=check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0),
+            class_weight=frozen_class_weight(self.class_weight),
+            ignore_index=ignored if ignored is None else check_integer(ignored, "ignore_index"),
+            ignore_nan=check_flag(self.ignore_nan, "ignore_nan"),
+        )
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""

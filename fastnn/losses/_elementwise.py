@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._shared.arrays import as_real, check_finite, check_range, readable
+from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_number
 from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import (
@@ -31,8 +32,10 @@ class Elementwise(EngineLoss):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.ignore_value is not None and not _is_nan(self.ignore_value):
-            check_number(self.ignore_value, "ignore_value")
+        if _is_nan(self.ignore_value):
+            replace_fields(self, ignore_value=math.nan)
+        elif self.ignore_value is not None:
+            replace_fields(self, ignore_value=check_number(self.ignore_value, "ignore_value"))
 
     @property
     def config(self) -> dict[str, Any]:
@@ -157,8 +160,11 @@ class BinaryCrossEntropy(Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0)
-        object.__setattr__(self, "class_weight", frozen_class_weight(self.class_weight))
+        replace_fields(
+            self,
+            label_smoothing=check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0),
+            class_weight=frozen_class_weight(self.class_weight),
+        )
         expand_class_weight(self.class_weight, 2)
 
     def attributes(self, width: int) -> dict[str, Any]:
@@ -265,7 +271,7 @@ class Huber(Elementwise):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self.delta, "delta", above=0.0)
+        replace_fields(self, delta=check_number(self.delta, "delta", above=0.0))
 
 
 @dataclass(frozen=True)
@@ -293,4 +299,4 @@ class Poisson(Elementwise):
 
 
 def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+    return isinstance(value, float | np.floating) and math.isnan(value)

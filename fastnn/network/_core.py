@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 
 from fastnn import backend
 from fastnn._shared.arrays import is_readable, readable
-from fastnn._shared.numbers import check_integer
+from fastnn._shared.numbers import check_integer, check_seed
 from fastnn.graph import Graph, build_program
 from fastnn.inspection import Linearization
 from fastnn.layers._tensor import check_dtype, check_name
@@ -92,7 +92,7 @@ class Core:
         values: Mapping[str, np.ndarray] | None = None,
     ) -> None:
         self.graph = graph
-        self.seed = check_integer(seed, "seed", 0)
+        self.seed = check_seed(seed)
         self.dtype = check_dtype(dtype)
         program, extents = build_program(graph, self.dtype, self.seed)
         self.outputs_are_named = output_names is not None
