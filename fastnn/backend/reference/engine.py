@@ -54,8 +54,7 @@ class Engine:
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
         self._is_stepping = False
-        self._guard = Guard()
-        self.guard: AbstractContextManager[object] = self._guard
+        self.guard: AbstractContextManager[object] = Guard()
         _engines.add(self)
 
     @staticmethod
@@ -310,7 +309,8 @@ class Engine:
 
     def begin_child(self) -> None:
         """In a forked child, free what threads held that were not forked."""
-        self._guard.begin_child()
+        if isinstance(self.guard, Guard):  # that of the network, which outlives its engines
+            self.guard.begin_child()
         self._buffers.user_code.begin_child()
 
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
