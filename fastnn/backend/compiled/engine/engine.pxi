@@ -39,6 +39,17 @@ cdef class Engine(Caller):
         self.guard = Guard()
 
     cdef int _enter(self) except -1:
+        """Begin a call in the floating-point mode of the engine."""
+        self._claim()
+        self.float_mode = enter_plain_floats()
+        return 0
+
+    cdef void _leave(self) noexcept:
+        """The call is over: the mode of the caller again."""
+        leave_floats(self.float_mode)
+        self._release()
+
+    cdef int _claim(self) except -1:
         """Refuse a second thread: buffers and parameters belong to the call under way."""
         if exchange(&self.busy, 1) and (self.generation == _generation
                                         or self.caller == _survivor):
@@ -47,14 +58,12 @@ cdef class Engine(Caller):
                                "copy")
         self.generation = _generation
         self.caller = <unsigned long>PyThread_get_thread_ident()
-        self.float_mode = enter_plain_floats()
         return 0
 
-    cdef void _leave(self) noexcept:
-        """The call is over: another may begin."""
+    cdef void _release(self) noexcept:
+        """Another call may begin."""
         if self.calls:
             self._let_go()
-        leave_floats(self.float_mode)
         exchange(&self.busy, 0)  # what was written is seen by whoever takes it
 
     # --------------------------------------------------------------- calls
@@ -109,11 +118,11 @@ cdef class Engine(Caller):
             return None
         self.guard.enter()
         try:
-            self._enter()
+            self._claim()  # each worker sets the floating-point mode: once is enough here
             try:
                 return self._predict(room, X, check)
             finally:
-                self._leave()
+                self._release()
         finally:
             self.guard.leave()
 
