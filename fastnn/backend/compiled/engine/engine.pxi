@@ -40,7 +40,7 @@ cdef class Engine(Caller):
 
     cdef int _enter(self) except -1:
         """Begin a call in the floating-point mode of the engine."""
-        self._claim()
+        self._claim(<unsigned long>PyThread_get_thread_ident())
         self.float_mode = enter_plain_floats()
         return 0
 
@@ -49,7 +49,7 @@ cdef class Engine(Caller):
         leave_floats(self.float_mode)
         self._release()
 
-    cdef int _claim(self) except -1:
+    cdef int _claim(self, unsigned long thread) except -1:
         """Refuse a second thread: buffers and parameters belong to the call under way."""
         if exchange(&self.busy, 1) and (self.generation == _generation
                                         or self.caller == _survivor):
@@ -57,7 +57,7 @@ cdef class Engine(Caller):
                                "layer calls the network it is part of); give each thread its own "
                                "copy")
         self.generation = _generation
-        self.caller = <unsigned long>PyThread_get_thread_ident()
+        self.caller = thread
         return 0
 
     cdef void _release(self) noexcept:
@@ -118,7 +118,7 @@ cdef class Engine(Caller):
             return None
         self.guard.enter()
         try:
-            self._claim()  # each worker sets the floating-point mode: once is enough here
+            self._claim(self.guard.owner)  # each worker sets the floating-point mode: once is enough here
             try:
                 return self._predict(room, X, check)
             finally:

@@ -42,9 +42,10 @@ cdef void span_tasks(const Plan* plan, const Span* span, int part, int parts) no
 
 cdef void span_member(const Plan* plan, const Span* span, int part, int parts) noexcept nogil:
     """`span_worker` with subnormal numbers flushed to zero, if asked; user code runs without."""
-    cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS if span.flush else PLAIN_FLOATS)
+    cdef unsigned wanted = FLUSH_DENORMALS if span.flush else PLAIN_FLOATS
+    cdef unsigned mode = enter_float_mode(wanted)
     span_worker(plan, span, part, parts)
-    leave_float_mode(mode)
+    leave_float_mode(mode, wanted)
 
 
 cdef public void span_team(const Plan* plan, const Span* span, int parts) noexcept nogil:

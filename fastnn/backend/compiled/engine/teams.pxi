@@ -14,7 +14,7 @@ cdef public unsigned enter_plain_floats() noexcept nogil:
 
 cdef public void leave_floats(unsigned before) noexcept nogil:
     """End the call: the mode of the caller again."""
-    leave_float_mode(before)
+    leave_float_mode(before, PLAIN_FLOATS)
 
 
 cdef public int team_for(double work) noexcept:
@@ -117,7 +117,7 @@ cdef public void update_alone(const Plan* plan, const Update* recipe, double lea
     factor = clip_factor(plan)
     for i in range(plan.n_tasks):
         clipped_task(plan, &weights, &vectors, i, factor)
-    leave_float_mode(mode)
+    leave_float_mode(mode, FLUSH_DENORMALS)
 
 
 cdef inline void meet(int parts) noexcept nogil:
@@ -151,7 +151,7 @@ cdef void train_member(const Plan* plan, Run* run, const Update* recipe, int par
                        int parts) noexcept nogil:
     cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS)
     train_worker(plan, run, recipe, part, parts)
-    leave_float_mode(mode)
+    leave_float_mode(mode, FLUSH_DENORMALS)
 
 
 cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
@@ -184,9 +184,10 @@ cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* r
                           int part, int parts) noexcept nogil:
     """`gradient_worker`, which in training flushes subnormal numbers just as a step does."""
     cdef bint flush = plan.training and seeds == FROM_LOSSES
-    cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS if flush else PLAIN_FLOATS)
+    cdef unsigned wanted = FLUSH_DENORMALS if flush else PLAIN_FLOATS
+    cdef unsigned mode = enter_float_mode(wanted)
     gradient_worker(plan, seeds, batch, row_losses, part, parts)
-    leave_float_mode(mode)
+    leave_float_mode(mode, wanted)
 
 
 cdef public double summed_penalty(const Plan* plan) noexcept nogil:
@@ -241,7 +242,7 @@ cdef void stream_member(const Plan* plan, Stream* stream, int part, int parts) n
     """`stream_worker`, which keeps subnormal numbers in every thread."""
     cdef unsigned mode = enter_float_mode(PLAIN_FLOATS)
     stream_worker(plan, stream, part, parts)
-    leave_float_mode(mode)
+    leave_float_mode(mode, PLAIN_FLOATS)
 
 
 cdef public void copy_outputs(const Plan* plan, const Workspace* work, Py_ssize_t first,

@@ -286,7 +286,7 @@ cdef void resolvent_member(const Resolvent* work, int part, int parts) noexcept 
     """`resolvent_worker` in one mode of floating-point numbers in every thread."""
     cdef unsigned mode = enter_float_mode(PLAIN_FLOATS)
     resolvent_worker(work, part, parts)
-    leave_float_mode(mode)
+    leave_float_mode(mode, PLAIN_FLOATS)
 
 
 cdef int resolvent_team(sz n, sz k, sz groups) noexcept:

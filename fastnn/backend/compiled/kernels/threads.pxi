@@ -36,17 +36,16 @@ cdef extern from *:
             _mm_setcsr(wanted | (before & RAISED_FLAGS));
         return before;
     }
-    static inline void leave_float_mode(unsigned before)
+    static inline void leave_float_mode(unsigned before, unsigned wanted)
     {
-        unsigned now = _mm_getcsr();
-        if ((now ^ before) & ~RAISED_FLAGS)
-            _mm_setcsr((before & ~RAISED_FLAGS) | (now & RAISED_FLAGS));
+        if ((before & ~RAISED_FLAGS) != wanted)
+            _mm_setcsr((before & ~RAISED_FLAGS) | (_mm_getcsr() & RAISED_FLAGS));
     }
     #else
     #define PLAIN_FLOATS 0
     #define FLUSH_DENORMALS 0
     static inline unsigned enter_float_mode(unsigned wanted) { (void)wanted; return 0; }
-    static inline void leave_float_mode(unsigned before) { (void)before; }
+    static inline void leave_float_mode(unsigned before, unsigned wanted) { (void)before; (void)wanted; }
     #endif
     """
     void BARRIER() noexcept nogil
@@ -57,7 +56,7 @@ cdef extern from *:
     const unsigned PLAIN_FLOATS
     const unsigned FLUSH_DENORMALS
     unsigned enter_float_mode(unsigned wanted) noexcept nogil
-    void leave_float_mode(unsigned before) noexcept nogil
+    void leave_float_mode(unsigned before, unsigned wanted) noexcept nogil
 
 
 cdef int _max_threads = 1

@@ -73,19 +73,21 @@ cdef void dense_block(sz rows, sz columns, const Product* product,
                       const Finish* finish) noexcept nogil:
     """`gemm` for X W + b, each tile activated while it is in cache; `start` is the bias."""
     cdef Product whole = product[0], part
-    cdef sz n = 0, r, w, blocks, depth = NEAR_BYTES // (rows * <sz>sizeof(real))
+    cdef sz n = 0, r, w, blocks, depth
     cdef int m
     cdef bint far = is_far(columns, product.K, False)
     CHECK(VL <= columns and columns <= whole.ldb and columns <= whole.ldc)
     # Rows that would fill the second cache twice over pass in parts: each stays for all columns.
-    while whole.K > 2 * depth and depth >= LEAST_DEPTH and columns % VL == 0:
-        part = whole
-        part.K = depth
-        gemm(rows, columns, &part)
-        whole.start, whole.ld_start = whole.c, whole.ldc
-        whole.a += depth
-        whole.b += depth * whole.ldb
-        whole.K -= depth
+    if rows * whole.K * <sz>sizeof(real) > 2 * NEAR_BYTES and columns % VL == 0:
+        depth = NEAR_BYTES // (rows * <sz>sizeof(real))
+        while whole.K > 2 * depth and depth >= LEAST_DEPTH:
+            part = whole
+            part.K = depth
+            gemm(rows, columns, &part)
+            whole.start, whole.ld_start = whole.c, whole.ldc
+            whole.a += depth
+            whole.b += depth * whole.ldb
+            whole.K -= depth
     while n < columns:
         n = tile_start(n, columns)
         w = block_columns(rows, columns - n)
@@ -126,13 +128,14 @@ cdef void gemm_transposed(sz rows, sz columns, sz w_rows, const Product* product
     a panel that all rows of A use.  No transposed copy of the weights is kept.
     """
     cdef real memory[STRIP * STRIP_DEPTH + 16]
-    cdef Product part = product[0]
+    cdef Product part
     cdef real* panel = aligned(memory)
     cdef sz k = 0
     CHECK(columns % VL == 0 and columns <= STRIP)
     if rows <= FEW_ROWS:
         few_rows_transposed(rows, columns, w_rows, product)
         return
+    part = product[0]
     part.b, part.ldb = panel, STRIP
     while k < product.K:
         part.K = min(product.K - k, <sz>STRIP_DEPTH)

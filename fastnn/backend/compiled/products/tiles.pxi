@@ -222,6 +222,9 @@ cdef inline sz next_blocks(sz left, int* rows) noexcept nogil:
 
     A few at a time, whose results are in the first cache when they are done.
     """
+    if left <= MAX_ROWS:  # without the divisions, which take longer than a small product
+        rows[0] = <int>left
+        return 1
     cdef sz blocks = (left + MAX_ROWS - 1) // MAX_ROWS
     rows[0] = <int>next_block(left, MAX_ROWS)
     return min(blocks - (blocks * rows[0] - left), <sz>4)
