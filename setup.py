@@ -99,7 +99,7 @@ def write_generated_files():
 def extensions():
     """The list of extensions: the processor query, and the core per instruction set and dtype.
 
-    Each core links a second unit, the engines of its dtype: `Extension.engines`, an Extension that
+    Each core links a second unit, the calls of its dtype: `Extension.calls`, an Extension that
     is compiled once and is no module of its own.
     """
     from Cython.Build import cythonize
@@ -109,9 +109,7 @@ def extensions():
     templates = [
         Extension("fastnn.backend.compiled.processor", [str(SOURCES / "simd" / "processor.pyx")]),
         Extension("fastnn.backend.compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
-        Extension(
-            "fastnn.backend.compiled.engines", [str(SOURCES / "engines.pyx")], depends=depends
-        ),
+        Extension("fastnn.backend.compiled.calls", [str(SOURCES / "calls.pyx")], depends=depends),
         # Cython writes this one: the type behind memoryviews, which all others then import.
         Extension(MEMORYVIEWS, [str(SOURCES / "memoryviews.c")]),
     ]
@@ -129,18 +127,18 @@ def extensions():
             "include_dirs": [str(SOURCES / "simd"), numpy.get_include()],
             "define_macros": [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
         }
-        core, engines = (
+        core, calls = (
             {"sources": unit.sources, "depends": depends + unit.sources, **options}
             for unit in units
         )
-        engines = Extension(f"engines_{dtype}", extra_compile_args=list(BASELINE), **engines)
+        calls = Extension(f"calls_{dtype}", extra_compile_args=list(BASELINE), **calls)
         for isa in instruction_sets():
             variant = Extension(
                 f"fastnn.backend.compiled.{isa}_{dtype}.core",
                 extra_compile_args=list(ISA_FLAGS[isa]),
                 **core,
             )
-            variant.engines = engines
+            variant.calls = calls
             variant.unrolled = isa in UNROLLED
             built.append(variant)
     return built
@@ -156,13 +154,13 @@ class BuildCore(build_ext):
 
     def build_extensions(self):
         self.check_extensions_list(self.extensions)
-        units = {e.engines.name: e.engines for e in self.extensions if self._has_engines(e)}
+        units = {e.calls.name: e.calls for e in self.extensions if self._has_calls(e)}
         for extension in [*self.extensions, *units.values()]:
             self._add_flags(extension)
         try:
             with ThreadPoolExecutor(self.parallel) as pool:
-                # Engines come first: by the time a core is to be linked they are there.
-                self.engines = {name: pool.submit(self._compile, units[name]) for name in units}
+                # Calls come first: by the time a core is to be linked they are there.
+                self.calls = {name: pool.submit(self._compile, units[name]) for name in units}
                 for built in [pool.submit(self.build_extension, e) for e in self.extensions]:
                     built.result()
         except Exception as error:
@@ -198,13 +196,13 @@ class BuildCore(build_ext):
         """Build in a folder of the extension's own: variants share their source files."""
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
-        if self._has_engines(ext):
-            ext.extra_objects = self.engines[ext.engines.name].result()
+        if self._has_calls(ext):
+            ext.extra_objects = self.calls[ext.calls.name].result()
         build_ext.build_extension(own, ext)
 
     @staticmethod
-    def _has_engines(extension):
-        return hasattr(extension, "engines")
+    def _has_calls(extension):
+        return hasattr(extension, "calls")
 
     def _add_flags(self, extension):
         if self.compiler.compiler_type == "msvc":
@@ -212,8 +210,8 @@ class BuildCore(build_ext):
             return
         flags = ["-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
         flags.append("-Wno-unused-function")
-        if self._has_engines(extension):
-            # The kernels are written for it; engines are smaller where GCC decides.
+        if self._has_calls(extension):
+            # The kernels are written for it; calls are smaller where GCC decides.
             flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
         if DEBUG:
             flags += ["-O1", "-g", "-DFASTNN_ASSERT", "-UNDEBUG"]

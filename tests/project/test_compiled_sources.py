@@ -8,9 +8,11 @@ import pytest
 import fastnn
 
 SOURCES = Path(fastnn.__file__).parent / "backend" / "compiled"
-PASSES = SOURCES / "engine" / "passes.pxd"
+DECLARATIONS = [SOURCES / "engine" / "passes.pxd", SOURCES / "kernels" / "entries.pxd"]
 
-pytestmark = pytest.mark.skipif(not PASSES.exists(), reason="looks at the compiled core's sources")
+pytestmark = pytest.mark.skipif(
+    not DECLARATIONS[0].exists(), reason="looks at the compiled core's sources"
+)
 
 
 def signatures(text: str, kind: str) -> set[str]:
@@ -19,15 +21,16 @@ def signatures(text: str, kind: str) -> set[str]:
     return {re.sub(r"\s+", " ", signature) for signature in found}
 
 
-def test_declarations_for_the_engines_are_those_of_the_definitions():
-    defined = set().union(
-        *(signatures(path.read_text(), "public") for path in SOURCES.rglob("*.pxi"))
-    )
-    assert signatures(PASSES.read_text(), "extern") == defined
+def test_declarations_for_calls_are_those_of_the_definitions():
+    parts = [SOURCES / "core.pyx", *SOURCES.rglob("*.pxi")]
+    defined = set().union(*(signatures(path.read_text(), "public") for path in parts))
+    declared = set().union(*(signatures(path.read_text(), "extern") for path in DECLARATIONS))
+    assert declared == defined
 
 
-def test_each_declaration_stands_below_the_name_of_its_file():
-    sections = re.split(r"^# (\S+\.pxi)$", PASSES.read_text(), flags=re.M)
+@pytest.mark.parametrize("path", DECLARATIONS, ids=lambda path: path.name)
+def test_each_declaration_stands_below_the_name_of_its_file(path):
+    sections = re.split(r"^# (\S+\.p[xy][ix])$", path.read_text(), flags=re.M)
     for name, section in zip(sections[1::2], sections[2::2], strict=True):
         defined = signatures((SOURCES / name).read_text(), "public")
         assert signatures(section, "extern") == defined, name

@@ -1,7 +1,7 @@
 """The compiled core: one source, built per instruction set and dtype.
 
-Each build is a module ``fastnn.backend.compiled.<isa>_<dtype>.core``.  Its file holds a second
-module, ``engines``, with the engines of the dtype, whose calls of the core are direct.  This file
+Each build is a file ``<isa>_<dtype>/core`` with two modules: ``core``, which computes and which
+nobody calls from Python, and ``calls``, with the engines and functions of the dtype.  This file
 knows which builds the installation has and which the processor can run.
 """
 
@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 INSTRUCTION_SETS = ("v4", "v3", "v2", "baseline")
@@ -50,18 +49,17 @@ def runs_here(isa: str) -> bool:
 
 
 def load(isa: str, dtype: str) -> Any:
-    """Import the core of one instruction set and dtype, the names of its engines added."""
+    """Import the calls of one instruction set and dtype."""
     package = f"fastnn.backend.compiled.{isa}_{dtype}"
-    with _short_spinning():
-        core: Any = importlib.import_module(f"{package}.core")
-    if not hasattr(core, "Engine"):
-        engines = _second_module(f"{package}.engines", core.__file__)
-        core.Engine, core.Frozen = engines.Engine, engines.Frozen
-        core.begin_child = engines.begin_child
-    return core
+    name = f"{package}.calls"
+    if name not in sys.modules:
+        with _short_spinning():
+            core: Any = importlib.import_module(f"{package}.core")
+        _second_module(name, core.__file__)
+    return sys.modules[name]
 
 
-def _second_module(name: str, file: str) -> ModuleType:
+def _second_module(name: str, file: str) -> None:
     """Import a module from the file of another."""
     loader = importlib.machinery.ExtensionFileLoader(name, file)
     spec = importlib.util.spec_from_file_location(name, file, loader=loader)
@@ -70,7 +68,6 @@ def _second_module(name: str, file: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
     sys.modules[name] = module
-    return module
 
 
 @contextmanager

@@ -2,12 +2,11 @@
 
 One source, compiled once per instruction set and dtype: `real` is float or double,
 `vec` a vector of it at the native length (simd/simd.h).  What does not depend on the instruction
-set is in engines.pyx, beside this file.  The parts, in order:
+set, and all that Python calls, is in calls.pyx, beside this file.  The parts, in order:
 
     products/tiles.pxi          the micro-kernel: a tile of a product in registers
     products/transpose.pxi      transposition in registers
     products/gemm.pxi           matrix products and the dense layer's fused epilogue
-    kernels/threads.pxi         OpenMP, the limit of threads, the mode of floating-point numbers
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
     engine/gather.pxi           rows of what callers give, converted and checked
@@ -22,7 +21,6 @@ set is in engines.pyx, beside this file.  The parts, in order:
 Formulas of single elements, rows and updates come from math/ and rows/.
 """
 
-cimport numpy as cnp
 from cython.parallel cimport parallel, threadid
 from libc.math cimport fabs, fma, fmax, frexp, isfinite, ldexp, sqrt
 from libc.stdint cimport int64_t, uint32_t
@@ -48,6 +46,9 @@ from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
     Outer, State, Update, set_steps, sum_of_squares, update_outer, update_tile
 )
+from fastnn.backend.compiled.simd.threads cimport (
+    BARRIER, FLUSH_DENORMALS, PLAIN_FLOATS, TEAM_SIZE, enter_float_mode, leave_float_mode
+)
 
 cdef extern from *:
     """
@@ -59,10 +60,14 @@ cdef extern from *:
     """
     const int DEBUG_BUILD
 
-cnp.import_array()
 
-DEBUG = bool(DEBUG_BUILD)
-VECTOR_LENGTH = VL
+cdef public bint is_debug_build() noexcept nogil:
+    return DEBUG_BUILD
+
+
+cdef public int vector_length() noexcept nogil:
+    """Elements of a vector."""
+    return VL
 
 
 cdef void activate(int code, real alpha, sz n, const real* z, real* out) noexcept nogil:
@@ -90,7 +95,6 @@ cdef void activate_both_rows(int code, real alpha, sz rows, sz n, const real* z,
 include "products/tiles.pxi"
 include "products/transpose.pxi"
 include "products/gemm.pxi"
-include "kernels/threads.pxi"
 include "kernels/functional.pxi"
 include "engine/gather.pxi"
 include "engine/operations.pxi"

@@ -41,12 +41,12 @@ cdef class Engine(Caller):
     cdef int _enter(self) except -1:
         """Begin a call in the floating-point mode of the engine."""
         self._claim(<unsigned long>PyThread_get_thread_ident())
-        self.float_mode = enter_plain_floats()
+        self.float_mode = enter_float_mode(PLAIN_FLOATS)
         return 0
 
     cdef void _leave(self) noexcept:
         """The call is over: the mode of the caller again."""
-        leave_floats(self.float_mode)
+        leave_float_mode(self.float_mode, PLAIN_FLOATS)
         self._release()
 
     cdef int _claim(self, unsigned long thread) except -1:
@@ -118,7 +118,8 @@ cdef class Engine(Caller):
             return None
         self.guard.enter()
         try:
-            self._claim(self.guard.owner)  # each worker sets the floating-point mode: once is enough here
+            # Each worker sets the floating-point mode: once is enough here.
+            self._claim(self.guard.owner)
             try:
                 return self._predict(room, X, check)
             finally:

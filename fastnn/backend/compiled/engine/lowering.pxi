@@ -1,15 +1,9 @@
 # Lowering: a Program becomes a Plan of C structures, once, when an engine is made.
 
-import numpy as _np
-
 from fastnn.backend import finite as _gradients
 from fastnn.backend import protocol as _protocol
 from fastnn import program as _program
-from fastnn.facts import losses as _losses
 
-include "../generated/operation_codes.pxi"   # _operation_codes
-include "../generated/activation_codes.pxi"  # _activation_codes
-include "../generated/loss_codes.pxi"        # _loss_codes
 
 # A Python number becomes a `real` by way of `<double>`: Cython takes `real` for a float.
 

@@ -1,4 +1,4 @@
-# What engines.pyx calls in core.pyx: direct calls between two units of one shared object.
+# What calls.pyx calls in core.pyx: direct calls between two units of one shared object.
 #
 # Each of these functions is `cdef public` in the file named above it.  The C compiler sees one
 # unit at a time, so that a test compares the signatures (tests/project/test_compiled_sources.py).
@@ -25,9 +25,6 @@ cdef extern Py_ssize_t rows_per_block(const Plan* plan) noexcept nogil
 cdef extern double ordered_sum(const double* values, Py_ssize_t n) noexcept nogil
 
 # engine/teams.pxi
-cdef extern unsigned enter_plain_floats() noexcept nogil
-cdef extern void leave_floats(unsigned before) noexcept nogil
-cdef extern int team_for(double work) noexcept
 cdef extern void update_alone(const Plan* plan, const Update* recipe, double learning_rate,
                               Py_ssize_t step) noexcept nogil
 cdef extern void train_team(const Plan* plan, Run* run, const Update* recipe,
@@ -42,6 +39,3 @@ cdef extern void copy_outputs(const Plan* plan, const Workspace* work, Py_ssize_
 
 # engine/spans.pxi
 cdef extern void span_team(const Plan* plan, const Span* span, int parts) noexcept nogil
-
-# kernels/updates.pxi
-cdef extern int prepare_update(Update* update, name, dict numbers, n_slots) except -1

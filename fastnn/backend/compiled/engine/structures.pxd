@@ -1,6 +1,6 @@
 # What a Program becomes inside the compiled engine: plain C structures, no Python objects.
 #
-# Both units of a core read this file: core.pyx, which computes, and engines.pyx, which is called
+# Both units of a core read this file: core.pyx, which computes, and calls.pyx, which is called
 # by Python.  Nothing here depends on the length of a vector.
 
 from libc.stdint cimport int64_t, uint32_t

@@ -3,32 +3,6 @@
 # Without OpenMP, or with one thread, the same functions run with no parallel region at all.
 
 
-cdef public unsigned enter_plain_floats() noexcept nogil:
-    """Begin a call of the engine in the mode that it promises; returns the mode of the caller.
-
-    Another library may have set the caller's thread, but not those of a team, to flush subnormal
-    numbers to zero or to round in another way.
-    """
-    return enter_float_mode(PLAIN_FLOATS)
-
-
-cdef public void leave_floats(unsigned before) noexcept nogil:
-    """End the call: the mode of the caller again."""
-    leave_float_mode(before, PLAIN_FLOATS)
-
-
-cdef public int team_for(double work) noexcept:
-    """Threads for `work` multiply-adds: one for every 4 million, a share of about 20 us."""
-    cdef double wanted = 1 + work / 4e6
-    cdef int limit
-    if wanted < 2 or _max_threads <= 1:  # before OpenMP is asked: a small call feels it
-        return 1
-    limit = most_threads()
-    if limit <= 1 or IN_PARALLEL():
-        return 1
-    return <int>min(<double>limit, wanted)
-
-
 cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int part,
                        int parts) noexcept nogil:
     """All steps of a run; every thread of the team executes this function."""

@@ -1,11 +1,8 @@
-# A dense layer on ordinary arrays: rows of any length, nothing padded.
+# A dense layer on ordinary arrays: rows of any length, nothing padded.  calls/dense.pxi has the
+# functions of Python.
 #
 # The products of gemm.pxi take such rows as they are, where a vector fits into a row of the
 # result.  Columns fewer than that pass through small blocks of whole vectors.
-
-import numpy as _np
-
-_real = _np.float64 if sizeof(real) == 8 else _np.float32
 
 cdef enum:
     ALIAS_BYTES = 4096     # rows so far apart, or a multiple, share a few lines of L1 ...
@@ -27,25 +24,24 @@ cdef struct Rows:
     sz ld
 
 
-cdef real[:, ::1] room_for(sz rows, sz width):
-    """Memory for `rows_apart` of so many rows; None where they are as well off as they are."""
+cdef sz room_for(sz rows, sz width) noexcept nogil:
+    """Elements for `rows_apart` of so many rows; 0 where they are as well off as they are."""
     if rows <= FEW_ROWS or width * <sz>sizeof(real) % ALIAS_BYTES != 0:
-        return None
-    return _np.empty((rows, width + APART), _real)
+        return 0
+    return rows * (width + APART)
 
 
-cdef Rows rows_apart(sz rows, sz width, const real* x, real[:, ::1] room) noexcept nogil:
+cdef Rows rows_apart(sz rows, sz width, const real* x, real* room) noexcept nogil:
     """Rows that touch each other, or a copy in `room` of them that suits the caches better."""
     cdef Rows result
     cdef sz r
     result.data = x
     result.ld = width
-    if room is not None:
-        CHECK(rows <= room.shape[0] and width + APART <= room.shape[1])
-        result.data = &room[0, 0]
+    if room != NULL:
+        result.data = room
         result.ld = width + APART
         for r in range(rows):
-            memcpy(&room[r, 0], x + r * width, width * sizeof(real))
+            memcpy(room + r * result.ld, x + r * width, width * sizeof(real))
     return result
 
 
@@ -304,61 +300,57 @@ cdef void add_rows(sz rows, sz columns, const real* x, real* out) noexcept nogil
 # ------------------------------------------------------------------------- kernels
 
 
-def dense_forward(const real[:, ::1] x, const real[:, ::1] weight, const real[::1] bias, name,
-                  double alpha, real[:, ::1] z, real[:, ::1] out):
-    """out = f(x W + b); `z` receives x W + b unless it is None."""
-    cdef sz N = x.shape[0], K = x.shape[1], M = weight.shape[1], row = 0, n
-    cdef int code = activation_code(name)
-    cdef real* kept = NULL if z is None else &z[0, 0]
-    cdef real[:, ::1] room = room_for(near_rows(N, K), K)
-    cdef real[:, ::1] weight_room = None
-    cdef Rows w, samples
-    cdef Finish finish = finish_of(code, <real>alpha)
-    cdef Product product = product_of(K, NULL, 0, NULL, 0, NULL, M)
-    product.start, product.ld_start = pointer_to(bias), 0
+cdef public void set_forward_rooms(DenseCall* d) noexcept nogil:
+    """How many elements each room needs that `dense_forward_batch` is to be given."""
+    d.sizes[0] = room_for(near_rows(d.N, d.K), d.K)
+    d.sizes[1] = room_for(d.K, d.M) if d.N >= MANY_ROWS and is_far(d.M, d.K, False) else 0
+    d.sizes[2] = 0
+
+
+cdef public void dense_forward_batch(const DenseCall* d) noexcept nogil:
+    """out = f(x W + b); `z` receives x W + b unless it is NULL."""
+    cdef sz row = 0, n, K = d.K, M = d.M
+    cdef Rows w = rows_apart(K, M, d.weight, d.rooms[1]), samples
+    cdef Finish finish = finish_of(d.code, d.alpha)
+    cdef Product product = product_of(K, NULL, 0, w.data, w.ld, NULL, M)
+    product.start, product.ld_start = d.bias, 0
     finish.ldz = M
-    if N >= MANY_ROWS and is_far(M, K, False):
-        weight_room = room_for(K, M)
-    with nogil:
-        w = rows_apart(K, M, &weight[0, 0], weight_room)
-        product.b, product.ldb = w.data, w.ld
-        while row < N:
-            n = near_rows(N - row, K)
-            samples = rows_apart(n, K, &x[row, 0], room)
-            product.a, product.lda = samples.data, samples.ld
-            product.c = &out[row, 0]
-            if kept != NULL:
-                finish.z = kept + row * M
-            dense_rows(n, M, &product, &finish)
-            row += n
+    while row < d.N:
+        n = near_rows(d.N - row, K)
+        samples = rows_apart(n, K, d.x + row * K, d.rooms[0])
+        product.a, product.lda = samples.data, samples.ld
+        product.c = d.out + row * M
+        if d.z != NULL:
+            finish.z = d.z + row * M
+        dense_rows(n, M, &product, &finish)
+        row += n
 
 
-def dense_backward(const real[:, ::1] x, const real[:, ::1] weight, const real[:, ::1] z,
-                   const real[:, ::1] dy, name, double alpha, real[:, ::1] dz, real[:, ::1] dx,
-                   real[:, ::1] dweight, real[::1] dbias):
-    """dz = dy f'(z), dx = dz W', dweight = x' dz, dbias = sum(dz); dx and dbias may be None."""
-    cdef sz N = x.shape[0], K = x.shape[1], M = weight.shape[1], row = 0, n
-    cdef int code = activation_code(name)
-    cdef real* inputs = NULL if dx is None else &dx[0, 0]
-    cdef real* sums = NULL if dbias is None else &dbias[0]
-    cdef real[:, ::1] room = room_for(near_rows(N, M), M)
-    cdef real[:, ::1] sample_room = room_for(part_rows(N, K), K)
-    cdef real[::1] panel = _np.empty(part_rows(N, K) * STRIP + 16, _real)
-    with nogil:
-        if sums != NULL:
-            memset(sums, 0, M * sizeof(real))
-        while row < N:
-            n = near_rows(N - row, M)
-            slope_times(code, <real>alpha, n * M, &z[row, 0], &dy[row, 0], &dz[row, 0])
-            if sums != NULL:
-                add_rows(n, M, &dz[row, 0], sums)
-            if inputs != NULL:
-                input_gradient(n, K, M, rows_apart(n, M, &dz[row, 0], room), &weight[0, 0],
-                               inputs + row * K)
-            row += n
-        row = 0
-        while row < N:
-            n = part_rows(N - row, K)
-            weight_gradient(n, K, M, rows_apart(n, K, &x[row, 0], sample_room), &dz[row, 0],
-                            row > 0, &dweight[0, 0], aligned(&panel[0]))
-            row += n
+cdef public void set_backward_rooms(DenseCall* d) noexcept nogil:
+    """How many elements each room needs that `dense_backward_batch` is to be given."""
+    d.sizes[0] = room_for(near_rows(d.N, d.M), d.M)
+    d.sizes[1] = room_for(part_rows(d.N, d.K), d.K)
+    d.sizes[2] = part_rows(d.N, d.K) * STRIP + 16
+
+
+cdef public void dense_backward_batch(const DenseCall* d) noexcept nogil:
+    """dz = dy f'(z), dx = dz W', dweight = x' dz, dbias = sum(dz); dx and dbias may be NULL."""
+    cdef sz row = 0, n, K = d.K, M = d.M
+    cdef real* dz
+    if d.dbias != NULL:
+        memset(d.dbias, 0, M * sizeof(real))
+    while row < d.N:
+        n = near_rows(d.N - row, M)
+        dz = d.dz + row * M
+        slope_times(d.code, d.alpha, n * M, d.z + row * M, d.dy + row * M, dz)
+        if d.dbias != NULL:
+            add_rows(n, M, dz, d.dbias)
+        if d.dx != NULL:
+            input_gradient(n, K, M, rows_apart(n, M, dz, d.rooms[0]), d.weight, d.dx + row * K)
+        row += n
+    row = 0
+    while row < d.N:
+        n = part_rows(d.N - row, K)
+        weight_gradient(n, K, M, rows_apart(n, K, d.x + row * K, d.rooms[1]), d.dz + row * M,
+                        row > 0, d.dweight, aligned(d.rooms[2]))
+        row += n

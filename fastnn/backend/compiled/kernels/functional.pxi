@@ -1,11 +1,9 @@
 # The stateless operations behind fastnn.functional, which
-# fastnn.backend.reference.kernels specifies.
+# fastnn.backend.reference.kernels specifies; calls/functional.pxi has the functions of Python.
 #
-# Arguments arrive checked: C-contiguous arrays of this build's dtype, at least one row, no
-# overlap, except that `out` may be the first input itself.  Losses, updates and dense layers
-# have files of their own.
+# Arrays are C-contiguous, have at least one row and share no memory, except that `out` may be the
+# first input itself.  Losses, updates and dense layers have files of their own.
 
-cimport numpy as cnp
 from libc.stdint cimport uint32_t
 
 from fastnn.backend.compiled.rows.columns cimport (
@@ -22,44 +20,12 @@ from fastnn.backend.compiled.simd.simd cimport (
 )
 from fastnn.backend.compiled.math.vmath cimport vexp, vexpm1, vlog, vlog1p
 
-from fastnn import program as _program
-
 include "losses.pxi"
 include "updates.pxi"
 include "dense.pxi"
 
-include "../generated/activation_codes.pxi"  # _activation_codes
-
-
-cdef int activation_code(name) except -1:
-    """The code of an activation in `activate`."""
-    if name not in _activation_codes:
-        raise ValueError(f"unknown activation {name!r}; known are {', '.join(_activation_codes)}")
-    return _activation_codes[name]
-
 
 # --------------------------------------------------------------------- elementwise
-
-
-def activation(name, const real[::1] z, double alpha, real[::1] out):
-    """out = f(z); `alpha` is leaky_relu's slope, swish's beta, elu's alpha."""
-    cdef int code = activation_code(name)
-    with nogil:
-        activate(code, <real>alpha, z.shape[0], &z[0], &out[0])
-
-
-def activation_derivative(name, const real[::1] z, double alpha, real[::1] out):
-    """out = f'(z)."""
-    cdef int code = activation_code(name)
-    with nogil:
-        activate_derivative(code, <real>alpha, z.shape[0], &z[0], &out[0])
-
-
-cdef enum Elementary:
-    EXP
-    EXPM1
-    LOG
-    LOG1P
 
 
 cdef inline vec elementary(Elementary function, vec x) noexcept nogil:
@@ -104,30 +70,6 @@ cdef void apply_elementary(Elementary function, Py_ssize_t n, const real* x,
     elif function == EXPM1: elementary_row(EXPM1, n, x, out)
     elif function == LOG: elementary_row(LOG, n, x, out)
     else: elementary_row(LOG1P, n, x, out)
-
-
-def exp(const real[::1] x, real[::1] out):
-    """out = exp(x)."""
-    with nogil:
-        apply_elementary(EXP, x.shape[0], &x[0], &out[0])
-
-
-def expm1(const real[::1] x, real[::1] out):
-    """out = exp(x) - 1."""
-    with nogil:
-        apply_elementary(EXPM1, x.shape[0], &x[0], &out[0])
-
-
-def log(const real[::1] x, real[::1] out):
-    """out = log(x)."""
-    with nogil:
-        apply_elementary(LOG, x.shape[0], &x[0], &out[0])
-
-
-def log1p(const real[::1] x, real[::1] out):
-    """out = log(1 + x)."""
-    with nogil:
-        apply_elementary(LOG1P, x.shape[0], &x[0], &out[0])
 
 
 cdef bint finite_row(Py_ssize_t n, const real* x) noexcept nogil:
@@ -177,63 +119,55 @@ cdef void log_softmax_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out)
         log_softmax_row(K, z + i * K, out + i * K)
 
 
-def logsumexp(const real[:, ::1] z, real[::1] out):
-    """out[i] = log(sum(exp(z[i])))."""
-    with nogil:
-        logsumexp_rows(z.shape[0], z.shape[1], &z[0, 0], &out[0])
+cdef public void compute(int code, real alpha, Py_ssize_t size, Py_ssize_t K, const real* x,
+                         real* out) noexcept nogil:
+    """The function of `size` elements; of rows of K elements where it acts on rows."""
+    if code >= ROWWISE:
+        compute_rows(code, size // K, K, x, out)
+    elif code >= ELEMENTARY:
+        apply_elementary(<Elementary>(code - ELEMENTARY), size, x, out)
+    elif code >= DERIVATIVE:
+        activate_derivative(code - DERIVATIVE, alpha, size, x, out)
+    else:
+        activate(code, alpha, size, x, out)
 
 
-def softmax(const real[:, ::1] z, real[:, ::1] out):
-    """out[i] = exp(z[i]) / sum(exp(z[i]))."""
-    with nogil:
-        softmax_rows(z.shape[0], z.shape[1], &z[0, 0], &out[0, 0])
+cdef void compute_rows(int code, Py_ssize_t n, Py_ssize_t K, const real* z,
+                       real* out) noexcept nogil:
+    if code == LOGSUMEXP_ROWS:
+        logsumexp_rows(n, K, z, out)
+    elif code == SOFTMAX_ROWS:
+        softmax_rows(n, K, z, out)
+    else:
+        log_softmax_rows(n, K, z, out)
 
 
-def log_softmax(const real[:, ::1] z, real[:, ::1] out):
-    """out[i] = z[i] - log(sum(exp(z[i])))."""
-    with nogil:
-        log_softmax_rows(z.shape[0], z.shape[1], &z[0, 0], &out[0, 0])
+cdef public void softmax_backward_rows(Py_ssize_t n, Py_ssize_t K, const real* p, const real* dp,
+                                       real* out) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        softmax_backward_row(K, p + i * K, dp + i * K, out + i * K, False)
 
 
-def softmax_backward(const real[:, ::1] p, const real[:, ::1] dp, real[:, ::1] out):
-    """out[i] = p[i] (dp[i] - sum(dp[i] p[i])), for p the output of softmax."""
-    cdef Py_ssize_t i, K = p.shape[1]
-    with nogil:
-        for i in range(p.shape[0]):
-            softmax_backward_row(K, &p[i, 0], &dp[i, 0], &out[i, 0], False)
+cdef public void log_softmax_backward_rows(Py_ssize_t n, Py_ssize_t K, const real* logp,
+                                           const real* dlogp, real* out) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        log_softmax_backward_row(K, logp + i * K, dlogp + i * K, out + i * K, False)
 
 
-def log_softmax_backward(const real[:, ::1] logp, const real[:, ::1] dlogp, real[:, ::1] out):
-    """out[i] = dlogp[i] - exp(logp[i]) sum(dlogp[i]), for logp the output of log_softmax."""
-    cdef Py_ssize_t i, K = logp.shape[1]
-    with nogil:
-        for i in range(logp.shape[0]):
-            log_softmax_backward_row(K, &logp[i, 0], &dlogp[i, 0], &out[i, 0], False)
+cdef public void layer_norm_rows(Py_ssize_t n, Py_ssize_t K, const real* x, const real* scale,
+                                 const real* shift, real epsilon, real* out) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        layer_norm_row(K, x + i * K, scale, shift, epsilon, NULL, out + i * K)
 
 
-def layer_norm(const real[:, ::1] x, const real[::1] scale, const real[::1] shift, double epsilon,
-               real[:, ::1] out):
-    """out[i] = (x[i] - mean) / sqrt(variance + epsilon) scale + shift, None being 1 and 0."""
-    cdef Py_ssize_t i, K = x.shape[1]
-    cdef const real* factors = &scale[0] if scale is not None else NULL
-    cdef const real* offsets = &shift[0] if shift is not None else NULL
-    with nogil:
-        for i in range(x.shape[0]):
-            layer_norm_row(K, &x[i, 0], factors, offsets, <real>epsilon, NULL, &out[i, 0])
-
-
-def dropout(const real[:, ::1] x, double rate, uint32_t key, uint32_t step, real[:, ::1] out):
-    """out = x / (1 - rate) where an element is kept, else 0; the same call is its derivative.
-
-    Which elements are kept follows from key, step and position alone (random.pxd).
-    """
-    cdef Py_ssize_t i, K = x.shape[1]
+cdef public void drop_rows(Py_ssize_t n, Py_ssize_t K, double rate, uint32_t key, uint32_t step,
+                           const real* x, real* out) noexcept nogil:
+    """Dropout: which elements are kept follows from key, step and position alone (random.pxd)."""
+    cdef Py_ssize_t i
     cdef uint32_t threshold = dropout_threshold(rate)
     cdef real kept_scale = <real>(1 / (1 - rate))
-    with nogil:
-        for i in range(x.shape[0]):
-            drop_row(K, <uint32_t>i, key, step, threshold, kept_scale, &x[i, 0], &out[i, 0],
-                     False)
-
-
-include "direct.pxi"
+    for i in range(n):
+        drop_row(K, <uint32_t>i, key, step, threshold, kept_scale, x + i * K, out + i * K, False)

@@ -1,5 +1,6 @@
 # Least squares in twice the working precision, behind fastnn.stats;
-# fastnn.backend.reference.refinement specifies both kernels.
+# fastnn.backend.reference.refinement specifies both kernels, calls/least_squares.pxi has the
+# functions of Python.
 #
 # A number is an unevaluated sum of two doubles, and of three while it is summed up.  Products are
 # split exactly by a fused multiply-add, sums by Knuth's two-sum; the errors of both are summed
@@ -50,42 +51,24 @@ cdef inline double add_double(double a, double b, double* error) noexcept nogil:
     return total
 
 
-def add_gram(const double[:, ::1] rows, double[:, ::1] high, double[:, ::1] low):
-    """Add rows' rows to high + low; rows has shape (n, q), the others (q, q)."""
-    cdef sz i, j, k, q = rows.shape[1]
-    cdef double[:, ::1] last = _np.zeros((q, q))
-    with nogil:
-        for i in range(rows.shape[0]):
-            for j in range(q):
-                add_split_products(q - j, rows[i, j], &rows[i, j], &high[j, j], &low[j, j],
-                                   &last[j, j])
+cdef public void add_gram_rows(Py_ssize_t n, Py_ssize_t q, const double* rows, double* high,
+                               double* low, double* last) noexcept nogil:
+    """Add rows' rows to high + low for `rows` of shape (n, q); `last`, (q, q), has zeros."""
+    cdef sz i, j, k, at
+    for i in range(n):
         for j in range(q):
-            join(q - j, &high[j, j], &low[j, j], &last[j, j])
-        for j in range(q):
-            for k in range(j):
-                high[j, k], low[j, k] = high[k, j], low[k, j]
+            at = j * q + j
+            add_split_products(q - j, rows[i * q + j], rows + i * q + j, high + at, low + at,
+                               last + at)
+    for j in range(q):
+        at = j * q + j
+        join(q - j, high + at, low + at, last + at)
+    for j in range(q):
+        for k in range(j):
+            high[j * q + k], low[j * q + k] = high[k * q + j], low[k * q + j]
 
 
-cdef struct Equations:
-    # G x = [X'y, I], columns scaled to about unit length by powers of two, and their solution.
-    sz p             # unknowns
-    sz m             # responses
-    sz r             # columns of the root
-    sz s             # m + p, sides
-    double* high     # (p + m, p + m)
-    double* low
-    double* factor   # (p + m) which the columns were multiplied by
-    double* root     # (p, r)
-    double* spread   # (p) lengths of its rows
-    double* x        # (p, s)
-    double* x_low
-    double* left     # (p, s) of the sides
-    double* left_low
-    double* left_last
-    double* turned   # (r, s)
-
-
-cdef sz equation_size(sz p, sz m, sz r) noexcept nogil:
+cdef public Py_ssize_t equation_size(Py_ssize_t p, Py_ssize_t m, Py_ssize_t r) noexcept nogil:
     """Doubles that the arrays take."""
     return 2 * (p + m) * (p + m) + (p + m) + p * r + p + (5 * p + r) * (m + p)
 
@@ -226,34 +209,22 @@ cdef double squares_left(Equations* e, sz response) noexcept nogil:
     return fmax(total + (error + last), 0.0)
 
 
-def correct_least_squares(const double[:, ::1] high, const double[:, ::1] low,
-                          const double[:, ::1] root, double[:, ::1] coefficients,
-                          double[:, ::1] covariance, double[::1] squares):
-    """Correct coefficients and covariance, and set the residual sums of squares.
-
-    high + low is [X y]'[X y], (p + m, p + m), and root (p, r) such that root root' is about
-    (X'X)^-1.  False where corrections do not shrink: nothing has changed then.
-    """
-    cdef Equations e
+cdef public bint correct_equations(Equations* e, double* memory, const double* high,
+                                   const double* low, const double* root, double* coefficients,
+                                   double* covariance, double* squares) noexcept nogil:
+    """Correct coefficients and covariance; see `correct_least_squares` in calls/."""
     cdef sz i, j
-    cdef double[::1] memory
-    cdef bint solved
-    e.p, e.m, e.r = root.shape[0], coefficients.shape[1], root.shape[1]
     e.s = e.m + e.p
-    if e.p == 0 or e.m == 0:
+    set_places(e, memory)
+    scale_equations(e, high, low, root, coefficients)
+    if not solve_equations(e):
         return False
-    memory = _np.empty(equation_size(e.p, e.m, e.r))
-    with nogil:
-        set_places(&e, &memory[0])
-        scale_equations(&e, &high[0, 0], &low[0, 0], &root[0, 0], &coefficients[0, 0])
-        solved = solve_equations(&e)
-        if solved:
-            for i in range(e.p):
-                for j in range(e.m):
-                    coefficients[i, j] = e.x[i * e.s + j] * e.factor[i] / e.factor[e.p + j]
-                for j in range(e.p):
-                    covariance[i, j] = ((e.x[i * e.s + e.m + j] + e.x[j * e.s + e.m + i]) / 2
-                                        * e.factor[i] * e.factor[j])
-            for j in range(e.m):
-                squares[j] = squares_left(&e, j) / e.factor[e.p + j] / e.factor[e.p + j]
-    return bool(solved)
+    for i in range(e.p):
+        for j in range(e.m):
+            coefficients[i * e.m + j] = e.x[i * e.s + j] * e.factor[i] / e.factor[e.p + j]
+        for j in range(e.p):
+            covariance[i * e.p + j] = ((e.x[i * e.s + e.m + j] + e.x[j * e.s + e.m + i]) / 2
+                                       * e.factor[i] * e.factor[j])
+    for j in range(e.m):
+        squares[j] = squares_left(e, j) / e.factor[e.p + j] / e.factor[e.p + j]
+    return True

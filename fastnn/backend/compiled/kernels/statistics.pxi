@@ -1,5 +1,6 @@
 # The Durbin-Watson statistic and what its exact law is computed from, behind fastnn.stats;
-# fastnn.backend.reference.statistics specifies both kernels.
+# fastnn.backend.reference.statistics specifies both kernels, calls/statistics.pxi has the
+# functions of Python.
 #
 # A is the matrix of e' A e = sum (e[t] - e[t - lag])^2.  It couples only elements `lag` apart:
 # it is `lag` interleaved chains, each tridiagonal with -1 beside the diagonal and, on it, 1 at
@@ -72,55 +73,36 @@ cdef inline double chunk(sz n, const real* x, const real* before, sz step) noexc
     return chunk_of_squares(n, x, before, step)
 
 
-def squared_differences(const real[:, :, :] x, Py_ssize_t lag, double[:, :, ::1] out):
-    """out[0] = sum over j of (x[:, j] - x[:, j - lag])^2 and out[1] = sum of x[:, j]^2.
-
-    x has shape (outer, n, inner) and any strides; the sums are of float64 in either dtype.
-    """
-    cdef sz i, j, start, stop, first, n = x.shape[1], inner = x.shape[2]
-    cdef sz step = x.strides[1] // <sz>sizeof(real)
+cdef public void sum_differences(const Differences* work) noexcept nogil:
+    """out[0] = sum over j of (x[:, j] - x[:, j - lag])^2 and out[1] = sum of x[:, j]^2."""
+    cdef sz i, j, start, stop, first, n = work.n, inner = work.inner, lag = work.lag
+    cdef sz step = work.strides[1], squares_at = work.outer * inner
     cdef const real* column
     cdef Neumaier few[2 * STATISTIC_COLUMNS]
-    cdef double[::1] many
     cdef Neumaier* differences = few
     cdef Neumaier* squares
     if inner > STATISTIC_COLUMNS:
-        many = _np.empty(4 * inner)
-        differences = <Neumaier*>&many[0]
+        differences = <Neumaier*>work.scratch
     squares = differences + inner
-    with nogil:
-        for i in range(x.shape[0]):
-            memset(differences, 0, 2 * inner * sizeof(Neumaier))
-            start = 0
-            while start < n:  # all columns of some rows, which share cache lines
-                stop = min(start + STATISTIC_CHUNK, n)
-                first = max(start, lag)
-                for j in range(inner):
-                    column = &x[i, 0, j]
-                    add_term(&squares[j], chunk(stop - start, column + start * step, NULL, step))
-                    if first < stop:
-                        add_term(&differences[j], chunk(stop - first, column + first * step,
-                                                        column + (first - lag) * step, step))
-                start = stop
+    for i in range(work.outer):
+        memset(differences, 0, 2 * inner * sizeof(Neumaier))
+        start = 0
+        while start < n:  # all columns of some rows, which share cache lines
+            stop = min(start + STATISTIC_CHUNK, n)
+            first = max(start, lag)
             for j in range(inner):
-                out[0, i, j] = compensated(&differences[j])
-                out[1, i, j] = compensated(&squares[j])
+                column = work.x + i * work.strides[0] + j * work.strides[2]
+                add_term(&squares[j], chunk(stop - start, column + start * step, NULL, step))
+                if first < stop:
+                    add_term(&differences[j], chunk(stop - first, column + first * step,
+                                                    column + (first - lag) * step, step))
+            start = stop
+        for j in range(inner):
+            work.out[i * inner + j] = compensated(&differences[j])
+            work.out[squares_at + i * inner + j] = compensated(&squares[j])
 
 
 # -------------------------------------------------------------------------- resolvent
-
-cdef struct Resolvent:
-    # What the threads share: Q' (x I - A)^-1 Q is wanted for each of `n_shifts` numbers x.
-    const real* columns      # Q, (n, k)
-    sz n
-    sz k
-    sz lag
-    const real* shifts       # (n_shifts, 2): real and imaginary part
-    sz n_shifts
-    real* out                # (n_shifts, k, k, 2)
-    real* scratch            # of all threads
-    sz scratch_size          # of one
-
 
 cdef struct Lanes:
     # The state of one thread: a shift in each lane, complex numbers as two vectors.
@@ -289,37 +271,14 @@ cdef void resolvent_member(const Resolvent* work, int part, int parts) noexcept 
     leave_float_mode(mode, PLAIN_FLOATS)
 
 
-cdef int resolvent_team(sz n, sz k, sz groups) noexcept:
-    """Threads: no more than groups of shifts, and one for every 4 million multiply-adds."""
-    cdef int limit = most_threads()
-    if limit <= 1 or IN_PARALLEL():
-        return 1
-    return <int>min(<double>min(<sz>limit, groups), 1 + 2.0 * n * k * (k + 4) * groups * VL / 4e6)
-
-
-def difference_resolvent(const real[:, ::1] columns, Py_ssize_t lag, const real[:, ::1] shifts,
-                         real[:, :, :, ::1] out):
-    """out[s] = Q' (x I - A)^-1 Q for Q = columns and the complex number x = shifts[s].
-
-    Complex numbers are pairs along a last axis.  Rows stream by once for each group of shifts.
-    """
-    cdef Resolvent work
-    cdef sz groups = (shifts.shape[0] + VL - 1) // VL
-    cdef int parts = resolvent_team(columns.shape[0], columns.shape[1], groups)
-    cdef real[::1] scratch
-    work.columns = &columns[0, 0]
-    work.n = columns.shape[0]
-    work.k = columns.shape[1]
-    work.lag = lag
-    work.shifts = &shifts[0, 0]
-    work.n_shifts = shifts.shape[0]
-    work.out = &out[0, 0, 0, 0]
+cdef public void set_scratch(Resolvent* work) noexcept nogil:
+    """How many elements of scratch each thread needs."""
     work.scratch_size = lanes_size(work.k)
-    scratch = _np.empty(parts * work.scratch_size, _real)
-    work.scratch = &scratch[0]
-    with nogil:
-        if parts == 1:
-            resolvent_member(&work, 0, 1)
-        else:
-            with parallel(num_threads=parts):
-                resolvent_member(&work, threadid(), TEAM_SIZE())
+
+
+cdef public void resolvent_team(const Resolvent* work, int parts) noexcept nogil:
+    if parts == 1:
+        resolvent_member(work, 0, 1)
+        return
+    with parallel(num_threads=parts):
+        resolvent_member(work, threadid(), TEAM_SIZE())

@@ -1,52 +1,21 @@
-# One optimizer step over flat arrays, in place.  The gradient used is g + l2 * p.
+# One optimizer step over flat arrays, in place; calls/updates.pxi has the functions of Python.
 
 from libc.math cimport isfinite, sqrt
-from libc.string cimport memset
 
 from fastnn.backend.compiled.rows.updates cimport (
-    MAX_SLOTS, State, Update, apply_update, scale_row, set_step, sum_of_squares,
+    State, Update, apply_update, scale_row, sum_of_squares
 )
-from fastnn.facts import updates as _updates
-
-include "../generated/update_numbers.pxi"
 
 
-cdef public int prepare_update(Update* update, name, dict numbers, n_slots) except -1:
-    """The update of a row of fastnn/facts/updates.py with its numbers; `set_step` completes it."""
-    row = _updates.known(name)
-    row.check(numbers, n_slots)
-    memset(update, 0, sizeof(Update))
-    read_numbers(update, name, numbers)
-    return 0
+cdef public void update_arrays(const Update* update, Py_ssize_t n, const real* gradient,
+                               const State* state) noexcept nogil:
+    """One step of n parameters."""
+    apply_update(update, n, gradient, state)
 
 
-def update(name, real[::1] parameters, const real[::1] gradient, slots, Py_ssize_t step,
-           double learning_rate, numbers, double l2):
-    """One step of an optimizer, in place; `fastnn.facts.updates` has the formulas."""
-    cdef Update update
-    cdef State state
-    cdef real[::1] block
-    cdef Py_ssize_t i
-    prepare_update(&update, name, dict(numbers), len(slots))
-    update.l2 = <real>l2
-    memset(&state, 0, sizeof(state))
-    state.parameters = &parameters[0]
-    for i in range(len(slots)):
-        block = slots[i]
-        if block.shape[0] != parameters.shape[0]:
-            raise ValueError(f"a slot has {block.shape[0]} numbers, "
-                             f"expected {parameters.shape[0]}")
-        state.slots[i] = &block[0]
-    with nogil:
-        set_step(&update, learning_rate, step)
-        apply_update(&update, parameters.shape[0], &gradient[0], &state)
-
-
-def clip_by_norm(real[::1] g, double max_norm):
-    """Scale g in place so that its Euclidean norm is at most max_norm; returns the norm before."""
-    cdef double norm
-    with nogil:
-        norm = sqrt(sum_of_squares(g.shape[0], &g[0]))
-        if norm > max_norm and isfinite(norm):
-            scale_row(g.shape[0], <real>(max_norm / norm), &g[0])
+cdef public double clip_array(Py_ssize_t n, real* g, double max_norm) noexcept nogil:
+    """Scale g so that its Euclidean norm is at most max_norm; returns the norm before."""
+    cdef double norm = sqrt(sum_of_squares(n, g))
+    if norm > max_norm and isfinite(norm):
+        scale_row(n, <real>(max_norm / norm), g)
     return norm

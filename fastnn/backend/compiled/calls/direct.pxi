@@ -5,14 +5,6 @@
 # None, and Python converts, or says what is wrong.
 
 cdef enum:
-    # A function is a code of activations.pxd, for its value or derivative, or one of these.
-    DERIVATIVE = 32
-    ELEMENTARY = 64
-    ROWWISE = 96
-    LOGSUMEXP_ROWS = 96
-    SOFTMAX_ROWS
-    LOG_SOFTMAX_ROWS
-
     # Elements below which releasing the GIL costs more than it gives.
     SMALL = 2048
 
@@ -85,29 +77,6 @@ cdef void run_direct(int code, real alpha, x, out):
     else:
         with nogil:
             compute(code, alpha, size, K, source, target)
-
-
-cdef void compute(int code, real alpha, Py_ssize_t size, Py_ssize_t K, const real* x,
-                  real* out) noexcept nogil:
-    """The function of `size` elements; of rows of K elements where it acts on rows."""
-    if code >= ROWWISE:
-        compute_rows(code, size // K, K, x, out)
-    elif code >= ELEMENTARY:
-        apply_elementary(<Elementary>(code - ELEMENTARY), size, x, out)
-    elif code >= DERIVATIVE:
-        activate_derivative(code - DERIVATIVE, alpha, size, x, out)
-    else:
-        activate(code, alpha, size, x, out)
-
-
-cdef void compute_rows(int code, Py_ssize_t n, Py_ssize_t K, const real* z,
-                       real* out) noexcept nogil:
-    if code == LOGSUMEXP_ROWS:
-        logsumexp_rows(n, K, z, out)
-    elif code == SOFTMAX_ROWS:
-        softmax_rows(n, K, z, out)
-    else:
-        log_softmax_rows(n, K, z, out)
 
 
 def direct_cross_entropy(logits, labels, str reduction, gradient, out):

@@ -1,8 +1,8 @@
-# Threads: OpenMP, how many of them a call may use, and their mode of floating-point numbers.
+"""OpenMP, and the mode of floating-point numbers of a thread.
 
-
-from fastnn.backend.threads import limit as _limit
-
+`enter_float_mode` sets the mode that a call promises and returns that of the caller;
+`leave_float_mode` brings it back, with the same `wanted`.
+"""
 
 cdef extern from *:
     """
@@ -45,7 +45,11 @@ cdef extern from *:
     #define PLAIN_FLOATS 0
     #define FLUSH_DENORMALS 0
     static inline unsigned enter_float_mode(unsigned wanted) { (void)wanted; return 0; }
-    static inline void leave_float_mode(unsigned before, unsigned wanted) { (void)before; (void)wanted; }
+    static inline void leave_float_mode(unsigned before, unsigned wanted)
+    {
+        (void)before;
+        (void)wanted;
+    }
     #endif
     """
     void BARRIER() noexcept nogil
@@ -57,33 +61,3 @@ cdef extern from *:
     const unsigned FLUSH_DENORMALS
     unsigned enter_float_mode(unsigned wanted) noexcept nogil
     void leave_float_mode(unsigned before, unsigned wanted) noexcept nogil
-
-
-cdef int _max_threads = 1
-
-
-def set_max_threads(int n):
-    """Upper bound on the threads of one call; OpenMP's own limit holds as well."""
-    global _max_threads
-    _max_threads = n
-
-
-def max_threads():
-    """Threads OpenMP offers now (threadpoolctl and OMP_NUM_THREADS change it); 0 without OpenMP."""
-    return TEAM_LIMIT()
-
-
-def end_idle_threads():
-    """End OpenMP's threads that wait for this thread's next team; it will start new ones.
-
-    A forked child has none of them, but GCC's OpenMP would wait for them for ever.
-    """
-    with nogil:
-        END_IDLE_THREADS()
-
-
-cdef int most_threads() noexcept:
-    """Threads of a call now: the bound of all calls, that of this context, and OpenMP's."""
-    cdef int most = min(_max_threads, TEAM_LIMIT(), MAX_THREADS)
-    cdef int of_context = _limit.get()
-    return min(most, of_context) if of_context else most
