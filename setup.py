@@ -10,6 +10,7 @@ FASTNN_SANITIZE  passed to -fsanitize= ("address", "undefined"), for the memory 
 
 import copy
 import importlib
+import multiprocessing
 import os
 import platform
 import sys
@@ -120,6 +121,8 @@ def extensions():
         compiler_directives=DIRECTIVES,
         build_dir=build_dir,
         shared_utility_qualified_name=MEMORYVIEWS,
+        # Other ways to start a process would run this file again.
+        nthreads=2 if multiprocessing.get_start_method() == "fork" else 0,
     )
     built = [processor, memoryviews]
     for dtype, macros in DTYPE_MACROS.items():

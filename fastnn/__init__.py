@@ -9,24 +9,16 @@ about each activation; ``fastnn.show_config()`` tells which backend is in use;
 ``fastnn.stats`` fits and tests linear regressions.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
 from fastnn import activations, backend, functional
+from fastnn._shared.lazy import importer
 from fastnn._version import __version__
 from fastnn.backend import (
     BackendError,
     get_num_threads,
     set_num_threads,
     show_config,
-)
-from fastnn.ensemble.ensemble import Ensemble
-from fastnn.inspection import (
-    GradientCheck,
-    LayerMonitor,
-    LayerStatistics,
-    Trace,
-    check_gradient,
 )
 from fastnn.layers import (
     AbsDifference,
@@ -51,7 +43,6 @@ from fastnn.network import (
     Prediction,
     Predictor,
     Sequential,
-    check_gradients,
     load,
 )
 from fastnn.optimizers import _updates
@@ -115,20 +106,37 @@ __all__ = [
 __all__ += _activations.__all__ + _elementwise.__all__ + _updates.__all__
 
 
+_LAZY = {
+    "Ensemble": "fastnn.ensemble.ensemble",
+    "GradientCheck": "fastnn.inspection",
+    "LayerMonitor": "fastnn.inspection",
+    "LayerStatistics": "fastnn.inspection",
+    "Trace": "fastnn.inspection",
+    "check_gradient": "fastnn.inspection",
+    "check_gradients": "fastnn.network",
+    "ensemble": "fastnn.ensemble",
+    "inspection": "fastnn.inspection",
+    "stats": "fastnn.stats",  # imports SciPy
+}
+
 if TYPE_CHECKING:
     from fastnn import stats as stats
+    from fastnn.ensemble.ensemble import Ensemble
+    from fastnn.inspection import (
+        GradientCheck,
+        LayerMonitor,
+        LayerStatistics,
+        Trace,
+        check_gradient,
+    )
+    from fastnn.network import check_gradients
 
     def __getattr__(name: str) -> type[_activations.FixedActivation]:
         """The layer of an activation, made from its row, as type checkers see it."""
 
 else:
-
-    def __getattr__(name):
-        """`fastnn.stats` is loaded when it is first used, because it imports SciPy."""
-        if name == "stats":
-            return importlib.import_module("fastnn.stats")
-        raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+    __getattr__ = importer(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "stats"})
+    return sorted({*globals(), *_LAZY})

@@ -20,15 +20,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn._shared.numbers import check_integer
-from fastnn.backend.protocol import CompiledModule, Engine, Frozen, Kernels
 from fastnn.backend.threads import limit
 from fastnn.program import Program
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import CompiledModule, Engine, Frozen, Kernels
 
 BACKENDS = ("compiled", "reference")
 
@@ -160,7 +162,7 @@ def _core(isa: str, dtype: DTypeLike) -> CompiledModule:
     if core is None:
         from fastnn.backend import compiled
 
-        core = _cores[key] = cast(CompiledModule, compiled.load(*key))
+        core = _cores[key] = cast("CompiledModule", compiled.load(*key))
         core.set_max_threads(_threads or _ANY_NUMBER)
     return core
 
@@ -224,7 +226,7 @@ def new_frozen(program: Program, storage: np.ndarray) -> Frozen:
         from fastnn.backend.reference.frozen import Frozen as Reference
 
         return Reference(program, storage)
-    return cast(Frozen, _core(isa, program.dtype).Frozen(program, storage))
+    return cast("Frozen", _core(isa, program.dtype).Frozen(program, storage))
 
 
 def set_num_threads(n: int) -> None:

@@ -40,7 +40,7 @@ from dataclasses import dataclass
 __all__ = ["ROWS", "ActivationInfo", "corners", "flat_range", "get", "names"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ActivationInfo:
     """The facts about one activation f(z); `print` shows them line by line."""
 

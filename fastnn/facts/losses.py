@@ -60,7 +60,7 @@ class Parameter:
     default: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Loss:
     """A loss as the engines compute it.
 

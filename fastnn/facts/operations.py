@@ -98,7 +98,7 @@ def _scale_and_shift(n: int, attributes: Attributes) -> tuple[str, ...]:
     return tuple(role for role in ("scale", "shift") if attributes[role])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class OperationInfo:
     """The facts about one kind of operation."""
 

@@ -35,7 +35,7 @@ class Number:
     is_flag: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Update:
     """An update of parameters, as the engines apply it.
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn import backend, functional
-from fastnn.backend.protocol import Engine
 from fastnn.program import Operation, Program
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Engine
 
 Array = np.ndarray
 

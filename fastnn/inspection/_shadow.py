@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import backend
-from fastnn.backend.protocol import Engine
 from fastnn.facts import activations, operations
 from fastnn.facts.losses import LOSSES
 from fastnn.inspection._differences import Displacement, Point
 from fastnn.program import Head, Operation, Program
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Engine
 
 Array = np.ndarray
 

@@ -6,20 +6,22 @@ import dataclasses
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._shared.config import as_json
 from fastnn._shared.numbers import check_integer
 from fastnn._shared.text import titled
-from fastnn.backend.protocol import Kernels
 from fastnn.facts import activations
 from fastnn.graph import Graph, last_function
 from fastnn.inspection._records import ParameterTrace
 from fastnn.inspection._trace import Trace
 from fastnn.program import ROW_FUNCTIONS
 from fastnn.training.callbacks import Callback, Context
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
 
 Array = np.ndarray
 

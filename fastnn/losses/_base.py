@@ -5,15 +5,17 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
 from fastnn._shared.numbers import check_choice, check_integer, check_number
-from fastnn.backend.protocol import Kernels
 from fastnn.facts import losses as facts
 from fastnn.losses._tallies import Scorer
 from fastnn.program import REDUCTIONS, Head
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
 
 ClassWeight = Sequence[float] | Mapping[int, float] | None
 SampleClassWeight = ClassWeight | Literal["balanced"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from fastnn._shared.arrays import as_real, check_finite, check_range, contiguous, readable
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_flag, check_integer, check_number
-from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import (
     ClassWeight,
     EngineLoss,
@@ -19,6 +18,9 @@ from fastnn.losses._base import (
     in_use,
 )
 from fastnn.losses._tallies import Accuracy
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
 
 _MISSING = -(2**63)
 """The label that replaces nan: it is no class, and too unusual to be a label of a user."""

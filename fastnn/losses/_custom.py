@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,12 +16,14 @@ from fastnn._shared.arrays import (
     readable,
 )
 from fastnn._shared.numbers import check_choice, check_flag, check_integer
-from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import ClassWeight, Loss
 from fastnn.losses._cross_entropy import CrossEntropy
 from fastnn.losses._elementwise import BinaryCrossEntropy
 from fastnn.losses._tallies import Scorer
 from fastnn.program import CUSTOM_LOSS, Head
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
 
 _JUDGES: dict[str | None, Loss] = {"softmax": CrossEntropy(), "sigmoid": BinaryCrossEntropy()}
 """Losses whose probabilities, classes and scores a custom one borrows, by its activation."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from fastnn._shared.arrays import as_real, check_finite, check_range, readable
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_number
-from fastnn.backend.protocol import Kernels
 from fastnn.losses._base import (
     ClassWeight,
     EngineLoss,
@@ -20,6 +19,9 @@ from fastnn.losses._base import (
     in_use,
 )
 from fastnn.losses._tallies import Accuracy, ByColumn, ExplainedDeviance, RSquared, Scorer
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
 
 __all__ = ["BinaryCrossEntropy", "Huber", "MeanAbsoluteError", "MeanSquaredError", "Poisson"]
 

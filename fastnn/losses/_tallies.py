@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from fastnn.backend.protocol import Kernels
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
+
 
 Array = np.ndarray
 

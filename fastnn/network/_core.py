@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -18,7 +18,6 @@ from fastnn import backend
 from fastnn._shared.arrays import is_readable, readable
 from fastnn._shared.numbers import check_integer, check_seed
 from fastnn.graph import Graph, build_program
-from fastnn.inspection import Linearization
 from fastnn.layers._tensor import check_dtype, check_name
 from fastnn.network._feed import Feed
 from fastnn.network._full_batch import FullBatch
@@ -37,6 +36,9 @@ from fastnn.training.state import TrainingError, TrainingState
 
 _CONVERTED_ROWS = 1 << 16
 """Rows converted at a time, of arrays that the engines cannot read as they are."""
+
+if TYPE_CHECKING:
+    from fastnn.inspection import Linearization
 
 
 class Core:
@@ -145,6 +147,8 @@ class Core:
         It lasts: `set_heads` changes neither the operations nor the storage.
         """
         if self._linearization is None:
+            from fastnn.inspection import Linearization
+
             self._linearization = Linearization(self.program, self.storage)
         return self._linearization
 

@@ -7,7 +7,7 @@ and name them in errors.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,11 +22,13 @@ from fastnn._shared.arrays import (
     is_readable,
 )
 from fastnn._shared.numbers import check_flag
-from fastnn.backend.protocol import Engine
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
 from fastnn.program import Buffer
 from fastnn.training.data import Data
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Engine
 
 
 def prepare_inputs(X: object, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:

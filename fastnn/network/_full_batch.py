@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastnn import backend
 from fastnn._shared.arrays import contiguous, readable
-from fastnn.backend.protocol import Engine, Kernels
-from fastnn.inspection import Linearization
 from fastnn.losses import MeanSquaredError
 from fastnn.network._heads import LossOnOutput
 from fastnn.program import Program
 from fastnn.solvers import LevenbergMarquardt, Solver
 from fastnn.training.data import Data, Target
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Engine, Kernels
 
 MAX_PARAMETERS = 5000
 """Largest number n of trainable parameters for Levenberg-Marquardt: a step costs rows * n^2."""
@@ -102,6 +104,8 @@ class FullBatch:
         self._penalty_scale = math.sqrt(program.l2 / 2)  # its square is the factor of the penalty
         n_rows = len(self._inputs[0]) * sum(head.width for head in self._heads)
         self._check_size(solver, n_rows + len(self._penalized))
+        from fastnn.inspection import Linearization
+
         kernels = backend.kernels(np.float64)
         self._scales = [
             _scale(head, contiguous(target, np.float64), weights, kernels)

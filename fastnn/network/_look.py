@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastnn import backend
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag, check_integer
-from fastnn.inspection import HeadTrace, LayerStatistics, Trace, TracedStep
-from fastnn.inspection import layer_statistics as statistics_of
 from fastnn.losses import EngineLoss
 from fastnn.network._core import Core
 from fastnn.solvers import Solver
 from fastnn.training.data import Data
 from fastnn.training.state import TrainingError
+
+if TYPE_CHECKING:
+    from fastnn.inspection import HeadTrace, LayerStatistics, Trace, TracedStep
 
 # --------------------------------------------------------------------------- trace
 
@@ -25,6 +26,8 @@ def trace(
     core: Core, X: Arrays, y: Arrays, sample_weight: Weights, apply: bool, check: bool
 ) -> Trace:
     """Every intermediate of the next optimizer step on these data."""
+    from fastnn.inspection import Trace, TracedStep
+
     apply = check_flag(apply, "apply")
     with core.lock, backend.use(core.backend):
         optimizer = core.compiled()
@@ -48,12 +51,16 @@ def layer_statistics(
     core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: bool
 ) -> LayerStatistics:
     """Sizes of activations, sensitivities, gradients and updates, from a trace."""
+    from fastnn import inspection
+
     with core.lock:
         result = trace(core, X, y, sample_weight, False, check)
-        return statistics_of(core.graph, result, core.kernels)
+        return inspection.layer_statistics(core.graph, result, core.kernels)
 
 
 def _traced_heads(core: Core, step: TracedStep, data: Data) -> dict[str, HeadTrace]:
+    from fastnn.inspection import HeadTrace
+
     heads, outputs = {}, step.outputs
     for head, rows, (target, _) in zip(core.heads, step.sample_losses, data.targets, strict=True):
         losses = None

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._shared.arrays import contiguous
-from fastnn.backend.protocol import Kernels
 from fastnn.losses import CustomLoss
 from fastnn.losses._tallies import LossTally
 from fastnn.network._heads import LossOnOutput
 from fastnn.program import total_loss
 
-KernelsByType = Mapping[np.dtype, Kernels]
-Targets = Sequence[tuple[np.ndarray, np.ndarray | None]]
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
+
+    KernelsByType = Mapping[np.dtype, Kernels]
+    Targets = Sequence[tuple[np.ndarray, np.ndarray | None]]
 
 _BLOCK_BYTES = 1 << 22
 _BLOCK_ROWS = 256, 1 << 16

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -13,7 +13,6 @@ from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.fields import entry
 from fastnn._shared.views import Views
 from fastnn.graph import Graph, trace
-from fastnn.inspection import LayerStatistics, Trace
 from fastnn.layers import Input, Layer, Tensor
 from fastnn.layers._tensor import check_name
 from fastnn.losses import Loss, SampleClassWeight
@@ -28,6 +27,9 @@ from fastnn.serialization import File
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callbacks, EarlyStopping, History
 from fastnn.training.session import Plan
+
+if TYPE_CHECKING:
+    from fastnn.inspection import LayerStatistics, Trace
 
 
 class Network:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from fastnn._shared.numbers import check_flag
-from fastnn.backend.protocol import Engine
 from fastnn.optimizers import Optimizer
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import (
@@ -26,6 +25,9 @@ from fastnn.training.data import Data
 from fastnn.training.interrupts import Interrupts
 from fastnn.training.progress import new_report
 from fastnn.training.state import TrainingState
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Engine
 
 
 class Trainee(Protocol):

@@ -9,17 +9,21 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastnn.backend.protocol import Array, Support, Target, support
 from fastnn.backend.reference import kernels
 from fastnn.backend.reference.buffers import Buffers
 from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
+from fastnn.backend.support import Support, support
 from fastnn.facts.losses import LOSSES
 from fastnn.facts.updates import known
 from fastnn.program import ACTIVATIONS, CUSTOM_LOSS, Head, Program, total_loss
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Array, Target
 
 _BLOCK = 1 << 16
 """Rows that a prediction computes at a time: bounds its memory."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.backend.reference.engine import Array, Engine
+from fastnn.backend.reference.engine import Engine
 from fastnn.program import Program
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Array
 
 
 class Frozen:

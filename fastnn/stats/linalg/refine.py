@@ -14,15 +14,17 @@ Mathematik 18.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import backend
-from fastnn.backend.protocol import Kernels
 from fastnn.backend.reference import refinement
 from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import Solution
+
+if TYPE_CHECKING:
+    from fastnn.backend.protocol import Kernels
 
 _COLUMNS = 64  # with more columns, BLAS is faster than the compiled kernels of twofold sums
 _SPLIT = 2.0**27 + 1  # splits the 53 bits of a float64

@@ -71,7 +71,7 @@ cdef class Engine(Caller):
     @staticmethod
     def supports(program):
         """Whether this engine can run the program, and why not."""
-        return _protocol.support(program, f"the compiled engine of {REAL_DTYPE}", (REAL_DTYPE,),
+        return _support.support(program, f"the compiled engine of {REAL_DTYPE}", (REAL_DTYPE,),
                                  _program.KINDS, _program.ACTIVATIONS, _program.LOSSES)
 
     def set_optimizer(self, kind, hyper, slots):

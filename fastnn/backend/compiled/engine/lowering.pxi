@@ -1,7 +1,7 @@
 # Lowering: a Program becomes a Plan of C structures, once, when an engine is made.
 
 from fastnn.backend import finite as _gradients
-from fastnn.backend import protocol as _protocol
+from fastnn.backend import support as _support
 from fastnn import program as _program
 
 
