@@ -84,10 +84,13 @@ def activation_dispatch(rows: Rows) -> str:
                 ladder("code", values, "return z"),
             ),
             function(
-                "bint from_output(int code)",
-                "Whether the derivative follows from the output alone (and alpha >= 0).",
-                ladder("code", [(row.name.upper(), "return True") for row in by_output],
-                       "return False"),
+                "bint from_output(int code, real alpha)",
+                "Whether the derivative follows from the output alone.",
+                ladder("code", [
+                    (row.name.upper(),
+                     "return True" if row.default_alpha is None else "return alpha >= 0")
+                    for row in by_output
+                ], "return False"),
             ),
             function(
                 "vec derivative_from_output(int code, vec alpha, vec a)",
@@ -101,6 +104,7 @@ def activation_dispatch(rows: Rows) -> str:
                                 if row.needs_registers], "return False"),
             ),
             _apply(rows, special),
+            _apply_stored(rows, special),
         ]
     )  # fmt: skip
 
@@ -112,19 +116,41 @@ def _alpha(row: Any) -> str:
 
 def _apply(rows: Rows, special: Sequence[tuple[Any, float, str]]) -> str:
     """`apply`: `block` with a constant code."""
-    call = "block({}, alpha, rows, n, z, ldz, values, ldv, slopes, lds)"
-    branches = [
-        (f"{row.name.upper()} and alpha == {value:g}", call.format(name.upper()))
-        for row, value, name in special
-    ]
-    branches += [(row.name.upper(), call.format(row.name.upper())) for row in rows]
     return function(
         "void apply(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,\n"
         "                       Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,\n"
         "                       Py_ssize_t lds)",
         "`block`, with one instance for every code.",
-        chain("code", branches),
+        chain("code", _blocks(rows, special)),
     )
+
+
+def _apply_stored(rows: Rows, special: Sequence[tuple[Any, float, str]]) -> str:
+    """`apply_stored`: `apply` without the codes whose derivative always follows from the output.
+
+    With a parameter it does not always: `from_output` needs one that is not negative.
+    """
+    stored = [row for row in rows if not row.slope_from_output or row.default_alpha is not None]
+    return function(
+        "bint apply_stored(int code, real alpha, Py_ssize_t rows, Py_ssize_t n,\n"
+        "                              const real* z, Py_ssize_t ldz, real* values,\n"
+        "                              Py_ssize_t ldv, real* slopes, Py_ssize_t lds)",
+        "`apply` for codes whose derivative has to be stored; False for others.",
+        [*chain("code", _blocks(stored, special)), "else:", "    return False", "return True"],
+    )
+
+
+def _blocks(
+    rows: Sequence[Any], special: Sequence[tuple[Any, float, str]]
+) -> list[tuple[str, str]]:
+    """Codes, and calls of `block` with these as constants."""
+    call = "block({}, alpha, rows, n, z, ldz, values, ldv, slopes, lds)"
+    branches = [
+        (f"{row.name.upper()} and alpha == {value:g}", call.format(name.upper()))
+        for row, value, name in special
+        if row in rows
+    ]
+    return branches + [(row.name.upper(), call.format(row.name.upper())) for row in rows]
 
 
 def activation_codes(rows: Rows) -> str:

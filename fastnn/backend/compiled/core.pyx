@@ -7,6 +7,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     products/tiles.pxi          the micro-kernel: a tile of a product in registers
     products/transpose.pxi      transposition in registers
     products/gemm.pxi           matrix products and the dense layer's fused epilogue
+    rows/instances.pxi          the larger functions of a row, once for all that call them
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
     engine/gather.pxi           rows of what callers give, converted and checked
@@ -30,14 +31,11 @@ from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.math.activations cimport (
     IDENTITY, apply_both, apply_derivative, apply_value, derivative_from_output
 )
-from fastnn.backend.compiled.rows.losses cimport (
-    cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
-)
+from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row
 from fastnn.backend.compiled.rows.rows cimport (
-    log_softmax_backward_row, log_softmax_row, logsumexp_row, softmax_backward_row, softmax_row,
-    within,
+    log_softmax_backward_row, logsumexp_row, softmax_backward_row, within
 )
 from fastnn.backend.compiled.simd.simd cimport (
     VL, abs_, apart, fma_, less, load, real, select, splat, store, vec
@@ -88,13 +86,15 @@ cdef void activate_rows(int code, real alpha, sz rows, sz n, const real* z, sz l
 
 cdef void activate_both_rows(int code, real alpha, sz rows, sz n, const real* z, sz ldz,
                              real* out, sz ldo, real* slope, sz lds) noexcept nogil:
-    """`activate_rows`, and slope = f'(z)."""
-    apply_both(code, alpha, rows, n, z, ldz, out, ldo, slope, lds)
+    """`activate_rows`, and slope = f'(z), for codes whose derivative has to be stored."""
+    cdef bint is_done = apply_both(code, alpha, rows, n, z, ldz, out, ldo, slope, lds)
+    CHECK(is_done)
 
 
 include "products/tiles.pxi"
 include "products/transpose.pxi"
 include "products/gemm.pxi"
+include "rows/instances.pxi"
 include "kernels/functional.pxi"
 include "engine/gather.pxi"
 include "engine/operations.pxi"

@@ -1,19 +1,15 @@
 # Losses of a batch: each head's normaliser, its rows' losses and their gradients.
 
 
-cdef double label_loss(const HeadSpec* head, sz width, const real* z, sz label, real factor,
-                       real* gradient) noexcept nogil:
-    return cross_entropy_label_row(width, z, label, head.parameter, factor, gradient,
-                                   head.accumulate)
-
-
-cdef double row_loss(const HeadSpec* head, sz width, const real* z, const real* y, real factor,
-                     real* gradient) noexcept nogil:
+cdef inline double row_loss(const HeadSpec* head, sz width, const real* z, const real* y,
+                            real factor, real* gradient) noexcept nogil:
+    cdef ElementRule rule
     if not head.is_elementwise:
-        return cross_entropy_target_row(width, z, y, head.class_weights, head.parameter, factor,
-                                        gradient, head.accumulate)
-    return elementwise_loss_row(head.loss, head.parameter, head.class_weights, head.ignores,
-                                head.ignore_value, width, z, y, factor, gradient, head.accumulate)
+        return target_loss(width, z, y, head.class_weights, head.parameter, factor, gradient,
+                           head.accumulate)
+    rule.parameter, rule.class_weights = head.parameter, head.class_weights
+    rule.ignores, rule.ignore_value = head.ignores, head.ignore_value
+    return element_loss_row(head.loss, &rule, width, z, y, factor, gradient, head.accumulate)
 
 
 cdef double target_weight(const HeadSpec* head, sz width, const real* y) noexcept nogil:
@@ -158,7 +154,8 @@ cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s,
     if share == 0:
         return 0
     if target.labels != NULL:
-        return share * label_loss(head, width, z, label, factor, gradient)
+        return share * label_loss(width, z, label, head.parameter, factor, gradient,
+                                  head.accumulate)
     return share * row_loss(head, width, z, target.rows + s * width, factor, gradient)
 
 

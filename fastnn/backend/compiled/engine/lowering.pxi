@@ -219,7 +219,7 @@ cdef class Lowered:
             function.alpha = <double>attributes.get("alpha", 1.0)
             function.beta = first
             # From the output f' can be told only where f is one to one: not with alpha < 0.
-            function.from_output = from_output(function.code) and function.alpha >= 0
+            function.from_output = from_output(function.code, function.alpha)
         elif operation.kind == "dropout":
             op.dropout.key = attributes["key"]
             op.dropout.threshold = dropout_threshold(attributes["rate"])

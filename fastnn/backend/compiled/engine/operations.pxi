@@ -174,7 +174,7 @@ cdef void forward_softmax(const Plan* plan, const Op* op, int index, const Works
     cdef Matrix* y = &work.values[op.output]
     cdef sz r
     for r in range(first, last):
-        softmax_row(y.width, row_of(&work.values[op.inputs[0]], r), row_of(y, r))
+        softmax_of(y.width, row_of(&work.values[op.inputs[0]], r), row_of(y, r))
 
 
 cdef void backward_softmax(const Plan* plan, const Op* op, int index, const Flow* flow,
@@ -192,7 +192,7 @@ cdef void forward_log_softmax(const Plan* plan, const Op* op, int index, const W
     cdef Matrix* y = &work.values[op.output]
     cdef sz r
     for r in range(first, last):
-        log_softmax_row(y.width, row_of(&work.values[op.inputs[0]], r), row_of(y, r))
+        log_softmax_of(y.width, row_of(&work.values[op.inputs[0]], r), row_of(y, r))
 
 
 cdef void backward_log_softmax(const Plan* plan, const Op* op, int index, const Flow* flow,

@@ -12,8 +12,7 @@ from fastnn.backend.compiled.rows.columns cimport (
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row, dropout_threshold
 from fastnn.backend.compiled.rows.rows cimport (
-    BLOCK, log_softmax_backward_row, log_softmax_row, logsumexp_row, put, softmax_backward_row,
-    softmax_row, take,
+    BLOCK, log_softmax_backward_row, logsumexp_row, put, softmax_backward_row, take
 )
 from fastnn.backend.compiled.simd.simd cimport (
     VL, any as any_lane, equal, load, not_, real, splat, vec
@@ -107,7 +106,7 @@ cdef void softmax_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out) noe
         softmax_columns(K, z + i * K, out + i * K)
         i += VL
     for i in range(i, n):
-        softmax_row(K, z + i * K, out + i * K)
+        softmax_of(K, z + i * K, out + i * K)
 
 
 cdef void log_softmax_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out) noexcept nogil:
@@ -116,7 +115,7 @@ cdef void log_softmax_rows(Py_ssize_t n, Py_ssize_t K, const real* z, real* out)
         log_softmax_columns(K, z + i * K, out + i * K)
         i += VL
     for i in range(i, n):
-        log_softmax_row(K, z + i * K, out + i * K)
+        log_softmax_of(K, z + i * K, out + i * K)
 
 
 cdef public void compute(int code, real alpha, Py_ssize_t size, Py_ssize_t K, const real* x,

@@ -8,9 +8,7 @@ from libc.string cimport memset
 
 from fastnn.backend.compiled.kernels.structures cimport *
 from fastnn.backend.compiled.rows.columns cimport cross_entropy_label_columns
-from fastnn.backend.compiled.rows.losses cimport (
-    cross_entropy_label_row, cross_entropy_target_row, elementwise_loss_row, target_weight_row
-)
+from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 
 
 cdef inline real* gradient_row(const LossOutputs* out, Py_ssize_t start,
@@ -48,7 +46,7 @@ cdef public void label_losses(const LabelBatch* batch, LossOutputs* out) noexcep
         label = batch.labels[i]
         weight = label_weight(batch, i, label)
         if counts(batch, label):
-            loss = cross_entropy_label_row(
+            loss = label_loss(
                 K, batch.logits + i * K, label, batch.smoothing,
                 <real>(weight * out.factor), gradient_row(out, i * K, weight), False)
         finish_row(out, i, i * K, K, weight, loss)
@@ -79,7 +77,7 @@ cdef public void target_losses(const TargetBatch* batch, LossOutputs* out) noexc
         start = i * K
         if batch.weights != NULL:
             weight = batch.weights[i]
-        loss = cross_entropy_target_row(
+        loss = target_loss(
             K, batch.predictions + start, batch.targets + start, batch.class_weights,
             batch.parameter, <real>(weight * out.factor), gradient_row(out, start, weight), False)
         finish_row(out, i, start, K, weight, loss)
@@ -93,16 +91,18 @@ cdef public void element_losses(const TargetBatch* batch, LossOutputs* out) noex
     cdef Py_ssize_t i = 0, start = 0, n = batch.K, size = batch.n * batch.K
     cdef double weight = 1
     cdef real loss
+    cdef ElementRule rule
+    rule.parameter, rule.class_weights = batch.parameter, batch.class_weights
+    rule.ignores, rule.ignore_value = batch.ignores, batch.ignored
     if batch.weights == NULL and out.losses == NULL:
         n = 256  # rows do not matter: narrow ones go together
     while start < size:
         n = min(n, size - start)
         if batch.weights != NULL:
             weight = batch.weights[i]
-        loss = elementwise_loss_row(
-            batch.code, batch.parameter, batch.class_weights, batch.ignores, batch.ignored, n,
-            batch.predictions + start, batch.targets + start, <real>(weight * out.factor),
-            gradient_row(out, start, weight), False)
+        loss = element_loss_row(
+            batch.code, &rule, n, batch.predictions + start, batch.targets + start,
+            <real>(weight * out.factor), gradient_row(out, start, weight), False)
         finish_row(out, i, start, n, weight, loss)
         i += 1
         start += n

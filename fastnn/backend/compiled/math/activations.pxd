@@ -8,13 +8,14 @@ Errors are in ULP where the function is well conditioned; docs/accuracy.md has t
 
 `code` is the position of the row.  Every function with a code is inlined and is meant to be
 called with a constant, so that only one branch remains; `apply_value`, `apply_derivative` and
-`apply_both` choose the branch once for many elements.
+`apply_both` choose the branch once for many elements.  `apply_both` has branches only where the
+backward pass cannot take the derivative from the output.
 """
 
 from fastnn.backend.compiled.math.gates cimport gate_open, gate_slope, gate_value, gated
 from fastnn.backend.compiled.simd.simd cimport (
     GAUSSIAN_HIGH, GAUSSIAN_LOW, GELU_CUBIC_HIGH, GELU_CUBIC_LOW, GELU_LINEAR_HIGH,
-    GELU_LINEAR_LOW, HAS_LOOKUP, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW,
+    GELU_LINEAR_LOW, HAS_FMA, HAS_LOOKUP, LARGEST_GAUSSIAN, MILLS_DEGREE, MILLS_FIRST_LOW,
     MILLS_POLYNOMIAL, SELU_ALPHA_HIGH, SELU_ALPHA_LOW, SELU_SCALE_HIGH, TANH_SMALL, VL, abs_,
     at_least, at_most, copy_sign, equal, fma_, less, less_equal, load, load_part, mask,
     polynomial, power_of_two, product_error, real, scale, scale_down, select, splat, store,
@@ -367,8 +368,11 @@ cdef inline void row(int code, real alpha, Py_ssize_t n, const real* z, real* va
 
 
 cdef inline bint is_grouped(int code) noexcept nogil:
-    """Whether vectors gain by company, where the processor has the registers (32 with AVX-512)."""
-    return not needs_registers(code) or VL * sizeof(real) == 64
+    """Whether vectors gain by company, where the processor has the registers (32 with AVX-512).
+
+    Without FMA the formulas are several times as long, and each copy costs compile time.
+    """
+    return HAS_FMA and (not needs_registers(code) or VL * sizeof(real) == 64)
 
 
 cdef inline real* moved(real* p, Py_ssize_t i) noexcept nogil:
@@ -446,8 +450,8 @@ cdef inline void apply_derivative(int code, real alpha, Py_ssize_t n, const real
     apply(code, alpha, 1, n, z, 0, NULL, 0, out, 0)
 
 
-cdef inline void apply_both(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
+cdef inline bint apply_both(int code, real alpha, Py_ssize_t rows, Py_ssize_t n, const real* z,
                             Py_ssize_t ldz, real* values, Py_ssize_t ldv, real* slopes,
                             Py_ssize_t lds) noexcept nogil:
-    """values = f(z) and slopes = f'(z), as `apply_value`."""
-    apply(code, alpha, rows, n, z, ldz, values, ldv, slopes, lds)
+    """values = f(z) and slopes = f'(z), as `apply_value`; False where the code has no branch."""
+    return apply_stored(code, alpha, rows, n, z, ldz, values, ldv, slopes, lds)

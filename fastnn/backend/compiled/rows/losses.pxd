@@ -26,11 +26,11 @@ cdef struct SoftTarget:
     real cost          # sum(q * (max(z) - z))
 
 cdef struct ElementRule:
-    # The parameters of an elementwise loss; see `elementwise_loss_row`.
-    real parameter
-    const real* class_weights
-    bint ignores
-    real ignore_value
+    # What an elementwise loss depends on beside the predictions and targets.
+    real parameter              # that of its row of fastnn/facts/losses.py
+    const real* class_weights   # of targets 0 and 1, or NULL
+    bint ignores                # whether targets equal to `ignore_value` (nan: those that are ...
+    real ignore_value           # ... nan) are ignored
 
 include "../generated/losses.pxi"  # the codes, and the formula by the code
 
@@ -187,28 +187,10 @@ cdef inline void put_gradient(Py_ssize_t n, vec e, real factor, const SoftTarget
 # ------------------------------------------------------------------- elementwise losses
 
 
-cdef inline real elementwise_loss_row(int code, real parameter, const real* class_weights,
-                                      bint ignores, real ignore_value, Py_ssize_t K,
-                                      const real* prediction, const real* target,
-                                      real coefficient, real* gradient,
-                                      bint accumulate) noexcept nogil:
-    """The sum of an elementwise loss over the row.
-
-    `code` and `parameter` are those of a row of fastnn/facts/losses.py.  `class_weights` are the
-    weights of targets 0 and 1, or NULL.  Where `ignores`, targets equal to `ignore_value` (nan:
-    those that are nan) are ignored.
-    """
-    cdef ElementRule rule
-    rule.parameter, rule.class_weights = parameter, class_weights
-    rule.ignores, rule.ignore_value = ignores, ignore_value
-    return choose_element_row(code, &rule, K, prediction, target, coefficient, gradient,
-                              accumulate)
-
-
 cdef inline real element_row(int code, const ElementRule* rule, Py_ssize_t K,
                              const real* a, const real* y, real coefficient, real* gradient,
                              bint accumulate) noexcept nogil:
-    """`elementwise_loss_row` for one constant code."""
+    """The sum of an elementwise loss over the row, for one constant code."""
     cdef vec total[VECTORS]
     cdef vec part[VECTORS]
     cdef Py_ssize_t j = 0, stop
