@@ -31,7 +31,10 @@ class Recorder:
         self.rates = []
         self.steps = []
 
-    def train(self, inputs, targets, order, batch_size, learning_rates, first_step, losses):
+    def train(
+        self, inputs, targets, order, batch_size, learning_rates, first_step, losses,
+        check=False, mean_weights=None,
+    ):  # fmt: skip
         self.calls.append((inputs, targets, order))
         n = len(inputs[0]) if order is None else len(order)
         for i, rate in enumerate(learning_rates):

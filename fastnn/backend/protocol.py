@@ -342,8 +342,14 @@ class Engine(Protocol):
         first_step: int,
         losses: Array,
         check: bool = False,
+        mean_weights: Array | None = None,
     ) -> int:
         """One optimizer step per batch; the number of steps that were done.
+
+        `mean_weights` has a number for each head: the mean over all data of what a row weighs in
+        the head, all its outputs together.  The sum of the losses of n rows is then divided by
+        n times this number, for the reduction "mean".  With nan, or without `mean_weights`, it is
+        divided by the sum of what the rows of the batch weigh.  Custom losses are not affected.
 
         `losses` receives the loss of each step.  Training stops before the update of the first
         step whose loss is not finite, or whose data are refused; the loss of these is nan.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -145,6 +145,7 @@ class Ensemble:
         shuffle: bool = True,
         verbose: int = 0,
         check_finite: bool = True,
+        weights_mean: Literal["data", "batch"] = "data",
         n_jobs: int = 1,
     ) -> list[History]:
         """Train all members for some epochs more.
@@ -157,7 +158,7 @@ class Ensemble:
             As in `Network.fit`, called for each member, which is ``context.network``.  Each
             member gets a copy of a `Callback`, since it may count; `callbacks` has the copies.
             The members share functions, which several threads may call with `n_jobs`.
-        class_weight, sample_weight, shuffle, check_finite
+        class_weight, sample_weight, shuffle, check_finite, weights_mean
             As in `Network.fit`.
         verbose : {0, 1, 2}, default 0
             Nothing, a progress bar over members, or a line for each member.
@@ -199,7 +200,9 @@ class Ensemble:
                 own = feed.data(X, y, sample_weight, check_finite), extras.validation(feed)
             rows = self._drawn(i, len(data)) if self.bootstrap else None
             stopping = copy.deepcopy(early_stopping)  # it counts, for one member
-            plan = Plan(epochs, batch_size, shuffle, stopping, watchers[i])
+            plan = Plan(
+                epochs, batch_size, shuffle, stopping, watchers[i], weights_mean=weights_mean
+            )
             jobs.append(Member(network, own[0], rows, plan, extras, own[1]))
         self.callbacks = [[w for w in own if not is_function(w)] for own in watchers]
         histories = train_members(jobs, verbose, n_jobs)

@@ -23,7 +23,7 @@ from fastnn.network._feed import Feed
 from fastnn.network._full_batch import FullBatch
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._measures import Measures
-from fastnn.network._weights import row_weights
+from fastnn.network._weights import mean_weights, row_weights
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
@@ -290,8 +290,9 @@ class Core:
                     with backend.use(self.backend):
                         problem = FullBatch(optimizer, self.engine, self.heads, data)
                     return solve(self, problem, plan, validation, network)
-                weights = row_weights(self.heads, data)
-                return loop.fit(self, data, plan, validation, network, weights)
+                means = mean_weights(self.heads, data) if plan.weights_mean == "data" else None
+                weights = row_weights(self.heads, data, means)
+                return loop.fit(self, data, plan, validation, network, weights, means)
             finally:
                 self.is_fitting = before
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -429,6 +429,7 @@ class Network:
         shuffle: bool = True,
         verbose: int = 0,
         check_finite: bool = True,
+        weights_mean: Literal["data", "batch"] = "data",
     ) -> History:
         """Train for some epochs more.
 
@@ -471,6 +472,14 @@ class Network:
             Nothing, a progress bar, or a line for each epoch.
         check_finite : bool, default True
             Refuse nan, inf and numbers beyond the network's dtype.
+        weights_mean : {"data", "batch"}, default "data"
+            What the weighted losses of a batch of n rows are divided by, for a loss whose reduction
+            is "mean".  "data": n times the mean weight of all rows to train on, so that the
+            minimum does not depend on the size of the batches, and no row counts more in one
+            batch than in another.  "batch": the sum of the weights in the batch, as PyTorch and
+            scikit-learn divide.  Weights are sample weights times class weights, 0 for a missing
+            target or an ignored label.  Both are the same where all rows weigh the same, and for
+            solvers.  A custom loss takes its own mean of each batch.
 
         Returns
         -------
@@ -502,7 +511,7 @@ class Network:
         parameters.  A later `fit` starts from the present parameters, without the curvature
         that the solver had found.
         """
-        plan = Plan(epochs, batch_size, shuffle, early_stopping, callbacks, verbose)
+        plan = Plan(epochs, batch_size, shuffle, early_stopping, callbacks, verbose, weights_mean)
         extras = _fit.Extras(validation_data, validation_split, class_weight, check_finite)
         return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
 

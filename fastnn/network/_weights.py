@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fastnn.losses import CustomLoss
 from fastnn.network._heads import LossOnOutput
 from fastnn.training.data import Data, Target
 
@@ -37,20 +38,40 @@ def check_weighed(heads: Sequence[LossOnOutput], data: Data, source: str, use: s
     )
 
 
-def row_weights(heads: Sequence[LossOnOutput], data: Data) -> np.ndarray | None:
-    """What each row (N,) weighs in the cost of all rows; None where all weigh the same.
+def row_weights(
+    heads: Sequence[LossOnOutput], data: Data, means: np.ndarray | None
+) -> np.ndarray | None:
+    """What each row (N,) weighs in the mean of the costs of batches; None where all weigh the same.
 
-    For several losses, the mean of what the row weighs in each, by the weights of the losses.
+    For several losses, the mean of what the row weighs in each, by the weights of the losses.  A
+    batch whose losses are divided by the mean weights of all data, `means`, weighs as many as its
+    rows are.
     """
     pairs = list(zip(heads, data.targets, strict=True))
-    if not any(_varies(head, target) for head, target in pairs):
+    by_batch = np.ones(len(heads), bool) if means is None else np.isnan(means)
+    if not any(
+        _varies(head, target) and own for (head, target), own in zip(pairs, by_batch, strict=True)
+    ):
         return None
     combined = np.zeros(len(data))
-    for head, target in pairs:
-        weights = np.concatenate(list(_parts(head, target)))
+    for (head, target), own in zip(pairs, by_batch, strict=True):
+        weights = np.concatenate(list(_parts(head, target))) if own else np.ones(len(data))
         if weights.any():
             combined += head.weight * (weights / weights.sum())
     return combined
+
+
+def mean_weights(heads: Sequence[LossOnOutput], data: Data) -> np.ndarray | None:
+    """What a row weighs on average in each head, all its outputs together: (heads,) float64.
+
+    nan stands for heads in which all rows weigh the same, and for custom losses, which take their
+    own means; None if it stood for all heads.
+    """
+    means = np.full(len(heads), np.nan)
+    for h, (head, target) in enumerate(zip(heads, data.targets, strict=True)):
+        if _varies(head, target) and not isinstance(head.loss, CustomLoss):
+            means[h] = sum(float(part.sum()) for part in _parts(head, target)) / len(data)
+    return None if np.isnan(means).all() else means
 
 
 def _varies(head: LossOnOutput, target: Target) -> bool:

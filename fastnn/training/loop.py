@@ -44,6 +44,7 @@ def fit(
     validation: Data | None = None,
     network: object = None,
     row_weights: np.ndarray | None = None,
+    mean_weights: np.ndarray | None = None,
 ) -> History:
     """Train for some epochs more, with the trainee's optimizer.
 
@@ -64,6 +65,8 @@ def fit(
     row_weights : (N,) array, optional
         What each row weighs in the cost of all rows; by default all weigh the same.  The `loss`
         of an epoch is the mean of its batches' costs by these weights, nan if all are 0.
+    mean_weights : (heads,) array, optional
+        What a row of all data weighs on average in each loss; see `Engine.train`.
 
     Returns
     -------
@@ -87,7 +90,7 @@ def fit(
     size = DEFAULT_BATCH_SIZE if plan.batch_size is None else plan.batch_size
     batches = Batches(data, trainee.engine.program.dtype, size)
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
-    loop = _Loop(trainee, batches, session, row_weights)
+    loop = _Loop(trainee, batches, session, row_weights, mean_weights)
     seed = check_integer(trainee.seed, "seed", 0)
 
     def train() -> None:
@@ -109,6 +112,7 @@ class _Loop:
         batches: Batches,
         session: Session,
         row_weights: np.ndarray | None,
+        mean_weights: np.ndarray | None,
     ) -> None:
         assert isinstance(trainee.optimizer, Optimizer)
         self._engine = trainee.engine
@@ -117,6 +121,7 @@ class _Loop:
         self._session = session
         self._state = session.state
         self._row_weights = row_weights
+        self._mean_weights = mean_weights
         self._batches_per_call = 1
 
     def epoch(self, order: np.ndarray | None) -> dict[str, float]:
@@ -161,7 +166,7 @@ class _Loop:
         try:
             taken = self._engine.train(
                 inputs, targets, rows, self._batches.batch_size, learning_rates,
-                state.step + 1, losses[done : done + n],
+                state.step + 1, losses[done : done + n], False, self._mean_weights,
             )  # fmt: skip
         except BaseException as error:  # of custom code: the steps before it were taken
             taken = int(np.isfinite(losses[done : done + n]).sum())

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from fastnn._shared.numbers import check_flag
+from fastnn._shared.numbers import check_choice, check_flag
 from fastnn.optimizers import Optimizer
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import (
@@ -81,6 +81,8 @@ class Plan:
     callbacks : Callback, function, or several of them, optional
     verbose : {0, 1, 2}, default 0
         Nothing, a progress bar on stderr, or one line for each epoch.
+    weights_mean : {"data", "batch"}, default "data"
+        Whose weights the mean of a batch's losses is taken by; see `Network.fit`.
     """
 
     epochs: int | None = None
@@ -89,9 +91,11 @@ class Plan:
     early_stopping: EarlyStopping | int | None = None
     callbacks: Callbacks = None
     verbose: int = 0
+    weights_mean: Literal["data", "batch"] = "data"
 
     def __post_init__(self) -> None:
         check_flag(self.shuffle, "shuffle")
+        check_choice(self.weights_mean, "weights_mean", ("data", "batch"))
 
     def watchers(self, validated: bool) -> list[Callback]:
         """All callbacks, early stopping last.

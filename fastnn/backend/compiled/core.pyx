@@ -23,7 +23,7 @@ Formulas of single elements, rows and updates come from math/ and rows/.
 """
 
 from cython.parallel cimport parallel, threadid
-from libc.math cimport fabs, fma, fmax, frexp, isfinite, ldexp, sqrt
+from libc.math cimport fabs, fma, fmax, frexp, isfinite, isnan, ldexp, sqrt
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memcpy, memset
 

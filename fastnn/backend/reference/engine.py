@@ -9,6 +9,7 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +59,7 @@ class Engine:
         self._update: Callable[[int, float], None] | None = None
         self._row_losses: list[Array] = []
         self._is_stepping = False
+        self._mean_weights: Array | None = None
         self.guard: AbstractContextManager[object] = Guard()
         _engines.add(self)
 
@@ -204,10 +206,11 @@ class Engine:
         self._clear_gradients()
         losses = []
         self._row_losses = []
-        for head, target in zip(self.program.heads, self._targets(targets, check), strict=True):
+        for h, target in enumerate(self._targets(targets, check)):
+            head = self.program.heads[h]
             gradient = np.empty_like(self._buffers.value(head.output))
             rows = np.ones(len(gradient))
-            losses.append(self._loss(head, target, gradient, rows))
+            losses.append(self._mean_loss(h, target, gradient, rows))
             self._row_losses.append(_shares(losses[-1], head, target, rows))
             self._buffers.add_gradient(head.output, gradient * self.program.dtype.type(head.weight))
         cost = self._cost(losses)
@@ -228,6 +231,7 @@ class Engine:
         first_step: int,
         losses: Array,
         check: bool = False,
+        mean_weights: Array | None = None,
     ) -> int:
         """One optimizer step per batch; returns how many were done.
 
@@ -247,7 +251,7 @@ class Engine:
             batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
             step = first_step + i
             try:
-                with self._taking_a_step():
+                with self._taking_a_step(mean_weights):
                     losses[i] = self.loss_and_gradients(
                         [x[rows] for x in inputs], batch_targets, True, step, check
                     )
@@ -302,13 +306,15 @@ class Engine:
         return len(inputs[0])
 
     @contextmanager
-    def _taking_a_step(self) -> Iterator[None]:
+    def _taking_a_step(self, mean_weights: Array | None) -> Iterator[None]:
         """Gradients of custom losses and layers must be finite in a training step."""
         self._is_stepping = True
+        self._mean_weights = mean_weights
         try:
             yield
         finally:
             self._is_stepping = False
+            self._mean_weights = None
             self._buffers.step_cost = None
 
     def begin_child(self) -> None:
@@ -371,6 +377,19 @@ class Engine:
             head.loss, output, values, weights, class_weights, head.parameter,
             options.get("ignore_value"), options.get("reduction", "mean"), losses, gradient,
         )  # fmt: skip
+
+    def _mean_loss(self, h: int, target: Target, gradient: Array, losses: Array) -> float:
+        """`_loss` of head h, its mean taken by the mean weight of all data where that is known."""
+        head = self.program.heads[h]
+        mean_weight = np.nan if self._mean_weights is None else self._mean_weights[h]
+        is_mean = head.loss != CUSTOM_LOSS and head.attributes.get("reduction", "mean") == "mean"
+        if not is_mean or np.isnan(mean_weight):
+            return self._loss(head, target, gradient, losses)
+        summed = replace(head, attributes={**head.attributes, "reduction": "sum"})
+        total = self._loss(summed, target, gradient, losses)
+        factor = 1 / (len(gradient) * mean_weight) if mean_weight > 0 else 0.0
+        gradient *= gradient.dtype.type(factor)
+        return total * factor if factor else 0.0
 
     def _cost(self, losses: Sequence[float]) -> float:
         weights = [head.weight for head in self.program.heads]

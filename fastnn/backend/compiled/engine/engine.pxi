@@ -301,14 +301,19 @@ cdef class Engine(Caller):
         return 0
 
     def train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses,
-              check=False):
+              check=False, mean_weights=None):
         """One optimizer step per batch; see `fastnn.backend.protocol`."""
         self._enter()
         try:
             self._read_inputs(inputs, check)
             self._read_targets(targets)
+            if mean_weights is not None:
+                self.batch.mean_weights = <double*>elements(
+                    mean_weights, cnp.NPY_FLOAT64, 1, self.plan.n_heads, -1, "arguments",
+                    "mean_weights")
             return self._train(order, batch_size, learning_rates, first_step, losses)
         finally:
+            self.batch.mean_weights = NULL
             self._leave()
 
     cdef _train(self, order, sz batch_size, learning_rates, sz first_step, losses):

@@ -16,15 +16,24 @@ cdef double target_weight(const HeadSpec* head, sz width, const real* y) noexcep
     return target_weight_row(head.class_weights, head.ignores, head.ignore_value, width, y)
 
 
-cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* batch,
+cdef inline bint has_mean_weight(const Batch* batch, int h) noexcept nogil:
+    return batch.mean_weights != NULL and not isnan(batch.mean_weights[h])
+
+
+cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* batch, int h,
                        sz width) noexcept nogil:
-    """What the sum of weighted losses is divided by: 1 for sums, the weights' sum for means."""
+    """What the sum of weighted losses is divided by: 1 for sums, the weights' sum for means.
+
+    With the mean weight of all data it is what the weights of so many rows sum to on average.
+    """
     cdef double total = 0
     cdef sz r
     if head.reduction == SUM:
         return 1
     if head.reduction == HALF_SUM:
         return 2
+    if has_mean_weight(batch, h):
+        return <double>batch.n_rows * batch.mean_weights[h]
     if target.weights == NULL and head.class_weights == NULL and not head.ignores:
         return <double>batch.n_rows * (width if head.is_elementwise else 1)
     for r in range(batch.n_rows):
@@ -38,6 +47,8 @@ cdef public bint norms_read_targets(const Plan* plan, const Batch* batch) noexce
     cdef int h
     for h in range(plan.n_heads):
         head = &plan.heads[h]
+        if has_mean_weight(batch, h):
+            continue
         if head.reduction == MEAN and (batch.targets[h].weights != NULL or head.ignores
                                        or head.class_weights != NULL):
             return True
@@ -48,7 +59,7 @@ cdef public void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
     """The normaliser of every head: the same on every thread, each computes its own."""
     cdef int h
     for h in range(plan.n_heads):
-        batch.norms[h] = normaliser(&plan.heads[h], &batch.targets[h], batch,
+        batch.norms[h] = normaliser(&plan.heads[h], &batch.targets[h], batch, h,
                                     plan.work.values[plan.heads[h].output].width)
 
 

@@ -228,6 +228,7 @@ cdef struct Batch:
     const Source* inputs
     Target* targets
     double* norms      # per head: what the weighted sum of the losses is divided by
+    const double* mean_weights  # per head: of a row of all data, or nan; NULL for nan
     bint check         # whether inputs and targets are to be looked at; labels are always
     int* bad           # raised when one of them is not fit
 
