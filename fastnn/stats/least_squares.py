@@ -22,8 +22,11 @@ def linear_regression(
     names: Sequence[str] | None = None,
     ridge: float = 0.0,
     cov_type: str = "classical",
-    lags: int | None = None,
+    lags: int | str | None = None,
     kernel: str | None = None,
+    prewhiten: int = 0,
+    small_sample: bool = False,
+    groups: object = None,
     refine: bool | None = None,
     copy: bool | None = None,
 ) -> RegressionResult:
@@ -50,17 +53,30 @@ def linear_regression(
     ridge : float, default 0
         Penalty lambda: the fit minimises sum w (y - X b)^2 + lambda |b|^2, where b is in the
         units of X and excludes the intercept.  See Notes.
-    cov_type : {"classical", "HC0", "HC1", "HC2", "HC3", "HAC"}
+    cov_type : {"classical", "HC0", "HC1", "HC2", "HC3", "HAC", "CR0", "CR1", "CR1S", "CR2"}
         Estimator of the covariance of the coefficients, from which standard errors, t, p,
         intervals and F are computed.  "classical" assumes independent errors of equal variance.
         "HC0" to "HC3" allow unequal variances (White; MacKinnon & White).  "HAC" allows
-        autocorrelation as well (Newey & West) and takes the rows in order of time.
-    lags : int, optional
-        Number of lags of "HAC"; by default the integer part of 4 (n/100)^(2/9) (Newey & West
-        1994).
-    kernel : {"bartlett", "parzen", "uniform"}, optional
-        Weights of the lags of "HAC"; by default "bartlett".  The covariance of "uniform" may
-        fail to be positive definite.
+        autocorrelation as well (Newey & West) and takes the rows in order of time.  "CR0" to
+        "CR2" allow any dependence within the clusters of `groups`: see Notes.
+    lags : int, "newey-west" or "andrews", optional
+        Number of lags L of "HAC", whose bandwidth is L + 1; by default the integer part of
+        4 (n/100)^(2/9) (Newey & West 1994).  The names choose the bandwidth from the data, as
+        `bwNeweyWest` and `bwAndrews` of R's sandwich do; with "bartlett", "newey-west" takes
+        the integer part as number of lags, as `NeweyWest` does.  These two rules depend on the
+        units and origins of the columns.
+    kernel : {"bartlett", "parzen", "uniform", "tukey-hanning", "quadratic-spectral"}, optional
+        Weights of the lags of "HAC"; by default "bartlett".  The covariance of "uniform" and
+        "tukey-hanning" may fail to be positive definite.
+    prewhiten : int, default 0
+        Order of the vector autoregression that "HAC" fits to the products of residuals and
+        columns first (Andrews & Monahan); 0 for none.
+    small_sample : bool, default False
+        Whether "HAC" is multiplied by n / (n - p).
+    groups : (n,) or (n, 2) array_like, or table of one or two columns, optional
+        Labels of the clusters of "CR0" to "CR2"; two columns, or a pair of vectors, are two
+        groupings.  pandas objects must have the index of X.  As many clusters as rows are
+        allowed.
     refine : bool, optional
         Whether the normal equations are formed in twice the working precision, to correct
         coefficients, covariance and residual sum of squares to about 15 digits for the data as
@@ -96,6 +112,15 @@ def linear_regression(
 
     Notes
     -----
+    "CR0" sums the products of the scores of each of G clusters.  "CR1" multiplies it by G/(G - 1),
+    and "CR1S" by G/(G - 1) (n - 1)/(n - p), as Stata and sandwich's `vcovCL` do.  Tests have
+    G - 1 degrees of freedom.  Two groupings are added, and their intersection is subtracted, each
+    with a factor of its own; G is then the smaller number of clusters (Cameron, Gelbach &
+    Miller).  "CR2" is unbiased for independent errors of equal variance (of variance 1/w with
+    weights), and each coefficient has the degrees of freedom of Satterthwaite; F is the
+    approximation "HTZ" of clubSandwich (Bell & McCaffrey; Pustejovsky & Tipton).  A coefficient
+    that one cluster alone determines has no standard error then.
+
     With a ridge penalty, standard errors are those of the biased estimator,
     s^2 (X'X + P)^-1 X'X (X'X + P)^-1, where s^2 is the residual sum of squares divided by n less
     the effective parameters.  They account neither for the bias nor for a penalty that was chosen
@@ -106,6 +131,10 @@ def linear_regression(
     Golub & Van Loan (2013), Matrix Computations, 4th ed., chapter 5.
     Demmel, Grigori, Hoemmen & Langou (2012), "Communication-optimal parallel and sequential
     QR and LU factorizations", SIAM J. Sci. Comput. 34(1).
+    Cameron, Gelbach & Miller (2011), "Robust inference with multiway clustering", J. Business &
+    Economic Statistics 29.
+    Pustejovsky & Tipton (2018), "Small-sample methods for cluster-robust variance estimation and
+    hypothesis testing in fixed effects models", J. Business & Economic Statistics 36.
     MacKinnon & White (1985), "Some heteroskedasticity-consistent covariance matrix estimators
     with improved finite sample properties", J. Econometrics 29.
     Newey & West (1994), "Automatic lag selection in covariance matrix estimation", Review of
@@ -121,7 +150,7 @@ def linear_regression(
     >>> linear_regression(x, y).coefficients.round(4)
     array([-0.7439,  0.8542])
     """
-    cov = CovarianceType.checked(cov_type, lags, kernel)
+    cov = CovarianceType.checked(cov_type, lags, kernel, prewhiten, small_sample)
     method = check_choice(method, "method", METHODS)
     ridge = check_number(ridge, "ridge", low=0.0)
     refuse_ridge_by_cholesky(ridge, method)
@@ -135,6 +164,8 @@ def linear_regression(
         add_intercept=check_flag(add_intercept, "add_intercept"),
         copy=None if copy is None else check_flag(copy, "copy"),
     )
+    if groups is not None or cov.is_clustered:
+        cov = cov.with_groups(groups, len(data.response), data.labels.rows)
     fit = fit_data(data, method, ridge, refine)
     warn_if_deficient(fit)
     return RegressionResult(fit, cov)

@@ -40,8 +40,11 @@ class RegressionResult(Influence):
         its left (see `dependencies`), unless ``method="svd"``, which gives the coefficients of
         least norm.
     standard_errors, tvalues, pvalues : (p,) array
-        The p-values are two-sided, from Student's t distribution with `df_residual` degrees of
-        freedom, for every `cov_type`.
+        The p-values are two-sided, from Student's t distribution with `df_coefficients` degrees
+        of freedom, for every `cov_type`.
+    df_coefficients : (p,) array
+        Degrees of freedom of the tests and intervals of the coefficients: `df_residual`, or
+        those of clusters (see `linear_regression`).
     covariance : (p, p) array
         Covariance matrix of the coefficients.
     names, response_names : tuple of str
@@ -84,6 +87,10 @@ class RegressionResult(Influence):
         F test of the hypothesis that all coefficients except the constant are zero.  It uses
         sums of squares, or is a Wald test where the covariance is robust.  nan with a ridge
         penalty.
+    df_f : tuple of two numbers
+        Numerator and denominator degrees of freedom of the F test.
+    bandwidth : float or None
+        Bandwidth of a HAC covariance that depends on the data.
     log_likelihood, aic, bic : float
         For normal errors, by the conventions of statsmodels: aic is -2 log_likelihood + 2 k with
         k effective parameters, which do not include the variance.  R counts the variance, which
@@ -146,7 +153,14 @@ class RegressionResult(Influence):
         ends = (self._labels.by_column(self._shown(end)) for end in self._interval(level))
         return ConfidenceIntervals(*ends)
 
-    def predict(self, X: object, interval: str | None = None, level: float = 0.95) -> Any:
+    def predict(
+        self,
+        X: object,
+        interval: str | None = None,
+        level: float = 0.95,
+        *,
+        weights: object = None,
+    ) -> Any:
         """Predict the mean of the response at new rows.
 
         Parameters
@@ -155,9 +169,13 @@ class RegressionResult(Influence):
             Regressors without the intercept column.  If the fit was to a table, the columns of
             a table are selected by name, and further columns are ignored.
         interval : None, "confidence" or "prediction"
-            Kind of interval to return: of the mean ("confidence"), or of a new observation of
-            weight 1 ("prediction").
+            Kind of interval to return: of the mean ("confidence"), or of a new observation
+            ("prediction").
         level : float, default 0.95
+        weights : (n,) array_like, optional
+            Weights of the new observations, for the prediction interval of a weighted fit; by
+            default 1.  The variance of a new observation is that of the errors divided by its
+            weight.
 
         Returns
         -------
@@ -169,30 +187,40 @@ class RegressionResult(Influence):
         Raises
         ------
         ValueError
-            If the columns of X are not those of the fit, or X has values that are not finite.
+            If the columns of X are not those of the fit, X has values that are not finite, or
+            weights are not positive or have no use.
 
         Warns
         -----
         RankDeficiencyWarning
             If columns of the fit were linearly dependent and new rows violate the dependence.
         """
-        return predict(self, X, interval, level)
+        return predict(self, X, interval, level, weights)
 
     def with_covariance(
-        self, cov_type: str, *, lags: int | None = None, kernel: str | None = None
+        self,
+        cov_type: str,
+        *,
+        lags: int | str | None = None,
+        kernel: str | None = None,
+        prewhiten: int = 0,
+        small_sample: bool = False,
+        groups: object = None,
     ) -> RegressionResult:
         """The same fit with another covariance of the coefficients.
 
         Parameters
         ----------
-        cov_type, lags, kernel
+        cov_type, lags, kernel, prewhiten, small_sample, groups
             As in `linear_regression`.
 
         Returns
         -------
         RegressionResult
         """
-        return RegressionResult(self._fit, CovarianceType.checked(cov_type, lags, kernel))
+        cov = CovarianceType.checked(cov_type, lags, kernel, prewhiten, small_sample)
+        cov = cov.with_groups(groups, self.n_observations, self._labels.rows)
+        return RegressionResult(self._fit, cov)
 
     def for_response(self, response: int | str) -> RegressionResult:
         """The result of one of several responses, equal to that of a separate fit.

@@ -72,7 +72,7 @@ def linear_regression_blocks(
         raise ValueError("blocks must have at least one block, got none")
     fit = solved(accumulator, method, ridge, add_intercept, first.labels.without_rows())
     warn_if_deficient(fit)
-    return RegressionResult(fit, CovarianceType("classical", None, "bartlett"))
+    return RegressionResult(fit, CovarianceType("classical"))
 
 
 def _read(block: object, names: Sequence[str] | None, add_intercept: bool) -> Data:

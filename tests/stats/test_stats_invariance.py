@@ -22,6 +22,12 @@ def fit(x, y, **options):
     return stats.linear_regression(x, y, **options)
 
 
+def groups_of(y):
+    """Clusters of rows by the order of the response, which neither units nor origin change."""
+    size = np.argsort(np.argsort(y))
+    return np.minimum(size, N - 1 - size) // 4
+
+
 def values_of(test):
     return [test.statistic, test.pvalue]
 
@@ -38,6 +44,21 @@ STATISTICS = {
         ]
         for kind in ("HC0", "HC1", "HC2", "HC3", "HAC")
     },
+    **{
+        f"t and F, {kind}": lambda x, y, kind=kind: [
+            *np.abs(fit(x, y, cov_type=kind, groups=groups_of(y)).tvalues[1:]),
+            fit(x, y, cov_type=kind, groups=groups_of(y)).fvalue,
+        ]
+        for kind in ("CR0", "CR1S", "CR2")
+    },
+    "df of CR2": lambda x, y: [
+        *fit(x, y, cov_type="CR2", groups=groups_of(y)).df_coefficients[1:],
+        *fit(x, y, cov_type="CR2", groups=groups_of(y)).df_f,
+    ],
+    "t and F, prewhitened HAC": lambda x, y: [
+        *np.abs(fit(x, y, cov_type="HAC", prewhiten=1).tvalues[1:]),
+        fit(x, y, cov_type="HAC", prewhiten=1).fvalue,
+    ],
     "leverage": lambda x, y: fit(x, y).leverage,
     "studentized": lambda x, y: np.abs(fit(x, y).studentized_residuals),
     "standardized": lambda x, y: np.abs(fit(x, y).standardized_residuals),
@@ -113,7 +134,9 @@ def test_random_units_and_origins_do_not_matter(name, seed):
     )
 
 
-@pytest.mark.parametrize("name", sorted(set(STATISTICS) - {"t", "p", "breusch_pagan of Z"}))
+@pytest.mark.parametrize(
+    "name", sorted(set(STATISTICS) - {"t", "p", "breusch_pagan of Z", "df of CR2"})
+)
 def test_the_order_of_columns_does_not_matter(name):
     if name.startswith("t and F"):
         pytest.skip("t are in the order of the columns")
@@ -121,7 +144,8 @@ def test_the_order_of_columns_does_not_matter(name):
     np.testing.assert_allclose(statistic(X[:, ::-1], Y), statistic(X, Y), rtol=1e-9, atol=1e-12)
 
 
-ORDER_FREE = ["r_squared", "F", "t", "p", "t and F, HC0", "t and F, HC3", "white",
+ORDER_FREE = ["r_squared", "F", "t", "p", "t and F, HC0", "t and F, HC3", "t and F, CR1S",
+              "t and F, CR2", "df of CR2", "white",
               "breusch_pagan", "jarque_bera"]  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from scipy import special
 from fastnn._shared.numbers import check_number
 from fastnn._shared.warnings import warn
 from fastnn.stats.linalg.solvers import PERFECT
+from fastnn.stats.regression.clustered import Clusters
 from fastnn.stats.regression.covariance import CovarianceType, Meats, meats
 from fastnn.stats.regression.fit import Fit, described
 from fastnn.stats.regression.labels import Labels
@@ -173,10 +174,40 @@ class Estimates:
                 "the fit is essentially perfect: the residuals are rounding errors, and so are "
                 "standard errors, t and p-values"
             )
-        return self._labels.by_column(t_pvalue(self._t, self.df_residual))
+        return self._labels.by_column(t_pvalue(self._t, self._df_of_columns))
+
+    @cached_property
+    def _clusters(self) -> Clusters | None:
+        """Clusters of the rows; None where the covariance has none."""
+        groups = self._cov.groups
+        return None if groups is None else Clusters(self._fit, groups, self._cov.kind)
+
+    def _df_of(self, directions: np.ndarray) -> Any:
+        """Degrees of freedom of the t statistics of (k, r) directions: a number, or (k, 1)."""
+        if self._clusters is None:
+            return self.df_residual
+        return self._clusters.degrees_of_freedom(directions)[:, None]
+
+    @cached_property
+    def _df_of_columns(self) -> Any:
+        """Degrees of freedom of the t statistics of coefficients: a number, or (p, 1)."""
+        return self._df_of(self._fit.solution.root)
+
+    @cached_property
+    def df_coefficients(self) -> Any:
+        """Degrees of freedom of the t tests and intervals of the coefficients."""
+        df = np.broadcast_to(self._df_of_columns, (self.n_parameters, 1))
+        return self._labels.of_columns(np.where(self._estimated, df[:, 0], np.nan))
+
+    @property
+    def bandwidth(self) -> Any:
+        """Bandwidth of a HAC covariance that was chosen from the data; None for the others."""
+        if self._cov.kind != "HAC" or self._meats.bandwidths is None:
+            return None
+        return self._labels.scalar(self._meats.bandwidths)
 
     def _interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
-        margin = t_quantile(check_level(level), self.df_residual) * self._errors
+        margin = t_quantile(check_level(level), self._df_of_columns) * self._errors
         middle = self._fit.solution.coefficients
         return middle - margin, middle + margin
 
@@ -197,6 +228,13 @@ class Estimates:
         places = self._meats.rows
         rows = places if self._labels.rows is None else [self._labels.rows[i] for i in places]
         names = ", ".join(np.array(self.names)[involved])
+        if self._clusters is not None:
+            warn(
+                f"cov_type={self.cov_type!r} has no variance where one cluster alone determines "
+                f"a coefficient: standard errors of {names} are nan; the others do not depend on "
+                "it"
+            )
+            return
         shown = ", ".join(map(str, rows[:_NAMED])) + (", ..." if len(rows) > _NAMED else "")
         warn(
             f"cov_type={self.cov_type!r} has no variance for rows of leverage 1 (row {shown}): "
@@ -265,7 +303,34 @@ class Estimates:
             explained = np.maximum(total - self._fit.residual_squares, 0.0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 return explained / self.df_model / self._residual_variances
-        return self._wald() / self.df_model
+        return self._wald() * self._f_law[0]
+
+    @cached_property
+    def _f_law(self) -> tuple[float, float]:
+        """Factor of the Wald statistic, and the denominator degrees of freedom, of F."""
+        if self._clusters is None or self.df_model <= 0:
+            return 1 / self.df_model if self.df_model > 0 else np.nan, self.df_residual
+        return self._clusters.f_law(self._contrasts)
+
+    @property
+    def df_f(self) -> tuple[float, float]:
+        """Numerator and denominator degrees of freedom of the F test."""
+        return self.df_model, self._f_law[1]
+
+    @property
+    def _orthonormal(self) -> np.ndarray:
+        """(r, p) coordinates of the columns of the design, where its rows are orthonormal."""
+        solution = self._fit.solution
+        return np.asarray((solution.R @ solution.root).T @ solution.R)
+
+    @property
+    def _contrasts(self) -> np.ndarray:
+        """Orthonormal directions of all coefficients but the constant."""
+        orthonormal = self._orthonormal
+        if self._fit.constant is None:
+            return np.eye(len(orthonormal))
+        direction = orthonormal @ self._fit.constant
+        return np.linalg.qr(direction[:, None], mode="complete").Q[:, 1:].T
 
     def _wald(self) -> np.ndarray:
         """(m,) Wald statistics of the hypothesis that all coefficients but the constant are 0.
@@ -273,13 +338,8 @@ class Estimates:
         In the coordinates T' X'X b, where the rows of the design are orthonormal: statistics
         depend neither on units nor on origins.
         """
-        solution = self._fit.solution
-        orthonormal = (solution.R @ solution.root).T @ solution.R
-        scores = orthonormal @ solution.coefficients
-        contrasts = np.eye(len(scores))
-        if self._fit.constant is not None:
-            direction = orthonormal @ self._fit.constant
-            contrasts = np.linalg.qr(direction[:, None], mode="complete").Q[:, 1:].T
+        scores = self._orthonormal @ self._fit.solution.coefficients
+        contrasts = self._contrasts
         if self._meats.involves(contrasts).any():
             return np.full_like(self._fit.residual_squares, np.nan)
         statistics = []
@@ -296,7 +356,7 @@ class Estimates:
     @cached_property
     def f_pvalue(self) -> Any:
         """p-value of the F statistic."""
-        return self._labels.scalar(f_pvalue(self._f, self.df_model, self.df_residual))
+        return self._labels.scalar(f_pvalue(self._f, *self.df_f))
 
     @cached_property
     def log_likelihood(self) -> Any:
@@ -322,22 +382,25 @@ def check_level(level: object) -> float:
     return check_number(level, "level", above=0.0, below=1.0)
 
 
-def t_pvalue(t: np.ndarray, df: float) -> np.ndarray:
+def t_pvalue(t: np.ndarray, df: Any) -> np.ndarray:
     """Two-sided p-values of Student's t, accurate in the far tails."""
     return f_pvalue(t * t, 1, df)
 
 
-def t_quantile(level: float, df: float) -> float:
+def t_quantile(level: float, df: Any) -> Any:
     """Quantile of Student's t: half the width of an interval, in standard errors."""
+    if np.ndim(df):
+        return special.stdtrit(df, 0.5 + level / 2)
     return float(special.stdtrit(df, 0.5 + level / 2)) if df > 0 else np.nan
 
 
-def f_pvalue(f: np.ndarray, df_model: float, df_residual: float) -> np.ndarray:
+def f_pvalue(f: np.ndarray, df_model: float, df_residual: Any) -> np.ndarray:
     """Upper tail of the F distribution, by the incomplete beta function.
 
     Of the two shares, whose sum is 1, the smaller one is computed: it loses no digits.
+    Denominator degrees of freedom may be an array; nan gives nan.
     """
-    if df_model <= 0 or df_residual <= 0:
+    if df_model <= 0 or (np.ndim(df_residual) == 0 and not df_residual > 0):
         return np.full_like(f, np.nan)
     a, b = df_model / 2, df_residual / 2
     with np.errstate(invalid="ignore", over="ignore"):

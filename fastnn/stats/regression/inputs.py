@@ -71,7 +71,7 @@ def read_data(
     return Data(
         Design(matrix, add_intercept, copy),
         response.astype(np.float64),
-        None if weights is None else _checked_weights(weights, n),
+        None if weights is None else checked_weights(weights, n),
         labels,
     )
 
@@ -183,7 +183,8 @@ def _refuse_repeated(columns: tuple[str, ...]) -> None:
         raise ValueError(f"names of columns must differ, got {', '.join(repeated)} twice{hint}")
 
 
-def _checked_weights(weights: object, n: int) -> np.ndarray:
+def checked_weights(weights: object, n: int) -> np.ndarray:
+    """(n,) weights in float64; raises ValueError unless all are positive and finite."""
     array = as_real(weights, "weights")
     if array.shape != (n,):
         raise ValueError(f"weights must have shape ({n},), got {array.shape}")

@@ -57,6 +57,10 @@ class Labels:
         """(n, m) values of observations, (n,) for one response."""
         return self._table(values, self.rows)
 
+    def of_columns(self, values: np.ndarray) -> Any:
+        """(p,) values that are common to all responses."""
+        return self._frame(values, self.columns)
+
     def of_rows(self, values: np.ndarray) -> Any:
         """(n,) values that are common to all responses."""
         return self._frame(values, self.rows)

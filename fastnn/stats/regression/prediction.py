@@ -13,6 +13,8 @@ from fastnn.stats.linalg.solvers import RankDeficiencyWarning
 from fastnn.stats.regression.estimates import check_level, t_quantile
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import (
+    check_alignment,
+    checked_weights,
     column_labels,
     index_of,
     is_table,
@@ -35,12 +37,15 @@ class Prediction(NamedTuple):
     standard_error: Any
 
 
-def predict(result: Influence, X: object, interval: object, level: object) -> Any:
+def predict(
+    result: Influence, X: object, interval: object, level: object, weights: object = None
+) -> Any:
     """Compute `RegressionResult.predict`."""
     if interval is not None:
         check_choice(interval, "interval", INTERVALS)
     level = check_level(level)
     design = _design(result, X)
+    scale = _new_weights(result, X, weights, design.shape[0], interval)
     _warn_not_estimable(result, design)
     mean = design.times(result._fit.solution.coefficients)
     if interval is None:
@@ -51,10 +56,33 @@ def predict(result: Influence, X: object, interval: object, level: object) -> An
             variances[place][result._meats.involves(block @ result._fit.solution.root)] = np.nan
     errors = np.sqrt(variances)
     if interval == "prediction":
-        variances = variances + result._residual_variances
-    margin = t_quantile(level, result.df_residual) * np.sqrt(variances)
+        variances = variances + result._residual_variances / scale
+    margin = t_quantile(level, _df(result, design)) * np.sqrt(variances)
     parts = (mean, mean - margin, mean + margin, errors)
     return Prediction(*(_labelled(result, X, part) for part in parts))
+
+
+def _new_weights(
+    result: Influence, X: object, weights: object, n: int, interval: object
+) -> np.ndarray:
+    """(n, 1) weights of the new rows, 1 where there are none."""
+    if weights is None:
+        return np.ones((n, 1))
+    if not result.is_weighted or interval != "prediction":
+        raise ValueError(
+            "weights belong to interval='prediction' of a weighted fit, got "
+            f"interval={interval!r} of {'a ' if result.is_weighted else 'an un'}weighted fit"
+        )
+    check_alignment(index_of(X), weights, "weights")
+    return checked_weights(weights, n)[:, None]
+
+
+def _df(result: Influence, design: Design) -> Any:
+    """Degrees of freedom of the intervals: a number, or (n, 1)."""
+    root = result._fit.solution.root
+    if result._clusters is None:
+        return result.df_residual
+    return np.concatenate([result._df_of(block @ root) for _, block in design.blocks()])
 
 
 def _design(result: Influence, X: Any) -> Design:

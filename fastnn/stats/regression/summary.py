@@ -49,13 +49,13 @@ def _head(result: Influence) -> Entries:
     left = [
         ("Response", result.response_names[0]),
         ("Method", method),
-        ("Covariance", result._cov.described(result.n_observations)),
+        ("Covariance", result._cov.described(result.n_observations, result.bandwidth)),
         ("Observations", f"{result.n_observations:,}"),
         ("Degrees of freedom", f"{_count(result.df_model)}, residual {_count(result.df_residual)}"),
         ("Residual std deviation", number_text(result.residual_standard_deviation)),
     ]
     r_squared = "R-squared" if result.has_intercept else "R-squared (uncentred)"
-    test = f"F({_count(result.df_model)}, {_count(result.df_residual)})"
+    test = f"F({_count(result.df_f[0])}, {_count(result.df_f[1])})"
     outcome = f"{number_text(result.fvalue)}, p = {p_text(result.f_pvalue)}"
     right = [
         (r_squared, f"{result.r_squared:.4f}"),
@@ -95,7 +95,7 @@ def _coefficients(result: Influence, level: float) -> list[str]:
     tail = f"{(1 - level) / 2:.4g}", f"{(1 + level) / 2:.4g}"
     head = ("coef", "std err", "t", "P>|t|", f"[{tail[0]}", f"{tail[1]}]")
     values = (result._shown(result._fit.solution.coefficients), result._errors, result._t)
-    pvalues = t_pvalue(result._t, result.df_residual)
+    pvalues = t_pvalue(result._t, result._df_of_columns)
     table = np.column_stack([*values, pvalues, lower, upper])
     cells = [
         (number_text(b), number_text(error), f"{t:.3f}" if abs(t) < _LARGE_T else f"{t:.4g}",
