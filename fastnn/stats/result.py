@@ -64,6 +64,13 @@ class RegressionResult(Influence):
         Externally studentised: the standard deviation is estimated from the other rows.
     cooks_distance : (n,) array
         Change of the coefficients when the row is deleted, relative to their covariance.
+    dffits : (n,) array
+        Change of the fitted value when the row is deleted, in standard errors without the row.
+    dfbetas : (n, p) array, or (m, n, p) array
+        Change of each coefficient when the row is deleted, in standard errors without the row.
+    covariance_ratio : (n,) array
+        Determinant of the covariance of the coefficients without the row, divided by that of all
+        rows.  nan, like the measures above, where the leverage is 1.
     method, cov_type, ridge
         As in `linear_regression`.
     has_intercept : bool
@@ -98,6 +105,8 @@ class RegressionResult(Influence):
     condition_number, scaled_condition_number : float
         Ratio of the extreme singular values of the (weighted) design, and of the design with
         columns of unit length, which does not depend on units.
+    variance_inflation : (p,) array
+        1 / (1 - R^2) of the regression of each column on the others; nan for a constant.
     """
 
     def __repr__(self) -> str:
@@ -301,10 +310,66 @@ class RegressionResult(Influence):
         """
         from fastnn.stats.regression.plots import residual_plots
 
+        self._refuse_several("plot")
+        return residual_plots(self, path)
+
+    def plot_influence(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw studentised residuals against leverage, with circles of area Cook's distance.
+
+        The three rows of the largest Cook's distance are labelled.  Lines show residuals of -2, 0
+        and 2, and two and three times the mean leverage.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            File to save the figure to; the suffix determines the format.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ValueError, ImportError
+            As for `plot`.
+        """
+        from fastnn.stats.regression.influence_plots import influence_plot
+
+        self._refuse_several("plot_influence")
+        return influence_plot(self, path)
+
+    def plot_added_variables(self, path: str | os.PathLike[str] | None = None) -> Figure:
+        """Draw the response against each column, both after regression on the other columns.
+
+        The slope of the line is the coefficient of the column.  Rows are multiplied by the roots
+        of their weights.
+
+        Parameters
+        ----------
+        path : str or path-like, optional
+            File to save the figure to; the suffix determines the format.
+
+        Returns
+        -------
+        Figure
+
+        Raises
+        ------
+        ValueError
+            If there are several responses, a ridge penalty, or no column but the constant.
+        ImportError
+            If matplotlib is not installed.
+        """
+        from fastnn.stats.regression.influence_plots import added_variable_plots
+
+        self._refuse_several("plot_added_variables")
+        return added_variable_plots(self, path)
+
+    def _refuse_several(self, method: str) -> None:
+        """Raise an error if there are several responses, or rows that are not stored."""
         self._refuse_streamed()
         if len(self.response_names) > 1:
             raise ValueError(
-                f"plot draws one response, and there are {len(self.response_names)}; "
-                "use result.for_response(name).plot()"
+                f"{method} draws one response, and there are {len(self.response_names)}; "
+                f"use result.for_response(name).{method}()"
             )
-        return residual_plots(self, path)

@@ -345,7 +345,7 @@ def test_prediction_intervals_take_the_weights_of_new_rows():
     half = (new.upper - new.lower) / 2 / laws.t.ppf(0.975, result.df_residual)
     variance = result.residual_standard_deviation**2
     np.testing.assert_allclose(
-        half**2 - new.standard_error**2, variance / [1.0, 4.0, 0.25], rtol=1e-10
+        half**2 - new.standard_error**2, variance / np.array([1.0, 4.0, 0.25]), rtol=1e-10
     )
     with pytest.raises(ValueError, match="weights belong to"):
         result.predict(x[:3], weights=[1.0, 1.0, 1.0])

@@ -16,6 +16,7 @@ from fastnn.stats.regression.covariance import CovarianceType, Meats, meats
 from fastnn.stats.regression.fit import Fit, described
 from fastnn.stats.regression.labels import Labels
 
+_CONSTANT = 1e-14  # share of the length of a column that centring may leave by rounding
 _NAMED = 6  # largest number of rows that a warning lists
 
 
@@ -112,6 +113,23 @@ class Estimates:
     def scaled_condition_number(self) -> float:
         """Condition number of the design with columns of unit length."""
         return self._fit.solution.scaled_condition
+
+    @cached_property
+    def variance_inflation(self) -> Any:
+        """Variance inflation factors of the columns; nan for a constant column.
+
+        The columns are centred where there is a constant.
+        """
+        orthonormal, root = self._orthonormal, self._fit.solution.root
+        centred = orthonormal
+        if self._fit.constant is not None:
+            direction = orthonormal @ self._fit.constant
+            direction /= np.linalg.norm(direction)
+            centred = orthonormal - np.outer(direction, direction @ orthonormal)
+        length = np.linalg.norm(centred, axis=0)
+        constant = length <= _CONSTANT * np.linalg.norm(orthonormal, axis=0)
+        factors = (length * np.linalg.norm(root, axis=1)) ** 2
+        return self._labels.of_columns(np.where(self._estimated & ~constant, factors, np.nan))
 
     # ------------------------------------------------------------ coefficients
 

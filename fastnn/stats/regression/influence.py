@@ -1,7 +1,8 @@
-"""Influence of single observations: leverage, studentised residuals, Cook's distance.
+"""Influence of single observations: leverage, studentised residuals, changes by deletion.
 
 References
 ----------
+Belsley, Kuh & Welsch (1980), Regression Diagnostics: DFFITS, DFBETAS and the covariance ratio.
 Cook & Weisberg (1982), Residuals and Influence in Regression.
 """
 
@@ -128,14 +129,62 @@ class Influence(Estimates):
         """Internally studentised residuals."""
         return self._labels.by_row(self._standardized)
 
+    @property
+    def _variance_ratios(self) -> np.ndarray:
+        """(n, m) residual variances without the row, divided by those of all rows."""
+        r, df = self._standardized, self.df_residual
+        # By the residual of the row itself; at least 0 by rounding.
+        return np.maximum(df - r**2, 0.0) / (df - 1 if df > 1 else np.nan)
+
+    @property
+    def _studentized(self) -> np.ndarray:
+        """(n, m) externally studentised residuals."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._standardized / np.sqrt(self._variance_ratios)
+
     @cached_property
     def studentized_residuals(self) -> Any:
         """Externally studentised residuals."""
-        r, df = self._standardized, self.df_residual
+        return self._labels.by_row(self._studentized)
+
+    @property
+    def _free_share(self) -> np.ndarray:
+        """(n, 1) 1 - leverage; nan for rows of leverage 1."""
+        free_share = 1.0 - self._leverage
+        return np.where(free_share > _CERTAIN, free_share, np.nan)[:, None]
+
+    @cached_property
+    def dffits(self) -> Any:
+        """Change of the fitted value when the row is deleted, in standard errors."""
+        share = self._free_share
+        return self._labels.by_row(self._studentized * np.sqrt((1.0 - share) / share))
+
+    @cached_property
+    def dfbetas(self) -> Any:
+        """Change of each coefficient when the row is deleted, in standard errors."""
+        pulls = self._pulls
         with np.errstate(divide="ignore", invalid="ignore"):
-            # The variance without the row itself, by its own residual; at least 0 by rounding.
-            others = np.maximum(df - r**2, 0.0) / (df - 1 if df > 1 else np.nan)
-            return self._labels.by_row(r / np.sqrt(others))
+            pulls = pulls / np.linalg.norm(self._fit.solution.root, axis=1)
+            scaled = self._studentized / np.sqrt(self._free_share)
+            changes = scaled.T[:, :, None] * np.where(self._estimated, pulls, np.nan)
+        return self._labels.by_row_and_column(changes)
+
+    @property
+    def _pulls(self) -> np.ndarray:
+        """(n, p) changes of the coefficients by a unit of the (weighted) response of a row."""
+        root = self._fit.solution.root
+        pulls = np.empty(self._design.shape)
+        for place, block in self._design.blocks():
+            np.matmul(block @ root, root.T, out=pulls[place])
+        if self._fit.weights is not None:
+            pulls *= self._root_weights[:, None]
+        return pulls
+
+    @cached_property
+    def covariance_ratio(self) -> Any:
+        """Determinant of the covariance without the row, divided by that of all rows."""
+        ratios = self._variance_ratios**self.effective_parameters
+        return self._labels.by_row(ratios / self._free_share)
 
     @cached_property
     def cooks_distance(self) -> Any:

@@ -65,6 +65,10 @@ class Labels:
         """(n,) values that are common to all responses."""
         return self._frame(values, self.rows)
 
+    def by_row_and_column(self, values: np.ndarray) -> Any:
+        """(m, n, p) values; for one response (n, p), as a table where the data were tables."""
+        return self._frame(values[0], self.rows, self.columns) if self.single else values
+
     def square(self, matrices: np.ndarray) -> Any:
         """(m, p, p) matrices; for one response (p, p), as a table where the data were tables."""
         if not self.single:
