@@ -35,7 +35,8 @@ from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row
 from fastnn.backend.compiled.rows.rows cimport (
-    log_softmax_backward_row, logsumexp_row, softmax_backward_row, within
+    SUMMED_ROWS, add_compensated, log_softmax_backward_row, logsumexp_row, softmax_backward_row,
+    within,
 )
 from fastnn.backend.compiled.simd.simd cimport (
     VL, abs_, apart, fma_, less, load, real, select, splat, store, vec

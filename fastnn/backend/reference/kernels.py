@@ -138,7 +138,7 @@ def dense_backward(
             np.matmul(dz, weight.T, out=dx)
         np.matmul(x.T, dz, out=dweight)
         if dbias is not None:
-            dz.sum(axis=0, out=dbias)
+            dbias[...] = dz.sum(axis=0, dtype=np.float64)
 
 
 def update(

@@ -18,6 +18,12 @@ from fastnn.program import Operation
 Array = np.ndarray
 
 
+def column_sums(rows: Array) -> Array:
+    """The sum of the rows (N, K): (K,) in float64, since a running sum would round like N."""
+    sums: Array = rows.sum(axis=0, dtype=np.float64)
+    return sums
+
+
 def _dense(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
     """Z = X W + b."""
     weights = [buffers.parameters[i] for i in operation.parameters]
@@ -31,7 +37,7 @@ def _dense_backward(buffers: Buffers, operation: Operation, dz: Array) -> None:
     weight = operation.parameters[0]
     buffers.add_parameter_gradient(weight, buffers.value(source).T @ dz)
     if len(operation.parameters) > 1:
-        buffers.add_parameter_gradient(operation.parameters[1], dz.sum(axis=0))
+        buffers.add_parameter_gradient(operation.parameters[1], column_sums(dz))
     buffers.add_gradient(source, dz @ buffers.parameters[weight].T)
 
 
@@ -46,9 +52,8 @@ def _activation_backward(buffers: Buffers, operation: Operation, dy: Array) -> N
     z = buffers.value(source)
     if operation.parameters:
         along = swish_beta_derivative(z, _alpha(buffers, operation))
-        buffers.add_parameter_gradient(
-            operation.parameters[0], np.sum(dy * along, keepdims=True)[0]
-        )
+        total = np.sum(dy * along, dtype=np.float64)
+        buffers.add_parameter_gradient(operation.parameters[0], np.reshape(total, 1))
     slope = _elementwise(kernels.activation_derivative, buffers, operation, z)
     buffers.add_gradient(source, dy * slope)
 
@@ -198,9 +203,9 @@ def _layer_norm_backward(buffers: Buffers, operation: Operation, dy: Array) -> N
     scale, shift = _scale_and_shift(operation)
     normalized = normalizers.normalize(buffers.value(source), operation.attributes["epsilon"])
     if shift is not None:
-        buffers.add_parameter_gradient(shift, dy.sum(axis=0))
+        buffers.add_parameter_gradient(shift, column_sums(dy))
     if scale is not None:
-        buffers.add_parameter_gradient(scale, (dy * normalized.rows).sum(axis=0))
+        buffers.add_parameter_gradient(scale, column_sums(dy * normalized.rows))
         dy = dy * buffers.parameters[scale]
     buffers.add_gradient(source, normalizers.normalize_backward(normalized, dy))
 

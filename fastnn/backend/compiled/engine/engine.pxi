@@ -32,6 +32,7 @@ cdef class Engine(Caller):
     cdef int busy             # a call is under way: its thread has let go of the GIL
     cdef unsigned long generation   # of the process that made it busy ...
     cdef unsigned long caller       # ... and its thread
+    cdef object lost                # see `_keep_lost`
     cdef unsigned float_mode        # of that thread, outside of the call
 
     def __init__(self, program, storage, keep_all=False):
@@ -491,7 +492,8 @@ cdef class Engine(Caller):
             return 0
         self._set_row_losses(run.batch_size)
         self._set_target_rooms(run.batch_size)
-        run.rows_at_once = min(run.batch_size, self.rows_at_once)
+        run.rows_at_once = min(run.batch_size, self._rows_of_part())
+        self._keep_lost(run.rows_at_once < run.batch_size)
         self.set_capacity(run.rows_at_once)
         self.n_rows = run.rows_at_once
         run.batch = self.batch
@@ -504,6 +506,22 @@ cdef class Engine(Caller):
         else:
             with nogil:
                 train_team(&self.plan, run, self.recipe, threads)
+        self.plan.lost = NULL
+        return 0
+
+    cdef sz _rows_of_part(self):
+        """Rows of a part of a batch: whole blocks of sums over rows, for the bits of one piece."""
+        return (self.rows_at_once + SUMMED_ROWS - 1) // SUMMED_ROWS * SUMMED_ROWS
+
+    cdef int _keep_lost(self, bint in_parts) except -1:
+        """Memory for what the sums of a batch in parts lose by rounding."""
+        cdef real[::1] lost
+        if in_parts and self.lost is None:
+            self.lost = _program.aligned_zeros(self.program.storage_size, self.program.dtype)
+        self.plan.lost = NULL
+        if in_parts:
+            lost = self.lost
+            self.plan.lost = &lost[0]
         return 0
 
     def all_finite(self, x):

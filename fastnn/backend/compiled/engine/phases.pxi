@@ -108,13 +108,16 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     cdef Matrix* slopes
     cdef Matrix* terms
     cdef Product product
+    cdef real* lost = NULL
     cdef sz row = 0
+    if plan.lost != NULL:
+        lost = plan.lost + plan.parameters[task.parameter].offset + task.n
     if use.given != NULL:
         take_given(task, plan.parameters[task.parameter].ld, use.given, accumulate, g, ldg)
         return
     if use.terms >= 0:
         terms = &plan.work.terms[use.terms]
-        column_sums(task.n_columns, n_rows, terms.data, terms.ld, NULL, 0, accumulate, g)
+        column_sums(task.n_columns, n_rows, terms.data, terms.ld, NULL, 0, accumulate, g, lost)
         return
     dz = &plan.work.gradients[use.dz]
     if plan.parameters[task.parameter].is_matrix:
@@ -132,9 +135,10 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     elif use.slopes >= 0:
         slopes = &plan.work.slopes[use.slopes]
         column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, slopes.data + task.n,
-                    slopes.ld, accumulate, g)
+                    slopes.ld, accumulate, g, lost)
     else:
-        column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, NULL, 0, accumulate, g)
+        column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, NULL, 0, accumulate, g,
+                    lost)
 
 
 cdef void take_given(const Task* task, sz ld, const real* given, bint accumulate, real* g,
@@ -202,32 +206,54 @@ cdef void measure_stored_task(const Plan* plan, sz index) noexcept nogil:
 
 
 cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, const real* slopes,
-                      sz ld_slopes, bint accumulate, real* out) noexcept nogil:
-    """out (+)= the sum of the rows of dz, times `slopes` unless that is NULL, row by row."""
+                      sz ld_slopes, bint accumulate, real* out, real* lost) noexcept nogil:
+    """out (+)= the sum of the rows of dz, times `slopes` unless that is NULL.
+
+    Rows are summed in blocks of SUMMED_ROWS, in order; what rounding takes from the sum of the
+    blocks is summed as well (rows.pxd), so that the error does not grow with the number of rows.
+    It is left in `lost`, unless that is NULL, for a sum that goes on.
+    """
     cdef sz whole = columns // (4 * VL) * (4 * VL)
-    sum_columns(4, 0, whole, n_rows, dz, ld, slopes, ld_slopes, accumulate, out)
-    sum_columns(1, whole, columns, n_rows, dz, ld, slopes, ld_slopes, accumulate, out)
+    sum_columns(4, 0, whole, n_rows, dz, ld, slopes, ld_slopes, accumulate, out,
+                lost)
+    sum_columns(1, whole, columns, n_rows, dz, ld, slopes, ld_slopes, accumulate, out, lost)
 
 
 cdef inline void sum_columns(int vectors, sz j, sz end, sz n_rows, const real* dz, sz ld,
-                             const real* slopes, sz ld_slopes, bint accumulate,
-                             real* out) noexcept nogil:
+                             const real* slopes, sz ld_slopes, bint accumulate, real* out,
+                             real* kept) noexcept nogil:
     """`column_sums` of columns j to `end`, a constant number of vectors at a time."""
+    cdef vec part[4]
     cdef vec total[4]
-    cdef sz r
+    cdef vec lost[4]
+    cdef bint is_short = n_rows <= SUMMED_ROWS and kept == NULL  # nothing is added later
+    cdef sz r, first
     cdef int i
     while j < end:
         for i in range(vectors):
             total[i] = load(out + j + i * VL) if accumulate else splat(0)
-        for r in range(n_rows):
+            lost[i] = load(kept + j + i * VL) if accumulate and kept != NULL else splat(0)
+        first = 0
+        while first < n_rows:
             for i in range(vectors):
-                if slopes == NULL:
-                    total[i] = total[i] + load(dz + r * ld + j + i * VL)
+                part[i] = splat(0)
+            for r in range(first, min(first + SUMMED_ROWS, n_rows)):
+                for i in range(vectors):
+                    if slopes == NULL:
+                        part[i] = part[i] + load(dz + r * ld + j + i * VL)
+                    else:
+                        part[i] = fma_(load(dz + r * ld + j + i * VL),
+                                       load(slopes + r * ld_slopes + j + i * VL), part[i])
+            for i in range(vectors):
+                if is_short:
+                    total[i] = total[i] + part[i]
                 else:
-                    total[i] = fma_(load(dz + r * ld + j + i * VL),
-                                    load(slopes + r * ld_slopes + j + i * VL), total[i])
+                    total[i] = add_compensated(total[i], part[i], &lost[i])
+            first += SUMMED_ROWS
         for i in range(vectors):
             store(out + j + i * VL, total[i])
+            if kept != NULL:
+                store(kept + j + i * VL, lost[i])
         j += vectors * VL
 
 

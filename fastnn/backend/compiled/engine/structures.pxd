@@ -261,6 +261,7 @@ cdef struct Plan:
     double* penalties        # ... and of its parameters
     real* storage
     real* gradients
+    real* lost               # by rounding, of sums over rows; NULL for a batch in one piece
     real* slots[MAX_SLOTS]
     int n_slots
     double l2

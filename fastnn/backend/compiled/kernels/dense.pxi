@@ -285,14 +285,19 @@ cdef void slope_times(int code, real alpha, sz n, const real* z, const real* dy,
         j += VL
 
 
-cdef void add_rows(sz rows, sz columns, const real* x, real* out) noexcept nogil:
-    """out += the rows, in order."""
-    cdef sz r, j = 0
-    cdef vec total
+cdef void sum_rows(sz rows, sz columns, const real* x, real* out) noexcept nogil:
+    """out = the sum of the rows, in the order of `column_sums`."""
+    cdef sz r, first, j = 0
+    cdef vec part, total, lost
     while j < columns:
-        total = take(out + j, columns - j, 0)
-        for r in range(rows):
-            total = total + take(x + r * columns + j, columns - j, 0)
+        total = lost = splat(0)
+        first = 0
+        while first < rows:
+            part = splat(0)
+            for r in range(first, min(first + SUMMED_ROWS, rows)):
+                part = part + take(x + r * columns + j, columns - j, 0)
+            total = add_compensated(total, part, &lost)
+            first += SUMMED_ROWS
         put(out + j, columns - j, total, False)
         j += VL
 
@@ -337,17 +342,15 @@ cdef public void dense_backward_batch(const DenseCall* d) noexcept nogil:
     """dz = dy f'(z), dx = dz W', dweight = x' dz, dbias = sum(dz); dx and dbias may be NULL."""
     cdef sz row = 0, n, K = d.K, M = d.M
     cdef real* dz
-    if d.dbias != NULL:
-        memset(d.dbias, 0, M * sizeof(real))
     while row < d.N:
         n = near_rows(d.N - row, M)
         dz = d.dz + row * M
         slope_times(d.code, d.alpha, n * M, d.z + row * M, d.dy + row * M, dz)
-        if d.dbias != NULL:
-            add_rows(n, M, dz, d.dbias)
         if d.dx != NULL:
             input_gradient(n, K, M, rows_apart(n, M, dz, d.rooms[0]), d.weight, d.dx + row * K)
         row += n
+    if d.dbias != NULL:
+        sum_rows(d.N, M, d.dz, d.dbias)
     row = 0
     while row < d.N:
         n = part_rows(d.N - row, K)

@@ -33,6 +33,8 @@ cdef enum:
     LONG = 8192    # elements of a row that leave the first cache
     NEAR = 262144  # bytes of a row of which two, and their results, fit the second cache
 
+    SUMMED_ROWS = 32  # rows of a block of a sum over rows
+
 cdef enum Term:
     # What `reduce_row` sums.
     ELEMENT
@@ -46,6 +48,18 @@ cdef struct ExpSum:
 
 
 # --------------------------------------------------------------------------- blocks
+
+
+cdef inline vec add_compensated(vec total, vec part, vec* lost) noexcept nogil:
+    """total + part; what rounding took from the sum so far is in `lost` (Kahan's summation).
+
+    A sum that is not finite stays what it is: nothing is taken from it.
+    """
+    cdef vec y = part - lost[0]
+    cdef vec result = total + y
+    cdef vec rest = (result - total) - y
+    lost[0] = select(equal(rest - rest, splat(0)), rest, splat(0))
+    return result
 
 
 cdef inline vec take(const real* p, Py_ssize_t n, real fill) noexcept nogil:
