@@ -5,6 +5,7 @@
 >>> print(result)
 """
 
+from fastnn.stats.autoregressive import AutoregressiveRegression, autoregressive_regression
 from fastnn.stats.diagnostics.autocorrelation import (
     autocorrelation,
     box_pierce,
@@ -39,6 +40,7 @@ from fastnn.stats.result import ConfidenceIntervals, RegressionResult
 from fastnn.stats.streamed import linear_regression_blocks
 
 __all__ = [
+    "AutoregressiveRegression",
     "AutoregressiveResult",
     "ConfidenceIntervals",
     "Decision",
@@ -51,6 +53,7 @@ __all__ = [
     "ResidualReport",
     "TestResult",
     "autocorrelation",
+    "autoregressive_regression",
     "box_pierce",
     "breusch_godfrey",
     "breusch_pagan",

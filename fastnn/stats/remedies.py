@@ -17,11 +17,13 @@ from fastnn.stats.diagnostics.residuals import (
     least_squares,
     residual_series,
 )
+from fastnn.stats.forecasts import ErrorModel
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.linalg.basis import unit_columns
+from fastnn.stats.regression.estimates import t_quantile
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.labels import framed
-from fastnn.stats.result import RegressionResult
+from fastnn.stats.result import ConfidenceIntervals, RegressionResult
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,8 @@ class AutoregressiveResult:
         ``y - X b``, the estimates of the errors u.  Coefficients, standard errors and residuals
         are Series where the data were pandas objects.
     method : str
+    ordinary : RegressionResult
+        Ordinary regression of the same data.
     """
 
     rho: float
@@ -53,6 +57,7 @@ class AutoregressiveResult:
     regression: RegressionResult
     residuals: Any
     method: str
+    ordinary: Influence
 
     @property
     def coefficients(self) -> Any:
@@ -63,6 +68,74 @@ class AutoregressiveResult:
     def standard_errors(self) -> Any:
         """Standard errors of the coefficients, conditional on rho."""
         return self.regression.standard_errors
+
+    @property
+    def tvalues(self) -> Any:
+        """Coefficients divided by their standard errors."""
+        return self.regression.tvalues
+
+    @property
+    def pvalues(self) -> Any:
+        """Two-sided p-values of the coefficients, conditional on rho."""
+        return self.regression.pvalues
+
+    @property
+    def covariance(self) -> Any:
+        """Covariance matrix of the coefficients, conditional on rho."""
+        return self.regression.covariance
+
+    def confidence_intervals(self, level: float = 0.95) -> ConfidenceIntervals:
+        """Confidence intervals of the coefficients, conditional on rho.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+
+        Returns
+        -------
+        ConfidenceIntervals
+        """
+        return self.regression.confidence_intervals(level)
+
+    def predict(
+        self,
+        X: object,
+        interval: str | None = None,
+        level: float = 0.95,
+        *,
+        following: bool = False,
+    ) -> Any:
+        """Predict the response at new rows.
+
+        Parameters
+        ----------
+        X : (h, k) array_like or DataFrame
+            As in `RegressionResult.predict`.
+        interval : None, "confidence" or "prediction"
+            Without `following`, an interval of the mean or of an observation at any other time.
+        level : float, default 0.95
+        following : bool, default False
+            Whether the rows are the h times after the sample, in order.  The mean then contains
+            the forecast of the error, rho^h times the last residual, and the interval its growing
+            variance (Goldberger 1962).
+
+        Returns
+        -------
+        (h,) array or Series, or Prediction
+            Intervals are conditional on rho.
+        """
+        solution = self.regression._fit.solution
+        model = ErrorModel(
+            ordinary=self.ordinary,
+            coefficients=solution.coefficients[:, 0],
+            root=solution.root,
+            middle=self.regression._middles[0],
+            ar=np.array([self.rho]),
+            variance=float(self.regression.residual_standard_deviation**2),
+            residuals=np.asarray(self.residuals),
+        )
+        df = self.regression.df_residual
+        return model.predict(X, interval, level, following, lambda one: t_quantile(one, df))
 
     @property
     def names(self) -> Any:
@@ -129,7 +202,7 @@ def cochrane_orcutt(
     containing auto-correlated error terms".
     """
     iteration = _Iteration.checked("Cochrane-Orcutt", rho, tolerance, max_iterations)
-    return iteration.run(_start(X, y, add_intercept, names))
+    return iteration.run(ordinary_regression(X, y, add_intercept, names))
 
 
 def prais_winsten(
@@ -165,7 +238,7 @@ def prais_winsten(
     Prais & Winsten (1954), "Trend estimators and serial correlation".
     """
     iteration = _Iteration.checked("Prais-Winsten", rho, tolerance, max_iterations)
-    return iteration.run(_start(X, y, add_intercept, names))
+    return iteration.run(ordinary_regression(X, y, add_intercept, names))
 
 
 @dataclass(frozen=True)
@@ -215,7 +288,9 @@ class _Iteration:
         residuals = response - design @ np.asarray(regression.coefficients)
         if labels.pandas:
             residuals = framed(residuals, labels.rows, name=labels.responses[0])
-        return AutoregressiveResult(rho, rounds, converged, regression, residuals, self.method)
+        return AutoregressiveResult(
+            rho, rounds, converged, regression, residuals, self.method, start
+        )
 
     def _estimated(self, basis: np.ndarray, start: np.ndarray) -> tuple[float, int, bool]:
         """rho, the number of rounds, and whether rho converged.
@@ -235,8 +310,8 @@ class _Iteration:
         return rho, rounds, False
 
 
-def _start(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
-    """The ordinary regression that the iteration starts from."""
+def ordinary_regression(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
+    """The ordinary regression of data in order of time, or of a fitted regression."""
     start = X
     if not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
         start = linear_regression(X, y, add_intercept=add_intercept, names=names)

@@ -88,6 +88,10 @@ STATISTICS = {
     "jarque_bera": lambda x, y: values_of(stats.jarque_bera(fit(x, y))),
     "autocorrelation": lambda x, y: stats.autocorrelation(fit(x, y)),
     "runs_test": lambda x, y: [min(stats.runs_test(fit(x, y)).pvalue, 1.0)],
+    "autoregressive_regression": lambda x, y: [
+        *stats.autoregressive_regression(x, y, 2, tolerance=1e-8).ar,
+        *stats.autoregressive_regression(x, y, 2, tolerance=1e-8).ar_standard_errors,
+    ],
     "prais_winsten": lambda x, y: [stats.prais_winsten(x, y).rho],
     "cochrane_orcutt": lambda x, y: [stats.cochrane_orcutt(x, y).rho],
 }

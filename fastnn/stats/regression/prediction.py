@@ -44,12 +44,12 @@ def predict(
     if interval is not None:
         check_choice(interval, "interval", INTERVALS)
     level = check_level(level)
-    design = _design(result, X)
+    design = new_design(result, X)
     scale = _new_weights(result, X, weights, design.shape[0], interval)
     _warn_not_estimable(result, design)
     mean = design.times(result._fit.solution.coefficients)
     if interval is None:
-        return _labelled(result, X, mean)
+        return labelled(result, X, mean)
     variances = _variances(design, result._fit.solution.root, result._middles)
     if result.cov_type != "classical":
         for place, block in design.blocks():
@@ -59,7 +59,7 @@ def predict(
         variances = variances + result._residual_variances / scale
     margin = t_quantile(level, _df(result, design)) * np.sqrt(variances)
     parts = (mean, mean - margin, mean + margin, errors)
-    return Prediction(*(_labelled(result, X, part) for part in parts))
+    return Prediction(*(labelled(result, X, part) for part in parts))
 
 
 def _new_weights(
@@ -85,7 +85,7 @@ def _df(result: Influence, design: Design) -> Any:
     return np.concatenate([result._df_of(block @ root) for _, block in design.blocks()])
 
 
-def _design(result: Influence, X: Any) -> Design:
+def new_design(result: Influence, X: Any) -> Design:
     """Design of the new rows; columns are selected by name where both have names."""
     columns = list(result.names[result._fit.intercept :])
     if is_table(X) and result._labels.named:
@@ -136,7 +136,7 @@ def _variances(design: Design, root: np.ndarray, middles: np.ndarray) -> np.ndar
     return np.maximum(variances, 0.0, out=variances)
 
 
-def _labelled(result: Influence, X: Any, values: np.ndarray) -> Any:
+def labelled(result: Influence, X: Any, values: np.ndarray) -> Any:
     """Values in the form of X: pandas objects for a DataFrame."""
     labels = result._labels
     pandas = labels.pandas and is_table(X) and index_of(X) is not None
