@@ -76,7 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         note("fastnn: interrupted")
         return INTERRUPTED
     except BrokenPipeError as error:
-        if _has_no_reader(sys.stdout):  # which has read enough, such as `head`
+        # An error of a file has its name.  The reader of standard output, such as `head`, has
+        # read enough.
+        if error.filename is None and _has_no_reader(sys.stdout):
             return 0
         note(f"fastnn: error: {_one_line(error)}")
         return UNFIT
@@ -156,6 +158,19 @@ def _add_train(commands: object) -> None:
         "--plot",
         metavar="FILE",
         help="file of the learning curve, or none; default a PNG beside the model",
+    )
+    output.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="file of the training under way: the same command continues from it after it was "
+        "killed, and gives the same model",
+    )
+    output.add_argument(
+        "--checkpoint-every",
+        type=int,
+        default=1,
+        metavar="EPOCHS",
+        help="epochs between two writes of that file; default %(default)s",
     )
     output.add_argument("--quiet", action="store_true", help="no progress bar")
 

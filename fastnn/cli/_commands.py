@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -13,13 +13,14 @@ import numpy as np
 
 from fastnn import backend, plot
 from fastnn._shared.text import aligned
-from fastnn._shared.writing import write_file
+from fastnn._shared.writing import is_same_file, write_file
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags, options_of
 from fastnn.cli._report import MEASURES, measured, report, score_table
 from fastnn.cli._source import check_output, curve_path, prediction_table, training_table
 from fastnn.cli._text import note, show, write_csv
 from fastnn.network import Network
+from fastnn.network._checkpoint import CheckpointFile
 from fastnn.tabular.encoders import Number
 from fastnn.tabular.learning import Training, split_and_fit
 from fastnn.tabular.model import Model, Outputs, load_any
@@ -37,11 +38,24 @@ def train(arguments: argparse.Namespace) -> int:
     curve = curve_path(arguments.plot, output)
     if curve is not None:
         check_output(str(curve), [arguments.file])
+    checkpoint = _checkpoint(arguments, [arguments.file, arguments.output, curve])
     table, target = training_table(arguments)
     with naming_flags():
-        training = split_and_fit(table, target, options, verbose=int(not arguments.quiet))
+        training = split_and_fit(table, target, options, int(not arguments.quiet), checkpoint)
     finish(training, output, curve)
     return INTERRUPTED if training.history.interrupted else 0
+
+
+def _checkpoint(
+    arguments: argparse.Namespace, others: Sequence[str | Path | None]
+) -> CheckpointFile | None:
+    """The file of ``--checkpoint``, which must be none of the other files."""
+    if arguments.checkpoint is None:
+        return None
+    for other in others:
+        if other is not None and is_same_file(arguments.checkpoint, other):
+            raise ValueError(f"--checkpoint names {other}, which is another file of this command")
+    return CheckpointFile.of(arguments.checkpoint, arguments.checkpoint_every)
 
 
 def finish(training: Training, output: Path, curve: Path | None) -> None:

@@ -16,8 +16,10 @@ from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag
 from fastnn.backend.finite import NotFiniteError
 from fastnn.losses import SampleClassWeight
+from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
 from fastnn.network._core import Core
 from fastnn.network._feed import Feed
+from fastnn.network._save import Saved
 from fastnn.network._weights import check_weighed
 from fastnn.training.callbacks import History
 from fastnn.training.data import Data
@@ -31,12 +33,13 @@ TRAINED = "sample_weight, with class_weight and the missing targets of y,"
 
 @dataclass(frozen=True)
 class Extras:
-    """What `fit` does with checked training data before it trains: weights and validation."""
+    """What `fit` does with checked data before it trains: weights, validation, checkpoint."""
 
     validation_data: Sequence[Any] | None = None
     validation_split: float | None = None
     class_weight: SampleClassWeight | Mapping[str, SampleClassWeight] = None
     check_finite: bool = True
+    checkpoint: CheckpointFile | None = None
 
     def __post_init__(self) -> None:
         if self.validation_data is not None and self.validation_split is not None:
@@ -77,7 +80,7 @@ def fit(
     sample_weight: Weights,
     plan: Plan,
     extras: Extras,
-    network: object,
+    network: Saved,
 ) -> History:
     """Check the data of a user, and train on them."""
     with core.lock:
@@ -85,7 +88,9 @@ def fit(
         data = core.feed.data(X, y, sample_weight, extras.check_finite)
         validation = extras.validation(core.feed)
         data, held_out = extras.prepared(core, data, plan.shuffle)
-        return core.fit(data, plan, validation if held_out is None else held_out, network)
+        validation = validation if held_out is None else held_out
+        plan = with_checkpoint(network, plan, extras.checkpoint, data, validation)
+        return core.fit(data, plan, validation, network)
 
 
 def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: bool) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -17,6 +19,7 @@ from fastnn.layers import Input, Layer, Tensor
 from fastnn.layers._tensor import check_name
 from fastnn.losses import Loss, SampleClassWeight
 from fastnn.network import _evaluate, _fit, _look, _predict, _save, _state, _summary
+from fastnn.network._checkpoint import CheckpointFile
 from fastnn.network._compile import AnyLoss, compile_core
 from fastnn.network._core import Core, owner
 from fastnn.network._monte_carlo import Prediction
@@ -430,6 +433,8 @@ class Network:
         verbose: int = 0,
         check_finite: bool = True,
         weights_mean: Literal["data", "batch"] = "data",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | datetime.timedelta = 1,
     ) -> History:
         """Train for some epochs more.
 
@@ -480,6 +485,14 @@ class Network:
             scikit-learn divide.  Weights are sample weights times class weights, 0 for a missing
             target or an ignored label.  Both are the same where all rows weigh the same, and for
             solvers.  A custom loss takes its own mean of each batch.
+        checkpoint : path, optional
+            A file that always holds the state of this training at the end of an epoch.  If the
+            file exists, training continues from it: the same call after the process was killed
+            gives the parameters of a training that was not interrupted, bit for bit on the same
+            backend.  The file is a network's file too, which `load` reads.
+        checkpoint_every : int or datetime.timedelta, default 1
+            Number of epochs between two writes of the file, or a time: the first epoch that ends
+            after it writes the file.
 
         Returns
         -------
@@ -492,7 +505,10 @@ class Network:
             If the network has not been compiled.
         TypeError, ValueError
             If the data do not fit; if in the data to train on, or in the validation data, no row
-            counts: each has weight 0 or a missing target.
+            counts: each has weight 0 or a missing target; if the checkpoint belongs to another
+            training, or the optimizer is a solver, whose curvature no file holds.
+        FormatError, OSError
+            If the checkpoint is damaged, is no checkpoint, or cannot be written.
         TrainingError
             If the loss of a batch is not finite, or the gradient that a custom loss or
             layer returned, or the cost where a solver starts.  The error has the place, and the
@@ -512,7 +528,8 @@ class Network:
         that the solver had found.
         """
         plan = Plan(epochs, batch_size, shuffle, early_stopping, callbacks, verbose, weights_mean)
-        extras = _fit.Extras(validation_data, validation_split, class_weight, check_finite)
+        file = CheckpointFile.of(checkpoint, checkpoint_every)
+        extras = _fit.Extras(validation_data, validation_split, class_weight, check_finite, file)
         return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
 
     def train_step(

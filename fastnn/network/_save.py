@@ -19,8 +19,11 @@ from fastnn.network._state import training_state
 from fastnn.program import CUSTOM_LOSS
 from fastnn.serialization import File, FormatError
 
-_SLOT = ":optimizer."
+SLOT = ":optimizer."
 """Prefix of the arrays that are optimizer state; no name of a layer has a colon."""
+
+CHECKPOINT = ":checkpoint."
+"""Prefix of the arrays that are the state of callbacks, in the file of a training under way."""
 
 _NETWORK = "a network"
 _NULL = type(None)
@@ -50,6 +53,19 @@ def save(network: Saved, path: File, metadata: Mapping[str, object] | None = Non
             described["metadata"] = metadata
         serialization.check_mapping(described["metadata"], "metadata")
         serialization.save(path, described, arrays(network.core))
+
+
+def save_with(
+    network: Saved,
+    path: str,
+    checkpoint: Mapping[str, object],
+    values: Mapping[str, np.ndarray],
+) -> None:
+    """Write a network with the state of its training; `load` reads the network alone."""
+    with network.core.lock:
+        described = {**structure(network), "checkpoint": checkpoint}
+        more = {f"{CHECKPOINT}{name}": array for name, array in values.items()}
+        serialization.save(path, described, arrays(network.core) | more)
 
 
 def snapshot(network: Saved) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -100,7 +116,7 @@ def structure(network: Saved, as_data: bool = True) -> dict[str, Any]:
 def arrays(core: Core) -> dict[str, np.ndarray]:
     """Copies of the parameters, and of the optimizer's state."""
     slots = {
-        f"{_SLOT}{slot}.{parameter.name}": parameter.view(storage)
+        f"{SLOT}{slot}.{parameter.name}": parameter.view(storage)
         for slot, storage in core.slots.items()
         for parameter in core.program.parameters
     }
@@ -117,7 +133,9 @@ def restored(
     TypeError, ValueError, OverflowError
         If they do not describe one.
     """
-    parameters = {name: value for name, value in values.items() if not name.startswith(_SLOT)}
+    parameters = {
+        name: value for name, value in values.items() if not name.startswith((SLOT, CHECKPOINT))
+    }
     seed = entry(described, "seed", int, _NETWORK)
     core = _core(described, seed, parameters, custom)
     if described.get("optimizer") is not None:
@@ -207,7 +225,7 @@ def _restore_training(
     """The state of the optimizer, the counters and the history."""
     for slot, storage in core.slots.items():
         for parameter in core.program.parameters:
-            name = f"{_SLOT}{slot}.{parameter.name}"
+            name = f"{SLOT}{slot}.{parameter.name}"
             if name not in values:
                 raise ValueError(f"the optimizer state of {parameter.name!r} is missing")
             if values[name].shape != parameter.shape:

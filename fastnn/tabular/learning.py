@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
 from fastnn.tabular.model import Columns, Model, measure
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
@@ -95,7 +96,13 @@ def fit(table: Columns, target: str, options: Options | None = None, *, verbose:
     return split_and_fit(as_table(table), target, options or Options(), verbose).model
 
 
-def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0) -> Training:
+def split_and_fit(
+    table: Table,
+    target: str,
+    options: Options,
+    verbose: int = 0,
+    checkpoint: CheckpointFile | None = None,
+) -> Training:
     """Train a network on a table, as `fit` does, and return the parts and options with the model.
 
     Parameters
@@ -104,6 +111,8 @@ def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0)
     target : str
     options : Options
     verbose : {0, 1, 2}, default 0
+    checkpoint : CheckpointFile, optional
+        File from which the training continues, and that receives its state.
     """
     values = table.column(target)
     task = choose_task(values, options.task)
@@ -123,7 +132,10 @@ def split_and_fit(table: Table, target: str, options: Options, verbose: int = 0)
         early_stopping=options.early_stopping,
         verbose=verbose,
     )
-    core.fit(data_of["train"], plan, data_of.get("validation"), network)
+    train, validation = data_of["train"], data_of.get("validation")
+    core.fit(
+        train, with_checkpoint(network, plan, checkpoint, train, validation), validation, network
+    )
     results = {
         part: {"rows": len(samples), **measure(core, preprocessor, samples)}
         for part, samples in data_of.items()

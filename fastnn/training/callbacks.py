@@ -260,6 +260,17 @@ class Callback:
     def on_train_end(self, context: Context) -> None:
         """Called when the training ends in any way, which `context.status` names."""
 
+    def get_state(self) -> dict[str, Any] | None:
+        """What a checkpoint stores of this callback, for `set_state`: None for nothing.
+
+        A dict with text as keys; values are arrays or JSON-able data.
+        """
+        return None
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `get_state` returned; called after `on_train_begin`."""
+        raise NotImplementedError(f"{type(self).__name__} has get_state, but no set_state")
+
 
 class EarlyStopping(Callback):
     """End the training once a measure has stopped improving.
@@ -367,6 +378,28 @@ class EarlyStopping(Callback):
                 return False
         self._waited += 1
         return self._waited >= self.patience
+
+    def get_state(self) -> dict[str, Any]:
+        """The best epoch, its parameters, and the number of epochs since."""
+        state: dict[str, Any] = {
+            "best": as_json(self.best),
+            "best_epoch": self.best_epoch,
+            "epochs": self._epochs,
+            "waited": self._waited,
+        }
+        if self._parameters is not None:
+            state["parameters"] = self._parameters
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from what `get_state` returned."""
+        what = "a state of EarlyStopping"
+        best = state.get("best")
+        self.best = None if best is None else real(best, "best")
+        self.best_epoch = entry(state, "best_epoch", (int, type(None)), what)
+        self._epochs = entry(state, "epochs", int, what)
+        self._waited = entry(state, "waited", int, what)
+        self._parameters = state.get("parameters")
 
     def _improves(self, value: float, reference: float | None) -> bool:
         """Whether a value is better than a reference; any number is better than None."""

@@ -89,6 +89,11 @@ def fit(
     epochs = check_integer(DEFAULT_EPOCHS if plan.epochs is None else plan.epochs, "epochs", 0)
     size = DEFAULT_BATCH_SIZE if plan.batch_size is None else plan.batch_size
     batches = Batches(data, trainee.engine.program.dtype, size)
+    if plan.checkpoint is not None:
+        if plan.checkpoint.finished:
+            plan.checkpoint.resume(plan.watchers(validation is not None))
+            return trainee.state.history.copy()
+        epochs -= plan.checkpoint.epochs
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
     loop = _Loop(trainee, batches, session, row_weights, mean_weights)
     seed = check_integer(trainee.seed, "seed", 0)

@@ -21,6 +21,7 @@ from fastnn.training.callbacks import (
     as_callbacks,
     as_early_stopping,
 )
+from fastnn.training.checkpoints import Checkpoint
 from fastnn.training.data import Data
 from fastnn.training.interrupts import Interrupts
 from fastnn.training.progress import new_report
@@ -83,6 +84,8 @@ class Plan:
         Nothing, a progress bar on stderr, or one line for each epoch.
     weights_mean : {"data", "batch"}, default "data"
         Whose weights the mean of a batch's losses is taken by; see `Network.fit`.
+    checkpoint : Checkpoint, optional
+        The file of this training, which counts the epochs that are done already.
     """
 
     epochs: int | None = None
@@ -92,6 +95,7 @@ class Plan:
     callbacks: Callbacks = None
     verbose: int = 0
     weights_mean: Literal["data", "batch"] = "data"
+    checkpoint: Checkpoint | None = None
 
     def __post_init__(self) -> None:
         check_flag(self.shuffle, "shuffle")
@@ -150,6 +154,7 @@ class Session:
         self._trainee = trainee
         self._validation = validation
         self._watchers = plan.watchers(validation is not None)
+        self._checkpoint = plan.checkpoint
         self._context = Context(self.state.history, network, trainee.snapshot, trainee.restore)
         self.report = new_report(plan.verbose, self.state.epoch + epochs, n_batches)
 
@@ -172,6 +177,8 @@ class Session:
                     for watcher in self._watchers:
                         self._tell(watcher, watcher.on_train_begin)
                         self.interrupts.check()
+                    if self._checkpoint is not None:
+                        self._checkpoint.resume(self._watchers)
                     body()
                 self.interrupts.check()
                 context.status = "stopped" if context.stop_requested else "finished"
@@ -187,6 +194,8 @@ class Session:
                 with ExitStack() as stack:  # an error of one callback does not keep it from others
                     for watcher in reversed(self._watchers):
                         stack.callback(self._tell, watcher, watcher.on_train_end)
+            if self._checkpoint is not None and context.status in ("finished", "stopped"):
+                self._checkpoint.finish(self._watchers)
 
     def _tell(self, watcher: Callback, method: Callable[[Context], bool | None]) -> bool | None:
         """Call a method of a callback.
@@ -230,6 +239,9 @@ class Session:
         with ExitStack() as stack:  # early stopping knows the epoch whatever others do
             for watcher in reversed(self._watchers):
                 stack.callback(self._ask, watcher)
+        # A training that stops is written when it has ended: until then, the file before it holds.
+        if self._checkpoint is not None and not self._context.stop_requested:
+            self._checkpoint.end_epoch(self._watchers)
         self.interrupts.check()
         return self._context.stop_requested
 
