@@ -61,6 +61,12 @@ __all__ = [
     "update",
 ]
 
+_NORM_UNIT = 2.0**-600
+"""Brings the square of any float64 within range."""
+
+_LEAST_FACTOR = 2.0**-64
+"""Smaller factors of a gradient are applied in two steps."""
+
 
 def exp(x: np.ndarray, out: np.ndarray) -> None:
     """Write exp(x) into out."""
@@ -164,13 +170,22 @@ def update(
 def clip_by_norm(g: np.ndarray, max_norm: float) -> float:
     """Scale g to a Euclidean norm of at most max_norm; returns the norm before.
 
-    The squares are summed in float64.  If the sum is not finite, g is left alone.
+    The squares are summed in float64; where they overflow, those of the scaled gradient are.  If g
+    is not finite, it is left alone.
     """
+    unit = 1.0
     with np.errstate(all="ignore"):
         norm = math.sqrt(float(np.sum(np.square(g, dtype=np.float64))))
-    if max_norm < norm < math.inf:
-        g *= max_norm / norm
-    return norm
+        if not math.isfinite(norm):
+            unit = _NORM_UNIT
+            norm = math.sqrt(float(np.sum(np.square(g * np.float64(unit), dtype=np.float64))))
+    if max_norm * unit < norm < math.inf:
+        factor = max_norm * unit / norm
+        if factor < _LEAST_FACTOR:  # in two steps: it may be no normal number
+            g *= g.dtype.type(_LEAST_FACTOR)
+            factor /= _LEAST_FACTOR
+        g *= factor
+    return norm / unit
 
 
 def direct(function: str, x: object, alpha: float, out: object) -> np.ndarray | None:

@@ -17,6 +17,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Shifted(NamedTuple):
@@ -110,6 +111,18 @@ def normalize(x: np.ndarray, epsilon: float) -> Normalized:
     The mean of a row far from 0 is summed as deviations from its first element, and what it
     is still off by is the mean of the deviations from it, which are nearly exact.
     """
+    normalized = _normalize(x, epsilon)
+    overflows = ~np.isfinite(normalized.inverse[:, 0]) | (normalized.inverse[:, 0] == 0)
+    overflows &= np.isfinite(x).all(axis=1)
+    if overflows.any():
+        normalized.rows[overflows], normalized.inverse[overflows] = _normalize_scaled(
+            x[overflows], epsilon
+        )
+    return normalized
+
+
+def _normalize(x: np.ndarray, epsilon: ArrayLike) -> Normalized:
+    """`normalize` for rows whose sums and squares do not overflow; others become nan."""
     first = x[:, :1]
     deviations = x - (first + np.mean(x - first, axis=1, keepdims=True))
     deviations -= deviations.mean(axis=1, keepdims=True)
@@ -117,6 +130,15 @@ def normalize(x: np.ndarray, epsilon: float) -> Normalized:
     variance += variance - variance  # nan where the squares overflow
     inverse = 1 / np.sqrt(variance + epsilon)
     return Normalized(deviations * inverse, inverse)
+
+
+def _normalize_scaled(x: np.ndarray, epsilon: float) -> tuple[np.ndarray, np.ndarray]:
+    """Rows scaled to numbers below 1 first; nan where the reciprocal is no normal number."""
+    _, exponents = np.frexp(np.abs(x).max(axis=1, keepdims=True))
+    scaled = _normalize(np.ldexp(x, -exponents), epsilon * np.ldexp(1.0, -2 * exponents))
+    inverse = np.ldexp(scaled.inverse.astype(np.float64), -exponents)
+    inverse[inverse < np.finfo(x.dtype).tiny] = np.nan
+    return np.where(np.isnan(inverse), np.nan, scaled.rows), inverse
 
 
 def layer_norm(

@@ -205,6 +205,16 @@ cdef void measure_stored_task(const Plan* plan, sz index) noexcept nogil:
                  plan.parameters[plan.tasks[index].parameter].ld)
 
 
+cdef void measure_scaled_task(const Plan* plan, sz index) noexcept nogil:
+    """`measure_stored_task` of the gradient times NORM_UNIT, where squares overflow."""
+    cdef const Task* task = &plan.tasks[index]
+    cdef sz ld = plan.parameters[task.parameter].ld, i
+    cdef const real* g = plan.gradients + task_offset(plan, index)
+    plan.squares[index] = 0
+    for i in range(task.n_rows):
+        plan.squares[index] += scaled_sum_of_squares(task.n_columns, g + i * ld)
+
+
 cdef void column_sums(sz columns, sz n_rows, const real* dz, sz ld, const real* slopes,
                       sz ld_slopes, bint accumulate, real* out, real* lost) noexcept nogil:
     """out (+)= the sum of the rows of dz, times `slopes` unless that is NULL.
@@ -347,14 +357,18 @@ cdef inline void prefetch_task(const Plan* plan, sz index) noexcept nogil:
 
 
 cdef void clipped_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
-                       real factor) noexcept nogil:
+                       double factor) noexcept nogil:
     """The update of one tile, its stored gradient scaled by `factor` first."""
     cdef const Task* task = &plan.tasks[index]
     cdef sz ld = plan.parameters[task.parameter].ld, i
     cdef real* g = plan.gradients + task_offset(plan, index)
+    if factor < LEAST_FACTOR:  # in two steps: it may be no normal number
+        for i in range(task.n_rows):
+            scale_into(task.n_columns, g + i * ld, <real>LEAST_FACTOR, g + i * ld, False)
+        factor /= LEAST_FACTOR
     if factor != 1:
         for i in range(task.n_rows):
-            scale_into(task.n_columns, g + i * ld, factor, g + i * ld, False)
+            scale_into(task.n_columns, g + i * ld, <real>factor, g + i * ld, False)
     update_task(plan, weights, vectors, index, g, ld)
 
 

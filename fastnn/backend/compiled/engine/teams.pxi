@@ -69,11 +69,17 @@ cdef void update_stored(const Plan* plan, const Update* weights, const Update* v
                         int parts) noexcept nogil:
     """The updates of a step whose whole gradient is there, clipped to its norm."""
     cdef sz begin = task_bound(plan, part, parts), end = task_bound(plan, part + 1, parts), i
-    cdef real factor
+    cdef double factor
     for i in range(begin, end):
         penalize_stored_task(plan, i)
     meet(parts)
-    factor = clip_factor(plan)
+    factor = clip_factor(plan, 1)
+    if factor == 0:  # the squares overflow, as every thread has seen
+        meet(parts)
+        for i in range(begin, end):
+            measure_scaled_task(plan, i)
+        meet(parts)
+        factor = clip_factor(plan, NORM_UNIT)
     for i in range(begin, end):
         clipped_task(plan, weights, vectors, i, factor)
 
@@ -83,12 +89,16 @@ cdef public void update_alone(const Plan* plan, const Update* recipe, double lea
     """The updates of a step whose gradient, penalty included, is in the array of gradients."""
     cdef Update weights = recipe[0], vectors = recipe[1]
     cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS)
-    cdef real factor
+    cdef double factor
     cdef sz i
     set_steps(&weights, &vectors, learning_rate, step)
     for i in range(plan.n_tasks):
         measure_stored_task(plan, i)
-    factor = clip_factor(plan)
+    factor = clip_factor(plan, 1)
+    if factor == 0:
+        for i in range(plan.n_tasks):
+            measure_scaled_task(plan, i)
+        factor = clip_factor(plan, NORM_UNIT)
     for i in range(plan.n_tasks):
         clipped_task(plan, &weights, &vectors, i, factor)
     leave_float_mode(mode, FLUSH_DENORMALS)
@@ -100,12 +110,18 @@ cdef inline void meet(int parts) noexcept nogil:
         BARRIER()
 
 
-cdef real clip_factor(const Plan* plan) noexcept nogil:
-    """What brings the norm of the whole gradient down to clip_norm; 1 where it is below."""
+cdef double clip_factor(const Plan* plan, double unit) noexcept nogil:
+    """What brings the norm of the whole gradient down to clip_norm; 1 where it is below.
+
+    The squares are those of the gradient times `unit`.  0 where they overflow for unit 1; a
+    gradient that is not finite is not scaled.
+    """
     cdef double norm = sqrt(ordered_sum(plan.squares, plan.n_tasks))
-    if plan.clip_norm > 0 and norm > plan.clip_norm and isfinite(norm):
-        return <real>(plan.clip_norm / norm)
-    return 1
+    if plan.clip_norm <= 0:
+        return 1
+    if not isfinite(norm):
+        return 0 if unit == 1 else 1
+    return plan.clip_norm * unit / norm if norm > plan.clip_norm * unit else 1
 
 
 cdef public void train_team(const Plan* plan, Run* run, const Update* recipe,

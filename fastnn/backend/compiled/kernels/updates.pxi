@@ -3,7 +3,8 @@
 from libc.math cimport isfinite, sqrt
 
 from fastnn.backend.compiled.rows.updates cimport (
-    State, Update, apply_update, scale_row, sum_of_squares
+    LEAST_FACTOR, NORM_UNIT, State, Update, apply_update, scale_row, scaled_sum_of_squares,
+    sum_of_squares,
 )
 
 
@@ -15,7 +16,13 @@ cdef public void update_arrays(const Update* update, Py_ssize_t n, const real* g
 
 cdef public double clip_array(Py_ssize_t n, real* g, double max_norm) noexcept nogil:
     """Scale g so that its Euclidean norm is at most max_norm; returns the norm before."""
-    cdef double norm = sqrt(sum_of_squares(n, g))
-    if norm > max_norm and isfinite(norm):
-        scale_row(n, <real>(max_norm / norm), g)
-    return norm
+    cdef double unit = 1, norm = sqrt(sum_of_squares(n, g)), factor
+    if not isfinite(norm):
+        unit, norm = NORM_UNIT, sqrt(scaled_sum_of_squares(n, g))
+    if norm > max_norm * unit and isfinite(norm):
+        factor = max_norm * unit / norm
+        if factor < LEAST_FACTOR:  # in two steps: it may be no normal number
+            scale_row(n, <real>LEAST_FACTOR, g)
+            factor /= LEAST_FACTOR
+        scale_row(n, <real>factor, g)
+    return norm / unit

@@ -6,17 +6,30 @@ The mean of a row far from 0 may round by more than its elements differ, but the
 from that mean are exact or nearly so.  Their own mean, the `drift`, corrects them: results
 are as accurate at mean 1e6 as at mean 0.
 
-Limits.  A row with an element that is not finite, or whose sums or squares overflow, is nan.
+Limits.  A row with an element that is not finite is nan, and so is one whose standard deviation
+is beyond 8e37 in float32 or 4e307 in float64: its reciprocal is no normal number.  Sums and squares
+that overflow below these limits are computed anew from the scaled row.
 
 Ba, Kiros & Hinton (2016), "Layer normalization", arXiv:1607.06450.
 """
 
-from libc.math cimport sqrt
+from libc.math cimport NAN, fabs, fmax, frexp, isfinite, ldexp, sqrt
 
 from fastnn.backend.compiled.rows.rows cimport (
     BLOCK, CHUNK, VECTORS, add, clear, put, sum_block, take, within
 )
 from fastnn.backend.compiled.simd.simd cimport VL, fma_, real, splat, vec
+
+cdef extern from *:
+    """
+    #include <float.h>
+    #ifdef FASTNN_DOUBLE
+    #define LEAST_NORMAL DBL_MIN
+    #else
+    #define LEAST_NORMAL (double)FLT_MIN
+    #endif
+    """
+    const double LEAST_NORMAL
 
 cdef struct Spread:
     # Of a row: its rounded mean, the mean of its deviations, 1 / sqrt(variance + epsilon).
@@ -76,9 +89,36 @@ cdef inline Spread spread_row(Py_ssize_t K, const real* x, real epsilon) noexcep
     deviations(K, x, s.mean, &total, &squares)
     s.drift = total / K
     variance = (squares - s.drift * total) / K
-    variance += variance - variance  # nan where it overflows: no spread is infinite
     s.inverse = <real>(1 / sqrt(<double>variance + epsilon))
+    if not isfinite(variance):
+        spread_scaled_row(K, x, epsilon, &s)
     return s
+
+
+cdef inline void spread_scaled_row(Py_ssize_t K, const real* x, real epsilon,
+                                   Spread* s) noexcept nogil:
+    """`spread_row` for a row whose sums or squares overflow, scaled to numbers below 1."""
+    cdef double top = 0, mean = 0, total = 0, squares = 0, d, unit
+    cdef Py_ssize_t j
+    cdef int exponent
+    s.inverse = <real>NAN
+    for j in range(K):
+        if not isfinite(x[j]):
+            return
+        top = fmax(top, fabs(<double>x[j]))
+    frexp(top, &exponent)
+    unit = ldexp(1.0, -exponent)
+    for j in range(K):
+        mean += x[j] * unit / K
+    s.mean = <real>(mean / unit)
+    for j in range(K):
+        d = x[j] * unit - s.mean * unit
+        total += d
+        squares += d * d
+    s.drift = <real>(total / K / unit)
+    d = sqrt((squares - total * total / K) / K + epsilon * unit * unit)
+    if unit / d >= LEAST_NORMAL:
+        s.inverse = <real>(unit / d)
 
 
 cdef inline real layer_norm_row(Py_ssize_t K, const real* x, const real* scale, const real* shift,

@@ -14,6 +14,14 @@ from fastnn.backend.compiled.simd.simd cimport (
     VL, abs_, copy_sign, fma_, less, load, real, select, splat, sqrt_, store, vec
 )
 
+cdef extern from *:
+    """
+    #define NORM_UNIT 0x1p-600    /* brings the square of any number within range */
+    #define LEAST_FACTOR 0x1p-64  /* smaller factors are applied in two steps */
+    """
+    const double NORM_UNIT
+    const double LEAST_FACTOR
+
 include "../generated/update_codes.pxi"
 
 cdef struct Update:
@@ -247,6 +255,15 @@ cdef inline double sum_of_squares(Py_ssize_t n, const real* x) noexcept nogil:
     for i in range(2):
         total[i] = total[i] + total[i + 2]
     return total[0] + total[1]
+
+
+cdef inline double scaled_sum_of_squares(Py_ssize_t n, const real* x) noexcept nogil:
+    """sum((x NORM_UNIT)**2), in order, for numbers whose squares overflow."""
+    cdef double total = 0
+    cdef Py_ssize_t j
+    for j in range(n):
+        total += (x[j] * NORM_UNIT) * (x[j] * NORM_UNIT)
+    return total
 
 
 cdef inline void scale_row(Py_ssize_t n, real factor, real* x) noexcept nogil:
