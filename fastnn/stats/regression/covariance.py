@@ -83,6 +83,9 @@ class CovarianceType:
                 prewhiten: object = 0, small_sample: object = False) -> CovarianceType:  # fmt: skip
         """From the arguments of a caller, without groups."""
         kind = check_choice(kind, "cov_type", COVARIANCES)
+        is_plain = lags is kernel is None and small_sample is False
+        if kind == "classical" and is_plain and type(prewhiten) is int and not prewhiten:
+            return _CLASSICAL  # spares small problems some time
         prewhiten = check_integer(prewhiten, "prewhiten", 0)
         small_sample = check_flag(small_sample, "small_sample")
         if kind != "HAC" and (lags is not None or kernel is not None or prewhiten or small_sample):
@@ -143,6 +146,9 @@ class CovarianceType:
         text = f"{self.lags_for(n)} lags" if bandwidth is None else f"bandwidth {bandwidth:.4g}"
         white = ", prewhitened" if self.prewhiten else ""
         return f"HAC ({self.kernel}, {text}{white})"
+
+
+_CLASSICAL = CovarianceType("classical")
 
 
 def default_lags(n: int) -> int:

@@ -209,6 +209,8 @@ class Estimates:
     @cached_property
     def _df_of_columns(self) -> Any:
         """Degrees of freedom of the t statistics of coefficients: a number, or (p, 1)."""
+        if self._cov.groups is None:
+            return self.df_residual
         return self._df_of(self._fit.solution.root)
 
     @cached_property
@@ -407,7 +409,7 @@ def t_pvalue(t: np.ndarray, df: Any) -> np.ndarray:
 
 def t_quantile(level: float, df: Any) -> Any:
     """Quantile of Student's t: half the width of an interval, in standard errors."""
-    if np.ndim(df):
+    if isinstance(df, np.ndarray):
         return special.stdtrit(df, 0.5 + level / 2)
     return float(special.stdtrit(df, 0.5 + level / 2)) if df > 0 else np.nan
 
@@ -418,7 +420,7 @@ def f_pvalue(f: np.ndarray, df_model: float, df_residual: Any) -> np.ndarray:
     Of the two shares, whose sum is 1, the smaller one is computed: it loses no digits.
     Denominator degrees of freedom may be an array; nan gives nan.
     """
-    if df_model <= 0 or (np.ndim(df_residual) == 0 and not df_residual > 0):
+    if df_model <= 0 or (not isinstance(df_residual, np.ndarray) and not df_residual > 0):
         return np.full_like(f, np.nan)
     a, b = df_model / 2, df_residual / 2
     with np.errstate(invalid="ignore", over="ignore"):
