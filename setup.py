@@ -164,7 +164,9 @@ class BuildCore(build_ext):
             with ThreadPoolExecutor(self.parallel) as pool:
                 # Calls come first: by the time a core is to be linked they are there.
                 self.calls = {name: pool.submit(self._compile, units[name]) for name in units}
-                for built in [pool.submit(self.build_extension, e) for e in self.extensions]:
+                # The longest follow, last in the list: short ones fill the time at the end.
+                extensions = reversed(self.extensions)
+                for built in [pool.submit(self.build_extension, e) for e in extensions]:
                     built.result()
         except Exception as error:
             raise SystemExit(
