@@ -87,9 +87,15 @@ def test_a_row_that_is_not_finite_is_nan_and_the_others_are_not(backend, dtype, 
     assert np.isfinite(y[[0, 2]]).all()
 
 
-def test_a_row_whose_squares_overflow_is_nan_rather_than_zero(backend, dtype):
-    large = np.sqrt(np.finfo(dtype).max) * 4
-    assert np.isnan(F.layer_norm(np.array([large, -large, 0], dtype))).all()
+def test_rows_whose_squares_overflow_are_normalised(backend, dtype):
+    large = 4 * np.sqrt(np.finfo(dtype).max)
+    result = F.layer_norm(np.array([large, -large, 0], dtype))
+    np.testing.assert_allclose(result, [1.5**0.5, -(1.5**0.5), 0], rtol=1e-6)
+
+
+def test_rows_whose_spread_has_no_reciprocal_are_nan(backend, dtype):
+    largest = np.finfo(dtype).max
+    assert np.isnan(F.layer_norm(np.array([largest, -largest, 0], dtype))).all()
 
 
 def test_rows_of_any_leading_shape(backend, dtype, rng):
