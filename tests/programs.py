@@ -149,6 +149,7 @@ def targets_for(row, rng, n_rows: int, width: int, dtype) -> np.ndarray:
 OPTIMIZERS = {
     **{row.name: (row.name, {}) for row in UPDATES.values()},
     "nesterov": ("momentum", {"nesterov": 1.0}),
+    "dampened": ("momentum", {"dampening": 0.3}),
     **{f"{row.name} with decay": (row.name, {"weight_decay": 0.1})
        for row in UPDATES.values() if row.decays},
 }  # fmt: skip

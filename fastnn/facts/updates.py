@@ -79,6 +79,13 @@ def _flag(name: str, default: bool) -> Number:
 
 _EPSILON = Number("epsilon", 1e-8, above=0.0)
 _WEIGHT_DECAY = Number("weight_decay", 0.0, low=0.0)
+_ADAM_NUMBERS = (
+    _share("beta1", 0.9),
+    _share("beta2", 0.999),
+    _EPSILON,
+    _WEIGHT_DECAY,
+    _flag("bias_correction", True),
+)
 
 
 def _gradient_descent(
@@ -89,12 +96,13 @@ def _gradient_descent(
 
 
 def _momentum(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
-    """Momentum: v = momentum v - lr g; p += v.
+    """Momentum: v = momentum v - lr (1 - dampening) g; p += v.
 
-    With Nesterov's look ahead p += momentum v - lr g, with the new v.
+    The first step has no dampening.  With Nesterov's look ahead, which has none at all,
+    p += momentum v - lr g, with the new v.
     """
     (velocity,) = slots
-    step = lr * g
+    step = (lr * (1 - n["dampening"]) if t > 1 else lr) * g
     velocity *= n["momentum"]
     velocity -= step
     p += n["momentum"] * velocity - step if n["nesterov"] else velocity
@@ -108,6 +116,23 @@ def _rmsprop(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Number
     p -= lr * g / (np.sqrt(square) + n["epsilon"])
 
 
+def _centered_rmsprop(
+    np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int
+) -> None:
+    """Centered RMSprop: p -= lr g / (sqrt(max(s - m^2, 0)) + epsilon).
+
+    s = rho s + (1 - rho) g^2 and m = rho m + (1 - rho) g: s - m^2 is the variance of g.
+    Rounding can make it negative.
+    """
+    square, mean = slots
+    square *= n["rho"]
+    square += (1 - n["rho"]) * g * g
+    mean *= n["rho"]
+    mean += (1 - n["rho"]) * g
+    variance = np.maximum(square - mean * mean, 0)
+    p -= lr * g / (np.sqrt(variance) + n["epsilon"])
+
+
 def _adam(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
     """Adam: moving means m of g and v of g^2; p -= lr m' / (sqrt(v') + epsilon).
 
@@ -116,10 +141,31 @@ def _adam(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, 
     lr weight_decay p from p first.
     """
     first, second = slots
+    _move_moments(first, second, g, n)
+    _adam_step(np, p, first, second, lr, n, t)
+
+
+def _amsgrad(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
+    """AMSGrad: Adam with w = max(w, v), the largest v so far, in place of v.
+
+    The correction of the bias follows: w' = w / (1 - beta2^t).
+    """
+    first, second, largest = slots
+    _move_moments(first, second, g, n)
+    np.maximum(largest, second, out=largest)
+    _adam_step(np, p, first, largest, lr, n, t)
+
+
+def _move_moments(first: Any, second: Any, g: Any, n: Numbers) -> None:
+    """The moving means of g and g^2."""
     first *= n["beta1"]
     first += (1 - n["beta1"]) * g
     second *= n["beta2"]
     second += (1 - n["beta2"]) * g * g
+
+
+def _adam_step(np: Any, p: Any, first: Any, second: Any, lr: float, n: Numbers, t: int) -> None:
+    """The step of Adam from its moments."""
     if n["weight_decay"]:
         p *= 1 - lr * n["weight_decay"]
     corrected = n["bias_correction"]
@@ -148,26 +194,32 @@ ROWS = (
         "momentum",
         _momentum,
         slots=("velocity",),
-        numbers=(_share("momentum", 0.9), _flag("nesterov", False)),
+        numbers=(_share("momentum", 0.9), _flag("nesterov", False), _share("dampening", 0.0)),
     ),
     Update("rmsprop", _rmsprop, slots=("square",), numbers=(_share("rho", 0.9), _EPSILON)),
     Update(
         "adam",
         _adam,
         slots=("first", "second"),
-        numbers=(
-            _share("beta1", 0.9),
-            _share("beta2", 0.999),
-            _EPSILON,
-            _WEIGHT_DECAY,
-            _flag("bias_correction", True),
-        ),
+        numbers=_ADAM_NUMBERS,
     ),
     Update(
         "lion",
         _lion,
         slots=("mean",),
         numbers=(_share("beta1", 0.9), _share("beta2", 0.99), _WEIGHT_DECAY),
+    ),
+    Update(
+        "centered_rmsprop",
+        _centered_rmsprop,
+        slots=("square", "mean"),
+        numbers=(_share("rho", 0.9), _EPSILON),
+    ),
+    Update(
+        "amsgrad",
+        _amsgrad,
+        slots=("first", "second", "largest"),
+        numbers=_ADAM_NUMBERS,
     ),
 )
 """The position of a row is its code in the compiled engine."""

@@ -25,6 +25,8 @@ from fastnn.facts.updates import UPDATES
 __all__ = [
     "adam_update",
     "adamw_update",
+    "amsgrad_update",
+    "centered_rmsprop_update",
     "clip_by_norm",
     "gradient_descent_update",
     "l2_penalty",
@@ -69,9 +71,13 @@ def momentum_update(
     *,
     learning_rate: float,
     momentum: float = 0.9,
+    dampening: float = 0.0,
+    step: int | None = None,
     l2: float = 0.0,
 ) -> None:
-    """Momentum: v = momentum v - lr g; p += v.
+    """Momentum: v = momentum v - lr (1 - dampening) g; p += v.
+
+    The first step has no dampening, as in PyTorch.
 
     Parameters
     ----------
@@ -83,21 +89,27 @@ def momentum_update(
         >= 0.
     momentum : float
         0 <= momentum < 1.
+    dampening : float
+        0 <= dampening < 1.
+    step : int, optional
+        Number of this update, counted from 1.  A dampening needs it.
     l2 : float
         Factor of the penalty, >= 0.
 
     Raises
     ------
     TypeError, ValueError
-        As `gradient_descent_update` does.
+        As `gradient_descent_update` does; ValueError for a dampening without `step`.
 
     References
     ----------
     Polyak (1964), "Some methods of speeding up the convergence of iteration methods".
     """
-    _update(
-        "momentum", parameter, gradient, (velocity,), 1, learning_rate, l2, {"momentum": momentum}
-    )
+    numbers = {"momentum": momentum, "dampening": dampening}
+    if step is None and dampening != 0:
+        raise ValueError(f"dampening needs the number of the step, got dampening {dampening!r}")
+    step = 1 if step is None else check_integer(step, "step", 1)
+    _update("momentum", parameter, gradient, (velocity,), step, learning_rate, l2, numbers)
 
 
 def nesterov_update(
@@ -169,6 +181,42 @@ def rmsprop_update(
     """
     numbers = {"rho": rho, "epsilon": epsilon}
     _update("rmsprop", parameter, gradient, (square,), 1, learning_rate, l2, numbers)
+
+
+def centered_rmsprop_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    square: np.ndarray,
+    mean: np.ndarray,
+    *,
+    learning_rate: float = 1e-3,
+    rho: float = 0.9,
+    epsilon: float = 1e-8,
+    l2: float = 0.0,
+) -> None:
+    """Centered RMSprop: p -= lr g / (sqrt(max(s - m^2, 0)) + epsilon).
+
+    s = rho s + (1 - rho) g^2 and m = rho m + (1 - rho) g.
+
+    Parameters
+    ----------
+    parameter, square, mean : (...) ndarray of float32 or float64
+        Changed in place; `square` (s) and `mean` (m) start as zeros.
+    gradient, learning_rate, rho, epsilon, l2
+        As in `rmsprop_update`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gradient_descent_update` does.
+
+    References
+    ----------
+    Graves (2013), "Generating sequences with recurrent neural networks", eq. 38-40.
+    """
+    numbers = {"rho": rho, "epsilon": epsilon}
+    slots = (square, mean)
+    _update("centered_rmsprop", parameter, gradient, slots, 1, learning_rate, l2, numbers)
 
 
 def adam_update(
@@ -265,6 +313,54 @@ def adamw_update(
     }  # fmt: skip
     step = check_integer(step, "step", 1)
     _update("adam", parameter, gradient, (first, second), step, learning_rate, 0.0, numbers)
+
+
+def amsgrad_update(
+    parameter: np.ndarray,
+    gradient: ArrayLike,
+    first: np.ndarray,
+    second: np.ndarray,
+    largest: np.ndarray,
+    *,
+    step: int,
+    learning_rate: float = 1e-3,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    epsilon: float = 1e-8,
+    bias_correction: bool = True,
+    weight_decay: float = 0.0,
+    l2: float = 0.0,
+) -> None:
+    """AMSGrad: `adam_update` with w = max(w, v), the largest v so far, in place of v.
+
+    The correction of the bias follows: w' = w / (1 - beta2^step).
+
+    Parameters
+    ----------
+    parameter, first, second, largest : (...) ndarray of float32 or float64
+        Changed in place; `first` (m), `second` (v) and `largest` (w) start as zeros.
+    gradient, step, learning_rate, beta1, beta2, epsilon, bias_correction, l2
+        As in `adam_update`.
+    weight_decay : float
+        Decoupled, as in `adamw_update`; >= 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `gradient_descent_update` does.
+
+    References
+    ----------
+    Reddi, Kale & Kumar (2018), "On the convergence of Adam and beyond", ICLR, with the
+    correction of the bias that PyTorch and Keras apply.
+    """
+    numbers = {
+        "beta1": beta1, "beta2": beta2, "epsilon": epsilon, "bias_correction": bias_correction,
+        "weight_decay": weight_decay,
+    }  # fmt: skip
+    step = check_integer(step, "step", 1)
+    slots = (first, second, largest)
+    _update("amsgrad", parameter, gradient, slots, step, learning_rate, l2, numbers)
 
 
 def lion_update(

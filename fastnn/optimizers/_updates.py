@@ -12,7 +12,17 @@ from typing import ClassVar
 from fastnn.optimizers._base import Optimizer
 from fastnn.schedules import LearningRate
 
-__all__ = ["Adam", "AdamW", "GradientDescent", "Lion", "Momentum", "Nesterov", "RMSprop"]
+__all__ = [
+    "AMSGrad",
+    "Adam",
+    "AdamW",
+    "CenteredRMSprop",
+    "GradientDescent",
+    "Lion",
+    "Momentum",
+    "Nesterov",
+    "RMSprop",
+]
 
 
 @dataclass(frozen=True)
@@ -32,7 +42,7 @@ class GradientDescent(Optimizer):
 
 @dataclass(frozen=True)
 class Momentum(Optimizer):
-    """Gradient descent with momentum: ``v = momentum v - lr g; p += v``.
+    """Gradient descent with momentum: ``v = momentum v - lr (1 - dampening) g; p += v``.
 
     Parameters
     ----------
@@ -41,6 +51,9 @@ class Momentum(Optimizer):
         Share of the velocity `v` that survives a step, in [0, 1).
     nesterov : bool, default False
         Take the step from where the velocity leads; see `Nesterov`.
+    dampening : float, default 0
+        Share of the gradient, in [0, 1), that does not enter the velocity after the first step.
+        It must be 0 with `nesterov`.
     clip_norm : float, optional
         Largest norm of the gradient; see `Optimizer`.
 
@@ -54,6 +67,12 @@ class Momentum(Optimizer):
 
     momentum: float = 0.9
     nesterov: bool = False
+    dampening: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.nesterov and self.dampening:
+            raise ValueError(f"dampening must be 0 with nesterov=True, got {self.dampening}")
 
 
 @dataclass(frozen=True)
@@ -111,6 +130,32 @@ class RMSprop(Optimizer):
     learning_rate: LearningRate = 1e-3
     rho: float = 0.9
     epsilon: float = 1e-8
+
+
+@dataclass(frozen=True)
+class CenteredRMSprop(RMSprop):
+    """RMSprop by the variance of the gradient in place of its mean square.
+
+    ``s = rho s + (1 - rho) g^2``, ``m = rho m + (1 - rho) g``,
+    ``p -= lr g / (sqrt(max(s - m^2, 0)) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.001
+    rho : float, default 0.9
+        Share of both averages that survives a step, in [0, 1).
+    epsilon : float, default 1e-8
+        Keeps the quotient finite where the variance is 0.
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Graves (2013), "Generating sequences with recurrent neural networks", eq. 38-40.
+    """
+
+    name: ClassVar[str] = "centered_rmsprop"
+    kind: ClassVar[str] = "centered_rmsprop"
 
 
 @dataclass(frozen=True)
@@ -172,6 +217,34 @@ class AdamW(Adam):
     name: ClassVar[str] = "adamw"
 
     weight_decay: float = 0.01
+
+
+@dataclass(frozen=True)
+class AMSGrad(Adam):
+    """Adam whose mean square never decreases: ``w = max(w, v)`` in place of ``v``.
+
+    ``p -= lr m' / (sqrt(w') + epsilon)`` with ``w' = w / (1 - beta2^t)``.  With `weight_decay`
+    every step also takes ``p -= lr weight_decay p``, in a network on weights and not on biases.
+
+    Parameters
+    ----------
+    learning_rate : float, Schedule or function of the step, default 0.001
+    beta1, beta2, epsilon, bias_correction
+        As in `Adam`.
+    weight_decay : float, default 0
+    clip_norm : float, optional
+        Largest norm of the gradient; see `Optimizer`.
+
+    References
+    ----------
+    Reddi, Kale & Kumar (2018), "On the convergence of Adam and beyond", ICLR, with the
+    correction of the bias that PyTorch and Keras apply.
+    """
+
+    name: ClassVar[str] = "amsgrad"
+    kind: ClassVar[str] = "amsgrad"
+
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)

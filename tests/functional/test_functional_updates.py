@@ -170,6 +170,100 @@ def test_adamw_decays_the_weights_apart_from_the_gradient(backend):
     np.testing.assert_allclose(p, [1.9, -3.8], rtol=1e-15)
 
 
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_dampened_momentum(backend, dtype, l2):
+    history, gradients = three_steps(
+        lambda p, g, s, t: F.momentum_update(
+            p, g, *s, learning_rate=0.1, momentum=0.8, dampening=0.25, step=t, l2=l2
+        ),
+        1,
+        dtype,
+    )
+    p, v, expected = history[0].astype(float), 0.0, []
+    for t, g in enumerate(gradients, start=1):
+        v = 0.8 * v - 0.1 * (0.75 if t > 1 else 1.0) * (g + l2 * p)
+        p = p + v
+        expected.append(p)
+    check(history, expected, dtype)
+
+
+def test_dampened_momentum_equals_pytorch(backend, rng):
+    torch = pytest.importorskip("torch")
+    p, velocity = rng.standard_normal(5), np.zeros(5)
+    tensor = torch.tensor(p.copy(), requires_grad=True)
+    optimizer = torch.optim.SGD([tensor], lr=0.1, momentum=0.9, dampening=0.3)
+    for step in range(1, 8):
+        g = rng.standard_normal(5)
+        tensor.grad = torch.tensor(g)
+        optimizer.step()
+        F.momentum_update(p, g, velocity, learning_rate=0.1, dampening=0.3, step=step)
+        np.testing.assert_allclose(p, tensor.detach().numpy(), rtol=1e-12)
+
+
+def test_dampening_asks_for_the_step(backend):
+    with pytest.raises(ValueError, match="dampening needs the number of the step"):
+        F.momentum_update(np.ones(2), np.ones(2), np.zeros(2), learning_rate=1, dampening=0.5)
+
+
+@pytest.mark.parametrize("l2", [0.0, 0.1])
+def test_centered_rmsprop(backend, dtype, l2):
+    history, gradients = three_steps(
+        lambda p, g, s, t: F.centered_rmsprop_update(
+            p, g, *s, learning_rate=0.01, rho=0.8, epsilon=1e-3, l2=l2
+        ),
+        2,
+        dtype,
+    )
+    p, square, mean, expected = history[0].astype(float), 0.0, 0.0, []
+    for g in gradients:
+        g = g + l2 * p
+        square = 0.8 * square + 0.2 * g * g
+        mean = 0.8 * mean + 0.2 * g
+        p = p - 0.01 * g / (np.sqrt(square - mean**2) + 1e-3)
+        expected.append(p)
+    check(history, expected, dtype)
+
+
+def test_centered_rmsprop_of_a_constant_gradient_stays_finite(backend, dtype):
+    # The variance tends to 0, and rounding makes the difference of the averages negative.
+    p, g = np.zeros(64, dtype), np.linspace(0.1, 7, 64).astype(dtype)
+    square, mean = np.zeros_like(p), np.zeros_like(p)
+    for _ in range(400):
+        F.centered_rmsprop_update(p, g, square, mean, rho=0.7, epsilon=0.1)
+    assert np.isfinite(p).all()
+    assert (square < mean * mean).any()
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+@pytest.mark.parametrize("corrected", [True, False])
+def test_amsgrad(backend, dtype, decay, corrected):
+    history, gradients = three_steps(
+        lambda p, g, s, t: F.amsgrad_update(
+            p, g, *s, step=t, learning_rate=0.01, beta1=0.8, beta2=0.6, epsilon=1e-6,
+            bias_correction=corrected, weight_decay=decay, l2=0.1,
+        ),
+        3,
+        dtype,
+    )  # fmt: skip
+    p, m, v, w, expected = history[0].astype(float), 0.0, 0.0, 0.0, []
+    for t, g in enumerate(gradients, start=1):
+        g = g + 0.1 * p
+        m = 0.8 * m + 0.2 * g
+        v = 0.6 * v + 0.4 * g * g
+        w = np.maximum(w, v)
+        c1, c2 = (1 - 0.8**t, 1 - 0.6**t) if corrected else (1, 1)
+        p = p - 0.01 * decay * p - 0.01 * (m / c1) / (np.sqrt(w / c2) + 1e-6)
+        expected.append(p)
+    check(history, expected, dtype)
+
+
+def test_amsgrad_remembers_the_largest_mean_square(backend, dtype):
+    p, first, second, largest = (np.zeros(1, dtype) for _ in range(4))
+    for step, g in enumerate([5.0, 0.0, 0.0, 0.0], start=1):
+        F.amsgrad_update(p, np.array([g], dtype), first, second, largest, step=step, beta2=0.5)
+    np.testing.assert_allclose([second[0], largest[0]], [12.5 / 8, 12.5])
+
+
 def test_updates_equal_pytorch(backend, rng):
     torch = pytest.importorskip("torch")
     pairs = {

@@ -15,7 +15,9 @@ OPTIMIZERS = {
     "momentum": fnn.Momentum(0.1),
     "nesterov": fnn.Nesterov(0.1, clip_norm=0.05),
     "rmsprop": fnn.RMSprop(0.01),
+    "centered_rmsprop": fnn.CenteredRMSprop(0.01),
     "adam": fnn.Adam(0.01),
+    "amsgrad": fnn.AMSGrad(0.01, weight_decay=0.1),
     "adamw": fnn.AdamW(0.01, weight_decay=0.1),
 }
 

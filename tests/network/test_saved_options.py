@@ -55,7 +55,10 @@ OPTIMIZERS = st.one_of(
     st.builds(optimizers.GradientDescent, RATES),
     st.builds(optimizers.Momentum, RATES, momentum=SHARE, nesterov=FLAG),
     st.builds(optimizers.Adam, RATES, beta1=SHARE, epsilon=NUMBER, clip_norm=NUMBER),
+    st.builds(optimizers.Momentum, RATES, momentum=SHARE, dampening=SHARE),
     st.builds(optimizers.RMSprop, RATES, epsilon=NUMBER),
+    st.builds(optimizers.CenteredRMSprop, RATES, rho=SHARE, epsilon=NUMBER),
+    st.builds(optimizers.AMSGrad, RATES, beta2=SHARE, weight_decay=SHARE),
 )
 
 

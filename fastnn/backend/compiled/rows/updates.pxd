@@ -152,12 +152,14 @@ cdef inline vec gradient_descent(const Update* u, Py_ssize_t n, vec p, vec g, co
 cdef inline void momentum_coefficients(Update* u, double learning_rate,
                                        Py_ssize_t step) noexcept nogil:
     u.keep_first = <real>u.numbers.momentum
+    if step > 1:
+        u.rate = <real>(learning_rate * (1 - u.numbers.dampening))
     u.nesterov = u.numbers.nesterov != 0
 
 
 cdef inline vec momentum(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
                          Py_ssize_t j) noexcept nogil:
-    """v = mu v - lr g; p += v, and Nesterov's p += mu v - lr g with the new v."""
+    """v = mu v - lr (1 - dampening) g; p += v, and Nesterov's p += mu v - lr g with the new v."""
     cdef vec v
     g = splat(u.rate) * g
     v = fma_(splat(u.keep_first), take(state.slots[0] + j, n, 0), -g)
@@ -183,6 +185,27 @@ cdef inline vec rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State
     return p - splat(u.rate) * g / (sqrt_(s) + splat(u.epsilon))
 
 
+cdef inline void centered_rmsprop_coefficients(Update* u, double learning_rate,
+                                               Py_ssize_t step) noexcept nogil:
+    rmsprop_coefficients(u, learning_rate, step)
+
+
+cdef inline vec centered_rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                                 Py_ssize_t j) noexcept nogil:
+    """s = rho s + (1 - rho) g**2; m = rho m + (1 - rho) g;
+    p -= lr g / (sqrt(max(s - m**2, 0)) + eps).
+    """
+    cdef vec s = fma_(splat(u.add_second) * g, g,
+                      splat(u.keep_second) * take(state.slots[0] + j, n, 0))
+    cdef vec m = fma_(splat(u.add_second), g,
+                      splat(u.keep_second) * take(state.slots[1] + j, n, 0))
+    put(state.slots[0] + j, n, s, False)
+    put(state.slots[1] + j, n, m, False)
+    s = fma_(-m, m, s)
+    s = select(less(s, splat(0)), splat(0), s)
+    return p - splat(u.rate) * g / (sqrt_(s) + splat(u.epsilon))
+
+
 cdef inline void adam_coefficients(Update* u, double learning_rate,
                                    Py_ssize_t step) noexcept nogil:
     u.keep_first = <real>u.numbers.beta1
@@ -201,14 +224,41 @@ cdef inline vec adam(const Update* u, Py_ssize_t n, vec p, vec g, const State* s
     """m = b1 m + (1 - b1) g; v = b2 v + (1 - b2) g**2;
     p = (1 - lr wd) p - lr m / (1 - b1**t) / (sqrt(v / (1 - b2**t)) + eps).
     """
-    cdef vec m = fma_(splat(u.add_first), g,
-                      splat(u.keep_first) * take(state.slots[0] + j, n, 0))
-    cdef vec v = fma_(splat(u.add_second) * g, g,
-                      splat(u.keep_second) * take(state.slots[1] + j, n, 0))
-    put(state.slots[0] + j, n, m, False)
-    put(state.slots[1] + j, n, v, False)
+    cdef vec m, v
+    move_moments(u, n, g, state, j, &m, &v)
+    return adam_step(u, p, m, v)
+
+
+cdef inline void move_moments(const Update* u, Py_ssize_t n, vec g, const State* state,
+                              Py_ssize_t j, vec* m, vec* v) noexcept nogil:
+    """The moving means of g and g**2, in the first two slots."""
+    m[0] = fma_(splat(u.add_first), g, splat(u.keep_first) * take(state.slots[0] + j, n, 0))
+    v[0] = fma_(splat(u.add_second) * g, g,
+                splat(u.keep_second) * take(state.slots[1] + j, n, 0))
+    put(state.slots[0] + j, n, m[0], False)
+    put(state.slots[1] + j, n, v[0], False)
+
+
+cdef inline vec adam_step(const Update* u, vec p, vec m, vec v) noexcept nogil:
+    """New parameters from the moments."""
     m = splat(u.rate) * m / fma_(sqrt_(v), splat(u.root), splat(u.epsilon))
     return fma_(splat(u.shrink), p, -m)
+
+
+cdef inline void amsgrad_coefficients(Update* u, double learning_rate,
+                                      Py_ssize_t step) noexcept nogil:
+    adam_coefficients(u, learning_rate, step)
+
+
+cdef inline vec amsgrad(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
+                        Py_ssize_t j) noexcept nogil:
+    """Adam with w = max(w, v) in place of v."""
+    cdef vec m, v, w
+    move_moments(u, n, g, state, j, &m, &v)
+    w = take(state.slots[2] + j, n, 0)
+    w = select(less(v, w), w, v)
+    put(state.slots[2] + j, n, w, False)
+    return adam_step(u, p, m, w)
 
 
 cdef inline void lion_coefficients(Update* u, double learning_rate,
