@@ -124,7 +124,9 @@ def sources_in(folder):
 def folders_with_sources():
     """Those of the package; of the project, the ones whose tree has a README at its top."""
     inside = [f for f in [PACKAGE, *PACKAGE.rglob("*")] if f.is_dir() and f.name not in WRITTEN]
-    outside = [ROOT / name for name in ("benchmarks", "benchmarks/contenders", "tests", "docs")]
+    outside = [
+        ROOT / name for name in ("benchmarks", "benchmarks/contenders", "tests", "docs", "tools")
+    ]
     has_sources = (PACKAGE / "README.md").exists()
     return [f for f in inside if sources_in(f) and has_sources] + outside
 
@@ -189,11 +191,15 @@ SUFFIXES = {".py", ".pyx", ".pxd", ".pxi", ".h", ".c", ".md", ".toml", ".json"}
 
 
 def texts():
-    folders = [PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "docs"))]
+    folders = [PACKAGE, *(ROOT / name for name in ("tests", "benchmarks", "docs", "tools"))]
     files = [*ROOT.iterdir(), *(file for folder in folders for file in folder.rglob("*"))]
     built = {"_build", "course"}
     ours = [f for f in files if f.suffix in SUFFIXES and not built & {*f.parts} and f.is_file()]
-    return [*(f for f in ours if f != Path(__file__)), ROOT / ".ci" / "run"]
+    return [
+        *(f for f in ours if f != Path(__file__)),
+        ROOT / ".ci" / "run",
+        ROOT / "tools" / "sanitize",
+    ]
 
 
 def files_named_by(page):
