@@ -34,6 +34,7 @@ from fastnn.stats.diagnostics.variance import breusch_pagan, white
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
 from fastnn.stats.network_report import FitReport, ResidualReport, residual_report
+from fastnn.stats.regression.contrasts import HypothesisTest
 from fastnn.stats.regression.prediction import Prediction
 from fastnn.stats.remedies import AutoregressiveResult, cochrane_orcutt, prais_winsten
 from fastnn.stats.result import ConfidenceIntervals, RegressionResult
@@ -47,6 +48,7 @@ __all__ = [
     "DurbinWatsonBounds",
     "DurbinWatsonResult",
     "FitReport",
+    "HypothesisTest",
     "Prediction",
     "RankDeficiencyWarning",
     "RegressionResult",

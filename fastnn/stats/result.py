@@ -16,6 +16,8 @@ from fastnn.stats.regression.summary import summary
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from fastnn.stats.regression.contrasts import HypothesisTest
+
 
 class ConfidenceIntervals(NamedTuple):
     """Lower and upper limits: (p,) arrays, (p, m) arrays for m responses, or Series."""
@@ -205,6 +207,34 @@ class RegressionResult(Influence):
             If columns of the fit were linearly dependent and new rows violate the dependence.
         """
         return predict(self, X, interval, level, weights)
+
+    def test(self, hypotheses: object, values: object = None) -> HypothesisTest:
+        """Test linear hypotheses about the coefficients, by the covariance of this result.
+
+        Parameters
+        ----------
+        hypotheses : str or (q, p) array_like
+            Equations, separated by commas: ``"x1 = x2, 2*x3 - x4 = 1"``.  They have names of
+            columns, numbers, + - * / and parentheses; a sum alone is compared with 0.  Names that
+            are not identifiers stand in backquotes or quotation marks: ``"`body mass` = 0"``.  Or
+            the matrix R of hypotheses R b = r, with the columns of `names`.
+        values : (q,) array_like, optional
+            The numbers r beside a matrix; by default 0.
+
+        Returns
+        -------
+        HypothesisTest
+            A t test of each hypothesis; F and Wald tests of all together.
+
+        Raises
+        ------
+        ValueError
+            For text outside the grammar, unknown names, hypotheses that depend on each other,
+            coefficients that the data do not determine, several responses, a ridge penalty.
+        """
+        from fastnn.stats.regression.contrasts import hypothesis_test
+
+        return hypothesis_test(self, hypotheses, values)
 
     def with_covariance(
         self,
