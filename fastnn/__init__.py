@@ -52,6 +52,7 @@ from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
 from fastnn.serialization import FormatError
 from fastnn.solvers import LBFGS, LevenbergMarquardt
 from fastnn.training.callbacks import Callback, EarlyStopping, History
+from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.state import TrainingError
 
 __all__ = [
@@ -86,6 +87,7 @@ __all__ = [
     "Prediction",
     "Predictor",
     "Program",
+    "ReduceOnPlateau",
     "Sequential",
     "Step",
     "Subtract",

@@ -23,6 +23,7 @@ from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callback, EarlyStopping
 from fastnn.training.checkpoints import Checkpoint, Every, Frozen, check_every
 from fastnn.training.data import Data
+from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.session import Plan
 
 __all__ = ["CheckpointFile", "with_checkpoint"]
@@ -207,7 +208,8 @@ def _identity(network: Saved, plan: Plan, data: Data, validation: Data | None) -
 
 def _described(callback: Callback) -> str:
     """The class of a callback, with its options where these are known to last."""
-    return repr(callback) if isinstance(callback, EarlyStopping) else type(callback).__qualname__
+    has_options = isinstance(callback, EarlyStopping | ReduceOnPlateau)
+    return repr(callback) if has_options else type(callback).__qualname__
 
 
 def _digest_of_data(data: Data) -> str:

@@ -323,7 +323,7 @@ class Core:
         RuntimeError
             Before `set_heads`, or if the optimizer is a solver.
         """
-        return loop.learning_rate(self.compiled(), step)
+        return loop.learning_rate(self.compiled(), step, self.state.rate_factor)
 
     def snapshot(self) -> np.ndarray:
         """A copy of the parameters, for `restore`."""

@@ -99,7 +99,7 @@ def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: 
         state = core.state
         step = state.step + 1
         rate = core.constant_rate
-        if rate is None:
+        if rate is None or state.rate_factor != 1.0:
             rate = core.learning_rate(step)
         try:
             loss = core.engine.direct_step(X, y, rate, step, check, state, sample_weight)

@@ -11,8 +11,9 @@ import numpy as np
 
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import check_kind, entry, real
-from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
+from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn._shared.text import aligned, printable
+from fastnn.training.measures import Measure, Mode
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
 
@@ -220,6 +221,7 @@ class Context:
         network: Any,
         snapshot: Callable[[], np.ndarray],
         restore: Callable[[np.ndarray], None],
+        scale_learning_rate: Callable[[float], None],
     ) -> None:
         self.epoch = 0
         self.step = 0
@@ -230,6 +232,7 @@ class Context:
         self.stop_requested = False
         self._snapshot = snapshot
         self._restore = restore
+        self._scale_learning_rate = scale_learning_rate
 
     def stop(self) -> None:
         """End the training after this epoch."""
@@ -243,12 +246,24 @@ class Context:
         """Set the parameters back to a copy that `snapshot` made."""
         self._restore(copy)
 
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the learning rate of all later steps by a positive factor."""
+        self._scale_learning_rate(check_number(factor, "factor", above=0.0))
+
 
 class Callback:
     """Base class of callbacks: override the methods that you need.
 
     A plain function is a callback too; it is called like `on_epoch_end`.
+
+    Attributes
+    ----------
+    is_atomic : bool, default False
+        Whether Ctrl-C waits until a method of the callback has returned, because its state would
+        not be consistent otherwise.  The methods must be short then.
     """
+
+    is_atomic: bool = False
 
     def on_train_begin(self, context: Context) -> None:
         """Called before the first epoch."""
@@ -316,25 +331,24 @@ class EarlyStopping(Callback):
     Prechelt (1998), "Early stopping - but when?".
     """
 
+    is_atomic = True  # it remembers an epoch and its parameters together
+
     def __init__(
         self,
         monitor: str = "val_loss",
         patience: int = 10,
         min_delta: float = 0.0,
         restore_best: bool = True,
-        mode: Literal["auto", "min", "max"] = "auto",
+        mode: Mode = "auto",
         *,
         baseline: float | None = None,
         start_from_epoch: int = 0,
     ) -> None:
-        if not isinstance(monitor, str):
-            raise TypeError(f"monitor must be the name of a measure, got {monitor!r}")
-        check_choice(mode, "mode", ("auto", "min", "max"))
-        self.monitor = monitor
+        self._measure = Measure.of(monitor, mode, min_delta)
+        self.monitor, self.mode = monitor, self._measure.mode
+        self.min_delta = self._measure.min_delta
         self.patience = check_integer(patience, "patience", 0)
-        self.min_delta = check_number(min_delta, "min_delta", 0.0)
         self.restore_best = check_flag(restore_best, "restore_best")
-        self.mode = _direction(monitor) if mode == "auto" else mode
         self.baseline = None if baseline is None else check_number(baseline, "baseline")
         self.start_from_epoch = check_integer(start_from_epoch, "start_from_epoch", 0)
         self._forget()
@@ -358,22 +372,16 @@ class EarlyStopping(Callback):
         ValueError
             If the epoch has no such measure.
         """
-        if self.monitor not in context.logs:
-            hint = "; pass validation data" if self.monitor.startswith("val_") else ""
-            raise ValueError(
-                f"EarlyStopping monitors {self.monitor!r}, but the epochs measure "
-                f"{', '.join(context.logs)}{hint}"
-            )
+        value = self._measure.value(context.logs, "EarlyStopping")
         self._epochs += 1
         if self._epochs <= self.start_from_epoch:
             return False
-        value = context.logs[self.monitor]
-        if self._improves(value, self.best):
+        if self._measure.improves(value, self.best):
             self.best, self.best_epoch = value, context.epoch
             context.history.best_epoch = context.epoch
             if self.restore_best:
                 self._parameters = context.snapshot()
-            if self._improves(value, self.baseline):
+            if self._measure.improves(value, self.baseline):
                 self._waited = 0
                 return False
         self._waited += 1
@@ -401,15 +409,6 @@ class EarlyStopping(Callback):
         self._waited = entry(state, "waited", int, what)
         self._parameters = state.get("parameters")
 
-    def _improves(self, value: float, reference: float | None) -> bool:
-        """Whether a value is better than a reference; any number is better than None."""
-        if math.isnan(value):
-            return False
-        if reference is None:
-            return True
-        gain = value - reference if self.mode == "max" else reference - value
-        return gain > self.min_delta
-
     def on_train_end(self, context: Context) -> None:
         """Restore the best parameters, if there was an epoch, however the training ended."""
         if self._parameters is not None:
@@ -436,24 +435,6 @@ class EarlyStopping(Callback):
         if self.start_from_epoch:
             options += f", start_from_epoch={self.start_from_epoch}"
         return f"EarlyStopping({options})"
-
-
-_LARGE_IS_GOOD = {"accuracy", "score", "r2", "d2", "auc", "f1"}
-_SMALL_IS_GOOD = {"loss", "cost", "error", "mse", "rmse", "mae", "deviance"}
-"""Last words of the names of measures whose direction is known."""
-
-
-def _direction(monitor: str) -> Literal["min", "max"]:
-    """Whether smaller ("min") or larger ("max") values of a measure are better, by its name."""
-    word = monitor.rpartition("_")[2]
-    if word in _SMALL_IS_GOOD or monitor.endswith("brier_score"):
-        return "min"
-    if word in _LARGE_IS_GOOD:
-        return "max"
-    raise ValueError(
-        f"mode='auto' does not know whether small or large values of {monitor!r} are better: "
-        "give mode='min' or mode='max'"
-    )
 
 
 def as_early_stopping(value: EarlyStopping | int | None) -> EarlyStopping | None:

@@ -24,8 +24,8 @@ _CALL_SECONDS = 0.05
 """An engine call lasts about this long, so that progress and Ctrl-C stay lively."""
 
 
-def learning_rate(optimizer: Optimizer | Solver, step: int) -> float:
-    """The learning rate an optimizer uses at a step, counted from 1.
+def learning_rate(optimizer: Optimizer | Solver, step: int, factor: float = 1.0) -> float:
+    """The learning rate an optimizer uses at a step, counted from 1, times a factor.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def learning_rate(optimizer: Optimizer | Solver, step: int) -> float:
     """
     if isinstance(optimizer, Solver):
         raise RuntimeError(f"{optimizer.name} takes no single steps: call fit")
-    return float(rates(optimizer.learning_rate, check_integer(step, "step", 1)))
+    return factor * float(rates(optimizer.learning_rate, check_integer(step, "step", 1)))
 
 
 def fit(
@@ -136,7 +136,9 @@ class _Loop:
         losses = self._pass(order)
         return {
             "loss": self._mean(losses, order),
-            "learning_rate": learning_rate(self._optimizer, self._state.step),
+            "learning_rate": learning_rate(
+                self._optimizer, self._state.step, self._state.rate_factor
+            ),
             "seconds": time.perf_counter() - start,
         }
 
@@ -165,7 +167,7 @@ class _Loop:
         """Batches done .. done + n - 1 in one call of the engine."""
         state = self._state
         steps = np.arange(state.step + 1, state.step + 1 + n)
-        learning_rates = rates(self._optimizer.learning_rate, steps)
+        learning_rates = state.rate_factor * rates(self._optimizer.learning_rate, steps)
         start = time.perf_counter()
         inputs, targets, rows = self._batches.take(order, done, n)
         try:

@@ -155,7 +155,10 @@ class Session:
         self._validation = validation
         self._watchers = plan.watchers(validation is not None)
         self._checkpoint = plan.checkpoint
-        self._context = Context(self.state.history, network, trainee.snapshot, trainee.restore)
+        self._context = Context(
+            self.state.history, network, trainee.snapshot, trainee.restore,
+            self.state.scale_learning_rate,
+        )  # fmt: skip
         self.report = new_report(plan.verbose, self.state.epoch + epochs, n_batches)
 
     def run(self, body: Callable[[], None]) -> None:
@@ -198,11 +201,8 @@ class Session:
                 self._checkpoint.finish(self._watchers)
 
     def _tell(self, watcher: Callback, method: Callable[[Context], bool | None]) -> bool | None:
-        """Call a method of a callback.
-
-        Early stopping remembers an epoch and its parameters together: Ctrl-C waits for it.
-        """
-        if isinstance(watcher, EarlyStopping):
+        """Call a method of a callback; Ctrl-C waits for an atomic one."""
+        if watcher.is_atomic:
             return method(self._context)
         answer: bool | None = self.interrupts.call(method, self._context)
         return answer

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from fastnn._shared.fields import entry
-from fastnn._shared.numbers import check_integer
+from fastnn._shared.numbers import check_integer, check_number
 from fastnn.training.callbacks import History
 
 __all__ = ["TrainingError", "TrainingState"]
@@ -75,20 +75,33 @@ class TrainingState:
         Number of optimizer steps, those of an unfinished epoch included.
     history : History
         The measures of each finished epoch.
+    rate_factor : float
+        Factor of the optimizer's learning rate, which callbacks change.
     """
 
     epoch: int = 0
     step: int = 0
     history: History = field(default_factory=History)
+    rate_factor: float = 1.0
+
+    def scale_learning_rate(self, factor: float) -> None:
+        """Multiply the learning rate of all later steps by a factor."""
+        self.rate_factor *= factor
 
     def replace(self, other: TrainingState) -> None:
         """Become a copy of another state in place: a training under way continues from it."""
         self.epoch, self.step = other.epoch, other.step
+        self.rate_factor = other.rate_factor
         self.history.replace(other.history)
 
     def to_dict(self) -> dict[str, Any]:
         """The state as JSON-able data; `from_dict` makes an equal one of it."""
-        return {"epoch": self.epoch, "step": self.step, "history": self.history.to_dict()}
+        return {
+            "epoch": self.epoch,
+            "step": self.step,
+            "history": self.history.to_dict(),
+            "rate_factor": self.rate_factor,
+        }
 
     @classmethod
     def from_dict(cls, data: object) -> TrainingState:
@@ -100,8 +113,10 @@ class TrainingState:
             If `data` does not describe a state.
         """
         what = "a training state"
+        factor = data.get("rate_factor", 1.0) if isinstance(data, dict) else 1.0
         return cls(
             check_integer(entry(data, "epoch", int, what), "epoch", 0),
             check_integer(entry(data, "step", int, what), "step", 0),
             History.from_dict(entry(data, "history", dict, what)),
+            check_number(factor, "rate_factor", above=0.0),  # files of older versions have none
         )
