@@ -27,10 +27,16 @@ from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     durbin_watson_test,
 )
 from fastnn.stats.diagnostics.durbin_watson.zones import plot_bounds
-from fastnn.stats.diagnostics.normality import jarque_bera
+from fastnn.stats.diagnostics.normality import (
+    anderson_darling,
+    jarque_bera,
+    shapiro_wilk,
+)
 from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.runs import runs_test
-from fastnn.stats.diagnostics.variance import breusch_pagan, white
+from fastnn.stats.diagnostics.specification import harvey_collier, rainbow, reset
+from fastnn.stats.diagnostics.stability import CusumResult, chow, cusum
+from fastnn.stats.diagnostics.variance import arch_lm, breusch_pagan, goldfeld_quandt, white
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
 from fastnn.stats.network_report import FitReport, ResidualReport, residual_report
@@ -44,6 +50,7 @@ __all__ = [
     "AutoregressiveRegression",
     "AutoregressiveResult",
     "ConfidenceIntervals",
+    "CusumResult",
     "Decision",
     "DurbinWatsonBounds",
     "DurbinWatsonResult",
@@ -54,18 +61,24 @@ __all__ = [
     "RegressionResult",
     "ResidualReport",
     "TestResult",
+    "anderson_darling",
+    "arch_lm",
     "autocorrelation",
     "autoregressive_regression",
     "box_pierce",
     "breusch_godfrey",
     "breusch_pagan",
+    "chow",
     "cochrane_orcutt",
+    "cusum",
     "decide",
     "durbin_h",
     "durbin_watson",
     "durbin_watson_bounds",
     "durbin_watson_pvalue",
     "durbin_watson_test",
+    "goldfeld_quandt",
+    "harvey_collier",
     "jarque_bera",
     "linear_regression",
     "linear_regression_blocks",
@@ -73,7 +86,10 @@ __all__ = [
     "plot_autocorrelation",
     "plot_bounds",
     "prais_winsten",
+    "rainbow",
+    "reset",
     "residual_report",
     "runs_test",
+    "shapiro_wilk",
     "white",
 ]

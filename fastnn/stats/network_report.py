@@ -17,7 +17,7 @@ from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     durbin_watson,
     durbin_watson_test,
 )
-from fastnn.stats.diagnostics.normality import jarque_bera
+from fastnn.stats.diagnostics.normality import anderson_darling, jarque_bera, shapiro_wilk
 from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.runs import runs_test
 from fastnn.stats.diagnostics.variance import variance_test
@@ -49,7 +49,8 @@ class FitReport:
     durbin_watson : float
         The statistic.
     tests : dict of str to TestResult
-        Ljung-Box, runs, Breusch-Pagan and Jarque-Bera, by name.  Durbin-Watson is present only
+        Ljung-Box, runs, Breusch-Pagan, Jarque-Bera, Shapiro-Wilk (up to 5000 rows) and
+        Anderson-Darling (from 8 rows on), by name.  Durbin-Watson is present only
         for least squares fitted to these rows, where the exact distribution is known, unless X
         holds the response of earlier rows.  Undefined tests are omitted: all tests of a perfect
         fit, the runs test of residuals of one sign.
@@ -247,6 +248,8 @@ def _tests(X: np.ndarray, residuals: np.ndarray, lags: int) -> dict[str, TestRes
         "runs": lambda: runs_test(residuals),
         "Breusch-Pagan": lambda: variance_test("Breusch-Pagan test", residuals, X, True),
         "Jarque-Bera": lambda: jarque_bera(residuals),
+        "Shapiro-Wilk": lambda: shapiro_wilk(residuals),  # up to 5000 rows
+        "Anderson-Darling": lambda: anderson_darling(residuals),
     }
     tests = {}
     for name, test in candidates.items():
