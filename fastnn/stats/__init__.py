@@ -39,6 +39,7 @@ from fastnn.stats.diagnostics.stability import CusumResult, chow, cusum
 from fastnn.stats.diagnostics.variance import arch_lm, breusch_pagan, goldfeld_quandt, white
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
+from fastnn.stats.nested import AnovaTable, anova
 from fastnn.stats.network_report import FitReport, ResidualReport, residual_report
 from fastnn.stats.regression.contrasts import HypothesisTest
 from fastnn.stats.regression.prediction import Prediction
@@ -47,6 +48,7 @@ from fastnn.stats.result import ConfidenceIntervals, RegressionResult
 from fastnn.stats.streamed import linear_regression_blocks
 
 __all__ = [
+    "AnovaTable",
     "AutoregressiveRegression",
     "AutoregressiveResult",
     "ConfidenceIntervals",
@@ -62,6 +64,7 @@ __all__ = [
     "ResidualReport",
     "TestResult",
     "anderson_darling",
+    "anova",
     "arch_lm",
     "autocorrelation",
     "autoregressive_regression",
