@@ -378,8 +378,10 @@ def _names_of_outputs(graph: Graph, names: Sequence[str] | None) -> list[str]:
     for name in names:
         if check_name(name) is None:
             raise TypeError("the name of an output must be a string, got None")
-    if len(set(names)) != len(graph.outputs):
-        raise ValueError(f"{len(set(names))} names for {len(graph.outputs)} outputs")
+    if len(set(names)) != len(names):
+        raise ValueError(f"the names of the outputs are repeated: {', '.join(names)}")
+    if len(names) != len(graph.outputs):
+        raise ValueError(f"{len(names)} names for {len(graph.outputs)} outputs")
     return list(names)
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import fastnn as fnn
+from fastnn import serialization
+
 SCRIPT = Path(__file__).parents[1] / "structures.py"
 MEGABYTES = 2048
 """Address space of a process that loads files of some kB."""
@@ -31,6 +34,16 @@ def check(seed, files, backend):
 
 def test_damaged_structures_are_refused_or_work(backend):
     check(0, 1500, backend)
+
+
+@pytest.mark.parametrize("names", [["a", "b", "a"], ["a", "a"], ["a"], ["a", "b", "c"]])
+def test_names_that_are_not_those_of_the_outputs_are_refused(tmp_path, names):
+    x = fnn.Input(2)
+    fnn.Network(x, {"a": fnn.Dense(2, 1)(x), "b": fnn.Dense(2, 1)(x)}).save(tmp_path / "net")
+    structure, arrays = serialization.load(tmp_path / "net")
+    serialization.save(tmp_path / "net", structure | {"output_names": names}, arrays)
+    with pytest.raises(fnn.FormatError, match="names"):
+        fnn.load(tmp_path / "net")
 
 
 @pytest.mark.exhaustive
