@@ -14,6 +14,7 @@ import numpy as np
 
 from fastnn._shared.text import titled
 from fastnn.stats.regression.estimates import f_pvalue
+from fastnn.stats.regression.tidy import table
 from fastnn.stats.result import RegressionResult
 
 _NESTED = 1e-8  # share of a column, about its mean, that rounding may leave
@@ -56,8 +57,6 @@ class AnovaTable:
         DataFrame
             Columns ``df_residual``, ``rss``, ``df``, ``sumsq``, ``statistic`` and ``p_value``.
         """
-        import pandas
-
         columns = {
             "df_residual": self.df_residual,
             "rss": self.residual_sums_of_squares,
@@ -66,7 +65,7 @@ class AnovaTable:
             "statistic": self.fvalues,
             "p_value": self.pvalues,
         }
-        return pandas.DataFrame(columns, index=range(1, len(self.df) + 1))
+        return table(columns, range(1, len(self.df) + 1))
 
 
 def anova(*models: RegressionResult) -> AnovaTable:

@@ -208,6 +208,46 @@ class RegressionResult(Influence):
         """
         return predict(self, X, interval, level, weights)
 
+    def to_frame(self, level: float = 0.95) -> Any:
+        """The coefficients as a pandas DataFrame with one row for each term.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Level of the confidence intervals.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``term``, ``estimate``, ``std_error``, ``statistic``, ``p_value``, ``lower``
+            and ``upper``; before them ``response`` where there are several.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        from fastnn.stats.regression.tidy import coefficients_table
+
+        return coefficients_table(self, check_level(level))
+
+    def glance(self) -> Any:
+        """Measures of the fit as a pandas DataFrame with one row for each response.
+
+        Returns
+        -------
+        DataFrame
+            The columns are attributes of the result, such as ``r_squared`` and ``aic``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        from fastnn.stats.regression.tidy import figures_table
+
+        return figures_table(self)
+
     def test(self, hypotheses: object, values: object = None) -> HypothesisTest:
         """Test linear hypotheses about the coefficients, by the covariance of this result.
 

@@ -11,6 +11,7 @@ from scipy import special
 from fastnn._shared.text import titled
 from fastnn.stats.regression.estimates import Estimates, f_pvalue, t_pvalue
 from fastnn.stats.regression.hypotheses import parsed
+from fastnn.stats.regression.tidy import table
 
 _DEPENDENT = 1e-10  # share of a row of R that earlier rows leave, below which it is redundant
 _UNDETERMINED = 1e-9  # share of a row of R along dependent columns
@@ -68,8 +69,6 @@ class HypothesisTest:
         DataFrame
             Columns ``estimate``, ``std_error``, ``statistic``, ``p_value`` and ``df``.
         """
-        import pandas
-
         columns = {
             "estimate": self.estimates,
             "std_error": self.standard_errors,
@@ -77,7 +76,7 @@ class HypothesisTest:
             "p_value": self.pvalues,
             "df": self.df,
         }
-        return pandas.DataFrame(columns, index=pandas.Index(self.hypotheses, name="hypothesis"))
+        return table(columns, list(self.hypotheses))
 
 
 def hypothesis_test(result: Estimates, hypotheses: object, values: object) -> HypothesisTest:
