@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -41,7 +41,8 @@ def as_real(values: object, name: str) -> np.ndarray:
     """`values` as an array of real numbers, not copied where it is one already.
 
     Booleans, integers and floating types of any width are accepted, in arrays, memory
-    maps, lists and everything else that NumPy can convert (a pandas DataFrame).
+    maps, lists and everything else that NumPy can convert.  Columns of a pandas table may have
+    different real types, nullable ones included: they become float64, and missing values nan.
 
     Raises
     ------
@@ -56,10 +57,40 @@ def as_real(values: object, name: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    if array.dtype.kind == "O" and hasattr(values, "to_numpy"):
+        array = _of_table(values, name, array)
     if array.dtype.kind not in _REAL_KINDS:
         came = f"dtype {array.dtype}" if array.ndim else type(values).__name__
         raise TypeError(f"{name} must hold real numbers, got {came}{_hint(values, array)}")
     return array
+
+
+def _of_table(values: Any, name: str, array: np.ndarray) -> np.ndarray:
+    """A pandas table or column of several or of nullable real types, in float64.
+
+    `array` is what NumPy makes of it.  TypeError names the first column of another type.
+    """
+    if array.ndim == 1:
+        return _of_column(values) if _is_real(values) else array
+    columns = []
+    for label, column in values.items():
+        if not _is_real(column):
+            raise TypeError(
+                f"{name} must hold real numbers, got column {label!r} of type {column.dtype}; "
+                "encode text and missing values as numbers first"
+            )
+        columns.append(_of_column(column))
+    return np.column_stack(columns)
+
+
+def _is_real(column: Any) -> bool:
+    return getattr(column.dtype, "kind", "O") in _REAL_KINDS
+
+
+def _of_column(column: Any) -> np.ndarray:
+    """A column of a real type in float64; missing values are nan."""
+    result: np.ndarray = column.to_numpy(dtype=FLOAT64, na_value=np.nan)
+    return result
 
 
 def _hint(values: object, array: np.ndarray) -> str:
