@@ -220,7 +220,7 @@ def as_weights(
 def check_weights(weights: np.ndarray, name: str, dtype: DTypeLike) -> np.ndarray:
     """The weights in `dtype`; ValueError if one becomes infinite, or 0 though it is positive."""
     result = converted(weights, name, dtype)
-    lost = (weights > 0) & (result == 0)
+    lost = (weights != 0) & (result == 0)
     check_range(weights, name, lost, f"0 or large enough not to become 0 in {np.dtype(dtype)}")
     return result
 

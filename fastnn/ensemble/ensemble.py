@@ -145,7 +145,7 @@ class Ensemble:
         shuffle: bool = True,
         verbose: int = 0,
         check_finite: bool = True,
-        weights_mean: Literal["data", "batch"] = "data",
+        weights_mean: Literal["data", "batch", "count"] = "data",
         n_jobs: int = 1,
     ) -> list[History]:
         """Train all members for some epochs more.
@@ -189,7 +189,10 @@ class Ensemble:
             )
         check_finite = check_flag(check_finite, "check_finite")
         feed = self._core.feed
-        data = feed.data(X, y, sample_weight, check_finite)
+        signed = (
+            weights_mean == "count" and not self.bootstrap
+        )  # out-of-bag scores divide by weights
+        data = feed.data(X, y, sample_weight, check_finite, signed=signed)
         validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
         jobs = []
@@ -197,7 +200,8 @@ class Ensemble:
             own = data, validation
             if network.losses != self.members[0].losses:  # they may read targets in another way
                 feed = network.core.feed
-                own = feed.data(X, y, sample_weight, check_finite), extras.validation(feed)
+                own_data = feed.data(X, y, sample_weight, check_finite, signed=signed)
+                own = own_data, extras.validation(feed)
             rows = self._drawn(i, len(data)) if self.bootstrap else None
             stopping = copy.deepcopy(early_stopping)  # it counts, for one member
             plan = Plan(

@@ -287,19 +287,24 @@ class Core:
             before, self.is_fitting = self.is_fitting, True
             try:
                 if isinstance(optimizer, Solver):
+                    if plan.weights_mean == "count":
+                        raise ValueError(
+                            'weights_mean must be "data" or "batch" for a solver, got "count"'
+                        )
                     with backend.use(self.backend):
                         problem = FullBatch(optimizer, self.engine, self.heads, data)
                     return solve(self, problem, plan, validation, network)
-                means = mean_weights(self.heads, data) if plan.weights_mean == "data" else None
-                weights = row_weights(self.heads, data, means)
+                means = mean_weights(self.heads, data, plan.weights_mean)
+                counts = plan.weights_mean == "count"
+                weights = None if counts else row_weights(self.heads, data, means)
                 return loop.fit(self, data, plan, validation, network, weights, means)
             finally:
                 self.is_fitting = before
 
-    def step(self, data: Data, rate: float) -> float:
+    def step(self, data: Data, rate: float, rule: str = "batch") -> float:
         """The next optimizer step, on one batch of checked data; returns its cost.
 
-        The caller counts the step.
+        The caller counts the step.  `rule` is the `weights_mean` of `Network.train_step`.
 
         Raises
         ------
@@ -309,8 +314,9 @@ class Core:
         losses = np.empty(1)
         inputs, step = self.readable(data.inputs), self.state.step + 1
         done = self.engine.train(
-            inputs, data.targets, None, len(data), np.full(1, rate), step, losses
-        )
+            inputs, data.targets, None, len(data), np.full(1, rate), step, losses, False,
+            mean_weights(self.heads, data, rule),
+        )  # fmt: skip
         if not done:
             raise TrainingError(self.state.epoch + 1, 1, step, float(losses[0]), rate)
         return float(losses[0])

@@ -17,6 +17,7 @@ from fastnn._shared.arrays import (
     as_real,
     as_weights,
     check_finite,
+    check_shape,
     check_weights,
     contiguous,
     is_readable,
@@ -78,6 +79,7 @@ def prepare_weights(
     n: int,
     dtype: Any,
     argument: str = "sample_weight",
+    signed: bool = False,
 ) -> list[np.ndarray | None]:
     """Sample weights of each head as (n,) float64, or None.
 
@@ -87,6 +89,8 @@ def prepare_weights(
         In a mapping, heads may be missing: they have no weights.
     dtype : dtype
         The weights must be finite in it.
+    signed : bool, default False
+        Whether weights may be negative.
     """
     names = [head.name for head in heads]
     if weights is None:
@@ -96,17 +100,22 @@ def prepare_weights(
     elif _is_per_head(weights, len(heads)):
         parts = list(weights)
     else:
-        shared = _weights(weights, argument, n, dtype)
+        shared = _weights(weights, argument, n, dtype, signed)
         return [shared] * len(heads)
     return [
-        None if part is None else _weights(part, called(argument, name, names), n, dtype)
+        None if part is None else _weights(part, called(argument, name, names), n, dtype, signed)
         for part, name in zip(parts, names, strict=True)
     ]
 
 
-def _weights(values: object, name: str, n: int, dtype: np.dtype) -> np.ndarray:
+def _weights(values: object, name: str, n: int, dtype: np.dtype, signed: bool) -> np.ndarray:
     """(n,) weights in float64, which `dtype` can hold."""
-    weights = as_weights(values, name, (n,))
+    if signed:
+        weights = contiguous(as_real(values, name), np.float64)
+        check_shape(weights, name, (n,))
+        check_finite(weights, name, "", dtype)
+    else:
+        weights = as_weights(values, name, (n,))
     check_weights(weights, name, dtype)
     return weights
 
@@ -200,15 +209,19 @@ class Feed:
         check: bool,
         suffix: str = "",
         hint: str = CAN_BE_ALLOWED,
+        signed: bool = False,
     ) -> Data:
-        """Checked data; in errors `suffix` follows the names of arguments, `hint` is last."""
+        """Checked data; in errors `suffix` follows the names of arguments, `hint` is last.
+
+        Sample weights may be negative if `signed`.
+        """
         check = check_flag(check, "check_finite")
         inputs = prepare_inputs(X, self.inputs, f"X{suffix}")
         if check:
             self.check(inputs, f"X{suffix}", hint)
         targets = prepare_targets(y, self.heads, inputs, self._dtype, check, f"y{suffix}")
         weights = prepare_weights(
-            sample_weight, self.heads, len(inputs[0]), self._dtype, f"sample_weight{suffix}"
+            sample_weight, self.heads, len(inputs[0]), self._dtype, f"sample_weight{suffix}", signed
         )
         pairs = [self._pair(t, w) for t, w in zip(targets, weights, strict=True)]
         return Data(inputs, pairs)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.arrays import Arrays, Weights
-from fastnn._shared.numbers import check_flag
+from fastnn._shared.numbers import check_choice, check_flag
 from fastnn.backend.finite import NotFiniteError
 from fastnn.losses import SampleClassWeight
 from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
@@ -66,6 +66,11 @@ class Extras:
         held_out = None
         if self.validation_split is not None:
             data, held_out = data.split(self.validation_split, shuffle, core.seed)
+            if any(w is not None and (w < 0).any() for _, w in held_out.targets):
+                raise ValueError(
+                    "validation_split needs sample_weight >= 0, got negative weights: pass "
+                    "validation_data"
+                )
             check_weighed(core.heads, held_out, "validation_split", "to validate on")
         if self.class_weight is not None:
             data = core.feed.weigh_classes(data, self.class_weight)
@@ -85,7 +90,8 @@ def fit(
     """Check the data of a user, and train on them."""
     with core.lock:
         core.compiled()
-        data = core.feed.data(X, y, sample_weight, extras.check_finite)
+        signed = plan.weights_mean == "count"
+        data = core.feed.data(X, y, sample_weight, extras.check_finite, signed=signed)
         validation = extras.validation(core.feed)
         data, held_out = extras.prepared(core, data, plan.shuffle)
         validation = validation if held_out is None else held_out
@@ -93,7 +99,9 @@ def fit(
         return core.fit(data, plan, validation, network)
 
 
-def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: bool) -> float:
+def train_step(
+    core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: bool, rule: str
+) -> float:
     """One optimizer step on one batch of a user."""
     with core.lock:
         state = core.state
@@ -102,11 +110,14 @@ def train_step(core: Core, X: Arrays, y: Arrays, sample_weight: Weights, check: 
         if rate is None or state.rate_factor != 1.0:
             rate = core.learning_rate(step)
         try:
-            loss = core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
+            loss = None
+            if rule == "batch":
+                loss = core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
             if loss is None:
-                data = core.feed.data(X, y, sample_weight, check)
+                check_choice(rule, "weights_mean", ("batch", "count"))
+                data = core.feed.data(X, y, sample_weight, check, signed=rule == "count")
                 with Interrupts():
-                    loss = core.step(data, rate)
+                    loss = core.step(data, rate, rule)
                     state.step = step
         except NotFiniteError as error:
             epoch = state.epoch + 1

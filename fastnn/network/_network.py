@@ -432,7 +432,7 @@ class Network:
         shuffle: bool = True,
         verbose: int = 0,
         check_finite: bool = True,
-        weights_mean: Literal["data", "batch"] = "data",
+        weights_mean: Literal["data", "batch", "count"] = "data",
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | datetime.timedelta = 1,
     ) -> History:
@@ -477,14 +477,17 @@ class Network:
             Nothing, a progress bar, or a line for each epoch.
         check_finite : bool, default True
             Refuse nan, inf and numbers beyond the network's dtype.
-        weights_mean : {"data", "batch"}, default "data"
+        weights_mean : {"data", "batch", "count"}, default "data"
             What the weighted losses of a batch of n rows are divided by, for a loss whose reduction
             is "mean".  "data": n times the mean weight of all rows to train on, so that the
             minimum does not depend on the size of the batches, and no row counts more in one
             batch than in another.  "batch": the sum of the weights in the batch, as PyTorch and
-            scikit-learn divide.  Weights are sample weights times class weights, 0 for a missing
-            target or an ignored label.  Both are the same where all rows weigh the same, and for
-            solvers.  A custom loss takes its own mean of each batch.
+            scikit-learn divide.  "count": the number of targets, as Keras's "sum_over_batch_size"
+            divides; sample weights may then be negative, such as the advantages of a policy
+            gradient.  It needs an optimizer, no solver.  Weights are sample weights times class
+            weights, 0 for a missing target or an ignored label.  "data" and "batch" are the same
+            where all rows weigh the same, and for solvers.  A custom loss takes its own mean of
+            each batch.
         checkpoint : path, optional
             A file that always holds the state of this training at the end of an epoch.  If the
             file exists, training continues from it: the same call after the process was killed
@@ -533,7 +536,12 @@ class Network:
         return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
 
     def train_step(
-        self, X: Arrays, y: Arrays, sample_weight: Weights = None, check_finite: bool = True
+        self,
+        X: Arrays,
+        y: Arrays,
+        sample_weight: Weights = None,
+        check_finite: bool = True,
+        weights_mean: Literal["batch", "count"] = "batch",
     ) -> float:
         """One optimizer step on one batch.
 
@@ -543,6 +551,9 @@ class Network:
             One batch, as in `fit`.
         check_finite : bool, default True
             Refuse nan, inf and targets out of range.
+        weights_mean : {"batch", "count"}, default "batch"
+            What the weighted losses are divided by, for a loss whose reduction is "mean": the sum
+            of the weights, or the number of targets.  With "count" weights may be negative.
 
         Returns
         -------
@@ -559,7 +570,7 @@ class Network:
             If the cost is not finite, or a gradient of a custom loss or layer; the step is
             not taken.
         """
-        return _fit.train_step(self.core, X, y, sample_weight, check_finite)
+        return _fit.train_step(self.core, X, y, sample_weight, check_finite, weights_mean)
 
     def loss_and_gradients(
         self,

@@ -61,15 +61,23 @@ def row_weights(
     return combined
 
 
-def mean_weights(heads: Sequence[LossOnOutput], data: Data) -> np.ndarray | None:
+def mean_weights(heads: Sequence[LossOnOutput], data: Data, rule: str) -> np.ndarray | None:
     """What a row weighs on average in each head, all its outputs together: (heads,) float64.
 
     nan stands for heads in which all rows weigh the same, and for custom losses, which take their
     own means; None if it stood for all heads.
+
+    Parameters
+    ----------
+    rule : {"data", "batch", "count"}
+        As in `Network.fit`.  "batch" returns None; "count" leaves the sample weights out.
     """
+    if rule == "batch":
+        return None
     means = np.full(len(heads), np.nan)
     for h, (head, target) in enumerate(zip(heads, data.targets, strict=True)):
         if _varies(head, target) and not isinstance(head.loss, CustomLoss):
+            target = (target[0], None) if rule == "count" else target
             means[h] = sum(float(part.sum()) for part in _parts(head, target)) / len(data)
     return None if np.isnan(means).all() else means
 

@@ -82,7 +82,7 @@ class Plan:
     callbacks : Callback, function, or several of them, optional
     verbose : {0, 1, 2}, default 0
         Nothing, a progress bar on stderr, or one line for each epoch.
-    weights_mean : {"data", "batch"}, default "data"
+    weights_mean : {"data", "batch", "count"}, default "data"
         Whose weights the mean of a batch's losses is taken by; see `Network.fit`.
     checkpoint : Checkpoint, optional
         The file of this training, which counts the epochs that are done already.
@@ -94,12 +94,12 @@ class Plan:
     early_stopping: EarlyStopping | int | None = None
     callbacks: Callbacks = None
     verbose: int = 0
-    weights_mean: Literal["data", "batch"] = "data"
+    weights_mean: Literal["data", "batch", "count"] = "data"
     checkpoint: Checkpoint | None = None
 
     def __post_init__(self) -> None:
         check_flag(self.shuffle, "shuffle")
-        check_choice(self.weights_mean, "weights_mean", ("data", "batch"))
+        check_choice(self.weights_mean, "weights_mean", ("data", "batch", "count"))
 
     def watchers(self, validated: bool) -> list[Callback]:
         """All callbacks, early stopping last.

@@ -109,5 +109,74 @@ def test_backends_agree(rng):
 
 
 def test_an_unknown_rule_is_refused(backend, shares):
-    with pytest.raises(ValueError, match="weights_mean must be one of data, batch, got 'epoch'"):
+    with pytest.raises(
+        ValueError, match="weights_mean must be one of data, batch, count, got 'epoch'"
+    ):
         fitted(shares[:2], 4, weights_mean="epoch")
+
+
+def test_signed_weights_follow_the_policy_gradient(backend, rng):
+    """A step adds the rate times the mean of advantage times the gradient of log softmax."""
+    X, actions = rng.normal(size=(12, 3)), rng.integers(0, 2, 12)
+    advantages = rng.normal(size=12)
+    advantages -= advantages.mean()  # they sum to about 0
+    stepped, fitted_net = (
+        fnn.Sequential([fnn.Dense(3, 2)], dtype="float64", seed=0) for _ in range(2)
+    )
+    for net in (stepped, fitted_net):
+        net.compile("cross_entropy", fnn.GradientDescent(0.5))
+    before = stepped.parameters["dense_1.weight"].copy()
+    z = stepped.predict(X)
+    p = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    slope = X.T @ (advantages[:, None] * (np.eye(2)[actions] - p)) / 12
+    stepped.train_step(X, actions, advantages, weights_mean="count")
+    fitted_net.fit(X, actions, epochs=1, sample_weight=advantages, weights_mean="count")
+    for net in (stepped, fitted_net):
+        np.testing.assert_allclose(
+            net.parameters["dense_1.weight"], before + 0.5 * slope, rtol=1e-12, atol=1e-15
+        )
+
+
+def test_the_count_is_of_observed_targets(backend, rng):
+    X, y = rng.normal(size=(20, 1)), rng.normal(size=(20, 2))
+    y[::3, 1] = np.nan
+    loss = fnn.MeanSquaredError(ignore_value=np.nan)
+    net = fitted((X, y), 20, loss, n_out=2, sample_weight=np.full(20, 3.0), weights_mean="count")
+    plain = net.evaluate(X, y)["loss"]
+    assert net.history["loss"][0] == pytest.approx(3 * plain, rel=1e-12)
+
+
+@pytest.mark.parametrize("rule", ["data", "batch"])
+def test_negative_weights_need_the_count(backend, shares, rule):
+    with pytest.raises(ValueError, match="sample_weight"):
+        fitted(shares[:2], 4, sample_weight=-shares[2], weights_mean=rule)
+
+
+def test_weights_that_are_not_finite_are_refused_with_the_count(backend, shares):
+    with pytest.raises(ValueError, match="sample_weight"):
+        fitted(shares[:2], 4, sample_weight=np.full(100, np.inf), weights_mean="count")
+
+
+def test_negative_weights_cannot_be_held_out(backend, shares):
+    X, y, weights = shares
+    with pytest.raises(ValueError, match="validation_split needs sample_weight >= 0"):
+        fitted((X, y), 4, sample_weight=-weights, weights_mean="count", validation_split=0.2)
+
+
+def test_solvers_refuse_the_count(backend, shares):
+    net = fnn.Sequential([fnn.Dense(1, 1)], dtype="float64", seed=0)
+    net.compile("mean_squared_error", fnn.LBFGS())
+    with pytest.raises(ValueError, match="weights_mean must be"):
+        net.fit(*shares[:2], weights_mean="count")
+
+
+def test_members_take_signed_weights(backend, rng):
+    X, y, weights = rng.normal(size=(12, 1)), rng.normal(size=12), rng.normal(size=12)
+    net = fnn.Sequential([fnn.Dense(1, 1)], dtype="float64", seed=0)
+    net.compile("mean_squared_error", fnn.GradientDescent(0.1))
+    ensemble = fnn.Ensemble(net, 2)
+    options = {"epochs": 1, "shuffle": False, "sample_weight": weights, "weights_mean": "count"}
+    net.set_flat(ensemble.members[1].get_flat())
+    ensemble.fit(X, y, **options)
+    net.fit(X, y, **options)
+    np.testing.assert_allclose(ensemble.members[1].get_flat(), net.get_flat(), rtol=1e-14)

@@ -154,10 +154,9 @@ def _times(weight: np.ndarray | float, term: np.ndarray) -> np.ndarray:
 
 def _reduce(weight: np.ndarray, loss: np.ndarray, reduction: str) -> tuple[float, np.ndarray]:
     """The reduced loss, and its derivative with respect to each term of `loss`."""
-    total = float(weight.sum())
-    if total == 0:
+    norm = {"sum": 1.0, "half_sum": 2.0}.get(reduction, float(weight.sum()))
+    if norm == 0:
         return 0.0, np.zeros_like(weight)
-    norm = {"mean": total, "sum": 1.0, "half_sum": 2.0}[reduction]
     return float(_times(weight, loss).sum()) / norm, weight / norm
 
 
