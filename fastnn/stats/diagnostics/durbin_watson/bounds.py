@@ -244,6 +244,8 @@ p-value of durbin_watson_test would settle it)
     negative: float | None = None
     if isinstance(statistic, DurbinWatsonResult):
         result = statistic
+        if result.differences is not None:
+            raise ValueError("the bounds hold for one series without gaps; use the exact p-value")
         if (n, k, intercept) != (None, None, None):
             raise TypeError("n, k and intercept must be left out where a test's result is given")
         if result.lag != 1:

@@ -10,8 +10,10 @@ import numpy as np
 
 from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.diagnostics.durbin_watson.order import order_of
+from fastnn.stats.diagnostics.durbin_watson.series import Runs
 from fastnn.stats.diagnostics.residuals import is_fitted, least_squares, refuse_perfect_fit
-from fastnn.stats.linalg.basis import orthonormal_basis
+from fastnn.stats.linalg.basis import centred_columns, orthonormal_basis
+from fastnn.stats.linalg.solvers import tolerance
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import (
     Data,
@@ -39,6 +41,16 @@ class OrderedRows:
 
     residuals: np.ndarray
     basis: np.ndarray
+
+
+@dataclass(frozen=True)
+class SeriesOptions:
+    """Arguments of `durbin_watson_test` about groups and times."""
+
+    groups: Any
+    time: Any
+    fixed_effects: bool
+    add_intercept: bool
 
 
 @dataclass(frozen=True)
@@ -117,6 +129,38 @@ def ordered_rows(
     if not allow_lagged_response:
         _refuse_lagged_response(rows)
     return rows.weighted().with_basis()
+
+
+def rows_in_series(
+    X: Any, y: Any, options: SeriesOptions, lag: int
+) -> tuple[OrderedRows, Runs, int]:
+    """Rows in the order of the data, their runs of successive times, and the fixed effects."""
+    if is_fitted(X, y, add_intercept=options.add_intercept):
+        rows, index = _rows_of_fit(X), X._labels.rows
+    else:
+        rows, index = _rows_of_data(X, y, options.add_intercept), index_of(X, y)
+    check_alignment(index, options.time, "time")
+    n = len(rows.response)
+    runs = Runs.read(options.groups, options.time, n, index, lag)
+    if not options.fixed_effects:
+        return rows.weighted().with_basis(), runs, 0
+    if rows.root_weights is not None:
+        raise ValueError("fixed_effects needs a regression of equal weights")
+    effects = int(runs.codes.max()) + 1
+    columns = runs.demeaned(centred_columns(rows.design))
+    columns = columns[:, np.linalg.norm(columns, axis=0) > tolerance(*columns.shape)]
+    if len(columns) - effects - columns.shape[1] < 2:
+        raise ValueError(f"{n} rows are too few for {effects} fixed effects and the regressors")
+    if not columns.shape[1]:
+        raise ValueError("no regressor varies within a group")
+    within = replace(
+        rows,
+        design=columns,
+        response=runs.demeaned(rows.response[:, np.newaxis])[:, 0],
+        residuals=None,
+        owned=True,
+    )
+    return within.with_basis(), runs, effects
 
 
 def basis_of_data(X: object, add_intercept: bool) -> np.ndarray:

@@ -116,7 +116,7 @@ class ResidualLaw:
         for length, count in self._paths:
             if count and length > 1:
                 result = result + count * path_log_det(length, s, d)
-        return result + _log_det_by_pivots(self._gram(s, d))
+        return result + log_det_by_pivots(self._gram(s, d))
 
     def _gram(self, s: np.ndarray, d: float) -> np.ndarray:
         """Q' T^-1 Q for each s."""
@@ -169,7 +169,7 @@ class EigenvalueLaw:
         return _sum_of_logs(s, self._eigenvalues - d)
 
 
-def _log_det_by_pivots(matrices: np.ndarray) -> np.ndarray:
+def log_det_by_pivots(matrices: np.ndarray) -> np.ndarray:
     """Sum of the logarithms of the pivots of symmetric matrices, which are overwritten."""
     total = np.zeros(len(matrices), np.complex128)
     for j in range(matrices.shape[1]):

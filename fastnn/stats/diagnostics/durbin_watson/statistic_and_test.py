@@ -12,12 +12,18 @@ import numpy as np
 from fastnn import backend
 from fastnn._shared.arrays import FLOAT32, FLOAT64, as_real, check_finite
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
-from fastnn.stats.diagnostics.durbin_watson.ordered import basis_of_data, ordered_rows
+from fastnn.stats.diagnostics.durbin_watson.ordered import (
+    SeriesOptions,
+    basis_of_data,
+    ordered_rows,
+    rows_in_series,
+)
 from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import (
     EigenvalueLaw,
     ResidualLaw,
     has_one_eigenvalue,
 )
+from fastnn.stats.diagnostics.durbin_watson.series import RunsLaw
 from fastnn.stats.diagnostics.durbin_watson.tail import Tail, tail
 from fastnn.stats.diagnostics.residuals import ALTERNATIVES
 from fastnn.stats.linalg.basis import has_constant
@@ -173,6 +179,8 @@ class DurbinWatsonResult:
         P(D < d), the p-value against positive autocorrelation, and P(D > d), the p-value against
         negative autocorrelation.  The smaller one has a small relative error, however small it
         is.
+    differences : int or None
+        Number of differences where groups or times leave some out; None for n - lag.
     """
 
     statistic: float
@@ -185,6 +193,7 @@ class DurbinWatsonResult:
     has_intercept: bool
     p_positive: float
     p_negative: float
+    differences: int | None = None
 
     def __iter__(self) -> Iterator[float]:
         return iter((self.statistic, self.pvalue))
@@ -217,6 +226,9 @@ def durbin_watson_test(
     lag: int = 1,
     add_intercept: bool = True,
     allow_lagged_response: bool = False,
+    groups: object = None,
+    time: object = None,
+    fixed_effects: bool = False,
 ) -> DurbinWatsonResult:
     """Test the errors of a linear regression for autocorrelation, with an exact p-value.
 
@@ -245,6 +257,14 @@ def durbin_watson_test(
     allow_lagged_response : bool
         Whether a column of X may hold the response of earlier rows; the test is then biased and
         its p-value not exact.
+    groups : (n,) array_like, optional
+        Labels of the entities of a panel: differences are taken within an entity only.
+    time : (n,) array_like, optional
+        Numbers of the periods.  Differences are taken between rows whose times differ by `lag`
+        times the smallest difference; gaps are not bridged.
+    fixed_effects : bool, default False
+        Whether each entity has its own intercept: the modified statistic of Bhargava, Franzini and
+        Narendranathan, for balanced and unbalanced panels.
 
     Returns
     -------
@@ -287,6 +307,15 @@ def durbin_watson_test(
     """
     alternative = check_choice(alternative, "alternative", ALTERNATIVES)
     lag = check_integer(lag, "lag", 1)
+    if groups is not None or time is not None or fixed_effects:
+        if order_by is not None:
+            raise TypeError("order_by must be left out where groups or time are given: use time")
+        if fixed_effects and groups is None:
+            raise TypeError("fixed_effects needs groups")
+        effects = check_flag(fixed_effects, "fixed_effects")
+        intercept = check_flag(add_intercept, "add_intercept")
+        options = SeriesOptions(groups, time, effects, intercept)
+        return _tested_in_series(X, y, options, alternative, lag)
     rows = ordered_rows(
         X,
         y,
@@ -344,11 +373,7 @@ def _tested(
             f"lag = {lag}, the residuals have no autocorrelation to test for"
         )
     exact = _exact_tail(law, basis, lag, statistic)
-    pvalue, error = {
-        "two-sided": (min(1.0, 2 * min(exact.below, exact.above)), 2 * exact.error),
-        "positive": (exact.below, exact.error),
-        "negative": (exact.above, exact.error),
-    }[alternative]
+    pvalue, error = _pvalue(exact, alternative)
     has_intercept = has_constant(basis)
     return DurbinWatsonResult(
         statistic=statistic,
@@ -361,6 +386,42 @@ def _tested(
         has_intercept=has_intercept,
         p_positive=exact.below,
         p_negative=exact.above,
+    )
+
+
+def _pvalue(exact: Tail, alternative: str) -> tuple[float, float]:
+    """The p-value of an alternative, and a bound of its error."""
+    return {
+        "two-sided": (min(1.0, 2 * min(exact.below, exact.above)), 2 * exact.error),
+        "positive": (exact.below, exact.error),
+        "negative": (exact.above, exact.error),
+    }[alternative]
+
+
+def _tested_in_series(
+    X: Any, y: Any, options: SeriesOptions, alternative: str, lag: int
+) -> DurbinWatsonResult:
+    """The test within groups and between successive times."""
+    rows, runs, effects = rows_in_series(X, y, options, lag)
+    law = RunsLaw(runs, rows.basis, effects)
+    law.refuse_constant()
+    statistic = runs.statistic(rows.residuals)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        exact = tail(law, statistic)
+    pvalue, error = _pvalue(exact, alternative)
+    has_intercept = bool(effects) or has_constant(rows.basis)
+    return DurbinWatsonResult(
+        statistic=statistic,
+        pvalue=pvalue,
+        error=error,
+        alternative=alternative,
+        lag=lag,
+        n=len(rows.residuals),
+        k=rows.basis.shape[1] - (has_intercept and not effects),
+        has_intercept=has_intercept,
+        p_positive=exact.below,
+        p_negative=exact.above,
+        differences=runs.differences,
     )
 
 
