@@ -104,7 +104,7 @@ def updates(kernels, rng, width, dtype):
     results = []
     for name, l2, numbers in (
         *((row.name, 0.01, row.defaults) for row in UPDATES.values()),
-        ("momentum", 0.0, {"momentum": 0.9, "nesterov": 1.0}),
+        ("momentum", 0.0, {"momentum": 0.9, "nesterov": 1.0, "dampening": 0.0}),
         ("adam", 0.0, {**UPDATES["adam"].defaults, "bias_correction": 0.0}),
     ):
         numbers = {key: 0.1 if key == "weight_decay" else value for key, value in numbers.items()}

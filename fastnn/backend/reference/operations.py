@@ -19,9 +19,8 @@ Array = np.ndarray
 
 
 def column_sums(rows: Array) -> Array:
-    """The sum of the rows (N, K): (K,) in float64, since a running sum would round like N."""
-    sums: Array = rows.sum(axis=0, dtype=np.float64)
-    return sums
+    """The sum of the rows (N, K): (K,), added in float64; a running sum would round like N."""
+    return rows.sum(axis=0, dtype=np.float64).astype(rows.dtype)
 
 
 def _dense(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
@@ -52,8 +51,8 @@ def _activation_backward(buffers: Buffers, operation: Operation, dy: Array) -> N
     z = buffers.value(source)
     if operation.parameters:
         along = swish_beta_derivative(z, _alpha(buffers, operation))
-        total = np.sum(dy * along, dtype=np.float64)
-        buffers.add_parameter_gradient(operation.parameters[0], np.reshape(total, 1))
+        terms = np.reshape(dy * along, (-1, 1))
+        buffers.add_parameter_gradient(operation.parameters[0], column_sums(terms))
     slope = _elementwise(kernels.activation_derivative, buffers, operation, z)
     buffers.add_gradient(source, dy * slope)
 
