@@ -110,9 +110,11 @@ def train_step(
         if rate is None or state.rate_factor != 1.0:
             rate = core.learning_rate(step)
         try:
-            loss = None
-            if rule == "batch":
-                loss = core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
+            loss = (
+                core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
+                if rule == "batch"
+                else None
+            )
             if loss is None:
                 check_choice(rule, "weights_mean", ("batch", "count"))
                 data = core.feed.data(X, y, sample_weight, check, signed=rule == "count")

@@ -90,7 +90,10 @@ class History(Mapping[str, list[float]]):
 
     def copy(self) -> History:
         """An independent copy."""
-        return History.from_dict(self.to_dict())
+        history = History()
+        vars(history).update(vars(self))
+        history._columns = {name: list(column) for name, column in self._columns.items()}
+        return history
 
     def replace(self, other: History) -> None:
         """Become a copy of another history, in place."""
