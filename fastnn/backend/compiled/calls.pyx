@@ -43,7 +43,7 @@ from fastnn.backend.compiled.kernels.structures cimport *
 from fastnn.backend.compiled.math.activations cimport IDENTITY, from_output
 from fastnn.backend.compiled.rows.random cimport dropout_threshold
 from fastnn.backend.compiled.rows.rows cimport SUMMED_ROWS
-from fastnn.backend.compiled.rows.updates cimport MAX_SLOTS, State, Update, set_step, set_steps
+from fastnn.backend.compiled.rows.updates cimport State, Update, set_step, set_steps
 from fastnn.backend.compiled.simd.simd cimport real
 from fastnn.backend.compiled.simd.threads cimport (
     END_IDLE_THREADS, IN_PARALLEL, PLAIN_FLOATS, TEAM_LIMIT, enter_float_mode, leave_float_mode
