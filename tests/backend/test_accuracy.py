@@ -116,6 +116,23 @@ def test_nan_gives_nan(backend, dtype, function):
     assert np.isnan(results).all()
 
 
+@EACH_FUNCTION
+def test_expected_values_in_float64_are_exact_to_a_millionth_of_a_float32_ulp(function):
+    z, exact_values = cases(function, "float32", -math.inf)
+    size = np.abs(z)
+    ranges = [size >= accuracy_float32.FAR, size < accuracy_float32.TINY]
+    ranges.append(~(ranges[0] | ranges[1]))
+    for sign in (-1, 0, 1):
+        for inside in ranges:
+            (rows,) = np.nonzero(inside & (np.sign(z) == sign))
+            if len(rows):
+                with np.errstate(all="ignore"):
+                    values = accuracy_float32.expected_values(function, z[rows])
+                values[np.abs(values) >= 2.0**128] *= np.inf
+                error = accuracy.errors(function, z[rows], values, [exact_values[i] for i in rows])
+                assert error.max() < 1e-6
+
+
 @pytest.mark.parametrize("function", accuracy.FUNCTIONS)
 def test_error_on_a_sample_of_all_float32_arguments(backend, function):
     # A prime stride reaches every exponent and all patterns of low bits.
