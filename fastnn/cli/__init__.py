@@ -21,9 +21,18 @@ from fastnn.cli._text import note
 from fastnn.program import ACTIVATIONS
 from fastnn.tabular.datasets import NAMES
 from fastnn.tabular.encoders import SCALINGS
-from fastnn.tabular.preset import DEFAULT_BATCH_SIZE, DEFAULT_PATIENCE, DTYPES, SCHEDULES, Options
+from fastnn.tabular.preset import (
+    DEFAULT_BATCH_SIZE,
+    DEFAULT_PATIENCE,
+    DEFAULT_PLATEAU_FACTOR,
+    DEFAULT_PLATEAU_PATIENCE,
+    DTYPES,
+    SCHEDULES,
+    Options,
+)
 from fastnn.tabular.splitting import TASKS
 from fastnn.training.progress import Tolerant
+from fastnn.training.session import WEIGHTS_MEANS
 
 __all__ = ["main"]
 
@@ -240,12 +249,23 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         _DEFAULTS.optimizer, choices=OPTIMIZERS + SOLVERS, metavar="NAME")  # fmt: skip
     add("--learning-rate", "default: the learning rate of the optimizer", type=float,
         metavar="RATE")  # fmt: skip
-    add("--schedule", "cosine decreases the learning rate to 0 over all epochs",
+    add("--schedule", "cosine decreases the learning rate to 0 over all epochs; plateau multiplies "
+        "it by a factor when the validation loss has stopped falling",
         _DEFAULTS.schedule, choices=SCHEDULES)  # fmt: skip
+    add("--plateau-factor", f"factor of --schedule plateau; default {DEFAULT_PLATEAU_FACTOR:g}",
+        type=float, metavar="FACTOR")  # fmt: skip
+    add("--plateau-patience", "epochs without a lower validation loss before --schedule plateau "
+        f"decreases the learning rate; default {DEFAULT_PLATEAU_PATIENCE}", type=int,
+        metavar="EPOCHS")  # fmt: skip
     add("--l2", "factor of the penalty on squared weights", _DEFAULTS.l2, type=float,
         metavar="FACTOR")  # fmt: skip
     add("--patience", "end the training after so many epochs without a lower validation loss, "
         f"0 never; default {DEFAULT_PATIENCE}", type=int, metavar="EPOCHS")  # fmt: skip
+    add("--class-weight", "balanced: weigh each training row by n / (K count), for n rows of K "
+        "classes, count of them of its class", choices=("balanced",))  # fmt: skip
+    add("--weights-mean", "with --class-weight, the divisor of the weighted losses of a batch. "
+        "data: its rows times the mean weight of all rows; batch: the sum of its weights; count: "
+        "the number of its rows", _DEFAULTS.weights_mean, choices=WEIGHTS_MEANS)  # fmt: skip
     add("--seed", "seed of the split, the initial values and the batches", _DEFAULTS.seed, type=int)
     add("--dtype", "precision", _DEFAULTS.dtype, choices=DTYPES)
 

@@ -101,11 +101,17 @@ def _training_words(training: Training) -> Iterator[str]:
     yield optimizer.name
     if isinstance(optimizer, Optimizer):
         rate: Any = optimizer.learning_rate
-        is_cosine = isinstance(rate, Cosine)
-        yield f"learning rate {rate.initial:g} to 0" if is_cosine else f"learning rate {rate:g}"
+        if isinstance(rate, Cosine):
+            yield f"learning rate {rate.initial:g} to 0"
+        elif options.schedule == "plateau" and training.history.epochs:
+            yield f"learning rate {rate:g} to {training.history['learning_rate'][-1]:g}"
+        else:
+            yield f"learning rate {rate:g}"
         yield f"batches of {options.rows_of_batch}"
     else:
         yield "all rows at once"
+    if options.class_weight:
+        yield f"{options.class_weight} classes"
     if options.l2:
         yield f"l2 {options.l2:g}"
     yield f"seed {options.seed}"

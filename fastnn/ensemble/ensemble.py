@@ -16,8 +16,6 @@ from fastnn._shared.numbers import check_choice, check_flag, check_integer, chec
 from fastnn.ensemble.members import (
     Member,
     check_alike,
-    is_function,
-    own_callbacks,
     train_members,
     trains_one_of,
 )
@@ -31,7 +29,14 @@ from fastnn.network._network import rebuild, reseeded
 from fastnn.network._predict import check_classification
 from fastnn.network._weights import check_weighed
 from fastnn.serialization import File, FormatError, name_of
-from fastnn.training.callbacks import Callback, Callbacks, EarlyStopping, History
+from fastnn.training.callbacks import (
+    Callback,
+    Callbacks,
+    EarlyStopping,
+    History,
+    is_function,
+    own_callbacks,
+)
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from pickle import PicklingError
 from typing import Any
 
 import numpy as np
@@ -19,7 +17,7 @@ from fastnn._shared.numbers import check_integer
 from fastnn.network import Network
 from fastnn.network._fit import Extras
 from fastnn.solvers import Solver
-from fastnn.training.callbacks import Callback, Callbacks, FunctionCallback, History, as_callbacks
+from fastnn.training.callbacks import FunctionCallback, History, as_callbacks
 from fastnn.training.data import Data
 from fastnn.training.progress import check_verbose, new_bar, say
 from fastnn.training.session import Plan
@@ -47,22 +45,6 @@ def _interface(network: Network) -> dict[str, Any]:
         "outputs": {name: tensor.width for name, tensor in outputs},
         "losses": {name: (loss.name, loss.activation) for name, loss in network.losses.items()},
     }
-
-
-def own_callbacks(callbacks: Callbacks, n: int) -> list[list[Callback]]:
-    """Callbacks for each of n members, which share functions and get copies of objects."""
-    shared = as_callbacks(callbacks)  # once: an iterator is empty afterwards
-    try:
-        return [[c if is_function(c) else copy.deepcopy(c) for c in shared] for _ in range(n)]
-    except (TypeError, PicklingError) as error:
-        raise TypeError(
-            f"callbacks must be functions, or such that each member can have a copy: {error}"
-        ) from error
-
-
-def is_function(callback: Callback) -> bool:
-    """Whether a callback was given as a plain function."""
-    return isinstance(callback, FunctionCallback)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,14 @@ from fastnn.losses import SampleClassWeight
 from fastnn.network._weights import check_weighed
 from fastnn.tabular.preset import choose_optimizer, dense_network
 from fastnn.tabular.splitting import split_rows
-from fastnn.training.callbacks import EarlyStopping, History, as_early_stopping
+from fastnn.training.callbacks import (
+    Callbacks,
+    EarlyStopping,
+    History,
+    as_early_stopping,
+    is_function,
+    own_callbacks,
+)
 from fastnn.training.session import Plan
 
 try:
@@ -56,6 +63,8 @@ class _NetworkEstimator(BaseEstimator):
         early_stopping: EarlyStopping | int | bool | None = False,
         validation_fraction: float = 0.1,
         patience: int = 10,
+        callbacks: Callbacks = None,
+        weights_mean: Literal["data", "batch", "count"] = "data",
         dtype: Any = None,
         random_state: object = None,
         verbose: int = 0,
@@ -71,6 +80,8 @@ class _NetworkEstimator(BaseEstimator):
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
+        self.callbacks = callbacks
+        self.weights_mean = weights_mean
         self.dtype = dtype
         self.random_state = random_state
         self.verbose = verbose
@@ -93,8 +104,9 @@ class _NetworkEstimator(BaseEstimator):
         """Train `network_` on data that scikit-learn has checked."""
         core = self.network_.core
         data, validation = core.feed.data(X, y, sample_weight, False), None
-        stopping = self._stopping()
-        if stopping is not None and stopping.monitor.startswith("val_"):
+        stopping, callbacks = self._stopping(), own_callbacks(self.callbacks, 1)[0]
+        watchers = callbacks if stopping is None else [*callbacks, stopping]
+        if any(watcher.monitor.startswith("val_") for watcher in watchers):
             rows, held_out = self._hold_out(y)
             data, validation = data.rows(rows), data.rows(held_out)
             check_weighed(core.heads, validation, "validation_fraction", "to validate on")
@@ -102,7 +114,11 @@ class _NetworkEstimator(BaseEstimator):
         if class_weight is not None:
             data = core.feed.weigh_classes(data, class_weight)
         check_weighed(core.heads, data, "sample_weight", "to train on")
-        plan = Plan(epochs, self.batch_size, early_stopping=stopping, verbose=self.verbose)
+        plan = Plan(
+            epochs, self.batch_size, early_stopping=stopping, callbacks=callbacks,
+            verbose=self.verbose, weights_mean=self.weights_mean,
+        )  # fmt: skip
+        self.callbacks_ = [watcher for watcher in callbacks if not is_function(watcher)]
         self.history_: History = core.fit(data, plan, validation, self.network_)
         self.n_iter_ = self.history_.epochs
         if self.history_.interrupted:
@@ -117,6 +133,15 @@ class _NetworkEstimator(BaseEstimator):
             patience = check_integer(self.patience, "patience", 0)
             return EarlyStopping(patience=patience) if value else None
         return copy.deepcopy(as_early_stopping(value))
+
+    def _refuse_parts(self) -> None:
+        """Raise ValueError if an option does not go with `partial_fit`."""
+        if self._stopping() is not None:
+            raise ValueError("partial_fit does not go with early_stopping")
+        if self.callbacks is not None:
+            raise ValueError(
+                "partial_fit does not go with callbacks: each call is a training of its own"
+            )
 
     def _class_weight(self) -> SampleClassWeight:
         """Weights by class index, or "balanced"."""
@@ -178,10 +203,17 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         `patience`.  With an `EarlyStopping` that watches a measure of the training data, such as
         "loss", nothing is held out.
     validation_fraction : float, default 0.1
-        Share of the samples that early stopping holds out; each class has the same share.
+        Share of the samples that is held out, for early stopping or for a callback whose
+        `monitor` begins with "val_"; each class has the same share.
     patience : int, default 10
         Number of successive epochs without improvement after which early stopping ends the
         training, for early_stopping=True.
+    callbacks : Callback, function, or several of them, optional
+        As in `Network.fit`, such as `ReduceOnPlateau`.  Each training has copies of the callbacks
+        that are objects: `callbacks_`.
+    weights_mean : {"data", "batch", "count"}, default "data"
+        What the weighted losses of a batch are divided by, as in `Network.fit`.  It makes a
+        difference with `sample_weight` or `class_weight`.
     dtype : {"float32", "float64"}, optional
         Data type of parameters and computations.  By default that of X: float32 stays, any
         other type becomes float64.
@@ -202,6 +234,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         What each epoch measured.
     n_iter_ : int
         Epochs done.
+    callbacks_ : list of Callback
+        The copies of the callbacks that the last training used.
     n_features_in_ : int
         Number of features.
     feature_names_in_ : array of str
@@ -238,6 +272,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         early_stopping: EarlyStopping | int | bool | None = False,
         validation_fraction: float = 0.1,
         patience: int = 10,
+        callbacks: Callbacks = None,
+        weights_mean: Literal["data", "batch", "count"] = "data",
         dtype: Any = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -247,7 +283,8 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
             hidden, activation, dropout=dropout, optimizer=optimizer,
             learning_rate=learning_rate, alpha=alpha, batch_size=batch_size, epochs=epochs,
             early_stopping=early_stopping, validation_fraction=validation_fraction,
-            patience=patience, dtype=dtype, random_state=random_state, verbose=verbose,
+            patience=patience, callbacks=callbacks, weights_mean=weights_mean, dtype=dtype,
+            random_state=random_state, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 
@@ -304,8 +341,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         NetworkClassifier
             The estimator itself.
         """
-        if self._stopping() is not None:
-            raise ValueError("partial_fit does not go with early_stopping")
+        self._refuse_parts()
         if isinstance(self.class_weight, str):
             raise ValueError(
                 "partial_fit does not go with class_weight='balanced': a part of the data does not "
@@ -362,12 +398,14 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
     ----------
     hidden, activation, dropout, optimizer, learning_rate, alpha, batch_size, epochs
         As in `NetworkClassifier`.
-    early_stopping, validation_fraction, patience, dtype, random_state, verbose
+    early_stopping, validation_fraction, patience, callbacks, weights_mean
+        As in `NetworkClassifier`.
+    dtype, random_state, verbose
         As in `NetworkClassifier`.
 
     Attributes
     ----------
-    network_, history_, n_iter_, n_features_in_, feature_names_in_
+    network_, history_, n_iter_, callbacks_, n_features_in_, feature_names_in_
         As in `NetworkClassifier`.
 
     Examples
@@ -414,8 +452,7 @@ class NetworkRegressor(RegressorMixin, _NetworkEstimator):
         NetworkRegressor
             The estimator itself.
         """
-        if self._stopping() is not None:
-            raise ValueError("partial_fit does not go with early_stopping")
+        self._refuse_parts()
         first = not hasattr(self, "network_")
         X, y = self._check(X, y, reset=first)
         if first:

@@ -130,9 +130,13 @@ def split_and_fit(
         epochs=options.epochs,
         batch_size=None if options.has_solver else options.rows_of_batch,
         early_stopping=options.early_stopping,
+        callbacks=options.callbacks,
         verbose=verbose,
+        weights_mean=options.weights_mean,
     )
     train, validation = data_of["train"], data_of.get("validation")
+    if options.class_weight is not None:
+        train = core.feed.weigh_classes(train, options.class_weight)
     core.fit(
         train, with_checkpoint(network, plan, checkpoint, train, validation), validation, network
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -22,14 +22,18 @@ from fastnn.solvers import LevenbergMarquardt, Solver
 from fastnn.tabular.encoders import SCALINGS
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.splitting import TASKS
-from fastnn.training.callbacks import EarlyStopping
+from fastnn.training.callbacks import Callback, EarlyStopping
+from fastnn.training.plateau import ReduceOnPlateau
+from fastnn.training.session import WEIGHTS_MEANS
 
 __all__ = ["DTYPES", "SCHEDULES", "Options", "build", "choose_optimizer", "dense_network"]
 
 DEFAULT_PATIENCE = 15
 DEFAULT_BATCH_SIZE = 32
+DEFAULT_PLATEAU_PATIENCE = 5
+DEFAULT_PLATEAU_FACTOR = 0.1
 
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "cosine", "plateau")
 """Values of the parameter `schedule`."""
 
 DTYPES = ("float32", "float64")
@@ -53,8 +57,14 @@ class Options:
         `batch_size`, `learning_rate`, `schedule` or `dropout`.
     learning_rate : float, optional
         By default the learning rate of the optimizer.
-    schedule : {"constant", "cosine"}, default "constant"
-        "cosine" decreases the learning rate to 0 over all epochs.
+    schedule : {"constant", "cosine", "plateau"}, default "constant"
+        "cosine" decreases the learning rate to 0 over all epochs.  "plateau" multiplies it by
+        `plateau_factor` after `plateau_patience` epochs without a lower validation loss; see
+        `ReduceOnPlateau`.
+    plateau_factor : float, optional
+        In (0, 1); 0.1 by default.
+    plateau_patience : int, optional
+        5 by default; less than `patience`.
     l2 : float, default 0
         Factor of the penalty on the squared weights; see `Network.compile`.
     epochs : int, default 100
@@ -66,6 +76,12 @@ class Options:
     patience : int, optional
         Number of successive epochs without a lower validation loss after which training ends;
         15 by default.  Training never ends early for 0, or without validation data.
+    class_weight : {"balanced"}, optional
+        For classification, "balanced" gives each row to train on the weight n / (K count), for n
+        such rows, of K classes, count of them of the row's class.
+    weights_mean : {"data", "batch", "count"}, default "data"
+        What the weighted losses of a batch are divided by; see `Network.fit`.  It makes a
+        difference with `class_weight`.
     seed : int, default 0
         Seed of the split, the initial values, the batches and the dropout.
     dtype : {"float32", "float64"}, default "float32"
@@ -88,12 +104,16 @@ class Options:
     optimizer: str = "adam"
     learning_rate: float | None = None
     schedule: str = "constant"
+    plateau_factor: float | None = None
+    plateau_patience: int | None = None
     l2: float = 0.0
     epochs: int = 100
     batch_size: int | None = None
     validation: float = 0.15
     test: float = 0.15
     patience: int | None = None
+    class_weight: Literal["balanced"] | None = None
+    weights_mean: Literal["data", "batch", "count"] = "data"
     seed: int = 0
     dtype: str = "float32"
     task: str = "auto"
@@ -106,6 +126,10 @@ class Options:
         if self.learning_rate is not None:
             check_number(self.learning_rate, "learning_rate", 0.0)
         check_choice(self.schedule, "schedule", SCHEDULES)
+        if self.plateau_factor is not None:
+            check_number(self.plateau_factor, "plateau_factor", above=0.0, below=1.0)
+        if self.plateau_patience is not None:
+            check_integer(self.plateau_patience, "plateau_patience", 1)
         check_number(self.l2, "l2", 0.0)
         check_integer(self.epochs, "epochs", 1)
         if self.batch_size is not None:
@@ -114,6 +138,9 @@ class Options:
         check_number(self.test, "test", 0.0, below=1.0)
         if self.patience is not None:
             check_integer(self.patience, "patience", 0)
+        if self.class_weight is not None:
+            check_choice(self.class_weight, "class_weight", ("balanced",))
+        check_choice(self.weights_mean, "weights_mean", WEIGHTS_MEANS)
         check_integer(self.seed, "seed", 0)
         check_choice(self.dtype, "dtype", DTYPES)
         check_choice(self.task, "task", TASKS)
@@ -126,9 +153,33 @@ class Options:
             raise ValueError("patience needs validation data, but validation=0")
         if self.dropout and not self.hidden:
             raise ValueError("dropout needs hidden layers, but hidden=()")
+        if self.weights_mean != "data" and self.class_weight is None:
+            raise ValueError(
+                f"weights_mean={self.weights_mean!r} needs class_weight='balanced': without it all "
+                "rows weigh the same"
+            )
         if self.has_solver:
             self._refuse_parameters_of_steps()
+        self._check_plateau()
         choose_optimizer(self.optimizer, self.learning_rate)
+
+    def _check_plateau(self) -> None:
+        """The schedule "plateau" needs validation data, and epochs before the training ends."""
+        if self.schedule != "plateau":
+            for name in ("plateau_factor", "plateau_patience"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"{name} needs schedule='plateau', but schedule={self.schedule!r}"
+                    )
+            return
+        if not self.validation:
+            raise ValueError("schedule='plateau' needs validation data, but validation=0")
+        waits, ends = self.epochs_of_plateau, self.epochs_of_stopping
+        if ends and waits >= ends:
+            raise ValueError(
+                f"plateau_patience={waits} must be less than patience={ends}: training would end "
+                "before the learning rate decreases"
+            )
 
     def _refuse_parameters_of_steps(self) -> None:
         """A solver has no batches and no learning rate, and its cost must not be random."""
@@ -136,6 +187,7 @@ class Options:
             "batch_size": self.batch_size is not None,
             "learning_rate": self.learning_rate is not None,
             "schedule": self.schedule != "constant",
+            "weights_mean": self.weights_mean != "data",
             "dropout": self.dropout > 0,
         }
         for name, differs in is_set.items():
@@ -161,10 +213,34 @@ class Options:
         return DEFAULT_BATCH_SIZE if self.batch_size is None else self.batch_size
 
     @property
+    def epochs_of_stopping(self) -> int:
+        """The patience of early stopping, 0 for none."""
+        patience = DEFAULT_PATIENCE if self.patience is None else self.patience
+        return patience if self.validation else 0
+
+    @property
     def early_stopping(self) -> EarlyStopping | None:
         """The callback that ends training before the last epoch, or None."""
-        patience = DEFAULT_PATIENCE if self.patience is None else self.patience
-        return EarlyStopping(patience=patience) if patience and self.validation else None
+        patience = self.epochs_of_stopping
+        return EarlyStopping(patience=patience) if patience else None
+
+    @property
+    def factor_of_plateau(self) -> float:
+        """The factor of each reduction of the learning rate by the schedule "plateau"."""
+        return DEFAULT_PLATEAU_FACTOR if self.plateau_factor is None else self.plateau_factor
+
+    @property
+    def epochs_of_plateau(self) -> int:
+        """The patience of the schedule "plateau"."""
+        return DEFAULT_PLATEAU_PATIENCE if self.plateau_patience is None else self.plateau_patience
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """The callbacks of the training, without early stopping."""
+        if self.schedule != "plateau":
+            return []
+        factor, patience = self.factor_of_plateau, self.epochs_of_plateau
+        return [ReduceOnPlateau(factor=factor, patience=patience)]
 
 
 # ---------------------------------------------------------------- the network
@@ -252,13 +328,18 @@ def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequenti
     Raises
     ------
     ValueError
-        If the optimizer does not fit the task.
+        If the optimizer or `class_weight` does not fit the task.
     """
     optimizer = choose_optimizer(options.optimizer, options.learning_rate)
     if isinstance(optimizer, LevenbergMarquardt) and preprocessor.classes:
         raise ValueError(
             f"optimizer={options.optimizer!r} is for regression, but the target "
             f"{preprocessor.target!r} has {len(preprocessor.classes)} classes; lbfgs takes any"
+        )
+    if options.class_weight is not None and not preprocessor.classes:
+        raise ValueError(
+            f"class_weight={options.class_weight!r} is for classification, but the target "
+            f"{preprocessor.target!r} has numbers for regression"
         )
     network = dense_network(
         preprocessor.width,

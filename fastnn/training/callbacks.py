@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pickle import PicklingError
 from typing import Any, Literal
 
 import numpy as np
@@ -264,9 +266,13 @@ class Callback:
     is_atomic : bool, default False
         Whether Ctrl-C waits until a method of the callback has returned, because its state would
         not be consistent otherwise.  The methods must be short then.
+    monitor : str, default ""
+        Name of the measure that the callback needs, if it needs one.  For a name that begins
+        with ``val_``, the estimators for scikit-learn hold out a part of the data.
     """
 
     is_atomic: bool = False
+    monitor: str = ""
 
     def on_train_begin(self, context: Context) -> None:
         """Called before the first epoch."""
@@ -498,3 +504,19 @@ def as_callbacks(callbacks: Callbacks) -> list[Callback]:
         else:
             raise TypeError(f"callbacks must be Callback instances or functions, got {callback!r}")
     return result
+
+
+def own_callbacks(callbacks: Callbacks, n: int) -> list[list[Callback]]:
+    """Callbacks for each of n trainings, which share functions and get copies of objects."""
+    shared = as_callbacks(callbacks)  # once: an iterator is empty afterwards
+    try:
+        return [[c if is_function(c) else copy.deepcopy(c) for c in shared] for _ in range(n)]
+    except (TypeError, PicklingError) as error:
+        raise TypeError(
+            f"callbacks must be functions, or such that each training can have a copy: {error}"
+        ) from error
+
+
+def is_function(callback: Callback) -> bool:
+    """Whether a callback was given as a plain function."""
+    return isinstance(callback, FunctionCallback)

@@ -72,6 +72,7 @@ min_learning_rate=0, mode='min')
         mode: Mode = "auto",
     ) -> None:
         self._measure = Measure.of(monitor, mode, min_delta)
+        self.monitor = monitor
         self.factor = check_number(factor, "factor", above=0.0, below=1.0)
         self.patience = check_integer(patience, "patience", 1)
         self.cooldown = check_integer(cooldown, "cooldown", 0)

@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from fastnn.backend.protocol import Engine
 
 
+WEIGHTS_MEANS = ("data", "batch", "count")
+"""What `weights_mean` may be; see `Network.fit`."""
+
+
 class Trainee(Protocol):
     """What is trained: a network's core, or anything else with an engine and a state.
 
@@ -99,7 +103,7 @@ class Plan:
 
     def __post_init__(self) -> None:
         check_flag(self.shuffle, "shuffle")
-        check_choice(self.weights_mean, "weights_mean", ("data", "batch", "count"))
+        check_choice(self.weights_mean, "weights_mean", WEIGHTS_MEANS)
 
     def watchers(self, validated: bool) -> list[Callback]:
         """All callbacks, early stopping last.

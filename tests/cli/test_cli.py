@@ -122,6 +122,26 @@ def test_cosine_schedule_ends_with_the_last_epoch():
     assert fastnn.load("model.fastnn").optimizer == optimizers.Adam(fastnn.Cosine(1e-3, steps))
 
 
+def test_plateau_schedule_decreases_the_rate(capsys):
+    train(
+        "--dataset", "wine", "--epochs", 60, "--schedule", "plateau", "--learning-rate", 0.5,
+        "--plateau-patience", 1, "--plateau-factor", 0.5,
+    )  # fmt: skip
+    rates = fastnn.load("model.fastnn").history["learning_rate"]
+    assert rates[-1] < 0.5
+    assert f"learning rate 0.5 to {rates[-1]:g}, batches of 32" in capsys.readouterr().out
+
+
+def test_class_weights_and_their_mean_are_options(capsys):
+    words = ("--dataset", "wine", "--epochs", 2, "--class-weight", "balanced")
+    parameters = []
+    for mean in ("data", "batch", "count"):
+        train(*words, "--weights-mean", mean)
+        parameters.append(fastnn.load("model.fastnn").get_flat().tobytes())
+    assert len(set(parameters)) == 3
+    assert "balanced classes" in capsys.readouterr().out
+
+
 def test_hidden_none_is_a_linear_model():
     train("--dataset", "iris", "--epochs", 1, "--hidden", "none")
     assert len(fastnn.load("model.fastnn").layers) == 1

@@ -102,7 +102,7 @@ def test_callbacks_that_cannot_be_copied_are_refused(data):
 
     made = ensemble()
     before = made.members[0].get_flat()
-    with pytest.raises(TypeError, match="callbacks must be functions, or such that each member"):
+    with pytest.raises(TypeError, match="callbacks must be functions, or such that each training"):
         made.fit(*data, callbacks=Locked())
     np.testing.assert_array_equal(made.members[0].get_flat(), before)
 

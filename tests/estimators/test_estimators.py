@@ -13,10 +13,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from fastnn import ReduceOnPlateau
 from fastnn.estimators import NetworkClassifier, NetworkRegressor
 from fastnn.optimizers import Adam, GradientDescent
 from fastnn.schedules import Cosine
-from fastnn.training.callbacks import EarlyStopping
+from fastnn.training.callbacks import Callback, EarlyStopping
 
 ESTIMATORS = [NetworkClassifier, NetworkRegressor]
 
@@ -300,3 +301,58 @@ def test_unfit_class_weights_are_refused(weights, iris):
 def test_partial_fit_refuses_balanced_classes(iris):
     with pytest.raises(ValueError, match="partial_fit does not go with class_weight='balanced'"):
         NetworkClassifier(class_weight="balanced").partial_fit(*iris, classes=[0, 1, 2])
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_rate_decreases_where_the_held_out_loss_has_stopped_falling(Estimator, iris, backend):
+    plateau = ReduceOnPlateau(factor=0.5, patience=1, min_delta=100)
+    model = Estimator(epochs=4, callbacks=plateau, learning_rate=0.08, random_state=0).fit(*iris)
+    np.testing.assert_allclose(model.history_["learning_rate"], [0.08, 0.08, 0.04, 0.02])
+    assert len(model.history_["val_loss"]) == 4
+
+
+def test_each_training_has_callbacks_of_its_own(iris):
+    plateau = ReduceOnPlateau("loss", factor=0.5, patience=1, min_delta=100)
+    model = NetworkClassifier(epochs=3, callbacks=[plateau]).fit(*iris)
+    assert (plateau.reductions, model.callbacks_[0].reductions) == (0, 2)
+    assert "val_loss" not in model.history_
+
+
+def test_functions_are_callbacks_of_estimators(iris):
+    epochs = []
+    NetworkRegressor(epochs=3, callbacks=lambda context: epochs.append(context.epoch)).fit(*iris)
+    assert epochs == [1, 2, 3]
+
+
+def test_a_callback_that_monitors_validation_holds_rows_out(iris):
+    class Last(Callback):
+        monitor = "val_accuracy"
+
+        def on_epoch_end(self, context):
+            self.value = context.logs[self.monitor]
+
+    model = NetworkClassifier(epochs=2, callbacks=Last()).fit(*iris)
+    assert model.callbacks_[0].value == model.history_["val_accuracy"][-1]
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_partial_fit_refuses_callbacks(Estimator, iris):
+    model = Estimator(callbacks=ReduceOnPlateau("loss"))
+    with pytest.raises(ValueError, match="partial_fit does not go with callbacks"):
+        model.partial_fit(*iris, *([[0, 1, 2]] if Estimator is NetworkClassifier else []))
+
+
+@pytest.mark.parametrize("rule", ["data", "batch", "count"])
+def test_weighted_means_are_those_of_a_network(rule, iris):
+    X, y = iris
+    weights = np.random.default_rng(0).uniform(0, 3, len(y))
+    options = {"epochs": 3, "batch_size": 20, "random_state": 0, "weights_mean": rule}
+    model = NetworkClassifier(**options).fit(X, y, weights)
+    net = NetworkClassifier(**options | {"epochs": 0}).fit(X, y).network_
+    net.fit(X, y, epochs=3, batch_size=20, sample_weight=weights, weights_mean=rule)
+    np.testing.assert_array_equal(model.network_.get_flat(), net.get_flat())
+
+
+def test_an_unknown_weighted_mean_is_named(iris):
+    with pytest.raises(ValueError, match="weights_mean must be one of data, batch, count"):
+        NetworkRegressor(weights_mean="rows").fit(*iris)

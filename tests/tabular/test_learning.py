@@ -231,7 +231,20 @@ def test_a_network_without_preprocessing_is_refused(tmp_path):
         ({"dropout": 0.5, "hidden": ()}, ValueError, "dropout needs hidden layers, but hidden="),
         ({"optimizer": "x"}, ValueError, "unknown optimizer 'x'"),
         ({"learning_rate": -1.0}, ValueError, "learning_rate must be .*, got -1.0"),
-        ({"schedule": "x"}, ValueError, "schedule must be one of constant, cosine, got 'x'"),
+        ({"schedule": "x"}, ValueError, "schedule must be one of .*, got 'x'"),
+        ({"schedule": "plateau", "validation": 0}, ValueError,
+         "schedule='plateau' needs validation data, but validation=0"),
+        ({"schedule": "plateau", "plateau_patience": 15}, ValueError,
+         "plateau_patience=15 must be less than patience=15"),
+        ({"schedule": "plateau", "patience": 4}, ValueError,
+         "plateau_patience=5 must be less than patience=4"),
+        ({"plateau_patience": 0}, ValueError, "plateau_patience must be .*, got 0"),
+        ({"plateau_factor": 1.0}, ValueError, "plateau_factor must be .*, got 1"),
+        ({"plateau_factor": 0.5}, ValueError, "plateau_factor needs schedule='plateau'"),
+        ({"plateau_patience": 2}, ValueError, "plateau_patience needs schedule='plateau'"),
+        ({"class_weight": "even"}, ValueError, "class_weight must be one of balanced, got"),
+        ({"weights_mean": "x"}, ValueError, "weights_mean must be one of data, batch, count"),
+        ({"weights_mean": "batch"}, ValueError, "weights_mean='batch' needs class_weight"),
         ({"l2": -1.0}, ValueError, "l2 must be .*, got -1.0"),
         ({"epochs": 0}, ValueError, "epochs must be an integer >= 1, got 0"),
         ({"epochs": 1.5}, TypeError, "epochs must be an integer, got float"),
@@ -245,7 +258,7 @@ def test_a_network_without_preprocessing_is_refused(tmp_path):
         ({"task": "x"}, ValueError, "task must be one of auto, .*, got 'x'"),
         ({"scaling": "x"}, ValueError, "scaling must be one of auto, .*, got 'x'"),
     ],
-)
+)  # fmt: skip
 def test_a_wrong_parameter_is_named(parameters, error, message):
     with pytest.raises(error, match=f"^{message}"):
         tabular.Options(**parameters)
@@ -253,13 +266,68 @@ def test_a_wrong_parameter_is_named(parameters, error, message):
 
 @pytest.mark.parametrize(
     "parameter",
-    [{"batch_size": 8}, {"learning_rate": 0.1}, {"schedule": "cosine"}, {"dropout": 0.5}],
+    [
+        {"batch_size": 8},
+        {"learning_rate": 0.1},
+        {"schedule": "cosine"},
+        {"schedule": "plateau"},
+        {"dropout": 0.5},
+        {"weights_mean": "batch", "class_weight": "balanced"},
+    ],
     ids=lambda parameter: next(iter(parameter)),
 )
 def test_a_parameter_that_a_solver_lacks_is_named(parameter):
-    (name,) = parameter
+    name = next(iter(parameter))
     with pytest.raises(ValueError, match=f"^{name} does not go with optimizer='lbfgs'"):
         tabular.Options(optimizer="lbfgs", **parameter)
+
+
+def test_balanced_classes_are_for_classification(houses):
+    with pytest.raises(ValueError, match=r"^class_weight='balanced' is for classification"):
+        tabular.fit(houses, "price", tabular.Options(class_weight="balanced"))
+
+
+@pytest.fixture
+def rare():
+    """Columns with a label of 30 rows in 300 that no column tells for sure."""
+    rng = np.random.default_rng(0)
+    label = np.where(np.arange(300) % 10 == 0, "rare", "usual")
+    return {"x": rng.normal(size=300) + (label == "rare"), "label": label}
+
+
+def trained(table, **options):
+    shares = {"validation": 0.2, "test": 0.2}
+    shares |= {"hidden": (), "epochs": 20, "learning_rate": 0.03}
+    return tabular.fit(table, "label", tabular.Options(**shares, **options))
+
+
+def test_balanced_classes_are_weights_of_the_rows_to_train_on(backend, rare):
+    plain, balanced = trained(rare), trained(rare, class_weight="balanced")
+    assert plain.results["train"]["rows"] == balanced.results["train"]["rows"] == 180
+    assert np.mean(plain.predict(rare) == "rare") < 0.1
+    assert 0.2 < np.mean(balanced.predict(rare) == "rare") < 0.6
+
+
+@pytest.mark.parametrize("rule", ["batch", "count"])
+def test_weighted_means_can_be_chosen(rare, rule):
+    usual, other = (
+        trained(rare, class_weight="balanced", weights_mean=mean) for mean in ("data", rule)
+    )
+    assert not np.array_equal(usual.network.get_flat(), other.network.get_flat())
+
+
+def test_rate_decreases_on_a_plateau(backend, houses):
+    options = {"schedule": "plateau", "plateau_patience": 2, "plateau_factor": 0.5, "patience": 9}
+    model = tabular.fit(houses, "price", tabular.Options(hidden=(), learning_rate=0.8, **options))
+    losses, rates = model.network.history["val_loss"], model.network.history["learning_rate"]
+    rate, best, waited = 0.8, np.inf, 0
+    for loss, used in zip(losses, rates, strict=True):
+        assert used == pytest.approx(rate)
+        waited = 0 if loss < best else waited + 1
+        best = min(best, loss)
+        if waited == 2:
+            rate, waited = rate / 2, 0
+    assert rate < 0.8
 
 
 def test_a_solver_for_regression_names_the_optimizer(people):
