@@ -41,8 +41,9 @@ def as_real(values: object, name: str) -> np.ndarray:
     """`values` as an array of real numbers, not copied where it is one already.
 
     Booleans, integers and floating types of any width are accepted, in arrays, memory
-    maps, lists and everything else that NumPy can convert.  Columns of a pandas table may have
-    different real types, nullable ones included: they become float64, and missing values nan.
+    maps, lists and everything else that NumPy can convert.  Columns of a table of pandas, polars
+    or pyarrow may have different real types, nullable ones included: they become float64, and
+    missing values nan.
 
     Raises
     ------
@@ -57,7 +58,7 @@ def as_real(values: object, name: str) -> np.ndarray:
         array = np.asarray(values)
     except ValueError as error:
         raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
-    if array.dtype.kind == "O" and hasattr(values, "to_numpy"):
+    if array.dtype.kind not in _REAL_KINDS and not isinstance(values, np.ndarray):
         array = _of_table(values, name, array)
     if array.dtype.kind not in _REAL_KINDS:
         came = f"dtype {array.dtype}" if array.ndim else type(values).__name__
@@ -66,17 +67,23 @@ def as_real(values: object, name: str) -> np.ndarray:
 
 
 def _of_table(values: Any, name: str, array: np.ndarray) -> np.ndarray:
-    """A pandas table or column of several or of nullable real types, in float64.
+    """A table or a column of several or of nullable real types, in float64.
 
     `array` is what NumPy makes of it.  TypeError names the first column of another type.
     """
-    if array.ndim == 1:
+    from fastnn._shared.frames import local
+
+    values = local(values)
+    if not hasattr(values, "to_numpy"):
+        return array
+    if not hasattr(values, "columns"):
         return _of_column(values) if _is_real(values) else array
     columns = []
     for label, column in values.items():
         if not _is_real(column):
             raise TypeError(
-                f"{name} must hold real numbers, got column {label!r} of type {column.dtype}; "
+                f"{name} must hold real numbers, got column {label!r} of type "
+                f"{getattr(column, 'kind', column.dtype)}; "
                 "encode text and missing values as numbers first"
             )
         columns.append(_of_column(column))
@@ -89,6 +96,8 @@ def _is_real(column: Any) -> bool:
 
 def _of_column(column: Any) -> np.ndarray:
     """A column of a real type in float64; missing values are nan."""
+    if isinstance(column.dtype, np.dtype):
+        return np.asarray(column, FLOAT64)
     result: np.ndarray = column.to_numpy(dtype=FLOAT64, na_value=np.nan)
     return result
 

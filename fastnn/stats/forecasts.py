@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.frames import local
 from fastnn._shared.numbers import check_choice, check_flag
 from fastnn.stats.regression.estimates import check_level
 from fastnn.stats.regression.influence import Influence
@@ -47,6 +48,7 @@ class ErrorModel:
         if interval is not None:
             check_choice(interval, "interval", INTERVALS)
         level = check_level(level)
+        X = local(X)
         design = new_design(self.ordinary, X).matrix
         mean, rows = design @ self.coefficients, design @ self.root
         count = len(design)

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn._shared.arrays import check_finite
 from fastnn._shared.figures import BLUE, ORANGE, finished, panels
+from fastnn._shared.frames import local
 from fastnn._shared.numbers import check_integer
 from fastnn.stats.diagnostics.autocorrelation import ljung_box, plot_autocorrelation
 from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
@@ -194,6 +195,7 @@ def residual_report(
     The exact distribution of the Durbin-Watson statistic holds for least squares only.  For the
     network, the report has the statistic without a p-value.
     """
+    inputs, X, y = X, local(X), local(y)
     features = read_matrix(X, "X")[1].astype(np.float64)
     if np.ndim(X) != 2 or len(features) < 3:
         raise ValueError(f"X must have shape (n, k) with n at least 3, got {np.shape(X)}")
@@ -201,7 +203,7 @@ def residual_report(
     check_alignment(index_of(X), y, "y")
     response = _column(y, "y", output, len(features))
     has_one_type = np.asarray(X).dtype.kind in "biuf"
-    predicted = net.predict(X if has_one_type else features)
+    predicted = net.predict(inputs if has_one_type else features)
     if not isinstance(predicted, np.ndarray):
         raise TypeError("net must have a single output, got a network with several")
     predicted = _column(predicted, "the output of net", output, len(features))

@@ -14,7 +14,7 @@ import fastnn
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {"cli", "sklearn", "plot", "test", "bench", "docs", "all"}
+EXTRAS = {"cli", "sklearn", "plot", "frames", "formula", "test", "bench", "docs", "all"}
 
 
 def required(extra=None):
@@ -49,7 +49,7 @@ def test_run_time_requirements_are_few():
 
 
 def test_extras():
-    assert set(metadata.metadata("fastnn").get_all("Provides-Extra")) == EXTRAS
+    assert set(PROJECT["optional-dependencies"]) == EXTRAS
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_a_column_that_is_no_number_is_named(kind):
     table, series = frame()
     bad = table.assign(b=np.arange(len(table)).astype(str) if kind != "datetime64[ns]" else 0)
     bad["b"] = bad["b"].astype(kind)
-    with pytest.raises(TypeError, match="column 'b' of X must hold real numbers"):
+    with pytest.raises(TypeError, match="X must hold real numbers, got column 'b' of type"):
         linear_regression(bad, series)
 
 

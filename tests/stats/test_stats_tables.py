@@ -87,38 +87,3 @@ def test_a_model_matrix_keeps_its_labels():
     assert list(result.residuals.index) == list(FRAME.index)
     expected = stats.linear_regression(FRAME, Y)
     np.testing.assert_allclose(result.coefficients, expected.coefficients, rtol=1e-12)
-
-
-class Arrow:
-    """The part of a pyarrow.Table that is read: names, columns by name, a selection."""
-
-    def __init__(self, columns):
-        self._columns = {name: Chunked(values) for name, values in columns.items()}
-        self.column_names, self.columns = list(columns), list(self._columns.values())
-
-    def __len__(self):
-        return len(self.columns[0].values)
-
-    def __getitem__(self, name):
-        return self._columns[name]
-
-    def select(self, names):
-        return Arrow({name: self._columns[name].values for name in names})
-
-
-class Chunked:
-    """The part of a pyarrow.ChunkedArray that is read."""
-
-    def __init__(self, values):
-        self.values = values
-
-    def to_numpy(self):
-        return self.values
-
-
-def test_a_table_of_arrow_has_named_columns():
-    columns = {name: FRAME[name].to_numpy() for name in FRAME}
-    result = stats.linear_regression(Arrow(columns), Y.to_numpy())
-    assert result.names == ("intercept", "x", "b")
-    new = Arrow({"b": columns["b"], "extra": columns["x"], "x": columns["x"]})
-    np.testing.assert_allclose(result.predict(new), result.fitted, rtol=1e-12)

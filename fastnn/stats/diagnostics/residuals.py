@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn._shared.arrays import as_real
+from fastnn._shared.frames import local
 from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.linalg.basis import centred_columns
 from fastnn.stats.linalg.solvers import PERFECT
@@ -40,8 +41,10 @@ def residual_series(residuals: object, *, in_order: bool = False) -> np.ndarray:
             f"residuals must be a series or a RegressionResult, got {type(residuals).__name__}; "
             "pass its innovations, which are uncorrelated if the remedy works"
         )
-    elif in_order:
-        warn_if_unsorted(getattr(residuals, "index", None))
+    else:
+        residuals = local(residuals)
+        if in_order:
+            warn_if_unsorted(getattr(residuals, "index", None))
     series = as_real(residuals, "residuals").astype(np.float64)
     if series.ndim == 2 and series.shape[1] == 1:
         series = series[:, 0]

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.frames import local
 from fastnn._shared.numbers import check_number
 from fastnn.stats.diagnostics.durbin_watson.order import order_of
 from fastnn.stats.diagnostics.outcome import TestResult
@@ -32,6 +33,7 @@ def rows_in_order(result: Any, order_by: object = None) -> tuple[np.ndarray, np.
     basis = orthonormal_basis(centred_design(result))
     if order_by is None:
         return residuals, basis
+    order_by = local(order_by)
     check_alignment(result._labels.rows, order_by, "order_by")
     order = order_of(order_by, result._design.matrix, result.names)
     return residuals[order], basis[order]

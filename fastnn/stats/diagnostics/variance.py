@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.frames import local
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
 from fastnn.stats.diagnostics.outcome import TestResult
 from fastnn.stats.diagnostics.residuals import moderate, regression_parts, residual_series
@@ -48,6 +49,7 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     residuals, design = regression_parts(result)
     columns = design
     if Z is not None:
+        Z = local(Z)
         check_alignment(result._labels.rows, Z, "Z")
         columns = read_columns(Z, "Z", len(residuals))
         refuse_bad_values(columns, "Z")

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.stats.regression.inputs import check_alignment, column_labels, is_table
+from fastnn._shared.frames import local
+from fastnn.stats.regression.inputs import check_alignment, is_table
 
 _WAYS = 2  # largest number of groupings
 
@@ -45,6 +46,7 @@ class Groups:
         ValueError
             If the shape or the index is another one, labels are missing, or there is one cluster.
         """
+        groups = tuple(map(local, groups)) if isinstance(groups, tuple) else local(groups)
         columns = _columns(groups)
         for column in (groups, *columns):
             check_alignment(index, column, "groups")
@@ -73,7 +75,7 @@ class Groups:
 def _columns(groups: Any) -> list[Any]:
     """The groupings, one by one."""
     if is_table(groups):
-        return [groups[label] for label in column_labels(groups)]
+        return [groups[label] for label in groups.columns]
     if isinstance(groups, tuple) and len(groups) == _WAYS and all(map(np.ndim, groups)):
         return list(groups)
     if np.ndim(groups) == _WAYS:

@@ -1,12 +1,12 @@
 """Reading of regression data: arrays, lists and tables become a design and a response.
 
 Tables are recognised by their methods, not by their class, so that pandas is never imported
-before the caller imports it.
+before the caller imports it.  Functions that users call pass tables and columns of other libraries
+through `local` first.
 """
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.arrays import as_real
+from fastnn._shared.frames import local
 from fastnn.stats.linalg.design import Design, spans
 from fastnn.stats.regression.labels import Labels
 
@@ -42,6 +43,7 @@ def read_data(
     copy: bool | None,
 ) -> Data:
     """Read and check data; the fit looks for nan and infinities while it reads the design."""
+    X, y, weights = local(X), local(y), local(weights)
     columns, matrix = read_matrix(X, "X")
     responses, response = read_matrix(y, "y", prefix="y")
     n = len(matrix)
@@ -77,22 +79,8 @@ def read_data(
 
 
 def is_table(values: object) -> bool:
-    """Whether `values` has named columns: a DataFrame of pandas or polars, a Table of pyarrow."""
-    return hasattr(values, "columns") and (
-        hasattr(values, "to_numpy") or hasattr(values, "column_names")
-    )
-
-
-def column_labels(table: Any) -> list[Any]:
-    """The labels of the columns of a table, which may be other objects than str."""
-    return list(getattr(table, "column_names", table.columns))
-
-
-def selected_columns(table: Any, names: Sequence[str]) -> Any:
-    """A table of the columns of these names."""
-    labels = {str(label): label for label in column_labels(table)}
-    selection = [labels[name] for name in names]
-    return table.select(selection) if hasattr(table, "column_names") else table[selection]
+    """Whether `values` has named columns: a DataFrame of pandas, or a `Table`."""
+    return hasattr(values, "columns") and hasattr(values, "to_numpy")
 
 
 def index_of(*values: object) -> Any:
@@ -115,51 +103,19 @@ def check_alignment(index: Any, other: Any, name: str) -> None:
         )
 
 
-def read_matrix(values: object, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
+def read_matrix(values: Any, name: str, prefix: str = "x") -> tuple[list[str], np.ndarray]:
     """Names of the columns, and the (n, k) array; a vector becomes one column."""
-    if is_table(values):
-        return _read_table(values, name)
-    own_name = getattr(values, "name", None)  # of a Series
-    if hasattr(values, "to_numpy"):
-        values = _column(values, name)
+    values = local(values)
     array = as_real(values, name)
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} must have shape (n,) or (n, k), got {array.shape}")
+    if is_table(values):
+        return [str(label) for label in values.columns], array
     if array.ndim == 1:
+        own_name = getattr(values, "name", None)  # of a Series
         only = prefix if prefix == "y" else f"{prefix}1"
         return [only if own_name is None else str(own_name)], array[:, None]
     return [f"{prefix}{j + 1}" for j in range(array.shape[1])], array
-
-
-def _read_table(table: Any, name: str) -> tuple[list[str], np.ndarray]:
-    labels = column_labels(table)
-    if hasattr(table, "to_numpy"):
-        whole = table.to_numpy()
-        if whole.dtype.kind in "biuf" and whole.ndim == 2:
-            return [str(label) for label in labels], whole
-    # Columns of several types are read one by one; an error names the column.
-    matrix = np.empty((len(table), len(labels)))
-    for j, label in enumerate(labels):
-        values = _column(table[label], f"column {label!r} of {name}")
-        if values.ndim != 1:  # pandas returns all columns of a name
-            raise ValueError(f"{name} must have columns of different names, got {label!r} twice")
-        matrix[:, j] = values
-    return [str(label) for label in labels], matrix
-
-
-def _column(series: Any, name: str) -> np.ndarray:
-    """A column of a table as an array; missing values of a nullable type become nan."""
-    values = series.to_numpy()
-    # Nullable dtypes of numbers have a numeric kind; text, which might parse as numbers, has "O".
-    if values.dtype == object and getattr(series.dtype, "kind", "O") in "biuf":
-        with contextlib.suppress(TypeError, ValueError):  # the check below raises the error
-            values = series.to_numpy(dtype=np.float64, na_value=np.nan)
-    if values.dtype.kind not in "biuf":
-        raise TypeError(
-            f"{name} must hold real numbers, got {getattr(series, 'dtype', values.dtype)}; "
-            "encode text and categories as numbers first"
-        )
-    return values
 
 
 def _checked_names(names: Sequence[str], n_columns: int) -> list[str]:

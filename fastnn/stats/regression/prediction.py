@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn._shared.frames import local
 from fastnn._shared.numbers import check_choice
 from fastnn._shared.warnings import warn
 from fastnn.stats.linalg.design import Design
@@ -15,12 +16,10 @@ from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import (
     check_alignment,
     checked_weights,
-    column_labels,
     index_of,
     is_table,
     read_matrix,
     refuse_bad_values,
-    selected_columns,
 )
 from fastnn.stats.regression.labels import framed
 
@@ -44,6 +43,7 @@ def predict(
     if interval is not None:
         check_choice(interval, "interval", INTERVALS)
     level = check_level(level)
+    X, weights = local(X), local(weights)
     design = new_design(result, X)
     scale = _new_weights(result, X, weights, design.shape[0], interval)
     _warn_not_estimable(result, design)
@@ -89,10 +89,11 @@ def new_design(result: Influence, X: Any) -> Design:
     """Design of the new rows; columns are selected by name where both have names."""
     columns = list(result.names[result._fit.intercept :])
     if is_table(X) and result._labels.named:
-        missing = [name for name in columns if name not in map(str, column_labels(X))]
+        labels = {str(label): label for label in X.columns}
+        missing = [name for name in columns if name not in labels]
         if missing:
             raise ValueError(f"X must have the columns of the fit, but lacks {', '.join(missing)}")
-        X = selected_columns(X, columns)
+        X = X[[labels[name] for name in columns]]
     _, matrix = read_matrix(X, "X")
     if matrix.shape[1] != len(columns):
         hint = " (use X[None, :] for a single row)" if np.ndim(X) == 1 else ""

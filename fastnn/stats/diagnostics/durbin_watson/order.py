@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn._shared.arrays import as_real
 from fastnn._shared.warnings import warn
-from fastnn.stats.regression.inputs import column_labels, is_table
+from fastnn.stats.regression.inputs import is_table
 
 
 def order_of(
@@ -60,7 +60,7 @@ def order_of(
 def _keys(order_by: Any, design: np.ndarray, names: Sequence[str], table: Any) -> np.ndarray:
     """Numbers or times to sort by."""
     if isinstance(order_by, str):
-        if is_table(table) and order_by in column_labels(table):
+        if is_table(table) and order_by in list(table.columns):
             order_by = table[order_by]
         elif order_by in names:
             order_by = design[:, list(names).index(order_by)]

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.frames import local
 from fastnn._shared.warnings import warn_if_unsorted
 from fastnn.stats.diagnostics.durbin_watson.order import order_of
 from fastnn.stats.diagnostics.durbin_watson.series import Runs
@@ -117,6 +118,7 @@ def ordered_rows(
     X: Any, y: Any, *, add_intercept: bool, order_by: Any, allow_lagged_response: bool
 ) -> OrderedRows:
     """The rows that `durbin_watson_test` tests; its parameters are described there."""
+    X, y, order_by = local(X), local(y), local(order_by)
     if is_fitted(X, y, add_intercept=add_intercept):
         rows, index, table = _rows_of_fit(X), X._labels.rows, None
     else:
@@ -135,13 +137,14 @@ def rows_in_series(
     X: Any, y: Any, options: SeriesOptions, lag: int
 ) -> tuple[OrderedRows, Runs, int]:
     """Rows in the order of the data, their runs of successive times, and the fixed effects."""
+    X, y, time = local(X), local(y), local(options.time)
     if is_fitted(X, y, add_intercept=options.add_intercept):
         rows, index = _rows_of_fit(X), X._labels.rows
     else:
         rows, index = _rows_of_data(X, y, options.add_intercept), index_of(X, y)
-    check_alignment(index, options.time, "time")
+    check_alignment(index, time, "time")
     n = len(rows.response)
-    runs = Runs.read(options.groups, options.time, n, index, lag)
+    runs = Runs.read(options.groups, time, n, index, lag)
     if not options.fixed_effects:
         return rows.weighted().with_basis(), runs, 0
     if rows.root_weights is not None:
@@ -165,6 +168,7 @@ def rows_in_series(
 
 def basis_of_data(X: object, add_intercept: bool) -> np.ndarray:
     """(n, rank) orthonormal basis of the regressors, where no response is given."""
+    X = local(X)
     n = len(read_matrix(X, "X")[1])
     return orthonormal_basis(_read(X, np.zeros(n), add_intercept).design.matrix, overwrite=True)
 
