@@ -20,7 +20,7 @@ PAGES = {
         "shortcuts",
         "softmax_and_logsumexp",
     ],
-    "training": ["optimizers", "second_order", "dropout_and_ensembles"],
+    "training": ["optimizers", "second_order", "dropout_and_ensembles", "cartpole"],
     "graphs": ["siamese", "multi_task", "parts_of_your_own"],
     "regression": ["regression_and_residuals", "nile"],
 }
