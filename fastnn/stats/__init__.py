@@ -6,6 +6,7 @@
 """
 
 from fastnn.stats.autoregressive import AutoregressiveRegression, autoregressive_regression
+from fastnn.stats.comparison import Comparison, compare
 from fastnn.stats.diagnostics.autocorrelation import (
     autocorrelation,
     box_pierce,
@@ -51,6 +52,7 @@ __all__ = [
     "AnovaTable",
     "AutoregressiveRegression",
     "AutoregressiveResult",
+    "Comparison",
     "ConfidenceIntervals",
     "CusumResult",
     "Decision",
@@ -73,6 +75,7 @@ __all__ = [
     "breusch_pagan",
     "chow",
     "cochrane_orcutt",
+    "compare",
     "cusum",
     "decide",
     "durbin_h",

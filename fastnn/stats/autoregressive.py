@@ -31,9 +31,12 @@ from fastnn.stats.regression.clustered import orthonormal_rows
 from fastnn.stats.regression.estimates import check_level
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.labels import framed
-from fastnn.stats.regression.summary import number_text, p_text
 from fastnn.stats.remedies import ordinary_regression
 from fastnn.stats.result import ConfidenceIntervals
+from fastnn.stats.tables.cells import number_text, p_text
+from fastnn.stats.tables.frames import table
+from fastnn.stats.tables.sheet import Grid, Sheet
+from fastnn.stats.tables.shown import Shown
 
 _COMPLEX_STEP = 1e-30
 _STEP = 1e-5  # of central differences of gradients
@@ -42,7 +45,7 @@ _LARGEST = 12.0  # size of a parameter whose partial autocorrelation is 1 to rou
 
 
 @dataclass(frozen=True)
-class AutoregressiveRegression:
+class AutoregressiveRegression(Shown):
     """A regression ``y = X b + u``, ``u_t = sum_j ar[j] u_{t-1-j} + innovation_t``.
 
     p-values and intervals use the normal distribution.
@@ -125,8 +128,7 @@ class AutoregressiveRegression:
     @property
     def pvalues(self) -> Any:
         """Two-sided p-values of the coefficients, of the normal distribution."""
-        values = 2 * special.ndtr(-np.abs(np.asarray(self.tvalues)))
-        return self._by_column(values)
+        return self._by_column(_normal_pvalue(np.asarray(self.tvalues)))
 
     @property
     def residuals(self) -> Any:
@@ -190,28 +192,73 @@ class AutoregressiveRegression:
         """
         return self.model.predict(X, interval, level, following, _normal_quantile)
 
-    def __str__(self) -> str:
+    def rows(self) -> tuple[list[str], np.ndarray]:
+        """Names of the terms, and their estimates, standard errors, z and p-values.
+
+        Returns
+        -------
+        list of str
+            The columns `names`, and ``ar1``, ``ar2``, ...
+        (p + order, 4) array
+        """
+        lags = [f"ar{lag}" for lag in range(1, len(self.ar) + 1)]
+        estimates = np.concatenate([np.asarray(self.coefficients), self.ar])
+        errors = np.concatenate([np.asarray(self.standard_errors), self.ar_standard_errors])
+        z = estimates / errors
+        return [*self.names, *lags], np.stack([estimates, errors, z, _normal_pvalue(z)], axis=1)
+
+    def _sheets(self) -> tuple[Sheet, ...]:
         state = "" if self.converged else ", NOT converged"
-        width = max(12, *(len(name) for name in self.names))
-        lines = [
+        names, figures = self.rows()
+        rows = [
+            (name, number_text(b), number_text(error), f"{z:.3f}", p_text(p))
+            for name, (b, error, z, p) in zip(names, figures, strict=True)
+        ]
+        grid = Grid(("", "coef", "std err", "z", "P>|z|"), tuple(rows), least=(12, 13, 13, 11, 11))
+        lead = (
             f"Regression with errors of an autoregression of order {len(self.ar)}, exact maximum "
-            f"likelihood\n{self.n_observations} observations, {self.iterations} iterations{state}",
+            "likelihood",
+            f"{self.n_observations} observations, {self.iterations} iterations{state}",
             f"log-likelihood {number_text(self.log_likelihood)}, AIC {number_text(self.aic)}, "
             f"innovation variance {number_text(self.innovation_variance)}",
-            f"{'':{width}}{'coef':>13}{'std err':>13}{'z':>11}{'P>|z|':>11}",
-        ]
-        table = np.column_stack(
-            [self.coefficients, self.standard_errors, self.tvalues, self.pvalues]
         )
-        for name, (b, error, z, p) in zip(self.names, table, strict=True):
-            lines.append(
-                f"{name:<{width}}{number_text(b):>13}{number_text(error):>13}{z:>11.3f}"
-                f"{p_text(p):>11}"
-            )
-        for lag, (phi, error) in enumerate(zip(self.ar, self.ar_standard_errors, strict=True), 1):
-            label = f"ar{lag}"
-            lines.append(f"{label:<{width}}{number_text(phi):>13}{number_text(error):>13}")
-        return "\n".join(lines)
+        return (Sheet(((grid,),), lead=lead),)
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """Coefficients and autoregression as a pandas DataFrame with one row for each term.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Level of the confidence intervals.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``term``, ``estimate``, ``std_error``, ``statistic``, ``p_value``, ``lower``
+            and ``upper``.  Terms of the autoregression are ``ar1``, ``ar2``, ...
+        """
+        names, figures = self.rows()
+        estimates, errors, z, p = figures.T
+        margin = _normal_quantile(check_level(level)) * errors
+        return table({
+            "term": names, "estimate": estimates, "std_error": errors, "statistic": z,
+            "p_value": p, "lower": estimates - margin, "upper": estimates + margin,
+        })  # fmt: skip
+
+    def glance(self) -> Any:
+        """Measures of the fit as a pandas DataFrame with one row.
+
+        Returns
+        -------
+        DataFrame
+            The columns are attributes of the result, such as ``log_likelihood`` and ``aic``.
+        """
+        names = (
+            "innovation_variance", "log_likelihood", "aic", "bic", "n_observations", "iterations",
+            "converged",
+        )  # fmt: skip
+        return table({name: [getattr(self, name)] for name in names})
 
 
 def autoregressive_regression(
@@ -461,3 +508,8 @@ def _burg(series: np.ndarray, order: int) -> np.ndarray:
 
 def _normal_quantile(level: float) -> float:
     return float(special.ndtri(0.5 + level / 2))
+
+
+def _normal_pvalue(z: np.ndarray) -> np.ndarray:
+    """Two-sided p-values of the normal distribution."""
+    return np.asarray(2 * special.ndtr(-np.abs(z)))

@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._shared.text import titled
 from fastnn.stats.regression.estimates import f_pvalue
-from fastnn.stats.regression.tidy import table
 from fastnn.stats.result import RegressionResult
+from fastnn.stats.tables.frames import table
+from fastnn.stats.tables.sheet import Grid, Sheet
+from fastnn.stats.tables.shown import Shown
 
 _NESTED = 1e-8  # share of a column, about its mean, that rounding may leave
 _ROUNDING = 1e-12  # the same of the column itself
 
 
 @dataclass(frozen=True)
-class AnovaTable:
+class AnovaTable(Shown):
     """Analysis of variance of k nested regressions; `print` shows a table.
 
     Attributes
@@ -39,15 +40,17 @@ class AnovaTable:
     fvalues: np.ndarray
     pvalues: np.ndarray
 
-    def __str__(self) -> str:
-        rows = [["model", "res df", "RSS", "df", "sum of squares", "F", "p"]]
+    def _sheets(self) -> tuple[Sheet, ...]:
+        titles = ("model", "res df", "RSS", "df", "sum of squares", "F", "p")
         figures_of_models = zip(
             self.df_residual, self.residual_sums_of_squares, self.df, self.sums_of_squares,
             self.fvalues, self.pvalues, strict=True,
         )  # fmt: skip
-        for i, figures in enumerate(figures_of_models, start=1):
-            rows.append([str(i), *("" if np.isnan(x) else f"{x:.6g}" for x in figures)])
-        return "\n".join(titled(rows, right=range(1, 7)))
+        rows = [
+            (str(i), *("" if np.isnan(x) else f"{x:.6g}" for x in figures))
+            for i, figures in enumerate(figures_of_models, start=1)
+        ]
+        return (Sheet(((Grid(titles, tuple(rows)),),)),)
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with one row for each model.
@@ -66,6 +69,18 @@ class AnovaTable:
             "p_value": self.pvalues,
         }
         return table(columns, range(1, len(self.df) + 1))
+
+    def glance(self) -> Any:
+        """The largest model as a pandas DataFrame with one row.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``deviance``, which is the residual sum of squares, and ``df_residual``.
+        """
+        return table({
+            "deviance": self.residual_sums_of_squares[-1:], "df_residual": self.df_residual[-1:]
+        })  # fmt: skip
 
 
 def anova(*models: RegressionResult) -> AnovaTable:

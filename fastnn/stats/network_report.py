@@ -31,6 +31,9 @@ from fastnn.stats.regression.inputs import (
     refuse_bad_values,
 )
 from fastnn.stats.result import RegressionResult
+from fastnn.stats.tables.frames import table
+from fastnn.stats.tables.sheet import Grid, Sheet
+from fastnn.stats.tables.shown import Shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -67,8 +70,18 @@ class FitReport:
     tests: dict[str, Any]
 
 
+_MEASURES = {
+    "root mean square": "rmse",
+    "mean absolute": "mae",
+    "mean": "mean",
+    "R^2": "r2",
+    "Durbin-Watson d": "durbin_watson",
+}
+"""Rows of the text of a report, and the attributes of `FitReport` that they show."""
+
+
 @dataclass(frozen=True)
-class ResidualReport:
+class ResidualReport(Shown):
     """A network and a least-squares baseline on the same rows; prints as a table.
 
     Attributes
@@ -92,27 +105,57 @@ class ResidualReport:
             return float("-inf") if self.network.rmse else float("nan")
         return 1 - (self.network.rmse / self.baseline.rmse) ** 2
 
-    def __str__(self) -> str:
+    def _sheets(self) -> tuple[Sheet, ...]:
         reports = self.network, self.baseline
-        lines = [f"{len(self.network.residuals)} samples", ""]
-        lines.append(f"{'residuals':<24}{'network':>14}{'least squares':>16}")
-        for label, key in (
-            ("root mean square", "rmse"),
-            ("mean absolute", "mae"),
-            ("mean", "mean"),
-            ("R^2", "r2"),
-            ("Durbin-Watson d", "durbin_watson"),
-        ):
-            first, second = (getattr(report, key) for report in reports)
-            lines.append(f"{label:<24}{first:>14.6g}{second:>16.6g}")
-        lines += ["", "p-values of tests of the residuals"]
-        for name in self.baseline.tests | self.network.tests:
-            cells = [
+        fit = [
+            (label, *(f"{getattr(report, key):.6g}" for report in reports))
+            for label, key in _MEASURES.items()
+        ]
+        tests = [
+            (name, *(
                 f"{report.tests[name].pvalue:.4g}" if name in report.tests else "-"
                 for report in reports
+            ))
+            for name in self.baseline.tests | self.network.tests
+        ]  # fmt: skip
+        grids = [
+            Grid((title, "network", "least squares"), tuple(rows), least=(24, 14, 16))
+            for title, rows in (("residuals", fit), ("p-values of tests", tests))
+        ]
+        lead = f"{len(self.network.residuals)} samples"
+        return (Sheet((tuple(grids),), lead=(lead,), notes=tuple(self._verdict())),)
+
+    def to_frame(self) -> Any:
+        """Measures and tests of both models as a pandas DataFrame.
+
+        Returns
+        -------
+        DataFrame
+            Rows ``network`` and ``least squares``; a column for each measure of `FitReport`, and
+            for the p-value of each test, nan where the test is undefined.
+        """
+        reports = self.network, self.baseline
+        columns = {key: [getattr(report, key) for report in reports] for key in _MEASURES.values()}
+        for name in self.baseline.tests | self.network.tests:
+            columns[f"p_value {name}"] = [
+                report.tests[name].pvalue if name in report.tests else float("nan")
+                for report in reports
             ]
-            lines.append(f"{name:<24}{cells[0]:>14}{cells[1]:>16}")
-        return "\n".join([*lines, "", *self._verdict()])
+        return table(columns, ["network", "least squares"])
+
+    def glance(self) -> Any:
+        """The comparison as a pandas DataFrame with one row.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``gain``, ``n_observations`` and ``is_in_sample``.
+        """
+        return table({
+            "gain": [self.gain],
+            "n_observations": [len(self.network.residuals)],
+            "is_in_sample": [self.is_in_sample],
+        })  # fmt: skip
 
     def _verdict(self) -> list[str]:
         gain = self.gain

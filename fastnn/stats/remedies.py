@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from scipy.linalg import qr
 
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn._shared.warnings import warn
+from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import durbin_watson
 from fastnn.stats.diagnostics.residuals import (
     centred_design,
     is_fitted,
@@ -24,10 +25,13 @@ from fastnn.stats.regression.estimates import t_quantile
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.labels import framed
 from fastnn.stats.result import ConfidenceIntervals, RegressionResult
+from fastnn.stats.tables.frames import table
+from fastnn.stats.tables.sheet import Sheet
+from fastnn.stats.tables.shown import Shown
 
 
 @dataclass(frozen=True)
-class AutoregressiveResult:
+class AutoregressiveResult(Shown):
     """A regression ``y = X b + u`` with ``u_t = rho u_{t-1} + innovation_t``.
 
     Attributes
@@ -147,10 +151,49 @@ class AutoregressiveResult:
         """Residuals of the transformed regression, which estimate the innovations."""
         return np.asarray(self.regression.residuals)
 
-    def __str__(self) -> str:
+    def _sheets(self) -> tuple[Sheet, ...]:
         state = "" if self.converged else ", NOT converged"
         rounds = f"after {self.iterations} rounds{state}" if self.iterations else "given"
-        return f"{self.method}: rho = {self.rho:.6g} ({rounds})\n{self.regression}"
+        lead = f"{self.method}: rho = {self.rho:.6g} ({rounds})"
+        return tuple(replace(sheet, lead=(lead,)) for sheet in self.regression._sheets())
+
+    def to_frame(self, level: float = 0.95) -> Any:
+        """The coefficients as a pandas DataFrame with one row for each term.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Level of the confidence intervals.
+
+        Returns
+        -------
+        DataFrame
+            The columns are those of `RegressionResult.to_frame`.
+        """
+        return self.regression.to_frame(level)
+
+    def glance(self) -> Any:
+        """Measures of the fit as a pandas DataFrame with one row.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``rho``, ``iterations``, ``converged``, ``residual_standard_deviation`` (of the
+            innovations), ``durbin_watson_original`` and ``durbin_watson_transformed`` (the
+            statistic of the ordinary residuals and of the innovations), ``df_residual`` and
+            ``n_observations``.
+        """
+        columns = {
+            "rho": self.rho,
+            "iterations": self.iterations,
+            "converged": self.converged,
+            "residual_standard_deviation": self.regression.residual_standard_deviation,
+            "durbin_watson_original": durbin_watson(np.asarray(self.ordinary.residuals)),
+            "durbin_watson_transformed": durbin_watson(self.innovations),
+            "df_residual": self.regression.df_residual,
+            "n_observations": len(self.residuals),
+        }
+        return table({name: [value] for name, value in columns.items()})
 
 
 def cochrane_orcutt(

@@ -11,7 +11,11 @@ from fastnn.stats.regression.covariance import CovarianceType
 from fastnn.stats.regression.estimates import check_level
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.prediction import predict
-from fastnn.stats.regression.summary import summary
+from fastnn.stats.regression.summary import sheet
+from fastnn.stats.tables.latex import as_latex
+from fastnn.stats.tables.plain import as_text
+from fastnn.stats.tables.sheet import Sheet
+from fastnn.stats.tables.shown import Shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +30,7 @@ class ConfidenceIntervals(NamedTuple):
     upper: Any
 
 
-class RegressionResult(Influence):
+class RegressionResult(Influence, Shown):
     """A fitted linear regression, as `linear_regression` returns it; `print` shows a summary.
 
     The shapes below are those of one response, given as a vector: p coefficients, n rows.  With m
@@ -117,9 +121,6 @@ class RegressionResult(Influence):
             f"{self.n_observations} observations>"
         )
 
-    def __str__(self) -> str:
-        return self.summary()
-
     def summary(self, level: float = 0.95) -> str:
         """The result as text: coefficients, goodness of fit, residuals.
 
@@ -136,11 +137,29 @@ class RegressionResult(Influence):
         -------
         str
         """
+        return "\n\n".join(map(as_text, self._sheets(level)))
+
+    def to_latex(self, level: float = 0.95) -> str:
+        """The summary as LaTeX, for documents that load the package booktabs.
+
+        Parameters
+        ----------
+        level : float, default 0.95
+            Level of the confidence intervals.
+
+        Returns
+        -------
+        str
+            Environments ``tabular``, without a float around them.
+        """
+        return "\n\n".join(map(as_latex, self._sheets(level)))
+
+    def _sheets(self, level: float = 0.95) -> tuple[Sheet, ...]:
         level = check_level(level)
         results = [self]
         if not self._labels.single:
             results = [self.for_response(name) for name in self.response_names]
-        return "\n\n".join(summary(one, level, one._diagnostics()) for one in results)
+        return tuple(sheet(one, level, one._diagnostics()) for one in results)
 
     def _diagnostics(self) -> list[tuple[str, str]]:
         """What the summary shows of the residuals of one response."""

@@ -33,7 +33,7 @@ FLOORS = (
 )
 """Rooms of the package, the ground floor first.  A file imports from lower floors and its room."""
 
-FLOORS_OF_STATS = ("linalg", "regression", "diagnostics")
+FLOORS_OF_STATS = ({"tables", "linalg"}, {"regression"}, {"diagnostics"})
 """Rooms of fastnn.stats, the ground floor first; the functions users call stand above them."""
 
 NOT_IMPORTED = {"scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas"}
@@ -52,6 +52,12 @@ CORE_ROOMS = ("simd", "math", "rows", "products", "kernels", "engine")
 def room_of(name):
     """`layers` for fastnn.layers._dense and for fastnn.layers."""
     return name.split(".")[1]
+
+
+def stats_room_of(name):
+    """`linalg` for fastnn.stats.linalg.blocks; None for files above the rooms and outside."""
+    match = re.match(r"fastnn\.stats\.(\w+)\.", name)
+    return match[1] if match else None
 
 
 def core_room_of(name):
@@ -73,6 +79,21 @@ def test_files_import_from_lower_floors_and_their_own_room(room):
 def test_no_files_import_each_other_in_a_circle():
     """Nor through a face, the `__init__` of a folder, where a file imports from it by name."""
     assert circle(IMPORTS.links_at_run_time) is None
+
+
+FLOOR_OF_STATS = {room: i for i, rooms in enumerate(FLOORS_OF_STATS) for room in rooms}
+
+
+def test_rooms_of_stats_import_from_lower_ones():
+    assert {stats_room_of(name) for name in ROOMED} - {None} == set(FLOOR_OF_STATS)
+    assert not upward(ROOMED, stats_room_of, FLOOR_OF_STATS.get)
+
+
+def test_rooms_of_stats_do_not_import_the_files_above_them():
+    above = {name for name in ROOMED if re.fullmatch(r"fastnn\.stats\.\w+", name)}
+    inside = {name: others for name, others in IMPORTS.links_at_run_time.items()
+              if stats_room_of(name) is not None}  # fmt: skip
+    assert not {name: others & above for name, others in inside.items() if others & above}
 
 
 def test_files_of_the_compiled_core_use_lower_rooms_and_their_own():

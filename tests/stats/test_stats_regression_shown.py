@@ -15,7 +15,7 @@ from fastnn.stats import linear_regression, linear_regression_blocks
 from fastnn.stats.diagnostics import summary as diagnostics_summary
 from fastnn.stats.diagnostics.normality import normality
 from fastnn.stats.regression.plots import smoothed
-from fastnn.stats.regression.summary import p_text
+from fastnn.stats.tables.cells import p_text
 
 X, Y, WEIGHTS = simulated()
 LONGLEY = REFERENCES["Longley"]

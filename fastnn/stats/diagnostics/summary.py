@@ -13,7 +13,7 @@ from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
 from fastnn.stats.diagnostics.normality import normality
 from fastnn.stats.diagnostics.residuals import weighted_residuals
 from fastnn.stats.regression.influence import Influence
-from fastnn.stats.regression.summary import number_text, p_text
+from fastnn.stats.tables.cells import number_text, p_text
 
 _NAMES = ("Skewness", "Jarque-Bera", "Kurtosis", "Durbin-Watson")
 _SECONDS_OF_WORK = 1e8  # n p^2 up to which an exact p-value takes a few seconds

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from fastnn._shared.text import titled
 from fastnn.stats.regression.estimates import Estimates, f_pvalue, t_pvalue
 from fastnn.stats.regression.hypotheses import parsed
-from fastnn.stats.regression.tidy import table
+from fastnn.stats.tables.frames import table
+from fastnn.stats.tables.sheet import Grid, Sheet
+from fastnn.stats.tables.shown import Shown
 
 _DEPENDENT = 1e-10  # share of a row of R that earlier rows leave, below which it is redundant
 _UNDETERMINED = 1e-9  # share of a row of R along dependent columns
 
 
 @dataclass(frozen=True)
-class HypothesisTest:
+class HypothesisTest(Shown):
     """Test of q linear hypotheses R b = r about coefficients; `print` shows a table.
 
     Attributes
@@ -49,17 +50,19 @@ class HypothesisTest:
     chi_squared: float
     chi_squared_pvalue: float
 
-    def __str__(self) -> str:
+    def _sheets(self) -> tuple[Sheet, ...]:
         numbers = zip(self.estimates, self.standard_errors, self.tvalues, self.pvalues, strict=True)
-        rows = [["hypothesis", "difference", "std error", "t", "p"]]
-        for name, figures in zip(self.hypotheses, numbers, strict=True):
-            rows.append([name, *(f"{figure:.5g}" for figure in figures)])
+        titles = ("hypothesis", "difference", "std error", "t", "p")
+        rows = [
+            (name, *(f"{figure:.5g}" for figure in figures))
+            for name, figures in zip(self.hypotheses, numbers, strict=True)
+        ]
         q = len(self.hypotheses)
-        lines = titled(rows, right=range(1, 5))
-        lines.append("")
-        lines.append(f"F({q}, {self.df_f[1]:.6g}) = {self.fvalue:.5g}, p = {self.f_pvalue:.4g}")
-        lines.append(f"chi2({q}) = {self.chi_squared:.5g}, p = {self.chi_squared_pvalue:.4g}")
-        return "\n".join(lines)
+        notes = (
+            f"F({q}, {self.df_f[1]:.6g}) = {self.fvalue:.5g}, p = {self.f_pvalue:.4g}",
+            f"chi2({q}) = {self.chi_squared:.5g}, p = {self.chi_squared_pvalue:.4g}",
+        )
+        return (Sheet(((Grid(titles, tuple(rows)),),), notes=notes),)
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with one row for each hypothesis.
@@ -77,6 +80,25 @@ class HypothesisTest:
             "df": self.df,
         }
         return table(columns, list(self.hypotheses))
+
+    def glance(self) -> Any:
+        """The tests of all hypotheses together as a pandas DataFrame with one row.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``statistic``, ``p_value``, ``df`` and ``df_residual`` of the F test;
+            ``chi_squared`` and ``chi_squared_p_value`` of the Wald test.
+        """
+        columns = {
+            "statistic": [self.fvalue],
+            "p_value": [self.f_pvalue],
+            "df": [self.df_f[0]],
+            "df_residual": [self.df_f[1]],
+            "chi_squared": [self.chi_squared],
+            "chi_squared_p_value": [self.chi_squared_pvalue],
+        }
+        return table(columns)
 
 
 def hypothesis_test(result: Estimates, hypotheses: object, values: object) -> HypothesisTest:

@@ -1,27 +1,18 @@
-"""Results as pandas tables, with the names of columns that R's broom has in snake case."""
+"""The result of a regression as pandas tables."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastnn.stats.regression.estimates import Estimates
+from fastnn.stats.tables.frames import table
 
 _FIGURES = (
     "r_squared", "adjusted_r_squared", "residual_standard_deviation", "fvalue", "f_pvalue",
     "log_likelihood", "aic", "bic", "residual_sum_of_squares",
 )  # fmt: skip
-
-
-def table(columns: Mapping[str, Any], index: Any = None) -> Any:
-    """A pandas DataFrame; an ImportError names the package that is absent."""
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("tables of results need pandas: pip install pandas") from error
-    return pandas.DataFrame(dict(columns), index=index)
 
 
 def coefficients_table(result: Estimates, level: float) -> Any:

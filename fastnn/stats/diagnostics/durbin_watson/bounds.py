@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scipy.optimize import brentq
 from scipy.special import ndtri
@@ -15,6 +15,7 @@ from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import PathLaw
 from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import DurbinWatsonResult
 from fastnn.stats.diagnostics.durbin_watson.tail import tail
+from fastnn.stats.tables.frames import table
 
 _BEYOND = 40.0  # above the normal quantile of every probability in float64
 
@@ -175,6 +176,27 @@ class Decision:
     def negative_settled(self) -> str:
         """`negative`, or the verdict of the exact p-value where it is available."""
         return _settled(self.negative, self.p_negative, self.alpha)
+
+    def to_frame(self) -> Any:
+        """The verdicts as a pandas DataFrame.
+
+        Returns
+        -------
+        DataFrame
+            Rows ``positive`` and ``negative``; columns ``statistic`` (d and 4 - d), ``lower``,
+            ``upper``, ``verdict``, ``p_value`` (None where the regressors are unknown) and
+            ``settled``.
+        """
+        rows = self.bounds, self.mirrored
+        columns = {
+            "statistic": [self.statistic, 4 - self.statistic],
+            "lower": [bounds.lower for bounds in rows],
+            "upper": [bounds.upper for bounds in rows],
+            "verdict": [self.positive, self.negative],
+            "p_value": [self.p_positive, self.p_negative],
+            "settled": [self.positive_settled, self.negative_settled],
+        }
+        return table(columns, ["positive", "negative"])
 
     def __str__(self) -> str:
         low, high = self.bounds

@@ -27,6 +27,9 @@ from fastnn.stats.diagnostics.durbin_watson.series import RunsLaw
 from fastnn.stats.diagnostics.durbin_watson.tail import Tail, tail
 from fastnn.stats.diagnostics.residuals import ALTERNATIVES
 from fastnn.stats.linalg.basis import has_constant
+from fastnn.stats.tables.frames import table
+from fastnn.stats.tables.sheet import Facts, Sheet
+from fastnn.stats.tables.shown import Shown
 
 _MOST_EIGENVALUES = 2000
 _AT_THE_MEAN = 1e-8  # distance of a statistic from its mean, where it may be a constant
@@ -155,7 +158,7 @@ def _rescaled(array: np.ndarray, axis: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class DurbinWatsonResult:
+class DurbinWatsonResult(Shown):
     """The result of `durbin_watson_test`; unpacks as ``statistic, pvalue``.
 
     Attributes
@@ -198,18 +201,55 @@ class DurbinWatsonResult:
     def __iter__(self) -> Iterator[float]:
         return iter((self.statistic, self.pvalue))
 
-    def __str__(self) -> str:
+    def _sheets(self) -> tuple[Sheet, ...]:
         regressors = f"{self.k} regressor{'' if self.k == 1 else 's'}"
         intercept = "and an intercept" if self.has_intercept else "and no intercept"
+        certainty = f"{self.alternative}, exact, error below {_ceiling(self.error)}"
+        facts = Facts((
+            ("d", f"{self.statistic:.5f}", "0 positive, 2 none, 4 negative"),
+            ("p", f"{self.pvalue:.6g}", certainty),
+        ))  # fmt: skip
+        note = f"{self.n} observations, {regressors} {intercept}"
+        return (Sheet(((facts,),), self._title, notes=(note,)),)
+
+    @property
+    def _title(self) -> str:
         order = "" if self.lag == 1 else f" at lag {self.lag}"
         sign = {"two-sided": "", "positive": "positive ", "negative": "negative "}
-        certainty = f"{self.alternative}, exact, error below {_ceiling(self.error)}"
-        return (
-            f"Durbin-Watson test of {sign[self.alternative]}autocorrelation{order}\n"
-            f"  d = {self.statistic:.5f}   (0 positive, 2 none, 4 negative)\n"
-            f"  p = {self.pvalue:.6g}   ({certainty})\n"
-            f"  {self.n} observations, {regressors} {intercept}"
-        )
+        return f"Durbin-Watson test of {sign[self.alternative]}autocorrelation{order}"
+
+    def to_frame(self) -> Any:
+        """The test as a pandas DataFrame with one row.
+
+        Returns
+        -------
+        DataFrame
+            Columns ``statistic``, ``p_value``, ``method`` and ``alternative``, and the attributes
+            ``error``, ``lag``, ``n``, ``k``, ``has_intercept``, ``p_positive``, ``p_negative`` and
+            ``differences``.
+        """
+        columns = {
+            "statistic": self.statistic,
+            "p_value": self.pvalue,
+            "method": "Durbin-Watson test",
+            "alternative": self.alternative,
+            **{name: getattr(self, name) for name in _COLUMNS},
+            "differences": self.n - self.lag if self.differences is None else self.differences,
+        }
+        return table({name: [value] for name, value in columns.items()})
+
+    def glance(self) -> Any:
+        """The same as `to_frame`, as for tests in R's broom.
+
+        Returns
+        -------
+        DataFrame
+        """
+        return self.to_frame()
+
+
+_COLUMNS = ("error", "lag", "n", "k", "has_intercept", "p_positive", "p_negative")
+"""Attributes of a result that are columns of its table."""
 
 
 def _ceiling(error: float) -> str:

@@ -1,0 +1,32 @@
+"""The methods of results that describe themselves as sheets."""
+
+from __future__ import annotations
+
+from fastnn.stats.tables.latex import as_latex
+from fastnn.stats.tables.markup import as_html
+from fastnn.stats.tables.plain import as_text
+from fastnn.stats.tables.sheet import Sheet
+
+
+class Shown:
+    """Methods of a result that describes itself as sheets."""
+
+    def _sheets(self) -> tuple[Sheet, ...]:
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return "\n\n".join(map(as_text, self._sheets()))
+
+    def _repr_html_(self) -> str:
+        """The result as HTML, which Jupyter shows."""
+        return "\n".join(map(as_html, self._sheets()))
+
+    def to_latex(self) -> str:
+        """The result as LaTeX, for documents that load the package booktabs.
+
+        Returns
+        -------
+        str
+            Environments ``tabular``, without a float around them.
+        """
+        return "\n\n".join(map(as_latex, self._sheets()))
