@@ -20,7 +20,7 @@ from fastnn._version import __version__
 from fastnn.cli._text import note
 from fastnn.program import ACTIVATIONS
 from fastnn.tabular.datasets import NAMES
-from fastnn.tabular.encoders import SCALINGS
+from fastnn.tabular.preprocessing import SCALINGS_OR_AUTO
 from fastnn.tabular.preset import (
     DEFAULT_BATCH_SIZE,
     DEFAULT_PATIENCE,
@@ -214,9 +214,10 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     _add_csv_options(group)
     group.add_argument(
         "--scaling",
-        choices=SCALINGS,
+        choices=SCALINGS_OR_AUTO,
         default="auto",
-        help="columns: a mean and a scale for each column of numbers; common: one mean and one "
+        help="robust: median and quartiles of each column of numbers, smoothly clipped; columns: a "
+        "mean and a scale for each; common: one mean and one "
         "scale for all; none: numbers as they are; auto: common for digits, otherwise columns",
     )
     for part in ("validation", "test"):

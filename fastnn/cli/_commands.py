@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -21,11 +22,13 @@ from fastnn.cli._source import check_output, curve_path, prediction_table, train
 from fastnn.cli._text import note, show, write_csv
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
-from fastnn.tabular.encoders import Number
+from fastnn.tabular.encoders import Scaled
 from fastnn.tabular.learning import Training, split_and_fit
 from fastnn.tabular.model import Model, Outputs, load_any
-from fastnn.tabular.preprocessing import Preprocessor
-from fastnn.tabular.table import Table, listing
+from fastnn.tabular.preprocessing import Preprocessor, identity
+from fastnn.tabular.splitting import Task
+from fastnn.tabular.table import DataError, MixedColumnError, Table, listing
+from fastnn.tabular.targets import Target, with_target
 
 _SHOWN_COLUMNS = 40
 
@@ -40,8 +43,12 @@ def train(arguments: argparse.Namespace) -> int:
         check_output(str(curve), [arguments.file])
     checkpoint = _checkpoint(arguments, [arguments.file, arguments.output, curve])
     table, target = training_table(arguments)
-    with naming_flags():
-        training = split_and_fit(table, target, options, int(not arguments.quiet), checkpoint)
+    try:
+        with naming_flags():
+            training = split_and_fit(table, target, options, int(not arguments.quiet), checkpoint)
+    except MixedColumnError as error:
+        hint = f"correct it, or read the column as text with --text {shlex.quote(error.column)}"
+        raise DataError(f"{error}; {hint}") from error
     finish(training, output, curve)
     return INTERRUPTED if training.history.interrupted else 0
 
@@ -86,7 +93,11 @@ def predict(arguments: argparse.Namespace) -> int:
         table = prediction_table(arguments, model.preprocessor, arguments.score)
     if arguments.proba and model.task == "regression":
         raise ValueError("--proba needs a model for classification; this one is for regression")
-    outputs = model.outputs(table)
+    if arguments.score:
+        table, _ = with_target(table, model.target)
+    outputs = model.outputs_of(table)
+    for remark in outputs.remarks:
+        note(remark)
     header, columns = _columns(outputs, arguments.proba)
     if arguments.output is None:
         if sys.stdout is None:
@@ -119,8 +130,8 @@ def _identity(network: Network, table: Table) -> Preprocessor:
             f"{table.name} has {len(table.columns)} columns, but the network takes "
             f"{inputs[0].width}"
         )
-    columns = tuple(Number(name, 0.0, 1.0) for name in table.columns)
-    return Preprocessor("classification" if classes else "regression", "", columns, classes)
+    task: Task = "classification" if classes else "regression"
+    return identity(list(table.columns), Target("", task, classes))
 
 
 def _columns(outputs: Outputs, proba: bool) -> tuple[list[str], list[list[str]]]:
@@ -159,8 +170,8 @@ def _description(model: Model) -> str:
         names = listing(preprocessor.classes)
         line = f"{target}, {len(preprocessor.classes)} classes: {names}"
     else:
-        scaling = Number(preprocessor.target, preprocessor.target_mean, preprocessor.target_scale)
-        line = f"{target}, regression, standardised as {scaling.describe()}"
+        scaling = Scaled(preprocessor.target_mean, preprocessor.target_scale, False).describe()
+        line = f"{target}, regression, standardised as {scaling}"
     if not isinstance(model.results, dict):
         return line
     table = score_table(str(model.facts.get("data", "")), model.task, model.results)
@@ -171,8 +182,8 @@ def _column_lines(preprocessor: Preprocessor) -> Iterator[tuple[str, str]]:
     """The transformation of each column; adjacent columns with one transformation share a line."""
     yield "column", "becomes"
     groups = [
-        (description, [column.name for column in group])
-        for description, group in groupby(preprocessor.columns, lambda column: column.describe())
+        (description, [name for name, _ in group])
+        for description, group in groupby(preprocessor.encoder.describe(), lambda row: row[1])
     ]
     for description, names in groups[:_SHOWN_COLUMNS]:
         yield names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}", description

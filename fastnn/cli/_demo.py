@@ -64,7 +64,7 @@ def gallery(training: Training, images: np.ndarray) -> str:
     """Some images of the test part with the predicted digits; wrong predictions come last."""
     rows = training.rows["test"]
     table = training.table.take(rows)
-    true = table.column(training.model.target)
+    true = table.column(training.model.target).to_numpy()
     probabilities = training.model.predict_proba(table)
     confidence = probabilities.max(axis=1)
     predicted = np.array(training.model.classes)[probabilities.argmax(axis=1)]

@@ -41,7 +41,7 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
 def _data_line(training: Training) -> str:
     preprocessor = training.model.preprocessor
     kind = f"{len(preprocessor.classes)} classes" if preprocessor.classes else "regression"
-    columns = len(preprocessor.columns)
+    columns = len(preprocessor.names)
     inputs = "" if columns == preprocessor.width else f" ({preprocessor.width} inputs)"
     return (
         f"{training.table.name}: {len(training.table):,} rows, {columns} columns{inputs}, "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from collections.abc import Iterable
 from importlib import util
 from pathlib import Path
@@ -14,7 +13,7 @@ from fastnn.cli._text import note
 from fastnn.tabular import datasets
 from fastnn.tabular.files import read_csv, read_npz
 from fastnn.tabular.preprocessing import Preprocessor
-from fastnn.tabular.table import DataError, MixedColumnError, Table, listing
+from fastnn.tabular.table import DataError, Table, listing
 
 _TABS = {"\\t": "\t", "tab": "\t"}  # names of a tab on a command line
 _CSV_OPTIONS = ("delimiter", "header", "encoding")
@@ -37,11 +36,7 @@ def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
     if _is_npz(arguments.file):
         _refuse(arguments, (*_COLUMN_OPTIONS, *_CSV_OPTIONS), "NPZ files")
         return read_npz(arguments.file), "y"
-    try:
-        table = _csv(arguments, text=arguments.text)
-    except MixedColumnError as error:
-        hint = f"correct it, or read the column as text with --text {shlex.quote(error.column)}"
-        raise DataError(f"{error}; {hint}") from error
+    table = _csv(arguments, text=arguments.text)
     return table, _target(table, arguments.target)
 
 
@@ -61,20 +56,26 @@ def prediction_table(
         _refuse(arguments, _CSV_OPTIONS, "NPZ files")
         if preprocessor is None:
             return read_npz(arguments.file, target=False)
-        if preprocessor.text_columns:
+        text = _text_columns(preprocessor)
+        if text:
             raise DataError(
-                f"the model takes columns of text ({listing(preprocessor.text_columns)}), which "
-                "an NPZ file does not have"
+                f"the model takes columns of text ({listing(text)}), which an NPZ file does not "
+                "have"
             )
         table = read_npz(arguments.file, feature_names=preprocessor.names, target=with_target)
         return table if not with_target else _renamed(table, "y", preprocessor.target)
     if preprocessor is None:
         return _csv(arguments)
     columns = [*preprocessor.names, *([preprocessor.target] if with_target else [])]
-    text = preprocessor.text_columns
+    text = _text_columns(preprocessor)
     if with_target and any(isinstance(label, str) for label in preprocessor.classes):
         text.append(preprocessor.target)
     return _csv(arguments, columns, text)
+
+
+def _text_columns(preprocessor: Preprocessor) -> list[str]:
+    """Names of the columns that are read as text."""
+    return [row.column for row in preprocessor.encoder.decisions.used if row.role == "category"]
 
 
 def _csv(
@@ -103,7 +104,7 @@ def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], data: str) ->
 
 def _renamed(table: Table, old: str, new: str) -> Table:
     columns = {new if name == old else name: v for name, v in table.columns.items()}
-    return Table(table.name, columns, table.lines)
+    return Table(table.name, columns, table.line)
 
 
 def _target(table: Table, name: str | None) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fastnn._shared.numbers import check_choice
+from fastnn.tabular.frames import as_table
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import Table
 
@@ -51,7 +52,7 @@ class Dataset:
         columns["target"] = (
             self.y if self.class_names is None else np.array(self.class_names)[self.y]
         )
-        return Table(self.name, columns, common_unit=self.common_unit)
+        return replace(as_table(columns, self.name), common_unit=self.common_unit)
 
 
 def load(name: str) -> Dataset:

@@ -16,20 +16,12 @@ from typing import TextIO
 
 import numpy as np
 
-from fastnn.tabular.table import (
-    DataError,
-    MixedColumnError,
-    Table,
-    has_decimal_comma,
-    is_number,
-    listing,
-    not_a_number,
-    refuse_infinite,
-)
+from fastnn.tabular.cells import Notation, numbers, resembles_number
+from fastnn.tabular.frames import as_column, merged, unique_names
+from fastnn.tabular.table import Column, DataError, Numbers, Table, Texts, listing
 
 __all__ = ["read_csv", "read_npz"]
 
-_MISSING = frozenset(("", "?", "na", "n/a", "#n/a", "nan", "null", "none", "-nan"))
 _DELIMITERS = ",;\t|"
 _LARGEST_EXACT = 2**53  # integers up to here are exact in float64
 
@@ -95,11 +87,7 @@ def read_csv(
     if not selected:
         raise DataError(f"{name} has no columns left")
     typed = {column: _typed(cells[names.index(column)], column in text) for column in selected}
-    table = Table(name, typed, lines)
-    _refuse_missing(table)
-    refuse_infinite(table)
-    _refuse_mixed(table, text)
-    return table
+    return Table(name, typed, lambda row: int(lines[row]))
 
 
 def _read_cells(
@@ -167,66 +155,26 @@ def _rows(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list[s
 
 
 def _looks_like_header(row: Sequence[str]) -> bool:
-    return any(cell.strip() for cell in row) and not any(map(_resembles_number, row))
-
-
-def _resembles_number(cell: str) -> bool:
-    return is_number(cell) or has_decimal_comma(cell)
+    return any(cell.strip() for cell in row) and not any(map(resembles_number, row))
 
 
 def _column_names(row: Sequence[str], has_header: bool, table: str) -> list[str]:
     names = [f"column_{i}" for i in range(1, len(row) + 1)]
     if has_header:
         names = [cell.strip() or name for cell, name in zip(row, names, strict=True)]
-    for name in names:
-        if names.count(name) > 1:
-            raise DataError(f"{table} has {names.count(name)} columns called {name!r}")
-    return names
+    return unique_names(names, table)
 
 
-def _typed(cells: list[str], is_text: bool) -> np.ndarray:
-    """Cells as float64 if all are numbers; otherwise as text without surrounding space."""
+def _typed(cells: list[str], is_text: bool) -> Column:
+    """Cells as numbers if all are numbers or missing; otherwise as text."""
+    texts = as_column(cells, "")
+    assert isinstance(texts, Texts)
     if not is_text:
-        try:
-            return np.array(cells, dtype=np.float64)
-        except ValueError:
-            pass
-    return np.array([cell.strip() for cell in cells])
-
-
-def _refuse_missing(table: Table) -> None:
-    """Raise DataError if a number is nan, or a text stands for a missing value."""
-    places = []
-    for name, values in table.columns.items():
-        if values.dtype.kind == "f":
-            rows = np.flatnonzero(np.isnan(values))
-        else:
-            texts = [text for text in set(values.tolist()) if text.lower() in _MISSING]
-            rows = np.flatnonzero(np.isin(values, texts)) if texts else np.empty(0, np.intp)
-        places += [(int(row), name) for row in rows]
-    if places:
-        others = f" ({len(places)} in the whole table)" if len(places) > 1 else ""
-        raise DataError(
-            f"{table.where(*min(places))}: missing value{others}; fill it in, remove the row, "
-            "or leave the column out"
-        )
-
-
-def _refuse_mixed(table: Table, text: Sequence[str]) -> None:
-    """Raise MixedColumnError if most values of a column of text are numbers.
-
-    Such a column is likely to have a typing error in it, which made it text.  As text, each of
-    its numbers would become a category.
-    """
-    for column, values in table.columns.items():
-        if values.dtype.kind == "f" or column in text:
-            continue
-        distinct = set(values.tolist())
-        if 2 * sum(map(_resembles_number, distinct)) > len(distinct):
-            row = next((i for i, cell in enumerate(values.tolist()) if not is_number(cell)), 0)
-            raise MixedColumnError(
-                f"{table.where(row, column)}: {not_a_number(values[row])}", column
-            )
+        values, slip = numbers(texts.levels, Notation())
+        if slip is None:
+            return Numbers(values[texts.codes])
+    levels = [level.strip() or None for level in texts.levels]
+    return merged(texts.codes, levels, "text" if is_text else "cells")
 
 
 # ------------------------------------------------------------------- NPZ files
@@ -271,12 +219,10 @@ def read_npz(
     names = list(feature_names or (f"x_{j}" for j in range(1, X.shape[1] + 1)))
     if len(names) != X.shape[1]:
         raise DataError(f"{name}: X has {X.shape[1]} columns, expected {len(names)}")
-    columns = {feature: X[:, j] for j, feature in enumerate(names)}
+    columns = {feature: as_column(X[:, j], name) for j, feature in enumerate(names)}
     if target:
-        columns["y"] = _target_values(arrays["y"], len(X), name)
-    table = Table(name, columns)
-    refuse_infinite(table)
-    return table
+        columns["y"] = as_column(_target_values(arrays["y"], len(X), name), name)
+    return Table(name, columns)
 
 
 def _read_arrays(

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
-from fastnn.tabular.model import Columns, Model, measure
+from fastnn.tabular.frames import as_table
+from fastnn.tabular.model import Model, measure
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
 from fastnn.tabular.splitting import choose_task, split_rows
-from fastnn.tabular.table import Table, as_table
+from fastnn.tabular.table import Table
+from fastnn.tabular.targets import Target, with_target
 from fastnn.training.callbacks import History
 from fastnn.training.session import Plan
 
@@ -48,17 +50,18 @@ class Training:
         return self.model.network.history
 
 
-def fit(table: Columns, target: str, options: Options | None = None, *, verbose: int = 0) -> Model:
+def fit(table: Any, target: str, options: Options | None = None, *, verbose: int = 0) -> Model:
     """Train a network on a table.
 
-    The rows are split into parts for training, validation and test.  Numbers are standardised,
+    The rows are split into parts for training, validation and test; rows without a target are
+    dropped.  The role of each column is decided as by `decide`.  Numbers are standardised,
     columns of text are one-hot encoded.  The parameters of the epoch with the lowest validation
     loss are kept.
 
     Parameters
     ----------
-    table : Table, or mapping of str to (N,) array_like
-        Columns of real numbers or of text, as `read_csv` returns them.
+    table : Table, frame, array, or mapping of str to (N,) array_like
+        Columns of numbers, truth values, text or dates; see `as_table`.
     target : str
         Name of the column to predict.
     options : Options, optional
@@ -114,9 +117,9 @@ def split_and_fit(
     checkpoint : CheckpointFile, optional
         File from which the training continues, and that receives its state.
     """
-    values = table.column(target)
-    task = choose_task(values, options.task)
-    labels = values if task == "classification" else None
+    table, n_dropped = with_target(table, target)
+    task = choose_task(table.column(target), options.task)
+    labels = Target.of(table, target, task).indices(table) if task == "classification" else None
     parts = split_rows(len(table), options.validation, options.test, options.seed, labels)
     rows = {part: indices for part, indices in zip(PARTS, parts, strict=True) if len(indices)}
     preprocessor = Preprocessor.fit(table, target, task, rows["train"], options.scaling)
@@ -144,7 +147,7 @@ def split_and_fit(
         part: {"rows": len(samples), **measure(core, preprocessor, samples)}
         for part, samples in data_of.items()
     }
-    facts = {"data": table.name, "results": _for_json(results)}
+    facts = {"data": table.name, "rows_without_target": n_dropped, "results": _for_json(results)}
     return Training(Model(network, preprocessor, facts), options, table, rows)
 
 

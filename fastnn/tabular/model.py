@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from fastnn._shared.warnings import warn
 from fastnn.network import Network
 from fastnn.network import load as load_network
 from fastnn.network._core import Core
 from fastnn.serialization import File, FormatError, name_of
-from fastnn.tabular.preprocessing import Label, Preprocessor
+from fastnn.tabular.encoders import Encoded
+from fastnn.tabular.frames import as_table
+from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.splitting import Task
-from fastnn.tabular.table import Table, as_table
+from fastnn.tabular.table import Table, listing
+from fastnn.tabular.targets import Label, with_target
 from fastnn.training.data import Data
 
-__all__ = ["Columns", "Model", "load", "load_any", "measure"]
-
-Columns = Table | Mapping[str, Any]
-"""What a user gives as a table: a `Table`, or a mapping of names to columns."""
+__all__ = ["Model", "load", "load_any", "measure"]
 
 _KEY = "model"
 """Key of the model in the metadata of the network."""
@@ -67,13 +68,14 @@ class Model:
         results: dict[str, Any] = self.facts.get("results", {})
         return results
 
-    def predict(self, data: Columns) -> np.ndarray:
+    def predict(self, data: Any) -> np.ndarray:
         """The predicted target of each row.
 
         Parameters
         ----------
-        data : Table, or mapping of str to (N,) array_like
-            All columns of the training except the target.  Other columns are ignored.
+        data : Table, frame, array, or mapping of str to (N,) array_like
+            All columns of the training except the target, in any order.  Other columns are
+            ignored with a warning.
 
         Returns
         -------
@@ -84,18 +86,18 @@ class Model:
         Raises
         ------
         TypeError
-            If `data` is neither a table nor a mapping.
+            If `data` is no table.
         DataError
-            If a column is absent, has the wrong kind or an unknown category.
+            If a column is absent, or does not fit its role.
         """
         return self.outputs(data).predictions()
 
-    def predict_proba(self, data: Columns) -> np.ndarray:
+    def predict_proba(self, data: Any) -> np.ndarray:
         """The probability of each class for each row.
 
         Parameters
         ----------
-        data : Table, or mapping of str to (N,) array_like
+        data : Table, frame, array, or mapping of str to (N,) array_like
             As in `predict`.
 
         Returns
@@ -112,13 +114,13 @@ class Model:
         """
         return self.outputs(data).probabilities()
 
-    def evaluate(self, data: Columns) -> dict[str, float]:
+    def evaluate(self, data: Any) -> dict[str, float]:
         """The measures of the model for data that have the target column.
 
         Parameters
         ----------
-        data : Table, or mapping of str to (N,) array_like
-            All columns of the training, with the target.
+        data : Table, frame, array, or mapping of str to (N,) array_like
+            All columns of the training, with the target.  Rows without a target are ignored.
 
         Returns
         -------
@@ -132,14 +134,15 @@ class Model:
         TypeError, DataError
             As in `predict`, and if the target column is absent or has an unknown class.
         """
-        return self.outputs(data).measures()
+        table, _ = with_target(as_table(data, "data"), self.target)
+        return self.outputs(table).measures()
 
-    def outputs(self, data: Columns) -> Outputs:
+    def outputs(self, data: Any) -> Outputs:
         """The outputs of the network, from which predictions and measures follow.
 
         Parameters
         ----------
-        data : Table, or mapping of str to (N,) array_like
+        data : Table, frame, array, or mapping of str to (N,) array_like
             As in `predict`.
 
         Raises
@@ -147,12 +150,36 @@ class Model:
         TypeError, DataError
             As in `predict`.
         """
-        table = as_table(data, "data")
+        outputs = self.outputs_of(as_table(data, "data"))
+        for remark in outputs.remarks:
+            warn(remark)
+        return outputs
+
+    def outputs_of(self, table: Table) -> Outputs:
+        """`outputs` without warnings: `Outputs.remarks` has them."""
         core = self.network.core
-        X = self.preprocessor.features(table, core.dtype)
+        encoded = self.preprocessor.encoder.transform(table, core.dtype)
+        X = self.preprocessor.inputs(encoded)
         with core.lock:
             (values,) = core.outputs([X], check=True)
-        return Outputs(self, table, X, values)
+        return Outputs(self, table, X, values, self._remarks(table, encoded))
+
+    def _remarks(self, table: Table, encoded: Encoded) -> tuple[str, ...]:
+        """What a user should know of data: columns that are ignored, and unknown categories."""
+        decisions = self.preprocessor.encoder.decisions
+        expected = {decision.column for decision in decisions} | {self.target}
+        extra = [name for name in table.columns if name not in expected]
+        remarks = []
+        if extra:
+            remarks.append(
+                f"{table.name}: the model does not know {listing(map(repr, extra), 6)}, ignored"
+            )
+        for name, count in encoded.unseen.items():
+            remarks.append(
+                f"{table.name}, column {name!r}: {count:,} row{'s' * (count > 1)} with a category "
+                "that the training did not have"
+            )
+        return tuple(remarks)
 
     def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.
@@ -184,19 +211,22 @@ class Outputs:
         Inputs of the network.
     values : (N, n_out) array
         Outputs of the network.
+    remarks : tuple of str
+        Sentences about columns that were ignored and categories that are unknown.
     """
 
     model: Model
     table: Table
     X: np.ndarray
     values: np.ndarray
+    remarks: tuple[str, ...] = ()
 
     def predictions(self) -> np.ndarray:
         """The predicted targets (N,); see `Model.predict`."""
         preprocessor = self.model.preprocessor
         if self.model.task == "regression":
             return preprocessor.units(self.values)
-        return np.array(preprocessor.classes)[self.class_indices()]
+        return preprocessor.aim.labels(self.class_indices())
 
     def class_indices(self) -> np.ndarray:
         """The indices (N,) of the predicted classes.

@@ -1,4 +1,4 @@
-"""Preprocessing: the columns of a table become the inputs and targets of a network.
+"""Preprocessing: the columns of a table become the inputs and targets of a dense network.
 
 A `Preprocessor` is fitted once, to the rows on which the network is trained.  The file of the
 model contains it, so that later data go through the same transformation.  It also turns the
@@ -7,6 +7,7 @@ outputs of the network into labels, or into the unit of the target.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,47 +16,47 @@ import numpy as np
 from fastnn._shared.numbers import check_choice
 from fastnn.tabular import stored
 from fastnn.tabular.encoders import (
-    MAX_CATEGORIES,
     SCALINGS,
-    Category,
-    Encoder,
-    Number,
-    column_moments,
-    encoder_from_dict,
-    fit_encoders,
-    mean_and_scale,
-    positions,
+    CategoryEncoder,
+    Encoded,
+    NumberEncoder,
+    Scaled,
+    TableEncoder,
+    rounded_scale,
 )
-from fastnn.tabular.splitting import Task, choose_task
-from fastnn.tabular.table import DataError, Table, is_numeric, listing
+from fastnn.tabular.roles import Decision, Decisions, decide
+from fastnn.tabular.splitting import Task
+from fastnn.tabular.table import DataError, Table
+from fastnn.tabular.targets import Label, Target
 
-__all__ = ["Label", "Preprocessor"]
+__all__ = ["MAX_LEVELS", "SCALINGS_OR_AUTO", "Preprocessor", "identity"]
 
-Label = str | int | float
-"""The name of a class in the data."""
+MAX_LEVELS = 100
+"""Largest number of levels of a category; each becomes an input of the network."""
+
+SCALINGS_OR_AUTO = ("auto", *SCALINGS)
+"""Values of the parameter `scaling`."""
 
 
 @dataclass(frozen=True)
 class Preprocessor:
-    """The transformation of a table's columns into inputs and targets of a network.
+    """The transformation of a table's columns into inputs and targets of a dense network.
+
+    A number is one input, a level of a category is one input (one-hot).  For a level that the
+    training did not have, all inputs of the category are 0.
 
     Attributes
     ----------
-    task : {"classification", "regression"}
-    target : str
-        Name of the target column.
-    columns : tuple of Number and Category
-        Encoders of all other columns, in the order of their inputs.
-    classes : tuple of labels
-        The classes in the order of the network's outputs; empty for regression.
+    aim : Target
+        The target column.
+    encoder : TableEncoder
+        Encoders of all other columns.
     target_mean, target_scale : float
         For regression, the output of the network is (target - mean) / scale.
     """
 
-    task: Task
-    target: str
-    columns: tuple[Encoder, ...]
-    classes: tuple[Label, ...] = ()
+    aim: Target
+    encoder: TableEncoder
     target_mean: float = 0.0
     target_scale: float = 1.0
 
@@ -67,6 +68,7 @@ class Preprocessor:
         task: str = "auto",
         rows: np.ndarray | None = None,
         scaling: str = "auto",
+        columns: Mapping[str, str] | None = None,
     ) -> Preprocessor:
         """Fit a preprocessor to a table.
 
@@ -74,18 +76,20 @@ class Preprocessor:
         ----------
         table : Table
         target : str
-            Name of the target column.
+            Name of the target column, which has no missing value.
         task : {"auto", "classification", "regression"}
             For "auto", `fastnn.tabular.splitting.guess_task` chooses by the target.
         rows : (n,) array of int, optional
-            Rows for training, from which the means and standard deviations are computed; by
-            default all rows.  Categories and classes come from all rows in any case.
-        scaling : {"auto", "columns", "common", "none"}
-            Scaling of the columns of numbers.  "columns": each has its own mean and scale.
-            "common": all have one mean and one scale.  "none": numbers do not change.
-            "auto" is "common" for a table whose `common_unit` is True, otherwise "columns".
-            Among columns of one unit, a column of small variance matters little; a scale of
-            its own would amplify its noise.
+            Rows for training, to which the encoders are fitted; by default all rows.  Roles and
+            classes come from all rows in any case.
+        scaling : {"auto", "robust", "columns", "common", "none"}
+            Scaling of the columns of numbers.  "robust": (x - median) / IQR, smoothly clipped.
+            "columns": each has its own mean and scale.  "common": all have one mean and one
+            scale.  "none": numbers do not change.  "auto" is "common" for a table whose
+            `common_unit` is True, otherwise "columns".  Among columns of one unit, a column of
+            small variance matters little; a scale of its own would amplify its noise.
+        columns : mapping of str to str, optional
+            Roles that the user chooses, as in `fastnn.tabular.decide`.
 
         Raises
         ------
@@ -94,30 +98,51 @@ class Preprocessor:
         TypeError, ValueError
             If `task` or `scaling` is unknown.
         """
-        values = table.column(target)
+        if check_choice(scaling, "scaling", SCALINGS_OR_AUTO) == "auto":
+            scaling = "common" if table.common_unit else "columns"
+        table.column(target)
         features = table.without(target)
         if not features.columns:
             raise DataError(f"{table.name} has no column besides the target {target!r}")
-        used = slice(None) if rows is None else rows
-        if check_choice(scaling, "scaling", SCALINGS) == "auto":
-            scaling = "common" if table.common_unit else "columns"
-        columns = fit_encoders(features, used, scaling)
-        if choose_task(values, task) == "classification":
-            return cls("classification", target, columns, _classes(table, target, values))
-        if not is_numeric(values):
-            raise DataError(
-                f"{table.name}: the target column {target!r} holds text ({values[0].item()!r}), "
-                "expected numbers for regression"
-            )
-        mean, scale = mean_and_scale(*column_moments(table, target, values[used]))
-        return cls("regression", target, columns, (), mean, scale)
+        aim = Target.of(table, target, task)
+        decisions = decide(features, columns)
+        if not decisions.used:
+            raise DataError(f"{table.name} has no column to learn from:\n{decisions}")
+        encoder = TableEncoder(
+            decisions, bins=0, scaling=scaling, min_rows=1, max_levels=MAX_LEVELS, signs=False
+        )
+        training = table if rows is None else table.take(rows)
+        encoder.fit(training)
+        if aim.task == "classification":
+            return cls(aim, encoder)
+        values = aim.numbers(training)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = rounded_scale(float(values.mean()), float(values.std()))
+        if not np.isfinite([mean, scale]).all():
+            raise DataError(f"{table.name}, column {target!r}: the numbers are too large to scale")
+        return cls(aim, encoder, mean, scale)
 
     # ------------------------------------------------------------- application
 
     @property
+    def task(self) -> Task:
+        """``"classification"`` or ``"regression"``."""
+        return self.aim.task
+
+    @property
+    def target(self) -> str:
+        """Name of the target column."""
+        return self.aim.name
+
+    @property
+    def classes(self) -> tuple[Label, ...]:
+        """The classes in the order of the network's outputs; empty for regression."""
+        return self.aim.classes
+
+    @property
     def width(self) -> int:
         """Number of inputs of the network."""
-        return sum(column.width for column in self.columns)
+        return sum(map(_width, self.encoder.columns))
 
     @property
     def n_outputs(self) -> int:
@@ -126,13 +151,8 @@ class Preprocessor:
 
     @property
     def names(self) -> list[str]:
-        """Names of all columns except the target."""
-        return [column.name for column in self.columns]
-
-    @property
-    def text_columns(self) -> list[str]:
-        """Names of the columns that must be read as text."""
-        return [column.name for column in self.columns if isinstance(column, Category)]
+        """Names of the columns from which the inputs are made."""
+        return self.encoder.decisions.names
 
     def features(self, table: Table, dtype: Any = np.float32) -> np.ndarray:
         """The inputs (N, width) of the network for a table, whose columns may have any order.
@@ -140,20 +160,26 @@ class Preprocessor:
         Raises
         ------
         DataError
-            If a column is absent, has text instead of numbers or numbers instead of text, or
-            has an unknown category.
+            If a column is absent or does not fit its role.
         """
-        missing = [name for name in self.names if name not in table.columns]
-        if missing:
-            raise DataError(
-                f"{table.name} lacks {len(missing)} of the {len(self.columns)} columns the model "
-                f"takes: {listing(missing)}"
-            )
-        out = np.zeros((len(table), self.width), dtype)
-        start = 0
-        for column in self.columns:
-            column.write(table, out[:, start : start + column.width])
-            start += column.width
+        return self.inputs(self.encoder.transform(table, dtype))
+
+    def inputs(self, encoded: Encoded) -> np.ndarray:
+        """The inputs (N, width) of the network for encoded rows."""
+        out = np.zeros((len(encoded), self.width), encoded.numbers.dtype)
+        start = n_numbers = n_codes = 0
+        for column in self.encoder.columns:
+            stop = start + _width(column)
+            if isinstance(column, CategoryEncoder):
+                codes = encoded.codes[:, n_codes]
+                rows = np.flatnonzero(codes < stop - start)
+                out[rows, start + codes[rows]] = 1
+                n_codes += 1
+            else:
+                width = stop - start
+                out[:, start:stop] = encoded.numbers[:, n_numbers : n_numbers + width]
+                n_numbers += width
+            start = stop
         return out
 
     def targets(self, table: Table, dtype: Any = np.float32) -> np.ndarray:
@@ -162,25 +188,13 @@ class Preprocessor:
         Raises
         ------
         DataError
-            If the target column is absent, has text instead of numbers or numbers instead of
-            text, or has an unknown class.
+            If the target column is absent, or has a missing value, text instead of numbers, or
+            an unknown class.
         """
-        values = table.column(self.target)
-        if self.task == "regression":
-            number = Number(self.target, self.target_mean, self.target_scale)
-            return number.encode(table).astype(dtype)
-        labels = np.array(self.classes)
-        if is_numeric(values) != is_numeric(labels):
-            kind = "text" if is_numeric(labels) else "numbers"
-            raise DataError(
-                f"{table.name}: the target column {self.target!r} holds {kind}, but the model's "
-                f"classes are {listing(map(str, self.classes), 6)}"
-            )
-        return positions(table, self.target, values, labels, "class")
-
-    def labels(self, indices: np.ndarray) -> list[Label]:
-        """The names of the classes with these indices."""
-        return [self.classes[i] for i in indices]
+        if self.task == "classification":
+            return self.aim.indices(table)
+        scaled = (self.aim.numbers(table) - self.target_mean) / self.target_scale
+        return scaled.astype(dtype)
 
     def units(self, outputs: np.ndarray) -> np.ndarray:
         """Outputs (N, 1) of a network for regression in the unit of the target: (N,) float64."""
@@ -191,12 +205,10 @@ class Preprocessor:
     def to_dict(self) -> dict[str, Any]:
         """The preprocessor as data for JSON; `from_dict` makes an equal preprocessor from them."""
         return {
-            "task": self.task,
-            "target": self.target,
-            "classes": list(self.classes),
+            "target": self.aim.to_state(),
             "target_mean": self.target_mean,
             "target_scale": self.target_scale,
-            "columns": [column.to_dict() for column in self.columns],
+            "encoder": self.encoder.to_state(),
         }
 
     @classmethod
@@ -209,16 +221,14 @@ class Preprocessor:
             If `data` do not describe a preprocessor.
         """
         try:
-            if data["task"] not in ("classification", "regression"):
-                raise ValueError(f"the task is {data['task']!r}")
-            if not data["columns"]:
+            if "columns" in data:
+                data = _of_first_format(data)
+            encoder = TableEncoder.from_state(data["encoder"])
+            if not encoder.columns:
                 raise ValueError("there are no columns")
-            classification = data["task"] == "classification"
             return cls(
-                data["task"],
-                stored.text(data["target"]),
-                tuple(encoder_from_dict(entry) for entry in data["columns"]),
-                stored.ascending(data["classes"], Label) if classification else (),
+                Target.from_state(data["target"]),
+                encoder,
                 stored.finite(data["target_mean"]),
                 stored.positive(data["target_scale"]),
             )
@@ -226,20 +236,44 @@ class Preprocessor:
             raise ValueError(f"not a preprocessing: {error!r}") from error
 
 
-def _classes(table: Table, target: str, values: np.ndarray) -> tuple[Label, ...]:
-    labels = np.unique(values)
-    if len(labels) < 2:
-        only = _label(labels[0].item())
-        raise DataError(f"{table.name}: the target column {target!r} has one class only, {only!r}")
-    if len(labels) > max(MAX_CATEGORIES, len(values) // 2):
-        raise DataError(
-            f"{table.name}: the target column {target!r} has {len(labels)} classes in "
-            f"{len(values)} rows, too many to learn"
+def _width(column: Any) -> int:
+    """Number of inputs that stand for a column."""
+    if isinstance(column, CategoryEncoder):
+        return len(column.texts) + column.indicates
+    return len(column.names)
+
+
+def identity(names: list[str], target: Target) -> Preprocessor:
+    """A preprocessor that changes no number, for a network that was saved without one."""
+    reason = "the network has no preprocessing"
+    encoder = TableEncoder(Decisions(tuple(Decision(name, "number", reason) for name in names)))
+    encoder.columns = tuple(NumberEncoder(name, False, Scaled(0.0, 1.0, False)) for name in names)
+    return Preprocessor(target, encoder)
+
+
+def _of_first_format(data: Any) -> dict[str, Any]:
+    """The data of a preprocessor from those of the first format, which had no roles."""
+    columns, decisions = [], []
+    for entry in data["columns"]:
+        is_category = "categories" in entry
+        role = "category" if is_category else "number"
+        decisions.append(
+            {"column": entry["name"], "role": role, "reason": "an earlier version", "pattern": None}
         )
-    return tuple(_label(value) for value in labels.tolist())
-
-
-def _label(value: Any) -> Label:
-    if isinstance(value, str):
-        return value
-    return int(value) if float(value).is_integer() else float(value)
+        column = {"kind": role, "name": entry["name"], "indicates": False}
+        if is_category:
+            column["texts"] = list(stored.ascending(entry["categories"], str))
+        else:
+            column["scaled"] = {
+                "center": entry["mean"],
+                "scale": stored.positive(entry["scale"]),
+                "clips": False,
+                "edges": [],
+            }
+        columns.append(column)
+    return {
+        "target": {"name": data["target"], "task": data["task"], "classes": data["classes"]},
+        "target_mean": data["target_mean"],
+        "target_scale": data["target_scale"],
+        "encoder": {"decisions": decisions, "columns": columns},
+    }

@@ -19,8 +19,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.program import ACTIVATIONS
 from fastnn.schedules import Cosine
 from fastnn.solvers import LevenbergMarquardt, Solver
-from fastnn.tabular.encoders import SCALINGS
-from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.preprocessing import SCALINGS_OR_AUTO, Preprocessor
 from fastnn.tabular.splitting import TASKS
 from fastnn.training.callbacks import Callback, EarlyStopping
 from fastnn.training.plateau import ReduceOnPlateau
@@ -88,7 +87,7 @@ class Options:
         Precision of the parameters and computations.
     task : {"auto", "classification", "regression"}, default "auto"
         For "auto", text and a few whole numbers that repeat are classes.
-    scaling : {"auto", "columns", "common", "none"}, default "auto"
+    scaling : {"auto", "robust", "columns", "common", "none"}, default "auto"
         Scaling of the columns of numbers; see `Preprocessor.fit`.
 
     Raises
@@ -144,7 +143,7 @@ class Options:
         check_integer(self.seed, "seed", 0)
         check_choice(self.dtype, "dtype", DTYPES)
         check_choice(self.task, "task", TASKS)
-        check_choice(self.scaling, "scaling", SCALINGS)
+        check_choice(self.scaling, "scaling", SCALINGS_OR_AUTO)
         self._check_combinations()
 
     def _check_combinations(self) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from fastnn._shared.numbers import check_choice, check_integer, check_number
-from fastnn.tabular.table import DataError
+from fastnn.tabular.table import Column, DataError, Numbers
 
 __all__ = ["TASKS", "Task", "choose_task", "guess_task", "split_rows"]
 
@@ -20,8 +20,8 @@ _MAX_GUESSED_CLASSES = 20
 _ROWS_OF_GUESSED_CLASS = 3
 
 
-def choose_task(y: np.ndarray, task: str = "auto") -> Task:
-    """The task of the target `y`: `task` itself, or for "auto" the guess of `guess_task`.
+def choose_task(y: Column, task: str = "auto") -> Task:
+    """The task of the target `y`, a column: `task` itself, or for "auto" the guess of `guess_task`.
 
     Raises
     ------
@@ -33,14 +33,15 @@ def choose_task(y: np.ndarray, task: str = "auto") -> Task:
     return "classification" if task == "classification" else "regression"
 
 
-def guess_task(y: np.ndarray) -> Task:
-    """Classification for text, and for a few whole numbers that repeat; otherwise regression.
+def guess_task(y: Column) -> Task:
+    """Classification for text, truth values, and a few whole numbers that repeat.
 
     A few are at most 20 different numbers that occur three times on average, or more often.
+    Other numbers are for regression.
     """
-    if y.dtype.kind not in "iuf":
+    if not isinstance(y, Numbers):
         return "classification"
-    values = np.unique(y)
+    values = np.unique(y.values)
     are_few = len(values) <= min(_MAX_GUESSED_CLASSES, len(y) // _ROWS_OF_GUESSED_CLASS)
     are_whole = bool((values == np.floor(values)).all())
     return "classification" if are_few and are_whole else "regression"

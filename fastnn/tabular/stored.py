@@ -43,3 +43,19 @@ def ascending(values: Sequence[Any], kind: Any) -> tuple[Any, ...]:
     if any(a >= b for a, b in pairwise(values)):
         raise ValueError(f"{values!r:.60} are not in ascending order")
     return tuple(values)
+
+
+def flag(value: object) -> bool:
+    """True or False."""
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r:.60} is not true or false")
+    return value
+
+
+def different_texts(values: object) -> tuple[str, ...]:
+    """A tuple of different strings."""
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ValueError(f"{values!r:.60} is no list of texts")
+    if len(set(values)) < len(values):
+        raise ValueError(f"{values!r:.60} has one text twice")
+    return tuple(values)

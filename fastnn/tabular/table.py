@@ -1,16 +1,24 @@
-"""Tables: named columns of numbers and of text, and the errors that name their cells."""
+"""Tables: named columns of four kinds, and the errors that name their cells."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 
-__all__ = ["DataError", "MixedColumnError", "Table", "as_table"]
-
-_DECIMAL_COMMA = re.compile(r"[+-]?(\d*|\d{1,3}(\.\d{3})+),\d+(e[+-]?\d+)?", re.IGNORECASE)
+__all__ = [
+    "Booleans",
+    "Column",
+    "DataError",
+    "MixedColumnError",
+    "Numbers",
+    "Table",
+    "Texts",
+    "Times",
+    "listing",
+]
 
 
 class DataError(ValueError):
@@ -31,18 +39,157 @@ class MixedColumnError(DataError):
         self.column = column
 
 
+# ---------------------------------------------------------------------- columns
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """A column of real numbers.
+
+    Attributes
+    ----------
+    values : (N,) array of float64
+        nan is a missing value.
+    """
+
+    values: np.ndarray
+    kind: Literal["numbers"] = field(default="numbers", init=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: np.ndarray | slice) -> Numbers:
+        """The column of some rows."""
+        return Numbers(self.values[rows])
+
+    def missing(self) -> np.ndarray:
+        """Whether each value is missing: (N,) bool."""
+        return np.isnan(self.values)
+
+    def to_numpy(self) -> np.ndarray:
+        """The values (N,) in float64."""
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class Booleans:
+    """A column of truth values.
+
+    Attributes
+    ----------
+    codes : (N,) array of int8
+        1 is true, 0 is false, -1 is a missing value.
+    """
+
+    codes: np.ndarray
+    kind: Literal["booleans"] = field(default="booleans", init=False)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: np.ndarray | slice) -> Booleans:
+        """The column of some rows."""
+        return Booleans(self.codes[rows])
+
+    def missing(self) -> np.ndarray:
+        """Whether each value is missing: (N,) bool."""
+        return self.codes < 0
+
+    def to_numpy(self) -> np.ndarray:
+        """The values (N,): bool, or float64 with nan where one is missing."""
+        if (self.codes < 0).any():
+            return np.where(self.codes < 0, np.nan, self.codes)
+        return self.codes == 1
+
+
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A column of text.
+
+    Attributes
+    ----------
+    codes : (N,) array of int32
+        Index of each text in `levels`; -1 is a missing value.
+    levels : (K,) array of objects
+        Different strings in any order; some may occur in no row.
+    origin : {"text", "cells", "categories"}
+        "cells" are those of a file, or of several types: numbers among them may be a slip.
+        "categories" is a type of the frame that the column comes from.
+    """
+
+    codes: np.ndarray
+    levels: np.ndarray
+    origin: Literal["text", "cells", "categories"] = "text"
+    kind: Literal["text"] = field(default="text", init=False)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def take(self, rows: np.ndarray | slice) -> Texts:
+        """The column of some rows, with all levels."""
+        return replace(self, codes=self.codes[rows])
+
+    def missing(self) -> np.ndarray:
+        """Whether each value is missing: (N,) bool."""
+        return self.codes < 0
+
+    def counts(self) -> np.ndarray:
+        """The number of rows of each level: (K,) int."""
+        return np.bincount(self.codes[self.codes >= 0], minlength=len(self.levels))
+
+    def to_numpy(self) -> np.ndarray:
+        """The texts (N,) as objects; None where one is missing."""
+        levels = np.empty(len(self.levels) + 1, dtype=object)
+        levels[:-1] = self.levels
+        return levels[self.codes]
+
+
+@dataclass(frozen=True, eq=False)
+class Times:
+    """A column of dates and times.
+
+    Attributes
+    ----------
+    values : (N,) array of datetime64[us]
+        Times of a zone are in UTC.  NaT is a missing value.
+    """
+
+    values: np.ndarray
+    kind: Literal["times"] = field(default="times", init=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: np.ndarray | slice) -> Times:
+        """The column of some rows."""
+        return Times(self.values[rows])
+
+    def missing(self) -> np.ndarray:
+        """Whether each value is missing: (N,) bool."""
+        return np.isnat(self.values)
+
+    def to_numpy(self) -> np.ndarray:
+        """The values (N,) in datetime64[us]."""
+        return self.values
+
+
+Column = Numbers | Booleans | Texts | Times
+
+
+# ------------------------------------------------------------------------ table
+
+
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Named columns of equal length, each of real numbers or of text.
+    """Named columns of one length; `as_table` makes tables of frames, arrays and dicts.
 
     Parameters
     ----------
     name : str
         Name of the table in error messages; for a file, the name of the file.
-    columns : mapping of str to (N,) array
-        Arrays of real numbers, booleans or text.
-    lines : (N,) array of int, optional
-        For each row, the number of the line of its file on which the row ends, counted from 1.
+    columns : mapping of str to Numbers, Booleans, Texts or Times
+    line : callable, optional
+        From the index of a row to the number of the line of its file, counted from 1.
     common_unit : bool, default False
         Whether all columns of numbers except the target have one unit, as the pixels of an
         image do.
@@ -50,31 +197,31 @@ class Table:
     Raises
     ------
     DataError
-        If the columns differ in length, or a column has another shape or dtype.
+        If the columns differ in length.
     """
 
     name: str
-    columns: Mapping[str, np.ndarray]
-    lines: np.ndarray | None = None
+    columns: Mapping[str, Column]
+    line: Callable[[int], int | None] | None = None
     common_unit: bool = False
 
     def __post_init__(self) -> None:
-        shapes = {np.shape(values) for values in self.columns.values()}
-        if len(shapes) > 1 or any(len(shape) != 1 for shape in shapes):
+        lengths = sorted({len(column) for column in self.columns.values()})
+        if len(lengths) > 1:
             raise DataError(
-                f"the columns of {self.name} must have one shape (N,), got {listing(shapes)}"
+                f"the columns of {self.name} must have one length, got {listing(lengths)} rows"
             )
-        for name, values in self.columns.items():
-            if values.dtype.kind not in "biufU":
-                raise DataError(
-                    f"{self.name}: column {name!r} has dtype {values.dtype}, expected real "
-                    "numbers or text"
-                )
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
 
-    def column(self, name: str) -> np.ndarray:
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __repr__(self) -> str:
+        return f"<Table {self.name!r}: {len(self):,} rows, {listing(self.columns)}>"
+
+    def column(self, name: str) -> Column:
         """One column.
 
         Raises
@@ -86,65 +233,49 @@ class Table:
             raise DataError(f"{self.name} has no column {name!r}; it has {listing(self.columns)}")
         return self.columns[name]
 
-    def without(self, name: str) -> Table:
-        """The table without one column."""
-        return replace(self, columns={k: v for k, v in self.columns.items() if k != name})
+    def select(self, names: Sequence[str]) -> Table:
+        """The table of some columns, in the order of their names.
 
-    def take(self, rows: np.ndarray) -> Table:
-        """The table of the rows with these indices."""
-        lines = None if self.lines is None else self.lines[rows]
-        return replace(self, columns={k: v[rows] for k, v in self.columns.items()}, lines=lines)
+        Raises
+        ------
+        DataError
+            If columns are absent; the message names them.
+        """
+        absent = [name for name in names if name not in self.columns]
+        if absent:
+            raise DataError(
+                f"{self.name} lacks {len(absent)} of the {len(names)} columns that are expected: "
+                f"{listing(absent)}"
+            )
+        return replace(self, columns={name: self.columns[name] for name in names})
+
+    def without(self, *names: str) -> Table:
+        """The table without some columns."""
+        return replace(self, columns={k: v for k, v in self.columns.items() if k not in names})
+
+    def take(self, rows: np.ndarray | slice) -> Table:
+        """The table of some rows.
+
+        Parameters
+        ----------
+        rows : (n,) array of int or bool, or slice
+        """
+        line = self.line
+        if line is not None:
+            old = np.arange(len(self))[rows]
+            whole = line
+
+            def line(row: int) -> int | None:
+                return whole(int(old[row]))
+
+        columns = {name: column.take(rows) for name, column in self.columns.items()}
+        return replace(self, columns=columns, line=line)
 
     def where(self, row: int, column: str) -> str:
         """The place of a cell, as error messages write it."""
-        place = f"row {row + 1}" if self.lines is None else f"line {self.lines[row]}"
+        line = None if self.line is None else self.line(int(row))
+        place = f"row {int(row) + 1}" if line is None else f"line {line}"
         return f"{self.name}, {place}, column {column!r}"
-
-
-def as_table(data: Table | Mapping[str, object], name: str = "table") -> Table:
-    """`data` as a table; a `Table` is returned as it is.
-
-    Parameters
-    ----------
-    data : Table, or mapping of str to (N,) array_like
-    name : str, default "table"
-        Name of the new table in error messages.
-
-    Raises
-    ------
-    TypeError
-        If `data` is neither a table nor a mapping.
-    DataError
-        If a column has another shape or dtype, or a number that is not finite.
-    """
-    if isinstance(data, Table):
-        return data
-    if not isinstance(data, Mapping):
-        raise TypeError(
-            f"{name} must be a Table or a mapping of column names to arrays, "
-            f"got {type(data).__name__}"
-        )
-    table = Table(name, {str(key): np.asarray(values) for key, values in data.items()})
-    if not len(table):
-        raise DataError(f"{name} has no rows")
-    refuse_infinite(table)
-    return table
-
-
-def is_numeric(values: np.ndarray) -> bool:
-    """Whether a column has numbers or booleans; otherwise it has text."""
-    return values.dtype.kind in "biuf"
-
-
-def refuse_infinite(table: Table) -> None:
-    """Raise DataError if a number is nan or infinite."""
-    for column, values in table.columns.items():
-        if values.dtype.kind == "f" and not np.isfinite(values).all():
-            row = int(np.argmin(np.isfinite(values)))
-            raise DataError(f"{table.where(row, column)}: {values[row]}, expected a finite number")
-
-
-# ------------------------------------------------------------- text in messages
 
 
 def listing(names: Iterable[object], limit: int = 12) -> str:
@@ -152,23 +283,3 @@ def listing(names: Iterable[object], limit: int = 12) -> str:
     names = list(names)
     shown = ", ".join(map(str, names[:limit]))
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
-
-
-def is_number(cell: str) -> bool:
-    """Whether the text of a cell reads as a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
-
-def has_decimal_comma(cell: str) -> bool:
-    """Whether the text of a cell reads as a number with a comma for the decimal point."""
-    return _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
-
-
-def not_a_number(cell: str) -> str:
-    """The part of an error message about a cell that should hold a number."""
-    hint = " with a decimal point, not a comma" if has_decimal_comma(cell) else ""
-    return f"{str(cell)!r}, expected a number{hint}"

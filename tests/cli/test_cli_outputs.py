@@ -112,11 +112,13 @@ def test_info_prints_no_commands_for_the_terminal(people, place, capsys):
     if place == "data":
         facts["data"] = HOSTILE
     elif place == "target":
-        preprocessing["target"] = HOSTILE
+        preprocessing["target"]["name"] = HOSTILE
     elif place == "column":
-        preprocessing["columns"][0]["name"] = HOSTILE
+        for part in ("columns", "decisions"):
+            key = "name" if part == "columns" else "column"
+            preprocessing["encoder"][part][0][key] = HOSTILE
     elif place == "class":
-        preprocessing["classes"][0] = HOSTILE
+        preprocessing["target"]["classes"][0] = HOSTILE
     else:
         columns = structure["training"]["history"]["columns"]
         columns[HOSTILE] = columns["loss"]

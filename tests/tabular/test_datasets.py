@@ -28,12 +28,14 @@ def test_bundled_data_have_their_published_shape(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_task_of_bundled_data_is_guessed_from_their_target(name):
     data = load(name)
-    assert guess_task(data.table().columns["target"]) == data.task
+    assert guess_task(data.table().column("target")) == data.task
 
 
 def test_table_holds_class_names():
     data = load("iris")
-    assert data.table().columns["target"][50] == data.class_names[data.y[50]] == "versicolor"
+    assert (
+        data.table().column("target").to_numpy()[50] == data.class_names[data.y[50]] == "versicolor"
+    )
 
 
 def test_an_unknown_name_is_refused():

@@ -10,8 +10,8 @@ import fastnn
 from fastnn import serialization, tabular
 from fastnn.network._core import Core
 from fastnn.tabular import learning, splitting
+from fastnn.tabular.frames import as_table
 from fastnn.tabular.learning import split_and_fit
-from fastnn.tabular.table import as_table
 
 QUICK = tabular.Options(hidden=(16,), learning_rate=0.02, epochs=40, batch_size=16)
 
@@ -341,17 +341,16 @@ def test_an_unknown_target_is_named(houses):
 
 
 def test_data_that_are_no_table_are_refused():
-    with pytest.raises(TypeError, match=r"table must be a Table or a mapping .*, got ndarray"):
-        tabular.fit(np.ones((3, 2)), "x", QUICK)
+    with pytest.raises(TypeError, match=r"table must be a table: a frame, .*, got int"):
+        tabular.fit(3, "x", QUICK)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([1.0, float("nan"), 2.0], "table, row 2, column 'a': nan, expected a finite number"),
         ([1.0, 2.0, float("inf")], "table, row 3, column 'a': inf, expected a finite number"),
-        ([1.0, None, "x"], "table: column 'a' has dtype object, expected real numbers or text"),
-        ([1.0, 2.0], r"the columns of table must have one shape \(N,\)"),
+        ([1.0, [2.0], "x"], "table, column 'a', row 2: a value of type list"),
+        ([1.0, 2.0], "the columns of table must have one length, got 2, 3 rows"),
     ],
 )
 def test_columns_that_cannot_be_used_are_named(values, message):
@@ -360,15 +359,42 @@ def test_columns_that_cannot_be_used_are_named(values, message):
 
 
 def test_a_table_without_rows_is_refused():
-    with pytest.raises(tabular.DataError, match="table has no rows"):
+    with pytest.raises(tabular.DataError, match="table has no columns"):
         tabular.fit({}, "y", QUICK)
 
 
-def test_a_table_of_a_user_with_nan_names_the_cell(houses):
-    houses["area"][4] = np.nan
-    table = tabular.Table("houses", houses)
-    with pytest.raises(tabular.DataError, match="houses, row 5, column 'area': nan"):
-        tabular.fit(table, "price", tabular.Options(validation=0, test=0))
+@pytest.mark.parametrize("missing", [[3, 7], [*range(100)]])
+def test_missing_values_are_learnt(houses, missing):
+    houses["area"][missing] = np.nan
+    houses["city"] = houses["city"].astype(object)
+    houses["city"][missing[:5]] = None
+    model = tabular.fit(houses, "price", QUICK)
+    assert np.isfinite(model.predict(houses)).all()
+
+
+def test_rows_without_a_target_are_dropped_and_counted(houses):
+    houses["price"][:40] = np.nan
+    model = tabular.fit(houses, "price", QUICK)
+    assert model.facts["rows_without_target"] == 40
+    assert sum(part["rows"] for part in model.results.values()) == 200
+    complete = {name: values[40:] for name, values in houses.items()}
+    assert model.evaluate(houses) == model.evaluate(complete)
+
+
+def test_a_target_without_values_is_refused(houses):
+    houses["price"][:] = np.nan
+    with pytest.raises(tabular.DataError, match="target column 'price' has no value in any row"):
+        tabular.fit(houses, "price", QUICK)
+
+
+def test_predict_warns_of_columns_and_categories_that_are_unknown(houses):
+    model = tabular.fit(houses, "price", tabular.Options(epochs=1))
+    houses["city"] = np.where(np.arange(240) < 2, "Kiel", houses["city"])
+    with pytest.warns(UserWarning, match="column 'city': 2 rows with a category that the training"):
+        model.predict(houses)
+    del houses["city"]
+    with pytest.warns(UserWarning, match="does not know 'town', ignored"):
+        model.predict(houses | {"town": [1.0] * 240, "city": ["Rom"] * 240})
 
 
 def test_probabilities_of_a_regression_are_refused(houses):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from fastnn.tabular.frames import as_column
 from fastnn.tabular.splitting import choose_task, guess_task, split_rows
 from fastnn.tabular.table import DataError
 
@@ -22,16 +23,17 @@ from fastnn.tabular.table import DataError
     ],
 )
 def test_task_is_guessed(y, task):
-    assert guess_task(y) == task
+    assert guess_task(as_column(y, "y")) == task
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_a_task_that_is_named_is_not_guessed(task):
-    assert choose_task(np.arange(30), task) == task
+    assert choose_task(as_column(np.arange(30), "y"), task) == task
 
 
 def test_auto_guesses_the_task():
-    assert choose_task(np.arange(30)) == guess_task(np.arange(30))
+    column = as_column(np.arange(30), "y")
+    assert choose_task(column) == guess_task(column)
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,7 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn.tabular.files import read_csv, read_npz
-from fastnn.tabular.table import DataError, Table
+from fastnn.tabular.table import DataError, Numbers, Texts
+
+
+def values(table, name):
+    return table.column(name).to_numpy().tolist()
 
 
 @pytest.fixture
@@ -29,9 +33,8 @@ def write(tmp_path):
 
 def test_numbers_become_float64_and_the_rest_text(write):
     table = read_csv(write("age,city\n41,Rom\n1e2,Ulm\n"))
-    assert table.columns["age"].dtype == np.float64
-    np.testing.assert_array_equal(table.columns["age"], [41, 100])
-    assert table.columns["city"].tolist() == ["Rom", "Ulm"]
+    assert values(table, "age") == [41, 100]
+    assert values(table, "city") == ["Rom", "Ulm"]
 
 
 def test_a_first_line_without_numbers_is_a_header(write):
@@ -65,13 +68,13 @@ def test_delimiter_can_be_given(write):
 
 def test_quoted_cells_may_hold_delimiters_quotes_and_line_breaks(write):
     table = read_csv(write('a,b\n1,"x, ""y""\nz"\n'))
-    assert table.columns["b"].tolist() == ['x, "y"\nz']
+    assert values(table, "b") == ['x, "y"\nz']
 
 
 def test_blank_lines_and_surrounding_space_are_dropped(write):
     table = read_csv(write("\na, b\n\n 1 , x \n  \n"))
-    assert table.columns["a"].tolist() == [1.0]
-    assert table.columns["b"].tolist() == ["x"]
+    assert values(table, "a") == [1.0]
+    assert values(table, "b") == ["x"]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_name(write):
@@ -93,29 +96,25 @@ def test_dropped_columns_may_lack_values(write):
 
 def test_text_keeps_numbers_as_they_are_written(write):
     table = read_csv(write("a,b\n01,2\n"), text=["a"])
-    assert table.columns["a"].tolist() == ["01"]
+    assert values(table, "a") == ["01"]
 
 
 @pytest.mark.parametrize("missing", ["", "NA", "nan", "?", " null ", "N/A"])
-@pytest.mark.parametrize("other", ["2", "x"])
-def test_a_missing_value_is_reported_by_line_and_column(write, missing, other):
-    with pytest.raises(DataError, match=r"data.csv, line 3, column 'b': missing value;"):
-        read_csv(write(f"a,b\n1,{other}\n2,{missing}\n"))
+def test_marks_of_missing_values_are_nan_among_numbers(write, missing):
+    table = read_csv(write(f"a,b\n1,2\n2,{missing}\n"))
+    np.testing.assert_array_equal(table.column("b").values, [2, np.nan])
 
 
-def test_missing_values_are_counted(write):
-    with pytest.raises(DataError, match=r"line 2, column 'b': missing value \(3 in the whole"):
-        read_csv(write("a,b\n1,\n,x\n3,NA\n"))
-
-
-def test_an_infinite_number_is_reported(write):
-    with pytest.raises(DataError, match="line 3, column 'a': inf, expected a finite number"):
-        read_csv(write("a,b\n1,2\n1e999,3\n"))
+def test_among_text_only_an_empty_cell_is_missing(write):
+    table = read_csv(write('a,b\n1,x\n2,NA\n3,None\n4,\n5," "\n'))
+    assert values(table, "b") == ["x", "NA", "None", None, None]
 
 
 def test_lines_are_those_of_the_file(write):
-    with pytest.raises(DataError, match="line 6, column 'a'"):
-        read_csv(write('a,b\n1,"x\ny"\n\n2,z\n,z\n'))
+    table = read_csv(write('a,b\n1,"x\ny"\n\n2,z\n,z\n'))
+    assert [table.where(i, "a")[-18:] for i in range(3)] == [
+        f"line {line}, column 'a'" for line in (3, 5, 6)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -162,51 +161,25 @@ def test_a_missing_file_is_an_os_error(tmp_path):
         read_csv(tmp_path / "none.csv")
 
 
-@pytest.mark.parametrize("slip", ["abc", "-", "0x10", "1.5.0"])
-def test_a_slip_among_numbers_is_refused_by_line_and_column(write, slip):
-    message = rf"data.csv, line 3, column 'age': '{slip}', expected a number$"
-    with pytest.raises(DataError, match=message):
-        read_csv(write(f"age,b\n41,x\n{slip},y\n37,z\n"))
+@pytest.mark.parametrize("cell", ["abc", "-", "0x10", "1.5.0", "1_11", "1\0", "1,5", "1e", "１"])
+def test_a_column_with_other_cells_than_numbers_is_text(write, cell):
+    column = read_csv(write(f'age,b\n41,x\n"{cell}",y\n37,z\n')).column("age")
+    assert isinstance(column, Texts)
+    assert column.origin == "cells"
+    assert column.to_numpy().tolist() == ["41", cell, "37"]
 
 
-def test_a_number_with_a_null_character_is_refused(write):
-    with pytest.raises(DataError, match="column 'a': '1', expected a number"):
-        read_csv(write("a,b\n1\0,x\n2,y\n"))
+@pytest.mark.parametrize("cell", ["1", "-1", "+1", "1.", ".5", "1e3", "1E-3", " 7 ", "inf"])
+def test_numbers_are_written_as_in_programs(write, cell):
+    column = read_csv(write(f"age,b\n41,x\n{cell},y\n")).column("age")
+    assert isinstance(column, Numbers)
+    assert column.values[1] == float(cell)
 
 
-@pytest.mark.parametrize("comma", ["1,5", "-0,25", ",5", "1.234,5", "1,5e3"])
-def test_a_decimal_comma_is_pointed_at(write, comma):
-    with pytest.raises(DataError, match=f"'{comma}', expected a number with a decimal point"):
-        read_csv(write(f'age,b\n41,x\n"{comma}",y\n37,z\n'))
-
-
-def test_columns_of_decimal_commas_are_refused(write):
-    with pytest.raises(DataError, match=r"line 2, column 'b': '1,5', expected .* decimal point"):
-        read_csv(write("a;b;c\n1;1,5;x\n2;2,5;y\n3;3;x\n"))
-
-
-def test_a_first_line_of_decimal_commas_is_data(write):
-    with pytest.raises(DataError, match="line 1, column 'column_1': '1,5'"):
-        read_csv(write("1,5;2,5;3,5\n4,5;5,5;6,5\n"))
-
-
-def test_the_column_of_a_slip_is_kept_when_it_is_text(write):
-    table = read_csv(write("a,b\n1,x\n2,y\n3z,z\n"), text=["a"])
-    assert table.columns["a"].tolist() == ["1", "2", "3z"]
-
-
-def test_a_column_with_as_many_texts_as_numbers_is_text(write):
-    assert read_csv(write("a,b\n1,x\n2,y\nmany,z\nfew,z\n")).columns["a"].dtype.kind == "U"
-
-
-def test_repeated_numbers_do_not_outweigh_different_texts(write):
-    text = "a,b\n" + "0,x\n" * 50 + "low,y\nhigh,z\n"
-    assert read_csv(write(text)).columns["a"].dtype.kind == "U"
-
-
-def test_a_missing_value_is_reported_before_a_mixed_column(write):
-    with pytest.raises(DataError, match="line 5, column 'a': missing value"):
-        read_csv(write("a,b\n1,x\n2,y\n3z,z\n,z\n"))
+def test_text_is_no_number_where_it_was_chosen(write):
+    table = read_csv(write("a,b\n1,x\n02,y\n"), text=["a"])
+    assert values(table, "a") == ["1", "02"]
+    assert table.column("a").origin == "text"
 
 
 def test_an_unknown_column_of_text_is_refused(write):
@@ -226,8 +199,8 @@ def test_what_the_csv_module_writes_is_read_back(tmp_path_factory, rows):
     with open(path, "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("x", "word"), *rows])
     table = read_csv(path)
-    assert table.columns["x"].tolist() == [x for x, _ in rows]
-    assert table.columns["word"].tolist() == [word for _, word in rows]
+    assert values(table, "x") == [x for x, _ in rows]
+    assert values(table, "word") == [word for _, word in rows]
 
 
 # --------------------------------------------------------------------------- NPZ
@@ -243,18 +216,18 @@ def test_npz_columns_are_those_of_X_and_y(tmp_path):
     X, y = np.arange(6, dtype=np.float32).reshape(3, 2), np.array(["a", "b", "a"])
     table = read_npz(save(tmp_path, X=X, y=y))
     assert list(table.columns) == ["x_1", "x_2", "y"]
-    np.testing.assert_array_equal(table.columns["x_2"], X[:, 1])
-    assert table.columns["y"].tolist() == y.tolist()
+    np.testing.assert_array_equal(table.column("x_2").values, X[:, 1])
+    assert values(table, "y") == y.tolist()
 
 
 def test_npz_y_may_be_a_column(tmp_path):
     table = read_npz(save(tmp_path, X=np.ones((3, 2)), y=np.ones((3, 1))))
-    assert table.columns["y"].shape == (3,)
+    assert len(table.column("y")) == 3
 
 
 def test_npz_y_may_be_bytes(tmp_path):
     table = read_npz(save(tmp_path, X=np.ones((2, 2)), y=np.array([b"a", b"b"])))
-    assert table.columns["y"].tolist() == ["a", "b"]
+    assert values(table, "y") == ["a", "b"]
 
 
 def test_npz_without_y_is_read_for_prediction(tmp_path):
@@ -272,7 +245,6 @@ def test_npz_without_y_is_read_for_prediction(tmp_path):
         ({"X": np.ones((3, 2)), "y": np.ones(4)}, r"y must have shape \(3,\) .*, got \(4,\)"),
         ({"X": np.ones((3, 2)), "y": np.ones(3, complex)}, "y is complex128"),
         ({"X": np.ones((3, 2)), "y": np.full(3, 2**60)}, r"integers beyond 2\*\*53"),
-        ({"X": np.full((3, 2), np.nan), "y": np.ones(3)}, "row 1, column 'x_1': nan"),
         ({"X": np.ones((2, 2)), "y": np.array([1, None])}, "allow_pickle"),
     ],
 )
@@ -297,16 +269,3 @@ def test_a_damaged_archive_is_refused(tmp_path):
     path.write_bytes(data)
     with pytest.raises(DataError, match="cannot be read"):
         read_npz(path)
-
-
-# ------------------------------------------------------------------------- tables
-
-
-def test_taken_rows_keep_their_lines():
-    table = Table("t", {"a": np.array([1.0, 2.0, 3.0])}, np.array([2, 4, 5]))
-    assert table.take(np.array([2])).where(0, "a") == "t, line 5, column 'a'"
-
-
-def test_columns_of_several_lengths_are_refused():
-    with pytest.raises(DataError, match="one shape"):
-        Table("t", {"a": np.ones(2), "b": np.ones(3)})
