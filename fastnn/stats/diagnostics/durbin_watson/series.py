@@ -19,17 +19,17 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn._shared.arrays import as_real
 from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import (
     log1p,
     log_det_by_pivots,
     path_eigenvalues,
     path_log_det,
 )
+from fastnn.stats.diagnostics.durbin_watson.times import steps_of
 from fastnn.stats.regression.groups import Groups
+from fastnn.stats.regression.inputs import check_alignment
 
 _EQUAL = 1e-12  # largest variance of eigenvalues that differ by rounding only
-_WHOLE = 1e-6  # largest distance of a number of steps from an integer
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,14 @@ class Runs:
     @classmethod
     def read(cls, groups: Any, time: Any, n: int, index: Any, lag: int) -> Runs:
         """From the arguments of a caller; without times, the rows of a group are successive."""
+        check_alignment(index, time, "time")
         codes = np.zeros(n, int)
         if groups is not None:
             labels = Groups.read(groups, n, index)
             if labels.is_two_way:
                 raise ValueError("groups must be one grouping, got two")
             codes = labels.codes[0]
-        steps = _positions(codes) if time is None else _steps(time, codes)
+        steps = _positions(codes) if time is None else steps_of(time, codes)
         order = np.lexsort((steps, steps % lag, codes))
         earlier, later = order[:-1], order[1:]
         joined = (codes[later] == codes[earlier]) & (steps[later] - steps[earlier] == lag)
@@ -95,30 +96,6 @@ def _positions(codes: np.ndarray) -> np.ndarray:
     positions = np.empty(len(codes), int)
     positions[order] = np.arange(len(codes)) - np.repeat(np.cumsum(counts) - counts, counts)
     return positions
-
-
-def _steps(time: Any, codes: np.ndarray) -> np.ndarray:
-    """Times as whole numbers of the smallest difference within a group."""
-    values = as_real(time, "time")
-    if values.shape != codes.shape:
-        raise ValueError(f"time must have shape {codes.shape}, got {values.shape}")
-    if not np.isfinite(values).all():
-        raise ValueError("time must not hold missing values")
-    values = values - values.min()
-    order = np.lexsort((values, codes))
-    within = np.diff(values[order])[np.diff(codes[order]) == 0]
-    if not len(within):
-        raise ValueError("no group has two rows: there are no differences")
-    if within.min() == 0:
-        raise ValueError("time has equal values within a group, expected one row for each time")
-    steps = values / within.min()
-    whole = np.rint(steps)
-    if np.abs(steps - whole).max() > _WHOLE:
-        raise ValueError(
-            f"time must be whole multiples of its smallest difference, {within.min():g}; "
-            "number the periods 0, 1, 2, ..."
-        )
-    return whole.astype(int)
 
 
 class RunsLaw:

@@ -23,10 +23,11 @@ from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import (
     ResidualLaw,
     has_one_eigenvalue,
 )
-from fastnn.stats.diagnostics.durbin_watson.series import RunsLaw
+from fastnn.stats.diagnostics.durbin_watson.series import Runs, RunsLaw
 from fastnn.stats.diagnostics.durbin_watson.tail import Tail, tail
 from fastnn.stats.diagnostics.residuals import ALTERNATIVES
 from fastnn.stats.linalg.basis import has_constant
+from fastnn.stats.regression.inputs import index_of
 from fastnn.stats.tables.frames import table
 from fastnn.stats.tables.sheet import Facts, Sheet
 from fastnn.stats.tables.shown import Shown
@@ -39,7 +40,14 @@ _SMALLEST_SUM = 1e-280  # smaller sums of squares may have lost digits by underf
 # ----------------------------------------------------------------------------- statistic
 
 
-def durbin_watson(residuals: object, axis: int = 0, lag: int = 1) -> Any:
+def durbin_watson(
+    residuals: object,
+    axis: int = 0,
+    lag: int = 1,
+    *,
+    groups: object = None,
+    time: object = None,
+) -> Any:
     """The Durbin-Watson statistic of residuals, sum (e[t] - e[t - lag])^2 / sum e[t]^2.
 
     It is about 2 (1 - r), where r is the autocorrelation at that lag: 2 without autocorrelation,
@@ -56,6 +64,12 @@ def durbin_watson(residuals: object, axis: int = 0, lag: int = 1) -> Any:
     lag : int
         Distance of the residuals in each difference: 1 for the Durbin-Watson statistic, a larger
         lag for Vinod's generalisation (4 for quarterly data).
+    groups : (n,) array_like, optional
+        Labels of the entities of a panel, for residuals of shape (n,): differences are taken
+        within an entity only.
+    time : (n,) array_like, optional
+        Numbers, periods or dates, for residuals of shape (n,): differences are taken between
+        successive times only, as `durbin_watson_test` describes.
 
     Returns
     -------
@@ -65,7 +79,7 @@ def durbin_watson(residuals: object, axis: int = 0, lag: int = 1) -> Any:
     Raises
     ------
     ValueError
-        If residuals are all zero, not finite, or too few.
+        If residuals are all zero, not finite, or too few; if groups or times do not match them.
 
     References
     ----------
@@ -78,6 +92,8 @@ def durbin_watson(residuals: object, axis: int = 0, lag: int = 1) -> Any:
     >>> durbin_watson([1.0, -1.0, 1.0, -1.0])
     3.0
     """
+    if groups is not None or time is not None:
+        return _of_panel(residuals, check_integer(lag, "lag", 1), groups, time)
     array = _readable(as_real(residuals, "residuals"))
     if array.ndim == 0:
         raise ValueError("residuals must have at least 1 dimension, got a scalar")
@@ -107,6 +123,17 @@ def _of_vector(array: np.ndarray, lag: int) -> float:
         kernel(_rescaled(array, 0)[np.newaxis, :, np.newaxis], lag, sums)
         differences, squares = sums.item(0), sums.item(1)
     return differences / squares
+
+
+def _of_panel(residuals: Any, lag: int, groups: Any, time: Any) -> float:
+    """The statistic of one series with differences within groups and between successive times."""
+    array = as_real(residuals, "residuals")
+    if array.ndim != 1:
+        raise ValueError(
+            f"residuals must have shape (n,) where groups or times are given, got {array.shape}"
+        )
+    runs = Runs.read(groups, time, len(array), index_of(residuals), lag)
+    return runs.statistic(_rescaled(array, 0))
 
 
 def _readable(array: np.ndarray) -> np.ndarray:
@@ -300,8 +327,9 @@ def durbin_watson_test(
     groups : (n,) array_like, optional
         Labels of the entities of a panel: differences are taken within an entity only.
     time : (n,) array_like, optional
-        Numbers of the periods.  Differences are taken between rows whose times differ by `lag`
-        times the smallest difference; gaps are not bridged.
+        Numbers of the periods, periods of pandas, or dates and times of NumPy, pandas, polars or
+        Python.  Differences are taken between rows whose times differ by `lag` times the smallest
+        difference; gaps are not bridged.
     fixed_effects : bool, default False
         Whether each entity has its own intercept: the modified statistic of Bhargava, Franzini and
         Narendranathan, for balanced and unbalanced panels.
@@ -329,6 +357,12 @@ def durbin_watson_test(
 
     Notes
     -----
+    Dates are measured in calendar months where all of them have one place in their month: the same
+    day, the last day, or the first or last business day.  Successive quarters are then three
+    months apart.  Other dates are measured in days; if they are successive days without any
+    Saturday and Sunday, in business days, so that Friday and Monday are successive.  Where the
+    time of day varies, differences are those of time, in spite of clocks that are put forward.
+
     In a weighted regression, residuals and regressors are first multiplied by the square roots of
     the weights, which gives errors of equal variances under the null hypothesis.
 
