@@ -1,8 +1,8 @@
-"""Costs and gradients of a training step that must be finite, also those of users' code."""
+"""Costs, gradients and updates of a training step that must be finite."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -26,7 +26,7 @@ class NotFiniteError(FloatingPointError):
 
 
 class GradientError(NotFiniteError):
-    """A custom loss or layer returned a gradient that is nan, infinite or too large.
+    """A gradient is nan, infinite or too large, or the update would make parameters so.
 
     The cost of the batch is finite.
     """
@@ -109,6 +109,64 @@ class FinitenessCheck:
                 _check(array, f"the gradient of {key!r} of layer {layer.label}", cost)
 
 
+def update_carefully(
+    program: Program,
+    gradients: Array,
+    parameters: Array,
+    slots: Mapping[str, Array],
+    update: Callable[[], None],
+    cost: float,
+) -> None:
+    """Make an update, and undo it unless every number stays finite.
+
+    Parameters
+    ----------
+    program : Program
+    gradients, parameters : (program.storage_size,) array
+    slots : mapping of str to array
+        The optimizer's state by name, each laid out like the parameters.
+    update : callable
+        Changes the parameters and the slots in place.
+    cost : float
+        Of the batch.
+
+    Raises
+    ------
+    GradientError
+        If a gradient of a trainable parameter is not finite, or a number that was finite would not
+        be after the update.  Parameters and slots are then what they were.
+    """
+    check_gradients(program, gradients, cost)
+    arrays = {"": parameters, **slots}
+    before = {name: array.copy() for name, array in arrays.items()}
+    try:
+        update()
+        for name, array in arrays.items():
+            _check_updated(program, before[name], array, name, cost)
+    except BaseException:  # Ctrl-C as well: a step is taken as a whole
+        for name, array in arrays.items():
+            array[...] = before[name]
+        raise
+
+
+def check_gradients(program: Program, gradients: Array, cost: float) -> None:
+    """Raise GradientError unless the gradient of every trainable parameter is finite."""
+    for parameter in program.parameters:
+        if parameter.trainable:
+            _check(parameter.view(gradients), f"the gradient of {parameter.name!r}", cost)
+
+
+def _check_updated(program: Program, before: Array, after: Array, slot: str, cost: float) -> None:
+    of = f"{slot!r} of the optimizer for " if slot else "parameter "
+    for parameter in program.parameters:
+        old, new = parameter.view(before), parameter.view(after)
+        lost = np.isfinite(old) & ~np.isfinite(new)
+        if parameter.trainable and lost.any():
+            raise GradientError(
+                f"the update of {of}{parameter.name!r} is {_first(new, lost)}", cost
+            )
+
+
 def trained_buffers(program: Program) -> set[int]:
     """The buffers that depend on a trainable parameter."""
     trained: set[int] = set()
@@ -123,6 +181,10 @@ def trained_buffers(program: Program) -> set[int]:
 def _check(array: Array, what: str, cost: float) -> None:
     finite = np.isfinite(array)
     if not finite.all():
-        place = tuple(int(i) for i in np.argwhere(~finite)[0])
-        element = f"{array[place]} at [{', '.join(map(str, place))}]"
-        raise GradientError(f"{what} is {element}", cost)
+        raise GradientError(f"{what} is {_first(array, ~finite)}", cost)
+
+
+def _first(array: Array, wrong: Array) -> str:
+    """The first of the wrong numbers and its place."""
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
+    return f"{array[place]} at [{', '.join(map(str, place))}]"

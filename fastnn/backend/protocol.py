@@ -355,15 +355,17 @@ class Engine(Protocol):
         step whose loss is not finite, or whose data are refused; the loss of these is nan.
         ValueError if the data of the very first step are refused.
 
-        Exceptions of a custom loss or layer pass on, and a gradient of theirs that is not
-        finite raises GradientError: the steps before it are done, and their losses written.
+        Exceptions of a custom loss or layer pass on.  GradientError where a gradient is not finite
+        though the loss is, or the update would make a parameter or the state so: the step is not
+        taken, the steps before it are done, and their losses written.
         """
 
     def update(self, learning_rate: float, number: int) -> None:
         """Step `number` of the optimizer, with the gradients in `gradients`.
 
         After `loss_and_gradients` in training it completes what `train` does in one step, to
-        the same bits.  Clipping by norm changes the gradients in place.
+        the same bits.  Clipping by norm changes the gradients in place.  GradientError leaves
+        parameters and state as they were, where the update is not finite.
         """
 
     def value(self, name: str) -> Array:

@@ -160,7 +160,7 @@ def activation_codes(rows: Rows) -> str:
 
 def slope_dispatch(rows: Rows) -> str:
     """The choice of the derivative from the output by the code, around loops of the engine."""
-    call = "slope_block({}, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate)"
+    call = "slope_block({}, alpha, rows, n, a, lda, dy, ldy, dx, ldx, accumulate, squares)"
     codes = [row.name.upper() for row in rows if row.slope_from_output]
     return "\n".join(
         [
@@ -171,7 +171,7 @@ def slope_dispatch(rows: Rows) -> str:
             "",
             "cdef void slope_rows(int code, real alpha, sz rows, sz n, const real* a, sz lda,",
             "                     const real* dy, sz ldy, real* dx, sz ldx,",
-            "                     bint accumulate) noexcept nogil:",
+            "                     bint accumulate, real* squares) noexcept nogil:",
             '''    """dx (+)= dy f'(z), f' from a = f(z); one instance for every code."""''',
             *indented(chain("code", [(code, call.format(code)) for code in codes])),
             "    else:",

@@ -153,29 +153,28 @@ class TracedStep:
     ) -> float:
         """Compute the gradients, make the update, and return the cost.
 
-        There is no update if the cost is not finite, if `rate` is None, or if a gradient of a
-        custom loss or layer is not finite; `refusal` then holds the error.
+        There is no update if the cost is not finite, or if `rate` is None.  Nor is there one if a
+        gradient or the update is not finite; `refusal` then holds the error.
         """
         cost = float(self._engine.loss_and_gradients(inputs, targets, True, step))
         self._gradients = self._engine.gradients.copy()  # before clipping scales them
         self._calls = self._trace_calls(step)
         if rate is not None and math.isfinite(cost):
-            self.refusal = self._refused(cost)
-            if self.refusal is None:
+            try:
+                self._check(cost)
                 self._engine.update(rate, step)
+            except GradientError as error:
+                error.loss = cost
+                self.refusal = error
         return cost
 
-    def _refused(self, cost: float) -> GradientError | None:
-        """The error for a gradient that is not finite, or None."""
+    def _check(self, cost: float) -> None:
+        """Raise GradientError unless the gradients of custom losses and layers are finite."""
         parameters = [p.view(self._gradients) for p in self._program.parameters]
         buffers = self._program.buffers
-        try:
-            FinitenessCheck(self._program).all(
-                lambda i: self._gradient(buffers[i].name), lambda i: parameters[i], cost
-            )
-        except GradientError as error:
-            return error
-        return None
+        FinitenessCheck(self._program).all(
+            lambda i: self._gradient(buffers[i].name), lambda i: parameters[i], cost
+        )
 
     @property
     def calls(self) -> dict[str, CallTrace]:

@@ -513,10 +513,10 @@ class Network:
         FormatError, OSError
             If the checkpoint is damaged, is no checkpoint, or cannot be written.
         TrainingError
-            If the loss of a batch is not finite, or the gradient that a custom loss or
-            layer returned, or the cost where a solver starts.  The error has the place, and the
-            parameters are those before that step, or with `early_stopping` those of the best
-            epoch.
+            If the loss of a batch or a gradient is not finite, if the update would make a
+            parameter or the optimizer's state so, or if the cost is not finite where a solver
+            starts.  The error has the place, and the parameters are those before that step, or
+            with `early_stopping` those of the best epoch.
 
         Notes
         -----
@@ -567,8 +567,8 @@ class Network:
         TypeError, ValueError
             If the data do not fit.
         TrainingError
-            If the cost is not finite, or a gradient of a custom loss or layer; the step is
-            not taken.
+            If the cost or a gradient is not finite, or the update would make a parameter or
+            the optimizer's state so; the step is not taken.
         """
         return _fit.train_step(self.core, X, y, sample_weight, check_finite, weights_mean)
 
@@ -646,8 +646,8 @@ class Network:
         TypeError, ValueError
             If the data do not fit.
         TrainingError
-            If `apply` is True and the cost is not finite, or a gradient of a custom loss or
-            layer; the step is not taken.
+            If `apply` is True, and the cost or a gradient is not finite, or the update would
+            make a parameter or the optimizer's state so; the step is not taken.
 
         Notes
         -----

@@ -76,8 +76,8 @@ def fit(
     Raises
     ------
     TrainingError
-        If the loss of a batch is not finite, or a gradient of a custom loss or layer; the
-        parameters are those before its step.
+        If the loss of a batch, a gradient or the update is not finite; the parameters are those
+        before its step.
 
     Notes
     -----
@@ -175,7 +175,7 @@ class _Loop:
                 inputs, targets, rows, self._batches.batch_size, learning_rates,
                 state.step + 1, losses[done : done + n], False, self._mean_weights,
             )  # fmt: skip
-        except BaseException as error:  # of custom code: the steps before it were taken
+        except BaseException as error:  # the steps before it were taken
             taken = int(np.isfinite(losses[done : done + n]).sum())
             state.step += taken
             if not isinstance(error, GradientError):

@@ -13,7 +13,7 @@ __all__ = ["TrainingError", "TrainingState"]
 
 
 class TrainingError(FloatingPointError, ValueError):
-    """The loss became nan or infinite, or the gradient that a custom loss or layer returned.
+    """The loss, a gradient or the update became nan or infinite; the step was not taken.
 
     It is a FloatingPointError, and a ValueError too: searches over options catch the latter.
 
@@ -24,7 +24,7 @@ class TrainingError(FloatingPointError, ValueError):
     step : int
         The optimizer step that was not taken.
     loss : float
-        The loss of the batch; finite where only a gradient is not.
+        The loss of the batch; finite where only a gradient or an update is not.
     """
 
     def __init__(
@@ -34,7 +34,10 @@ class TrainingError(FloatingPointError, ValueError):
         problem = f"the loss became {loss}"
         if gradient:
             problem = f"{gradient}, though the loss is {loss:.6g},"
-            advice = "look for 0 / 0, roots and logarithms of 0 in the derivative"
+            advice += (
+                "; in a custom loss or layer, look for 0 / 0, roots and logarithms of 0 in the "
+                "derivative"
+            )
         if rate is not None:
             advice = (
                 f"lower the learning rate (it was {rate:g}), "

@@ -22,14 +22,14 @@ linked with every core.pyx of that dtype into one shared object: calls from here
 """
 
 cimport numpy as cnp
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from fastnn.backend.compiled.engine.passes cimport (
-    batch_cost, copy_outputs, gradient_team, norms_read_targets, ordered_sum, penalty,
-    prepare_targets, rows_are_finite, rows_per_block, set_norms, span_team, stream_team,
-    summed_penalty, train_team, update_alone,
+    batch_cost, copy_outputs, finish_gradients, gradient_team, norms_read_targets, ordered_sum,
+    penalty, prepare_targets, rows_are_finite, rows_per_block, set_norms, span_team,
+    step_is_moderate, stream_team, summed_penalty, train_team, update_alone,
 )
 from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.kernels.entries cimport (

@@ -13,6 +13,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     engine/gather.pxi           rows of what callers give, converted and checked
     engine/operations.pxi       forward and backward of each kind of operation
     engine/heads.pxi            losses of a batch and their gradients
+    engine/limits.pxi           whether a step stays far from overflow
     engine/phases.pxi           the two phases of a training step
     engine/teams.pxi            what each thread does: training, gradients, prediction in blocks
     engine/spans.pxi            what each thread does of a pass that is cut at calls of Python
@@ -36,10 +37,10 @@ from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row,
 from fastnn.backend.compiled.rows.random cimport drop_row
 from fastnn.backend.compiled.rows.rows cimport (
     SUMMED_ROWS, add_compensated, log_softmax_backward_row, logsumexp_row, softmax_backward_row,
-    within,
+    sum_lanes, within,
 )
 from fastnn.backend.compiled.simd.simd cimport (
-    VL, abs_, apart, fma_, less, load, real, select, splat, store, vec
+    VL, abs_, apart, both, fma_, less, less_equal, load, real, select, splat, store, vec
 )
 from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
@@ -101,6 +102,7 @@ include "kernels/functional.pxi"
 include "engine/gather.pxi"
 include "engine/operations.pxi"
 include "engine/heads.pxi"
+include "engine/limits.pxi"
 include "engine/phases.pxi"
 include "engine/teams.pxi"
 include "engine/spans.pxi"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn.backend.finite import update_carefully
 from fastnn.backend.reference import kernels
 from fastnn.backend.reference.buffers import Buffers
 from fastnn.backend.reference.guard import Guard
@@ -56,7 +57,7 @@ class Engine:
         self.storage = storage
         self.gradients = np.zeros_like(storage)
         self._buffers = Buffers(program, storage, self.gradients)
-        self._update: Callable[[int, float], None] | None = None
+        self._update: Callable[[int, float, float], None] | None = None
         self._row_losses: list[Array] = []
         self._is_stepping = False
         self._mean_weights: Array | None = None
@@ -79,7 +80,13 @@ class Engine:
         row.check(hyper, len(slots))
         undecayed = {**hyper, "weight_decay": 0.0} if row.decays else hyper
 
-        def update(step: int, learning_rate: float) -> None:
+        def update(step: int, learning_rate: float, cost: float) -> None:
+            update_carefully(
+                self.program, self.gradients, self.storage,
+                dict(zip(row.slots, slots, strict=True)), lambda: change(step, learning_rate), cost,
+            )  # fmt: skip
+
+        def change(step: int, learning_rate: float) -> None:
             if clip_norm:
                 kernels.clip_by_norm(self.gradients, clip_norm)
             for parameter in self.program.parameters:
@@ -237,7 +244,7 @@ class Engine:
 
         Stops before the update of the first step whose loss is not finite, or, with nan
         for its loss, whose data are refused; ValueError if that is the first step of all.
-        An exception of a custom loss or layer passes on, and a gradient of theirs that is not
+        An exception of a custom loss or layer passes on, and a gradient or an update that is not
         finite raises GradientError: the steps before it are done, and theirs are the losses
         that have been written.
         """
@@ -252,16 +259,18 @@ class Engine:
             step = first_step + i
             try:
                 with self._taking_a_step(mean_weights):
-                    losses[i] = self.loss_and_gradients(
+                    cost = self.loss_and_gradients(
                         [x[rows] for x in inputs], batch_targets, True, step, check
                     )
             except ValueError:
                 if i == 0 or self._buffers.user_code.failed:
                     raise
-                losses[i] = np.nan
-            if not np.isfinite(losses[i]):
+                cost = np.nan
+            if not np.isfinite(cost):
+                losses[i] = cost
                 return i
-            self._update(step, float(learning_rate))
+            self._update(step, float(learning_rate), cost)
+            losses[i] = cost
         return len(learning_rates)
 
     @_quiet
@@ -269,11 +278,12 @@ class Engine:
         """Step `number` of the optimizer, with the gradients in `gradients`.
 
         After `loss_and_gradients` in training it completes what `train` does in one step, to
-        the same bits.  Clipping by norm changes the gradients in place.
+        the same bits.  Clipping by norm changes the gradients in place.  GradientError leaves
+        parameters and state as they were, where the update is not finite.
         """
         if self._update is None:
             raise RuntimeError("set_optimizer has not been called")
-        self._update(number, learning_rate)
+        self._update(number, learning_rate, np.nan)
 
     def value(self, name: str) -> Array:
         """The named buffer as the last forward left it."""

@@ -21,7 +21,7 @@ cdef class Caller(Reader):
     cdef list python_heads
     cdef bint flushes              # a training call is under way
     cdef bint steps                # ... and its gradients are those of optimizer steps
-    cdef double cost               # of the step under way
+    cdef double cost               # of the step under way, without the penalty
     cdef object gradient_check     # of what Python returns in a step
     cdef object order              # of the samples of the training call under way, or None
 
@@ -173,9 +173,12 @@ cdef class Caller(Reader):
         return 0
 
     cdef int _run_calling(self, Run* run, const Update* recipe, int threads) except -1:
-        """The steps of a run; an exception leaves those before it done, their losses noted."""
+        """The steps of a run that are left, until it halts.
+
+        An exception leaves those before it done, their losses noted.
+        """
         cdef Update updates[2]
-        cdef sz step = 0
+        cdef sz step = run.steps_done
         self._set_row_losses(run.batch_size)
         self._set_target_rooms(run.batch_size)
         self.set_capacity(run.batch_size)
@@ -215,6 +218,10 @@ cdef class Caller(Reader):
         self.cost = cost
         self.gradient_check.losses(_partial(self._gradient_rows, batch.n_rows), cost)
         self._backward_calling(FROM_LOSSES, &batch, threads)
+        if not step_is_moderate(&self.plan, &updates[0], run.learning_rates[step], batch.n_rows):
+            run.halted = True
+            run.cost = cost
+            return False
         set_steps(&updates[0], &updates[1], run.learning_rates[step], run.first_step + step)
         span = self._span(&self.plan.work, &batch)
         span.stage = UPDATES

@@ -28,6 +28,7 @@ cdef class Engine(Caller):
     cdef Update recipe[2]     # for penalized parameters (weights), and for the others
     cdef bint has_optimizer
     cdef list slots
+    cdef object slot_names
     cdef object converted_weights   # the last float64 weights of a direct call, in float32
     cdef int busy             # a call is under way: its thread has let go of the GIL
     cdef unsigned long generation   # of the process that made it busy ...
@@ -91,6 +92,7 @@ cdef class Engine(Caller):
         self.plan.is_large = (
             self.program.storage_size * (1 + len(slots)) * sizeof(real) > LARGE_BYTES)
         self.slots = list(slots)
+        self.slot_names = _updates.known(kind).slots
         self.has_optimizer = True
 
     def forward(self, inputs, training=False, step=0, check=False):
@@ -348,7 +350,7 @@ cdef class Engine(Caller):
         """One optimizer step on X and y as they are; a direct call, see `fastnn.backend.direct`.
 
         `state.step` is set with the parameters, before Python can see a Ctrl-C.
-        NotFiniteError if the loss is not finite: then no step was taken.
+        NotFiniteError if the loss or the update is not finite: then no step was taken.
         """
         cdef Run run
         cdef double loss = 0
@@ -475,20 +477,54 @@ cdef class Engine(Caller):
             raise RuntimeError("set_optimizer has not been called")
         self._enter()
         try:
-            with nogil:
-                update_alone(&self.plan, self.recipe, learning_rate, number)
+            self._update_carefully(learning_rate, number, NAN)
         finally:
             self._leave()
 
+    cdef int _update_carefully(self, double learning_rate, sz number, double cost) except -1:
+        def update():
+            with nogil:
+                update_alone(&self.plan, self.recipe, learning_rate, number)
+
+        slots = dict(zip(self.slot_names, self.slots))
+        _gradients.update_carefully(self.program, self.gradients, self.storage, slots, update, cost)
+        return 0
+
+    cdef int _step_carefully(self, Run* run) except -1:
+        """The step at which a run has halted; the rest of the run may go on behind it."""
+        cdef sz step = run.steps_done
+        cdef sz n_rows = min(run.batch_size, run.n_samples - step * run.batch_size)
+        cdef double cost
+        cdef bint stored = not self.calls and (self.plan.clip_norm > 0
+                                               or n_rows > run.rows_at_once)
+        with nogil:
+            finish_gradients(&self.plan, n_rows, stored)
+            cost = run.cost + summed_penalty(&self.plan)
+        self._update_carefully(run.learning_rates[step], run.first_step + step, cost)
+        run.losses[step] = cost
+        run.steps_done = step + 1
+        run.suspect = run.halted = False
+        return 0
+
     cdef int _run(self, Run* run) except -1:
         """The steps of a run on the engine's batch, which describes all samples."""
-        cdef double work = 3 * self.work_per_row * run.batch_size + self.update_work
-        cdef int threads = team_for(work)
         if not self.has_optimizer:
             raise RuntimeError("set_optimizer has not been called")
         run.steps_done = 0
+        run.suspect = run.halted = False
+        self._prepare_run(run)
+        try:
+            self._go_on(run)
+            while run.halted:
+                self._step_carefully(run)
+                self._go_on(run)
+        finally:
+            self.plan.lost = NULL
+        return 0
+
+    cdef int _prepare_run(self, Run* run) except -1:
+        """Memory for the steps of a run, unless they call Python."""
         if self.calls:
-            self._run_calling(run, self.recipe, threads)
             return 0
         self._set_row_losses(run.batch_size)
         self._set_target_rooms(run.batch_size)
@@ -501,12 +537,19 @@ cdef class Engine(Caller):
         run.row_losses = self.row_losses
         self.plan.training = True
         self.plan.keep = False
-        if work * run.n_steps < BRIEF_WORK and run.batch_size < BRIEF_ROWS:
+        return 0
+
+    cdef int _go_on(self, Run* run) except -1:
+        """The steps of a run that are left, until it halts."""
+        cdef double work = 3 * self.work_per_row * run.batch_size + self.update_work
+        cdef int threads = team_for(work)
+        if self.calls:
+            self._run_calling(run, self.recipe, threads)
+        elif work * run.n_steps < BRIEF_WORK and run.batch_size < BRIEF_ROWS:
             train_team(&self.plan, run, self.recipe, threads)
         else:
             with nogil:
                 train_team(&self.plan, run, self.recipe, threads)
-        self.plan.lost = NULL
         return 0
 
     cdef sz _rows_of_part(self):

@@ -134,6 +134,7 @@ cdef class Lowered:
         self._make_tasks()
         self.rows_at_once = max(1, WORKSPACE_BYTES // self._bytes_per_row())
         self.set_capacity(1)
+        self._read_factors()
         self.plan.block = rows_per_block(&self.plan)
 
     # -------------------------------------------------------------- reading
@@ -350,6 +351,68 @@ cdef class Lowered:
             self.plan.task_ends[i] = task.n_rows * task.n_columns
             if i > 0:
                 self.plan.task_ends[i] += self.plan.task_ends[i - 1]
+
+    def _read_factors(self):
+        """What the gradients of trainable parameters are made of, each matrix once.
+
+        Most are the result of a dense operation or of the derivative of an activation, which sum
+        the squares while the numbers are in registers or near.
+        """
+        cdef Factor* factor
+        cdef int i
+        factors = self._factors()
+        summed = {}
+        for index, user in only_users(self.program).items():
+            if self.plan.ops[<int>user].kind == ACTIVATION:
+                summed["dz", self.plan.ops[<int>index].output] = user
+        for i in range(self.plan.n_ops):
+            if self.plan.ops[i].kind == DENSE:
+                last = i if self.plan.ops[i].dense.fused < 0 else self.plan.ops[i].dense.fused
+                summed["x", self.plan.ops[<int>last].output] = i
+        for kind, index in factors & summed.keys():
+            if kind == "x":
+                self.plan.ops[<int>summed[kind, index]].dense.sums_squares = True
+            else:
+                self.plan.ops[<int>summed[kind, index]].activation.sums_squares = True
+        self.plan.n_factors = len(factors)
+        self.plan.n_unsummed = len(factors - summed.keys())
+        self.plan.factors = <Factor*>self.take(len(factors) * sizeof(Factor))
+        order = sorted(factors - summed.keys()) + sorted(factors & summed.keys())
+        for i, (kind, index) in enumerate(order):
+            factor = &self.plan.factors[i]
+            factor.is_dz = kind in ("dz", "term")
+            factor.matrix = self._matrix(kind, index)
+
+    cdef Matrix* _matrix(self, kind, int index) noexcept:
+        """A matrix of the training workspace, which stays where it is when the workspace grows."""
+        if kind == "x":
+            return &self.plan.work.values[index]
+        if kind == "dz":
+            return &self.plan.work.gradients[index]
+        if kind == "slope":
+            return &self.plan.work.slopes[index]
+        return &self.plan.work.terms[index]
+
+    def _factors(self):
+        """Kind and index of each factor: a buffer or, for slopes and terms, an operation."""
+        cdef Param* parameter
+        cdef Contribution* use
+        factors = set()
+        for p in range(self.plan.n_parameters):
+            parameter = &self.plan.parameters[p]
+            for c in range(parameter.n_contributions[<int>FROM_LOSSES] * parameter.trainable):
+                use = &parameter.contributions[<int>FROM_LOSSES][<int>c]
+                if use.given != NULL:  # looked at when Python returns it
+                    continue
+                if use.terms >= 0:
+                    factors.add(("term", use.terms))
+                    continue
+                factors.add(("dz", use.dz))
+                if parameter.is_matrix:
+                    factors.add(("x", use.x))
+                elif use.slopes >= 0:
+                    factors.add(("slope", use.slopes))
+        return factors
 
     # ------------------------------------------------------------ workspaces
 

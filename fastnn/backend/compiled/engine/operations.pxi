@@ -59,6 +59,8 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
         if work.slopes != NULL and not dense.function.from_output:
             slope = &work.slopes[dense.fused]
             finish.slope, finish.lds = row_of(slope, first), slope.ld
+    if dense.sums_squares:
+        finish.squares = plan.factor_squares[0]
     product.c, product.ldc = row_of(y, first), y.ld
     dense_block(last - first, weight.columns, &product, &finish)
 
@@ -83,7 +85,8 @@ cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* 
             product.start = product.c
         gemm_transposed(last - first, width, weight.rows - n, &product)
         if below >= 0:
-            activation_gradient(&plan.ops[below], below, False, work, first, last, n, width)
+            activation_gradient(plan, &plan.ops[below], below, False, work, first, last, n,
+                                width)
         n += width
 
 
@@ -109,12 +112,13 @@ cdef void backward_activation(const Plan* plan, const Op* op, int index, const F
     if is_trained(plan, op.activation.function.beta):
         backward_beta(plan, op, index, work, first, last)
     if flow.wanted[0]:
-        activation_gradient(op, index, flow.accumulate[0], work, first, last, 0,
+        activation_gradient(plan, op, index, flow.accumulate[0], work, first, last, 0,
                             work.values[op.output].columns)
 
 
-cdef void activation_gradient(const Op* op, int index, bint accumulate, const Workspace* work,
-                              sz first, sz last, sz start, sz n) noexcept nogil:
+cdef void activation_gradient(const Plan* plan, const Op* op, int index, bint accumulate,
+                              const Workspace* work, sz first, sz last, sz start,
+                              sz n) noexcept nogil:
     """dZ (+)= dA f'(Z) in n columns, with f' stored by the forward pass or taken from A."""
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef Matrix* dy = &work.gradients[op.output]
@@ -123,7 +127,8 @@ cdef void activation_gradient(const Op* op, int index, bint accumulate, const Wo
     slope_rows(function.code if function.from_output else STORED_SLOPE, function.alpha,
                last - first, n,
                row_of(kept, first) + start, kept.ld, row_of(dy, first) + start, dy.ld,
-               row_of(dx, first) + start, dx.ld, accumulate)
+               row_of(dx, first) + start, dx.ld, accumulate,
+               plan.factor_squares[1] if op.activation.sums_squares else NULL)
 
 
 cdef inline real alpha_of(const Plan* plan, const Function* function) noexcept nogil:
@@ -154,10 +159,10 @@ include "../generated/slopes.pxi"  # slope_rows: `slope_block`, with one instanc
 
 cdef inline void slope_block(int code, real alpha, sz rows, sz n, const real* a, sz lda,
                              const real* dy, sz ldy, real* dx, sz ldx,
-                             bint accumulate) noexcept nogil:
+                             bint accumulate, real* squares) noexcept nogil:
     """`slope_rows` for a constant code, or with f' itself in `a` (STORED_SLOPE)."""
     cdef sz r, j
-    cdef vec slope, g
+    cdef vec slope, g, total = splat(0), other = splat(0), last
     for r in range(rows):
         j = 0
         while j < n:
@@ -165,8 +170,14 @@ cdef inline void slope_block(int code, real alpha, sz rows, sz n, const real* a,
             if code != STORED_SLOPE:
                 slope = derivative_from_output(code, splat(alpha), slope)
             g = load(dy + r * ldy + j) * slope
-            store(dx + r * ldx + j, load(dx + r * ldx + j) + g if accumulate else g)
+            if accumulate:
+                g = load(dx + r * ldx + j) + g
+            store(dx + r * ldx + j, g)
+            last = fma_(g, g, total)  # two sums in turn: neither waits for the other
+            total, other = other, last
             j += VL
+    if squares != NULL:
+        store(squares, load(squares) + (total + other))
 
 
 cdef void forward_softmax(const Plan* plan, const Op* op, int index, const Workspace* work,

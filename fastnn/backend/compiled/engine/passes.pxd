@@ -20,11 +20,16 @@ cdef extern void set_norms(const Plan* plan, Batch* batch) noexcept nogil
 cdef extern double batch_cost(const Plan* plan, const double* row_losses, Py_ssize_t row_stride,
                               Py_ssize_t n_rows) noexcept nogil
 
+# engine/limits.pxi
+cdef extern bint step_is_moderate(const Plan* plan, const Update* recipe, double learning_rate,
+                                  Py_ssize_t n_rows) noexcept nogil
+
 # engine/phases.pxi
 cdef extern Py_ssize_t rows_per_block(const Plan* plan) noexcept nogil
 cdef extern double ordered_sum(const double* values, Py_ssize_t n) noexcept nogil
 
 # engine/teams.pxi
+cdef extern void finish_gradients(const Plan* plan, Py_ssize_t n_rows, bint stored) noexcept nogil
 cdef extern void update_alone(const Plan* plan, const Update* recipe, double learning_rate,
                               Py_ssize_t step) noexcept nogil
 cdef extern void train_team(const Plan* plan, Run* run, const Update* recipe,

@@ -27,10 +27,11 @@ cdef public Py_ssize_t rows_per_block(const Plan* plan) noexcept nogil:
 
 
 cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz row_stride,
-                    sz n_rows, int part, int parts) noexcept nogil:
+                    sz n_rows, int part, int parts, int* suspect) noexcept nogil:
     """This thread's share of n_rows rows from plan.first_row on.
 
-    Gather, forward, loss, backward, block by block.
+    Gather, forward, loss, backward, block by block.  `suspect`, where it is not NULL, is raised if
+    a gradient may overflow.
     """
     cdef sz row = n_rows * part // parts
     cdef sz last = n_rows * (part + 1) // parts
@@ -38,10 +39,13 @@ cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz
     cdef sz stop
     while row < last:
         stop = row + next_block(last - row, plan.block)
+        begin_sums(plan)
         load_rows(plan, &plan.work, batch, base + row, base + stop, row)
         forward_rows(plan, &plan.work, row, stop)
         loss_rows(plan, &plan.work, batch, row_losses, row_stride, base + row, base + stop, row)
         backward_rows(plan, FROM_LOSSES, &plan.work, row, stop)
+        if suspect != NULL and not rows_are_moderate(plan, row, stop):
+            raise_flag(suspect)
         row = stop
 
 

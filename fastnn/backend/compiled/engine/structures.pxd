@@ -89,12 +89,14 @@ cdef struct Dense:
     Function function  # what is applied to Z; IDENTITY without a fused activation
     int fused          # that activation's number among the operations, or -1
     int below          # the activation whose backward it does as well, or -1
+    bint sums_squares  # of its result, which is a factor of a gradient
 
 
 cdef struct Activation:
     Function function
     bint is_fused      # computed by the dense operation before it
     bint is_below      # its backward is done by the dense operation after it
+    bint sums_squares  # of dZ, which its backward leaves complete
 
 
 cdef struct LayerNorm:
@@ -132,6 +134,12 @@ cdef struct Contribution:
     int slopes         # index of the operation whose slopes are a factor, or -1
     int terms          # index of the operation whose terms are summed, or -1
     const real* given  # of a custom layer: the gradient that Python returned, as in storage
+
+
+cdef struct Factor:
+    # A matrix that the gradient of some parameter is made of; see limits.pxi.
+    Matrix* matrix     # of the training workspace
+    bint is_dz         # dZ or terms; else X or slopes, of which each goes with a dZ
 
 
 cdef struct Param:
@@ -257,6 +265,10 @@ cdef struct Plan:
     Task* tasks
     sz n_tasks
     double* task_ends        # cumulated cost of the tasks, to share them out
+    Factor* factors          # those whose squares an operation sums come last
+    int n_factors
+    int n_unsummed
+    real* factor_squares[2]         # a vector for those of X and one for those of dZ, or NULL
     double* squares          # per task: sum of squares of its gradient ...
     double* penalties        # ... and of its parameters
     real* storage
@@ -288,6 +300,9 @@ cdef struct Run:
     Batch batch               # all samples; every thread's copy of it takes a step's
     bint norms_read_targets
     sz steps_done
+    int suspect               # raised when numbers of the step under way may overflow ...
+    bint halted               # ... and the step then awaits a careful update
+    double cost               # of that step, without the penalty
 
 
 cdef struct Stream:

@@ -5,7 +5,8 @@
 
 cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int part,
                        int parts) noexcept nogil:
-    """All steps of a run; every thread of the team executes this function."""
+    """The steps of a run that are left; every thread of the team executes this function."""
+    cdef real room[3 * 16]
     cdef Plan plan = shared[0]
     cdef Batch batch = run.batch
     cdef Update weights = recipe[0], vectors = recipe[1]
@@ -14,7 +15,9 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
     cdef bint stored
     cdef double cost
     batch.norms += part * plan.n_heads
-    for step in range(run.n_steps):
+    plan.factor_squares[0] = aligned(room)
+    plan.factor_squares[1] = plan.factor_squares[0] + VL
+    for step in range(run.steps_done, run.n_steps):
         plan.step = <uint32_t>(run.first_step + step)
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
@@ -31,6 +34,12 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
             if part == 0:
                 run.losses[step] = cost
             return
+        if is_raised(&run.suspect) or not rate_is_moderate(&plan, recipe,
+                                                           run.learning_rates[step]):
+            if part == 0:
+                run.halted = True
+                run.cost = cost
+            return
         set_steps(&weights, &vectors, run.learning_rates[step], run.first_step + step)
         if stored:
             update_stored(&plan, &weights, &vectors, part, parts)
@@ -43,7 +52,7 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
             run.steps_done = step + 1
 
 
-cdef void run_rows(Plan* plan, const Run* run, const Batch* batch, bint stored, int part,
+cdef void run_rows(Plan* plan, Run* run, const Batch* batch, bint stored, int part,
                    int parts) noexcept nogil:
     """Phase 1 of a step, and where the gradient is to be `stored` also the sums of phase 2.
 
@@ -55,7 +64,8 @@ cdef void run_rows(Plan* plan, const Run* run, const Batch* batch, bint stored, 
     plan.first_row = 0
     while plan.first_row < batch.n_rows:
         n_rows = min(run.rows_at_once, batch.n_rows - plan.first_row)
-        phase_one(plan, batch, run.row_losses, run.batch_size, n_rows, part, parts)
+        phase_one(plan, batch, run.row_losses, run.batch_size, n_rows, part, parts,
+                  &run.suspect)
         meet(parts)
         if stored:
             for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
@@ -104,6 +114,17 @@ cdef public void update_alone(const Plan* plan, const Update* recipe, double lea
     leave_float_mode(mode, FLUSH_DENORMALS)
 
 
+cdef public void finish_gradients(const Plan* plan, Py_ssize_t n_rows, bint stored) noexcept nogil:
+    """Phase 2 without updates; sums over the rows may be `stored` already."""
+    cdef unsigned mode = enter_float_mode(FLUSH_DENORMALS)
+    cdef sz i
+    for i in range(plan.n_tasks):
+        if not stored:
+            store_gradient_task(plan, FROM_LOSSES, i, n_rows, False)
+        penalize_stored_task(plan, i)
+    leave_float_mode(mode, FLUSH_DENORMALS)
+
+
 cdef inline void meet(int parts) noexcept nogil:
     """Wait until all threads of the team are here."""
     if parts > 1:
@@ -149,7 +170,7 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
     """Both phases once, without an update."""
     cdef sz i, row, last
     if seeds == FROM_LOSSES:
-        phase_one(plan, batch, row_losses, batch.n_rows, batch.n_rows, part, parts)
+        phase_one(plan, batch, row_losses, batch.n_rows, batch.n_rows, part, parts, NULL)
     else:
         row = batch.n_rows * part // parts
         last = batch.n_rows * (part + 1) // parts

@@ -51,13 +51,14 @@ cdef void gemm_gradient(sz rows, sz columns, const Product* product) noexcept no
 
 
 cdef struct Finish:
-    # What follows a product: C = f(C), and copies of C and of f'(C) unless they are NULL.
+    # What follows a product: C = f(C), copies of C and of f'(C), and sums, unless they are NULL.
     int code
     real alpha
     real* z
     sz ldz
     real* slope
     sz lds
+    real* squares  # a vector to which the squares of the result are added
 
 
 cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
@@ -66,6 +67,7 @@ cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
     finish.code, finish.alpha = code, alpha
     finish.z, finish.ldz = NULL, 0
     finish.slope, finish.lds = NULL, 0
+    finish.squares = NULL
     return finish
 
 
@@ -114,6 +116,31 @@ cdef void finish_tile(sz rows, sz columns, const Finish* finish, sz row, sz colu
                            finish.slope + row * finish.lds + column, finish.lds)
     elif finish.code != IDENTITY:
         activate_rows(finish.code, finish.alpha, rows, columns, c, ldc, c, ldc)
+    if finish.squares != NULL:
+        add_squares(rows, columns, c, ldc, finish.squares)
+
+
+cdef void add_squares(sz rows, sz columns, const real* c, sz ldc, real* squares) noexcept nogil:
+    """Add the squares of whole vectors of columns to a vector."""
+    cdef vec v
+    cdef vec total[4]
+    cdef sz j = 0, r
+    cdef int i
+    for i in range(4):
+        total[i] = splat(0)
+    while j < columns:
+        r = 0
+        while r + 4 <= rows:
+            for i in range(4):
+                v = load(c + (r + i) * ldc + j)
+                total[i] = fma_(v, v, total[i])
+            r += 4
+        while r < rows:
+            v = load(c + r * ldc + j)
+            total[0] = fma_(v, v, total[0])
+            r += 1
+        j += VL
+    store(squares, load(squares) + ((total[0] + total[1]) + (total[2] + total[3])))
 
 
 cdef enum:
