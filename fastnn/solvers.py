@@ -63,10 +63,10 @@ class LBFGS(Solver):
     memory : int, default 10
         Number of stored pairs of steps and changes of the gradient.
     tolerance : float, default 1e-5
-        Tolerance of the gradient: converged if no element is larger.
+        Tolerance of the gradient: converged if no element is larger, in the units of the notes.
     loss_tolerance : float, default 1e-9
         Tolerance of the cost: converged if an iteration reduces the cost by less than this
-        share of it (of 1, for costs below 1).
+        share of it (of 1, for costs below 1), in the units of the notes.
     line_search_steps : int, default 20
         Largest number of evaluations in one line search.
 
@@ -75,6 +75,17 @@ class LBFGS(Solver):
     SciPy's vector is float64; cost and gradient are computed in the network's dtype.  A float32
     network stops where rounding errors exceed the descent.  All samples are evaluated at once, so
     that the intermediates of all samples are in memory.
+
+    Units of the targets do not change the result, nor does their origin.  The cost is divided by
+    that of a constant prediction: about the variance of the targets for a squared error, their
+    deviation for an absolute error, their mean for counts, 1 for the mean of a cross-entropy, the
+    value at the start for a custom loss.  With several losses, tolerances are shares of the
+    smallest of these costs.  Outputs of a squared, absolute or Huber's error, where they come from
+    a trainable affine layer of their own, are counted from the mean of the targets in standard
+    deviations (from the logarithm of the mean, for counts): the solver sees the weights of that
+    layer divided by the deviation, and the network receives them back.  A network that explains
+    less than 1 % of the targets' spread, and whose outputs are not of the targets' size, starts
+    with outputs scaled to it.  For targets of variance 1 and mean 0 all these units are 1.
 
     References
     ----------
@@ -123,6 +134,10 @@ class LevenbergMarquardt(Solver):
         "trf": SciPy's trust-region algorithm, which takes any number.
     memory_limit : float, default 2**30
         Largest size of `J` in float64, in bytes; a larger one raises ValueError.
+
+    Notes
+    -----
+    Units of the targets do not change the result, nor does their origin: see `LBFGS`.
 
     References
     ----------

@@ -27,6 +27,7 @@ from fastnn.network._fit import Extras
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._network import rebuild, reseeded
 from fastnn.network._predict import check_classification
+from fastnn.network._units import warn_of_lost_spread
 from fastnn.network._weights import check_weighed
 from fastnn.serialization import File, FormatError, name_of
 from fastnn.training.callbacks import (
@@ -198,6 +199,7 @@ class Ensemble:
             weights_mean == "count" and not self.bootstrap
         )  # out-of-bag scores divide by weights
         data = feed.data(X, y, sample_weight, check_finite, signed=signed)
+        warn_of_lost_spread(self._heads, data.targets, self._core.dtype)
         validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
         jobs = []

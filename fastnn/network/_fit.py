@@ -20,6 +20,7 @@ from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
 from fastnn.network._core import Core
 from fastnn.network._feed import Feed
 from fastnn.network._save import Saved
+from fastnn.network._units import warn_of_lost_spread
 from fastnn.network._weights import check_weighed
 from fastnn.training.callbacks import History
 from fastnn.training.data import Data
@@ -94,6 +95,7 @@ def fit(
         data = core.feed.data(X, y, sample_weight, extras.check_finite, signed=signed)
         validation = extras.validation(core.feed)
         data, held_out = extras.prepared(core, data, plan.shuffle)
+        warn_of_lost_spread(core.heads, data.targets, core.dtype)
         validation = validation if held_out is None else held_out
         plan = with_checkpoint(network, plan, extras.checkpoint, data, validation)
         return core.fit(data, plan, validation, network)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from fastnn import backend
 from fastnn._shared.arrays import contiguous, readable
 from fastnn.losses import MeanSquaredError
 from fastnn.network._heads import LossOnOutput
+from fastnn.network._units import Units, coordinates, is_fresh, units_of
 from fastnn.program import Program
 from fastnn.solvers import LevenbergMarquardt, Solver
 from fastnn.training.data import Data, Target
@@ -44,7 +46,9 @@ def check_solver(solver: Solver, program: Program, heads: Sequence[LossOnOutput]
 class FullBatch:
     """The problem that a solver gets; see `fastnn.training.solving.Problem`.
 
-    The vector has the trainable parameters; frozen parameters keep their values.
+    The vector has the trainable parameters; frozen parameters keep their values.  The problem is
+    solved in the units of `fastnn.network._units`: on a program, parameters and targets of its
+    own.  Those of the network change in `accept` alone.
 
     Parameters
     ----------
@@ -53,6 +57,12 @@ class FullBatch:
         Of a network compiled with this solver; the caller holds its guard.
     heads : sequence of LossOnOutput
     data : Data
+
+    Attributes
+    ----------
+    gradient_share, loss_share : float
+        What a tolerance of the gradient and of the cost is multiplied by: with several losses, the
+        share of the smallest one.
 
     Raises
     ------
@@ -63,55 +73,99 @@ class FullBatch:
     def __init__(
         self, solver: Solver, engine: Engine, heads: Sequence[LossOnOutput], data: Data
     ) -> None:
-        self._engine = engine
-        self._program: Program = engine.program
-        self._heads = heads
-        self._inputs = [readable(x, self._program.dtype) for x in data.inputs]
-        self._targets = data.targets
-        flags = [np.full(p.size, p.trainable) for p in self._program.parameters]
+        program: Program = engine.program
+        self._storage = engine.storage
+        self._inputs = [readable(x, program.dtype) for x in data.inputs]
+        flags = [np.full(p.size, p.trainable) for p in program.parameters]
         self._trainable = np.concatenate([np.zeros(0, bool), *flags])
         if not self._trainable.any():
             raise ValueError(f"{solver.name} has nothing to train: every parameter is frozen")
-        places = self._program.flatten(np.arange(self._program.storage_size))
+        places = program.flatten(np.arange(program.storage_size))
         self._places = places[self._trainable]  # of the vector in the padded storage
+        in_penalty = [np.full(p.size, p.in_penalty and program.l2 > 0) for p in program.parameters]
+        self._penalized = np.flatnonzero(np.concatenate(in_penalty)[self._trainable])
         if isinstance(solver, LevenbergMarquardt):
-            self._prepare_residuals(solver)
+            n_rows = len(self._inputs[0]) * sum(head.width for head in heads)
+            self._check_size(solver, n_rows + len(self._penalized))
+        self._solve_in_units(engine, heads, data)
+        if isinstance(solver, LevenbergMarquardt):
+            self._prepare_residuals()
+
+    def _solve_in_units(self, engine: Engine, heads: Sequence[LossOnOutput], data: Data) -> None:
+        """Make the program, the engine and the start of the problem in its own units."""
+        program = engine.program
+        outputs = engine.forward(self._inputs)
+        units = [
+            units_of(head, target, program, outputs[head.output])
+            for head, target in zip(heads, data.targets, strict=True)
+        ]
+        self._size, self.loss_share, self.gradient_share = _sizes(units)
+        self._l2 = program.l2 / self._size
+        triples = list(zip(heads, data.targets, units, strict=True))
+        self._constant = sum(head.weight * unit.constant for head, _, unit in triples)
+        self._heads = [
+            replace(head, loss=unit.loss, weight=head.weight * unit.factor / self._size)
+            for head, _, unit in triples
+        ]
+        self._targets: list[Target] = [(unit.targets, weights) for _, (_, weights), unit in triples]
+        start = engine.storage.astype(np.float64)
+        for head, target, unit in triples:
+            if unit.affine is not None and is_fresh(head, target, unit, outputs[head.output]):
+                unit.enlarge(unit.affine, program, start)
+        origins, scales = coordinates(program, units)
+        self._origins, self._scales = origins[self._places], scales[self._places]
+        start = (start - origins) / scales
+        self._start = start[self._places]
+        losses = [h.loss.head(program.outputs[h.output], h.width, h.weight) for h in self._heads]
+        self._program = replace(program, heads=tuple(losses), l2=0.0)
+        own = program.allocate()
+        own[...] = start
+        self._engine = backend.new_engine(self._program, own)
+        self._engine.guard = engine.guard
 
     # ------------------------------------------------------------------ cost
 
     def start(self) -> np.ndarray:
-        """The present values of the trainable parameters."""
-        values: np.ndarray = self._engine.storage[self._places]
-        return values.astype(np.float64)
+        """The vector where the training starts."""
+        return self._start.copy()
 
     def accept(self, x: np.ndarray) -> None:
-        """Set the parameters, rounded to the network's dtype."""
+        """Set the parameters of the network, rounded to its dtype."""
+        with np.errstate(over="ignore"):
+            self._storage[self._places] = self._origins + self._scales * x
+
+    def loss(self, cost: float) -> float:
+        """The cost in the units of the user."""
+        return cost * self._size + self._constant
+
+    def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """The cost, L2 penalty included, and its gradient: the engine's, in its dtype."""
+        self._set(x)
+        cost = float(self._engine.loss_and_gradients(self._inputs, self._targets))
+        gradient = self._engine.gradients[self._places].astype(np.float64)
+        if len(self._penalized):
+            scales = self._scales[self._penalized]
+            weights = scales * x[self._penalized]
+            cost += self._l2 / 2 * float(weights @ weights)
+            gradient[self._penalized] += self._l2 * scales * weights
+        return cost, gradient
+
+    def _set(self, x: np.ndarray) -> None:
         with np.errstate(over="ignore"):
             self._engine.storage[self._places] = x
 
-    def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        """The cost, L2 penalty included, and its gradient, as the engine computes them."""
-        self.accept(x)
-        cost = self._engine.loss_and_gradients(self._inputs, self._targets)
-        return float(cost), self._engine.gradients[self._places].astype(np.float64)
-
     # ------------------------------------------------------------- residuals
 
-    def _prepare_residuals(self, solver: LevenbergMarquardt) -> None:
-        program = self._program
-        in_penalty = [np.full(p.size, p.in_penalty and program.l2 > 0) for p in program.parameters]
-        self._penalized = np.flatnonzero(np.concatenate(in_penalty)[self._trainable])
-        self._penalty_scale = math.sqrt(program.l2 / 2)  # its square is the factor of the penalty
-        n_rows = len(self._inputs[0]) * sum(head.width for head in self._heads)
-        self._check_size(solver, n_rows + len(self._penalized))
+    def _prepare_residuals(self) -> None:
+        self._penalty_scale = math.sqrt(self._l2 / 2) * self._scales[self._penalized]
         from fastnn.inspection import Linearization
 
         kernels = backend.kernels(np.float64)
-        self._scales = [
+        self._row_scales = [
             _scale(head, contiguous(target, np.float64), weights, kernels)
             for head, (target, weights) in self._pairs()
         ]
-        self._linearization = Linearization(program, self._engine.storage)
+        self._linearization = Linearization(self._program, self._engine.storage)
 
     def _check_size(self, solver: LevenbergMarquardt, n_rows: int) -> None:
         n = int(self._trainable.sum())
@@ -138,20 +192,20 @@ class FullBatch:
 
     def residuals(self, x: np.ndarray) -> np.ndarray:
         """Scaled errors of all outputs, then scaled weights for the penalty: the cost is r'r."""
-        self.accept(x)
+        self._set(x)
         outputs = self._engine.forward(self._inputs)
         parts = []
-        for (head, (target, _)), scale in zip(self._pairs(), self._scales, strict=True):
+        for (head, (target, _)), scale in zip(self._pairs(), self._row_scales, strict=True):
             error = outputs[head.output].astype(np.float64) - target
             parts.append(np.where(scale > 0, scale * error, 0.0).ravel())  # nan: not observed
         return np.concatenate([*parts, self._penalty_scale * x[self._penalized]])
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:
         """The derivatives of the residuals by the trainable parameters."""
-        self.accept(x)
+        self._set(x)
         trainable = [parameter.trainable for parameter in self._program.parameters]
         parts = []
-        for (head, _), scale in zip(self._pairs(), self._scales, strict=True):
+        for (head, _), scale in zip(self._pairs(), self._row_scales, strict=True):
             jacobian = self._linearization.by_parameters(
                 self._inputs, head.output, range(head.width), trainable
             ).reshape(-1, self._program.n_parameters)
@@ -159,6 +213,19 @@ class FullBatch:
         rows = np.zeros((len(self._penalized), len(x)))
         rows[np.arange(len(rows)), self._penalized] = self._penalty_scale
         return np.concatenate([*parts, rows])
+
+
+def _sizes(units: Sequence[Units]) -> tuple[float, float, float]:
+    """The size of the cost, and the shares of the smallest loss in it and in its gradient.
+
+    A size is 1 where it is nothing that numbers can be divided by.
+    """
+    sizes = [unit.size for unit in units if unit.size != 0]
+    total = sum(sizes)
+    if not sizes or not np.isfinite([total, *sizes]).all():
+        return 1.0, 1.0, 1.0
+    gradient = min(unit.gradient_size for unit in units if unit.size != 0)
+    return total, min(sizes) / total, gradient / total
 
 
 def _scale(

@@ -524,6 +524,9 @@ class Network:
         then restores the parameters of the best epoch.  Ctrl-C in the last callbacks, after the
         training, is passed on as a KeyboardInterrupt.
 
+        A warning names targets whose spread the network's dtype cannot hold beside their mean,
+        such as 1.7e9 +- 20 in float32.
+
         Iterations of a solver are reported as epochs: the history has the cost of all
         samples at the end of each, and its `message` is the reason why the solver ended.
         Callbacks can watch and stop a solver; it overwrites what they write into the

@@ -22,13 +22,28 @@ _TRIALS = 20
 
 
 class Problem(Protocol):
-    """The cost to minimise, as a function of the vector of trainable parameters in float64."""
+    """The cost to minimise, as a function of a vector in float64 that stands for the parameters.
+
+    Vector and cost are in units in which about 1 is the size of outputs, of the cost of a constant
+    prediction, and of the steps to it.
+
+    Attributes
+    ----------
+    gradient_share, loss_share : float
+        What tolerances of the gradient and of the cost are multiplied by.
+    """
+
+    gradient_share: float
+    loss_share: float
 
     def start(self) -> np.ndarray:
-        """The present parameters."""
+        """The vector where the training starts."""
 
     def accept(self, x: np.ndarray) -> None:
-        """Set the parameters."""
+        """Set the parameters of the trainee."""
+
+    def loss(self, cost: float) -> float:
+        """The cost in the units of the user."""
 
     def cost(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """The cost and its gradient."""
@@ -120,19 +135,21 @@ class _Run:
         except _Stop as reason:
             return str(reason)
         finally:
-            self.problem.accept(self._accepted)
+            if self._done:
+                self.problem.accept(self._accepted)
 
     def check(self, cost: float, derivatives: np.ndarray | None = None, name: str = "") -> None:
         """Raise TrainingError unless cost and derivatives are finite where an iteration starts."""
+        cost = self.problem.loss(cost)
         epoch, step = self._state.epoch + 1, self._state.step + 1
         if not np.isfinite(cost):
             raise TrainingError(epoch, 1, step, cost, None)
         if derivatives is not None and not np.isfinite(derivatives).all():
             raise TrainingError(epoch, 1, step, cost, None, f"{name} is not finite")
 
-    def iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
+    def iterated(self, x: np.ndarray, cost: float, measures: Mapping[str, float]) -> None:
         """Record an iteration that ended at x; `_Stop` ends the training."""
-        self._session.interrupts.hold(self._iterated, x, loss, measures)
+        self._session.interrupts.hold(self._iterated, x, self.problem.loss(cost), measures)
 
     def _iterated(self, x: np.ndarray, loss: float, measures: Mapping[str, float]) -> None:
         self._accepted = x.copy()
@@ -174,8 +191,8 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
         "maxfun": run.iterations * (solver.line_search_steps + 1) + 1,
         "maxcor": solver.memory,
         "maxls": solver.line_search_steps,
-        "gtol": solver.tolerance,
-        "ftol": solver.loss_tolerance,
+        "gtol": solver.tolerance * run.problem.gradient_share,
+        "ftol": solver.loss_tolerance * run.problem.loss_share,
     }
     with np.errstate(all="ignore"), one_blas_thread():  # a trial step may overflow
         run.begin()
