@@ -20,6 +20,7 @@ from fastnn.stats.diagnostics.durbin_watson.bounds import (
     DurbinWatsonBounds,
     decide,
     durbin_watson_bounds,
+    durbin_watson_panel_bounds,
 )
 from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import (
     DurbinWatsonResult,
@@ -81,6 +82,7 @@ __all__ = [
     "durbin_h",
     "durbin_watson",
     "durbin_watson_bounds",
+    "durbin_watson_panel_bounds",
     "durbin_watson_pvalue",
     "durbin_watson_test",
     "goldfeld_quandt",

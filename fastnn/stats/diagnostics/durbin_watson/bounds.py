@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from fastnn._shared.numbers import check_flag, check_integer, check_number
-from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import PathLaw
+from fastnn.stats.diagnostics.durbin_watson.quadratic_forms import (
+    PathLaw,
+    RepeatedLaw,
+    path_eigenvalues,
+)
 from fastnn.stats.diagnostics.durbin_watson.statistic_and_test import DurbinWatsonResult
-from fastnn.stats.diagnostics.durbin_watson.tail import tail
+from fastnn.stats.diagnostics.durbin_watson.tail import Law, tail
 from fastnn.stats.tables.frames import table
 
 _BEYOND = 40.0  # above the normal quantile of every probability in float64
@@ -108,8 +113,74 @@ def _bounds(
     return DurbinWatsonBounds(4 - largest, 4 - least)
 
 
-def _critical(law: PathLaw, alpha: float, side: int) -> float:
+def durbin_watson_panel_bounds(
+    n_groups: int, n_periods: int, k: int, alpha: float = 0.05
+) -> DurbinWatsonBounds:
+    """Bounds of the critical value of d in a balanced panel with fixed effects, for all regressors.
+
+    They are the bounds of Bhargava, Franzini and Narendranathan for the statistic that
+    `durbin_watson_test` gives with ``fixed_effects=True``: every regression on k regressors rejects
+    independence against positive autocorrelation for d < d_PL, and none rejects for d > d_PU.
+    Against negative autocorrelation, the same holds for 4 - d.  Errors are below 1e-8.
+
+    Parameters
+    ----------
+    n_groups : int
+        Number of entities.
+    n_periods : int
+        Number of periods, the same for each entity; at least 3.
+    k : int
+        Number of regressors, the fixed effects excluded.
+    alpha : float
+        Level of the one-sided test, between 0 and 1.
+
+    Returns
+    -------
+    DurbinWatsonBounds
+        Named tuple ``(lower, upper)``.
+
+    Notes
+    -----
+    Fixed effects leave the eigenvalues 2 - 2 cos(pi j / T), j = 1, ..., T - 1, once for each
+    entity.  k regressors remove the k largest ones for the lower bound, and the k smallest ones for
+    the upper bound.
+
+    References
+    ----------
+    Bhargava, Franzini & Narendranathan (1982), "Serial correlation and the fixed effects model",
+    Review of Economic Studies 49, tables I and II.
+
+    Examples
+    --------
+    >>> lower, upper = durbin_watson_panel_bounds(100, 6, 3)
+    >>> print(f"{lower:.3f} {upper:.3f}")
+    1.859 1.880
+    """
+    n_groups = check_integer(n_groups, "n_groups", 1)
+    n_periods = check_integer(n_periods, "n_periods", 3)
+    k = check_integer(k, "k", 0)
+    alpha = check_number(alpha, "alpha", above=0.0, below=1.0)
+    size = n_groups * (n_periods - 1)
+    if size - k < 2:
+        raise ValueError(f"n_groups * (n_periods - 1) must be at least k + 2 = {k + 2}, got {size}")
+    return _panel_bounds(n_groups, n_periods, k, alpha)
+
+
+@lru_cache(maxsize=4096)
+def _panel_bounds(n_groups: int, n_periods: int, k: int, alpha: float) -> DurbinWatsonBounds:
+    values = path_eigenvalues(n_periods, np.arange(1, n_periods))
+    # Numbers of eigenvalues that are left where the first k are removed.
+    left = np.clip(n_groups * np.arange(1, n_periods) - k, 0, n_groups)
+    return DurbinWatsonBounds(*(
+        _critical(RepeatedLaw(values[counts > 0], counts[counts > 0]), alpha, 1)
+        for counts in (left[::-1], left)
+    ))  # fmt: skip
+
+
+def _critical(law: Law, alpha: float, side: int) -> float:
     """The d with P(D < d) = alpha for side 1, with P(D > d) = alpha for side -1."""
+    if law.low == law.high:  # all eigenvalues are equal: D is a constant
+        return law.low
     target = side * float(ndtri(alpha))
 
     def distance(d: float) -> float:
@@ -122,9 +193,7 @@ def _critical(law: PathLaw, alpha: float, side: int) -> float:
     return float(brentq(distance, low, high, xtol=1e-11, rtol=1e-13))
 
 
-def _bracket(
-    law: PathLaw, target: float, distance: Callable[[float], float]
-) -> tuple[float, float]:
+def _bracket(law: Law, target: float, distance: Callable[[float], float]) -> tuple[float, float]:
     """Points around the quantile, from a normal approximation and growing steps."""
     mean = law.trace / law.size
     variance = 2 * (law.square / law.size - mean * mean) / (law.size + 2)

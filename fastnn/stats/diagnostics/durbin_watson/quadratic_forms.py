@@ -82,6 +82,30 @@ class PathLaw:
         return result + log1p(2 * s * d) if self._has_zero else result
 
 
+class RepeatedLaw:
+    """Eigenvalues that are listed, each with the number of its repetitions.
+
+    Parameters
+    ----------
+    eigenvalues : (m,) array
+        In ascending order.
+    counts : (m,) array of int
+        At least 1.
+    """
+
+    def __init__(self, eigenvalues: np.ndarray, counts: np.ndarray) -> None:
+        self._eigenvalues, self._counts = eigenvalues, counts
+        self.size = int(counts.sum())
+        self.trace = float(counts @ eigenvalues)
+        self.square = float(counts @ np.square(eigenvalues))
+        self.low, self.high = float(eigenvalues[0]), float(eigenvalues[-1])
+
+    def log_det(self, s: np.ndarray, d: float) -> np.ndarray:
+        """Sum of the principal logarithms of 1 - 2 s (nu_i - d)."""
+        logs = log1p(-2 * np.multiply.outer(s, self._eigenvalues - d))
+        return np.asarray(logs @ self._counts)
+
+
 def _sum_of_logs(s: np.ndarray, differences: np.ndarray) -> np.ndarray:
     return log1p(-2 * np.multiply.outer(s, differences)).sum(axis=-1)
 
