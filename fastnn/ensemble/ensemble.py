@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import datetime
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, Self
 
@@ -21,6 +23,7 @@ from fastnn.ensemble.members import (
 )
 from fastnn.losses import Loss
 from fastnn.network import Network, Prediction, _save
+from fastnn.network._checkpoint import CheckpointFile
 from fastnn.network._core import Core
 from fastnn.network._evaluate import EVALUATED, score_name
 from fastnn.network._fit import Extras
@@ -152,6 +155,8 @@ class Ensemble:
         verbose: int = 0,
         check_finite: bool = True,
         weights_mean: Literal["data", "batch", "count"] = "data",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_every: int | datetime.timedelta = 1,
         n_jobs: int = 1,
     ) -> list[History]:
         """Train all members for some epochs more.
@@ -168,6 +173,14 @@ class Ensemble:
             As in `Network.fit`.
         verbose : {0, 1, 2}, default 0
             Nothing, a progress bar over members, or a line for each member.
+        checkpoint : path, optional
+            As in `Network.fit`, a file for each member: "run.fastnn" stands for "run.0.fastnn",
+            "run.1.fastnn" and so on.  The same call after the process was killed continues the
+            member whose training was under way, and does not train finished members again; the
+            results are those of a training that was not interrupted, bit for bit, also with
+            another `n_jobs`.  An ensemble of more members continues the files of a smaller one.
+        checkpoint_every : int or datetime.timedelta, default 1
+            As in `Network.fit`.
         n_jobs : int, default 1
             Number of members that are trained at the same time, in threads; -1 for one on each
             core.  Each member then uses fewer threads.  The results do not depend on it.
@@ -181,7 +194,10 @@ class Ensemble:
         ------
         TypeError, ValueError
             If the data do not fit; if `validation_split` is given with bootstrap, since the
-            two parts would share samples (`oob_score` needs no such split).
+            two parts would share samples (`oob_score` needs no such split); if a checkpoint
+            belongs to another training, or the optimizer is a solver: no member is trained then.
+        FormatError, OSError
+            If a checkpoint is damaged, is no checkpoint, or cannot be written.
         TrainingError
             If the loss of a member is not finite.
         KeyboardInterrupt
@@ -202,6 +218,7 @@ class Ensemble:
         warn_of_lost_spread(self._heads, data.targets, self._core.dtype)
         validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
+        files = CheckpointFile.of_members(checkpoint, checkpoint_every, len(self.members))
         jobs = []
         for i, network in enumerate(self.members):
             own = data, validation
@@ -214,7 +231,7 @@ class Ensemble:
             plan = Plan(
                 epochs, batch_size, shuffle, stopping, watchers[i], weights_mean=weights_mean
             )
-            jobs.append(Member(network, own[0], rows, plan, extras, own[1]))
+            jobs.append(Member(network, own[0], rows, plan, extras, own[1], files[i]))
         self.callbacks = [[w for w in own if not is_function(w)] for own in watchers]
         histories = train_members(jobs, verbose, n_jobs)
         self.oob_score = self._out_of_bag(data) if self.bootstrap else None

@@ -15,9 +15,10 @@ import numpy as np
 from fastnn import backend
 from fastnn._shared.numbers import check_integer
 from fastnn.network import Network
+from fastnn.network._checkpoint import CheckpointFile, check_checkpoint, with_checkpoint
 from fastnn.network._fit import Extras
 from fastnn.solvers import Solver
-from fastnn.training.callbacks import FunctionCallback, History, as_callbacks
+from fastnn.training.callbacks import Context, FunctionCallback, History, as_callbacks
 from fastnn.training.data import Data
 from fastnn.training.progress import check_verbose, new_bar, say
 from fastnn.training.session import Plan
@@ -64,6 +65,8 @@ class Member:
         Class weights and the split for validation.
     validation : Data, optional
         Checked validation data, where they are no part of `data`.
+    file : CheckpointFile, optional
+        Of this member's training.
     """
 
     network: Network
@@ -72,16 +75,39 @@ class Member:
     plan: Plan
     extras: Extras
     validation: Data | None
+    file: CheckpointFile | None = None
+
+    def check(self) -> None:
+        """Raise what the checkpoint of the training would raise, before others are trained."""
+        if self.file is not None:
+            data, validation = self._parts()
+            plan = self._ending_plan(lambda: False)
+            check_checkpoint(self.network, plan, self.file, data, validation)
 
     def train(self, has_to_end: Callable[[], bool]) -> History:
-        """Train until the end, or after an epoch for which `has_to_end` is true."""
+        """Train until the end; an epoch for which `has_to_end` is true interrupts the training."""
         core = self.network.core
+        data, validation = self._parts()
+        with core.lock:
+            plan = self._ending_plan(has_to_end)
+            plan = with_checkpoint(self.network, plan, self.file, data, validation)
+            return core.fit(data, plan, validation, self.network)
+
+    def _parts(self) -> tuple[Data, Data | None]:
+        """The data to train on, and to validate on."""
         data = self.data if self.rows is None else self.data.rows(self.rows)
-        data, held_out = self.extras.prepared(core, data, self.plan.shuffle)
-        ending = FunctionCallback(lambda context: has_to_end())
-        plan = replace(self.plan, callbacks=[*as_callbacks(self.plan.callbacks), ending])
-        validation = self.validation if held_out is None else held_out
-        return core.fit(data, plan, validation, self.network)
+        data, held_out = self.extras.prepared(self.network.core, data, self.plan.shuffle)
+        return data, self.validation if held_out is None else held_out
+
+    def _ending_plan(self, has_to_end: Callable[[], bool]) -> Plan:
+        """The plan with a callback that interrupts the training."""
+
+        def end(context: Context) -> None:
+            if has_to_end():  # no stop: a checkpoint would take it for the end
+                raise KeyboardInterrupt
+
+        callbacks = [*as_callbacks(self.plan.callbacks), FunctionCallback(end)]
+        return replace(self.plan, callbacks=callbacks)
 
 
 _WORKER = threading.local()
@@ -98,6 +124,8 @@ def train_members(members: Sequence[Member], verbose: int, n_jobs: int) -> list[
     """Train all; the first error, or Ctrl-C, ends the training of the others and is raised."""
     verbose = check_verbose(verbose)
     jobs = _cores() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
+    for member in members:
+        member.check()
     with _report(verbose, len(members)) as report:
         if min(jobs, len(members)) > 1:
             return _in_threads(members, min(jobs, len(members)), report)

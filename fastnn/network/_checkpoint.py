@@ -25,8 +25,9 @@ from fastnn.training.checkpoints import Checkpoint, Every, Frozen, check_every
 from fastnn.training.data import Data
 from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.session import Plan
+from fastnn.training.state import TrainingState
 
-__all__ = ["CheckpointFile", "with_checkpoint"]
+__all__ = ["CheckpointFile", "check_checkpoint", "with_checkpoint"]
 
 _ROWS = 1000  # rows of each array that identify the data
 _WHAT = "a checkpoint"
@@ -70,6 +71,21 @@ class CheckpointFile:
             raise ValueError(f"checkpoint must be a regular file, and {text} is none")
         return cls(text, every)
 
+    @classmethod
+    def of_members(cls, path: object, every: object, n: int) -> list[CheckpointFile | None]:
+        """The files of n networks that are trained side by side: ``"run.0.fastnn"`` and so on.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            As in `of`.
+        """
+        shared = cls.of(path, every)
+        if shared is None:
+            return [None] * n
+        stem, ending = os.path.splitext(shared.path)
+        return [cls.of(f"{stem}.{i}{ending}", every) for i in range(n)]
+
 
 def with_checkpoint(
     network: Saved, plan: Plan, file: CheckpointFile | None, data: Data, validation: Data | None
@@ -96,32 +112,26 @@ def with_checkpoint(
     if file is None:
         return plan
     core = network.core
-    optimizer = core.compiled()
-    if isinstance(optimizer, Solver):
-        raise ValueError(
-            f"checkpoint does not go with {optimizer.name}: the curvature that the solver has "
-            "estimated cannot be stored"
-        )
     identity = _identity(network, plan, data, validation)
-    start = {"epoch": core.state.epoch, "step": core.state.step, "values": _digest(core)}
+    start, begun = _start(core), _read(core, file.path, identity)
+    if begun is not None:
+        start = begun.start  # later files of this training have the same start
 
     def write(described: Mapping[str, object], values: Mapping[str, np.ndarray]) -> None:
         more = {**described, "identity": identity, "start": start}
         save_with(network, file.path, more, values)
 
     checkpoint = Checkpoint(write, file.every)
-    if os.path.exists(file.path):
-        described, values = serialization.load(file.path)
-        try:
-            begun = entry(described, "checkpoint", dict, _WHAT)
-            _check_identity(file.path, begun, identity)
-            # Later files of this training have the same start.
-            start = _resume(core, checkpoint, file.path, described, values, start)
-        except _OtherTraining:
-            raise
-        except DEFECTS as error:
-            raise FormatError(f"{file.path} is no checkpoint of a training: {error}") from error
+    if begun is not None:
+        begun.resume(core, checkpoint)
     return replace(plan, checkpoint=checkpoint)
+
+
+def check_checkpoint(
+    network: Saved, plan: Plan, file: CheckpointFile, data: Data, validation: Data | None
+) -> None:
+    """Raise what `with_checkpoint` would raise, and change nothing."""
+    _read(network.core, file.path, _identity(network, plan, data, validation))
 
 
 class _OtherTraining(ValueError):
@@ -141,48 +151,96 @@ def _check_identity(path: str, begun: Mapping[str, Any], identity: Mapping[str, 
         raise _OtherTraining(path, f"different are {', '.join(changed)}")
 
 
-def _resume(
-    core: Core,
-    checkpoint: Checkpoint,
-    path: str,
-    described: Mapping[str, Any],
-    values: Mapping[str, np.ndarray],
-    start: dict[str, Any],
-) -> dict[str, Any]:
-    """Set a core and its checkpoint to what a file holds; the start of the training."""
-    begun = described["checkpoint"]
-    began = dict(entry(begun, "start", dict, _WHAT))
-    finished = entry(begun, "finished", bool, _WHAT)
-    state = training_state(entry(described, "training", dict, _WHAT))
-    present = {"epoch": state.epoch, "step": state.step, "values": _digest_of(values)}
-    if start != began and (finished or start != present):
+@dataclass(frozen=True)
+class _Begun:
+    """A training that a file holds, checked."""
+
+    start: dict[str, Any]
+    state: TrainingState
+    values: Mapping[str, np.ndarray]
+    epochs: int
+    finished: bool
+    callbacks: Frozen
+
+    def resume(self, core: Core, checkpoint: Checkpoint) -> None:
+        """Set a core and its checkpoint to what the file holds."""
+        checkpoint.epochs, checkpoint.finished = self.epochs, self.finished
+        checkpoint.callbacks = self.callbacks
+        for name, view in core.views.items():
+            view[...] = self.values[name]
+        for slot, storage in core.slots.items():
+            for parameter in core.program.parameters:
+                parameter.view(storage)[...] = self.values[f"{SLOT}{slot}.{parameter.name}"]
+        core.state.replace(self.state)
+
+
+def _read(core: Core, path: str, identity: Mapping[str, object]) -> _Begun | None:
+    """The training that a file holds, None where there is no file.
+
+    Raises
+    ------
+    ValueError
+        If it is another training than that of the core, or the optimizer is a solver.
+    FormatError
+        If the file is damaged.
+    """
+    optimizer = core.compiled()
+    if isinstance(optimizer, Solver):
+        raise ValueError(
+            f"checkpoint does not go with {optimizer.name}: the solver runs inside SciPy, which "
+            "does not give out its state (the curvature, the length of the step)"
+        )
+    if not os.path.exists(path):
+        return None
+    described, values = serialization.load(path)
+    try:
+        _check_identity(path, entry(described, "checkpoint", dict, _WHAT), identity)
+        begun = _begun(described, values)
+        _check_start(core, path, begun)
+        for name, array in arrays(core).items():
+            if name not in values or values[name].shape != array.shape:
+                raise ValueError(f"the array {name!r} is missing or has another shape")
+    except _OtherTraining:
+        raise
+    except DEFECTS as error:
+        raise FormatError(f"{path} is no checkpoint of a training: {error}") from error
+    return begun
+
+
+def _begun(described: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> _Begun:
+    """The training that the contents of a file describe."""
+    stored = entry(described, "checkpoint", dict, _WHAT)
+    of_callbacks = {
+        name.removeprefix(CHECKPOINT): value
+        for name, value in values.items()
+        if name.startswith(CHECKPOINT)
+    }
+    return _Begun(
+        start=dict(entry(stored, "start", dict, _WHAT)),
+        state=training_state(entry(described, "training", dict, _WHAT)),
+        values=values,
+        epochs=check_integer(entry(stored, "epochs", int, _WHAT), "epochs", 0),
+        finished=entry(stored, "finished", bool, _WHAT),
+        callbacks=Frozen(entry(stored, "callbacks", list, _WHAT), of_callbacks),
+    )
+
+
+def _start(core: Core) -> dict[str, Any]:
+    """Where a core is: the start of a training, or the present state of one."""
+    return {"epoch": core.state.epoch, "step": core.state.step, "values": _digest(core)}
+
+
+def _check_start(core: Core, path: str, begun: _Begun) -> None:
+    """Raise unless a core is at the start of a training, or, before its end, where its file is."""
+    start, began, state = _start(core), begun.start, begun.state
+    present = {"epoch": state.epoch, "step": state.step, "values": _digest_of(begun.values)}
+    if start != began and (begun.finished or start != present):
         raise _OtherTraining(
             path,
             f"the network has other values or counters (epoch {start['epoch']}, step "
             f"{start['step']}) than that training had at its start (epoch {began.get('epoch')}, "
             f"step {began.get('step')}) or in the file",
         )
-    expected = arrays(core)
-    for name, array in expected.items():
-        if name not in values or values[name].shape != array.shape:
-            raise ValueError(f"the array {name!r} is missing or has another shape")
-    checkpoint.epochs = check_integer(entry(begun, "epochs", int, _WHAT), "epochs", 0)
-    checkpoint.finished = finished
-    checkpoint.callbacks = Frozen(
-        entry(begun, "callbacks", list, _WHAT),
-        {
-            name.removeprefix(CHECKPOINT): value
-            for name, value in values.items()
-            if name.startswith(CHECKPOINT)
-        },
-    )
-    for name, view in core.views.items():
-        view[...] = values[name]
-    for slot, storage in core.slots.items():
-        for parameter in core.program.parameters:
-            parameter.view(storage)[...] = values[f"{SLOT}{slot}.{parameter.name}"]
-    core.state.replace(state)
-    return began
 
 
 # ------------------------------------------------------------------- what is compared
