@@ -373,11 +373,11 @@ class Ensemble:
         return (output if p is None else p).astype(np.float64)
 
     def _as_outputs(self, means: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Outputs from which the losses compute these means."""
+        """Outputs in float64, from which the losses compute these means."""
         outputs = list(means)
         for head in self._heads:
             outputs[head.output] = _as_output(head.loss, means[head.output])
-        return [np.ascontiguousarray(output, self.members[0].dtype) for output in outputs]
+        return outputs
 
     # -------------------------------------------------------------- evaluate
 

@@ -34,14 +34,15 @@ class Measures:
     targets : sequence of (array, weights or None)
         Checked targets of all rows, for each loss.
     dtype : dtype
-        Of the outputs.
+        Of the network.
     kernels : mapping from dtype to module
         The functions of the backend, for `dtype` and float64.
 
     Notes
     -----
-    Targets that `dtype` cannot hold exactly are compared in float64: rounding them would change
-    their spread, which the scores depend on.  A custom loss receives rounded targets.
+    Targets that `dtype` cannot hold exactly are compared in float64, as outputs in float64 are:
+    rounding would change the spread of the targets, which the scores depend on.  A custom loss
+    receives rounded outputs and targets.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Measures:
             yield slice(start, min(start + step, n_rows))
 
     def add(self, outputs: Sequence[np.ndarray], rows: slice = slice(None)) -> None:
-        """Add a block: the network's outputs for these rows."""
+        """Add a block: the network's outputs for these rows, or outputs in float64."""
         parts = zip(self._heads, self._losses, self._scorers, self._targets, strict=True)
         for head, loss, scorer, (target, weights) in parts:
             weights = None if weights is None else weights[rows]
@@ -75,7 +76,7 @@ class Measures:
             rounded = contiguous(target[rows], np.int64 if target.ndim == 1 else self._dtype)
             block = _unrounded(output, target[rows], rounded, weights)
             if isinstance(loss, _AllRows):
-                loss.add(output, rounded, weights)
+                loss.add(contiguous(output, self._dtype), rounded, weights)
             else:
                 loss.add(*block)
             if scorer is not None:
@@ -115,9 +116,12 @@ def _unrounded(
     double = np.dtype(np.float64)
     is_exact = target.ndim == 1 or rounded.dtype in (target.dtype, double)
     if is_exact or np.array_equal(target, rounded, equal_nan=target.dtype.kind == "f"):
-        return output, rounded, weights
-    exact_weights = None if weights is None else contiguous(weights, double)
-    return contiguous(output, double), contiguous(target, double), exact_weights
+        target = rounded
+    else:
+        output = contiguous(output, double)
+    if target.ndim > 1:
+        target = contiguous(target, output.dtype)
+    return output, target, None if weights is None else contiguous(weights, output.dtype)
 
 
 def _loss_of(head: LossOnOutput, kernels: KernelsByType) -> LossTally | _AllRows:

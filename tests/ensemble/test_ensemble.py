@@ -390,6 +390,39 @@ def test_several_outputs_come_by_name(backend):
     assert {"loss", "kind_accuracy", "size_r2"} <= set(ensemble.evaluate(X, y))
 
 
+def lines(slopes, origins, loss="mean_squared_error"):
+    """An ensemble of float32 nets, of which each computes slope x + origin."""
+    nets = []
+    for slope, origin in zip(slopes, origins, strict=True):
+        net = fnn.Sequential([fnn.Dense(1, 1)])
+        net.compile(loss)
+        net.parameters["dense_1.weight"] = np.full((1, 1), slope)
+        net.parameters["dense_1.bias"] = np.full(1, origin)
+        nets.append(net)
+    return Ensemble(lambda seed: nets.pop(0), n=len(slopes))
+
+
+@pytest.mark.parametrize("weights", [None, [1.0, 2.0]])
+def test_mean_is_scored_before_it_is_rounded(backend, weights):
+    """Of means that lie between numbers of float32: 2^24 + 1 is not one of them."""
+    ensemble = lines([2.0, 4.0], [2.0**24, 2.0**24 + 2])
+    X, y = np.array([[0.0], [1.0]]), 2.0**24 + np.array([1.0, 4.0])
+    measured = ensemble.evaluate(X, y, weights)
+    assert measured == {"loss": 0.0, "r2": 1.0}
+    assert ensemble.score(X, y, weights) == 1.0
+
+
+def test_custom_loss_receives_the_mean_in_the_dtype_of_the_networks():
+    dtypes = []
+
+    def loss(output, target):
+        dtypes.append((output.dtype, target.dtype))
+        return 0.0, np.zeros_like(output)
+
+    lines([1.0, 2.0], [0.0, 0.0], loss).evaluate(np.ones((3, 1)), np.ones(3))
+    assert dtypes == [(np.float32, np.float32)]
+
+
 # ------------------------------------------------------------------ files and pickles
 
 
