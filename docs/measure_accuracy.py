@@ -3,8 +3,8 @@
 ``python docs/measure_accuracy.py`` measures every backend and instruction set that is
 installed and runs here on hard and random arguments, against mpmath (minutes).  With
 ``--exhaustive`` it measures the compiled builds on all float32 arguments instead, against
-NumPy and SciPy in float64 (four minutes a function).  Each table is written between its own
-markers and leaves the other alone; with ``--only`` the rows of other functions stay as well.
+NumPy and SciPy in float64 (two minutes a function).  The rows of each function are written as soon
+as they are measured, between the markers of their table; other rows and the other table stay.
 Needs ``pip install -e ".[test]"``.
 """
 
@@ -71,8 +71,8 @@ def rows(function: str, dtype: str, found: dict[str, Worst]) -> Iterable[str]:
         )
 
 
-def write(marker: str, new: dict[tuple[str, str], list[str]]) -> None:
-    """Put the rows of a table, by dtype and function, in the place of those that it has."""
+def write(marker: str, key: tuple[str, str], new: list[str]) -> None:
+    """Put the rows of a dtype and function in the place of those that a table has."""
     text = PAGE.read_text(encoding="utf-8")
     begin, end = f"<!-- {marker}: begin -->\n", f"<!-- {marker}: end -->"
     before, rest = text.split(begin)
@@ -82,7 +82,7 @@ def write(marker: str, new: dict[tuple[str, str], list[str]]) -> None:
     for row in lines:
         label, dtype = row.split("|")[1:3]
         found.setdefault((dtype.strip(), label.split("`")[1]), []).append(row)
-    found |= new
+    found[key] = new
     order = [(dtype, name) for dtype in ("float32", "float64") for name in accuracy.FUNCTIONS]
     table = [heading, line, *(row for key in order for row in found.get(key, []))]
     PAGE.write_text(before + begin + "\n".join(table) + "\n" + end + after, encoding="utf-8")
@@ -98,16 +98,15 @@ def main() -> None:
         "--only", nargs="+", choices=accuracy.FUNCTIONS, default=accuracy.FUNCTIONS, metavar="NAME"
     )
     options = parser.parse_args()
-    lines: dict[tuple[str, str], list[str]] = {}
     for dtype in ("float32",) if options.exhaustive else ("float32", "float64"):
         for function in options.only:
             if options.exhaustive:
                 found = measure(function, builds(dtype), options.stride)
             else:
                 found = sample(function, dtype, options.random)
-            lines[dtype, function] = list(rows(function, dtype, found))
-            print(*lines[dtype, function], sep="\n", flush=True)
-    write("exhaustive" if options.exhaustive else "sampled", lines)
+            lines = list(rows(function, dtype, found))
+            print(*lines, sep="\n", flush=True)
+            write("exhaustive" if options.exhaustive else "sampled", (dtype, function), lines)
 
 
 if __name__ == "__main__":
