@@ -1,5 +1,7 @@
 """Forward: layers called on arrays, and prediction of whole networks."""
 
+import numpy as np
+
 import fastnn as fnn
 
 from .common import BACKENDS, DTYPES, OnBackend, classifier, normal
@@ -68,6 +70,35 @@ class EagerLayerNorm(OnBackend):
 
     def time_backward(self, *parameters):
         self.layer.backward(self.dy)
+
+
+class PiecewiseLinearStep(OnBackend):
+    """A step of numbers in 16 bins: looked up, as codes, and encoded for a dense layer."""
+
+    param_names = ("backend", "first", "columns", "dtype")
+    params = (BACKENDS, ("piecewise_linear", "embedding", "dense"), (13, 100), DTYPES)
+
+    def prepare(self, first, columns, dtype):
+        bins, width = 16, 128
+        positions = np.random.default_rng(0).uniform(0, bins, (256, columns)).astype(dtype)
+        encoded = 2 * np.clip(positions[:, :, None] - np.arange(bins), 0, 1) - 1
+        layer, self.x = {
+            "piecewise_linear": (fnn.PiecewiseLinear([bins] * columns, width), positions),
+            "embedding": (fnn.Embedding([bins] * columns, width, "sum"), np.floor(positions)),
+            "dense": (
+                fnn.Dense(bins * columns, width, use_bias=False),
+                encoded.reshape(256, -1).astype(dtype),
+            ),
+        }[first]
+        self.net = fnn.Sequential([layer, fnn.Dense(width, 2)], dtype=dtype, seed=0)
+        self.net.compile(loss="cross_entropy", optimizer=fnn.Adam(1e-3))
+        self.y = np.arange(256) % 2
+
+    def time_step(self, *parameters):
+        self.net.train_step(self.x, self.y)
+
+    def time_predict(self, *parameters):
+        self.net.predict(self.x)
 
 
 class Latency(OnBackend):

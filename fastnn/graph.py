@@ -9,7 +9,7 @@ from typing import Any
 
 from fastnn._shared.fields import entry
 from fastnn.facts import activations
-from fastnn.layers import CLASSES, Activation, CustomLayer, Dense, Input, Layer, Tensor
+from fastnn.layers import CLASSES, Activation, CustomLayer, Dense, Embedding, Input, Layer, Tensor
 from fastnn.program import Program, ProgramBuilder
 from fastnn.serialization import FormatError
 
@@ -190,6 +190,8 @@ def _reached(graph: Graph) -> tuple[set[int], list[Tensor]]:
     for call in reversed(graph.calls):
         if id(call) not in live or call.layer is None:
             continue
+        if isinstance(call.layer, Embedding):
+            reached.add(id(call.layer))
         if _is_step(call.layer):
             steps.insert(0, call)
         else:
@@ -199,8 +201,8 @@ def _reached(graph: Graph) -> tuple[set[int], list[Tensor]]:
 
 
 def _is_step(layer: Layer) -> bool:
-    """Whether the derivative of a layer is 0 everywhere."""
-    return last_function(layer) in _STEPS
+    """Whether the derivative of a layer with respect to its input is 0 everywhere."""
+    return isinstance(layer, Embedding) or last_function(layer) in _STEPS
 
 
 def last_function(layer: Layer | None) -> str | None:

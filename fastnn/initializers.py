@@ -92,6 +92,27 @@ class Ones(Initializer):
 
 
 @dataclass(frozen=True)
+class Normal(Initializer):
+    """Normal values with mean 0.
+
+    Parameters
+    ----------
+    deviation : float, default 1
+        Their standard deviation, at least 0.
+    """
+
+    name: ClassVar[str] = "normal"
+    deviation: float = 1.0
+
+    def __post_init__(self) -> None:
+        replace_fields(self, deviation=check_number(self.deviation, "deviation", 0.0))
+
+    def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:
+        """Initial values: a new float64 array of `shape`."""
+        return rng.normal(0.0, self.deviation, shape)
+
+
+@dataclass(frozen=True)
 class _Scaled(Initializer):
     """Random values with mean 0 and a variance that depends on the shape."""
 
@@ -245,7 +266,7 @@ class Explicit(Initializer):
 _CLASSES: dict[str, type[Initializer]] = {
     cls.name: cls
     for cls in (
-        Constant, Zeros, Ones, GlorotNormal, GlorotUniform, HeNormal, HeUniform,
+        Constant, Zeros, Ones, Normal, GlorotNormal, GlorotUniform, HeNormal, HeUniform,
         LeCunNormal, LeCunUniform, Explicit,
     )
 }  # fmt: skip
@@ -257,7 +278,7 @@ def get(initializer: object) -> Initializer:
     Parameters
     ----------
     initializer : str, Initializer, mapping or array_like
-        Names: zeros, ones, constant, glorot_normal, glorot_uniform, he_normal,
+        Names: zeros, ones, constant, normal, glorot_normal, glorot_uniform, he_normal,
         he_uniform, lecun_normal, lecun_uniform.
 
     Returns

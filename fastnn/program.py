@@ -205,6 +205,16 @@ class Program:
             raise KeyError(f"no buffer {name!r}; the program has {', '.join(self._index)}")
         return self._index[name]
 
+    @cached_property
+    def code_sizes(self) -> tuple[tuple[int, ...] | None, ...]:
+        """For each input, how many codes each of its columns has; None where numbers are free."""
+        sizes: dict[int, tuple[int, ...]] = {}
+        for operation in self.operations:
+            if operations.get(operation.kind).codes:
+                (source,), own = operation.inputs, operation.attributes["sizes"]
+                sizes[source] = tuple(map(min, own, sizes.get(source, own)))
+        return tuple(sizes.get(i) for i in self.inputs)
+
     def with_heads(self, heads: Sequence[Head], l2: float = 0.0) -> Program:
         """The same program with other heads and L2 penalty.
 
@@ -277,6 +287,7 @@ class ProgramBuilder:
         self.inputs: list[int] = []
         self._names: set[str] = set()
         self._offset = 0
+        self._is_table: dict[int, bool] = {}  # by parameter that an operation has
 
     def input(self, name: str, width: int) -> int:
         """Declare an input buffer; returns its index."""
@@ -325,6 +336,7 @@ class ProgramBuilder:
         shapes = [self.parameters[i].shape for i in parameters]
         try:
             width = operations.get(kind).output_width(widths, shapes, attributes)
+            self._check_roles(kind, parameters, attributes)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
         output = self._buffer(name, width)
@@ -334,6 +346,18 @@ class ProgramBuilder:
             )
         )
         return output
+
+    def _check_roles(
+        self, kind: str, parameters: Sequence[int], attributes: Mapping[str, Any]
+    ) -> None:
+        """Raise ValueError for a table that has another role too: gradients of tables are apart."""
+        roles = operations.get(kind).roles(len(parameters), attributes)
+        for i, role in zip(parameters, roles, strict=True):
+            if self._is_table.setdefault(i, role == "table") != (role == "table"):
+                raise ValueError(
+                    f"parameter {self.parameters[i].name!r} cannot be a table in one operation "
+                    "and something else in another"
+                )
 
     def build(self, outputs: Sequence[int]) -> Program:
         """The finished program; `outputs` are the buffers `forward` returns."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from fastnn.facts.activations import ROWS
 from fastnn.facts.losses import LOSSES
+from fastnn.facts.operations import COMBINATIONS
 from fastnn.facts.updates import UPDATES
 from fastnn.program import ACTIVATIONS, MERGES, Head, Program, ProgramBuilder
 
@@ -47,6 +48,8 @@ def single_operation(kind: str, dtype: str, **attributes) -> Program:
     if kind == "trained_swish":
         kind, attributes = "activation", {"function": "swish"}
         parameters = [builder.parameter("operation.beta", (1,), penalized=False)]
+    if kind in ("embedding", "piecewise_linear"):
+        parameters = [builder.parameter("operation.weight", (sum(attributes["sizes"]), 9))]
     middle = builder.add(kind, hidden, "operation.A", parameters, **attributes)
     output = dense(builder, middle, 4, "out")
     return builder.build([output]).with_heads([Head(output, "mean_squared_error")])
@@ -62,6 +65,11 @@ OPERATIONS = (
         ("layer_norm", {"epsilon": 1e-3, "scale": scale, "shift": shift})
         for scale in (True, False)
         for shift in (True, False)
+    ]
+    + [
+        (kind, {"sizes": (3, 1, 2, 6, 1, 2, 4), "combine": combine})
+        for kind in ("embedding", "piecewise_linear")
+        for combine in COMBINATIONS
     ]
 )
 

@@ -321,6 +321,32 @@ def check_finite(
             raise ValueError(f"{name} must be {expected}, got {_element(array, index, name)}{end}")
 
 
+def check_codes(array: np.ndarray, name: str, sizes: Sequence[int], hint: str = "") -> None:
+    """Raise ValueError naming the first element that is no code of its column.
+
+    Parameters
+    ----------
+    array : (N, c) array
+    name : str
+        Name of the argument.
+    sizes : sequence of int
+        Number of codes of each column: they are the integers from 0 to below it.
+    hint : str
+        End of the message.
+    """
+    limits = np.array(sizes)
+    for start in range(0, len(array), _CHECKED_ROWS):
+        block = array[start : start + _CHECKED_ROWS]
+        bad = ~((block >= 0) & (block < limits) & (block == np.floor(block)))  # True for nan
+        if bad.any():
+            row, column = _first(bad)
+            end = f"; {hint}" if hint else ""
+            raise ValueError(
+                f"column {column} of {name} must hold codes, integers from 0 to "
+                f"{sizes[column] - 1}, got {_element(array, (row + start, column), name)}{end}"
+            )
+
+
 def check_range(array: np.ndarray, name: str, wrong: np.ndarray, expected: str) -> None:
     """Raise ValueError naming the first element of `array` where `wrong` holds, if any."""
     if wrong.any():

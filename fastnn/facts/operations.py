@@ -15,6 +15,7 @@ bias       the sum of dy over the samples
 shift      the same
 scale      the sum of dy n over the samples, with the normalised input n
 parameter  of an activation: the sum of dy df/dparameter
+table      each row receives the sum of dy over the samples that read it, times their shares
 custom     what the function of a custom layer returns
 =========  ===========================================================
 """
@@ -33,6 +34,9 @@ __all__ = ["ROWS", "OperationInfo", "get", "names"]
 Widths = Sequence[int]
 Shapes = Sequence[tuple[int, ...]]
 Attributes = Mapping[str, Any]
+
+COMBINATIONS = ("concatenate", "sum")
+"""What becomes of the rows that the columns of an input read from a table."""
 
 
 def _one_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:
@@ -81,6 +85,21 @@ def _layer_norm_width(widths: Widths, shapes: Shapes, attributes: Attributes) ->
     return widths[0]
 
 
+def _table_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:
+    """The width of the table, or as often as the input has columns; one table, a row a code."""
+    sizes, combine = attributes.get("sizes", ()), attributes.get("combine")
+    if combine not in COMBINATIONS:
+        raise ValueError(f"combine must be one of {', '.join(COMBINATIONS)}, got {combine!r}")
+    if not sizes or min(sizes) < 1:
+        raise ValueError(f"needs a size of at least 1 for each column, got {list(sizes)}")
+    if widths[0] != len(sizes):
+        raise ValueError(f"{len(sizes)} sizes do not fit an input of width {widths[0]}")
+    if len(shapes) != 1 or len(shapes[0]) != 2 or shapes[0][0] != sum(sizes):
+        raise ValueError(f"a table of {sum(sizes)} rows does not fit parameters {list(shapes)}")
+    width = shapes[0][1]
+    return width if combine == "sum" else width * len(sizes)
+
+
 def _custom_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:
     """The width that the custom layer states; it checks its inputs itself."""
     return int(attributes["width"])
@@ -88,6 +107,10 @@ def _custom_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int
 
 def _no_roles(n: int, attributes: Attributes) -> tuple[str, ...]:
     return ()
+
+
+def _table(n: int, attributes: Attributes) -> tuple[str, ...]:
+    return ("table",)[:n]
 
 
 def _weight_and_bias(n: int, attributes: Attributes) -> tuple[str, ...]:
@@ -120,6 +143,8 @@ class OperationInfo:
     """Whether it makes one output of several inputs."""
     has_corner_at_equal_inputs: bool = False
     """Whether it passes from one formula to another where its two inputs are equal."""
+    codes: bool = False
+    """Whether the numbers of its input are codes: integers from 0 to below the size of a column."""
     onnx: str | None = None
     """The operator of ONNX, where there is one."""
 
@@ -258,6 +283,24 @@ ROWS: tuple[OperationInfo, ...] = (
         most_inputs=math.inf,
         width=_custom_width,
         roles=lambda n, attributes: ("custom",) * n,
+    ),
+    OperationInfo(
+        name="embedding",
+        formula="for each column j, row x_j of its part of a table; side by side, or their sum",
+        compiled="table",
+        width=_table_width,
+        roles=_table,
+        codes=True,
+    ),
+    OperationInfo(
+        name="piecewise_linear",
+        formula=(
+            "for each column j, sum_k (2 min(max(x_j - k, 0), 1) - 1) W_k, with the rows W_k of "
+            "its part of a table; side by side, or their sum"
+        ),
+        compiled="table",
+        width=_table_width,
+        roles=_table,
     ),
 )
 """In the order of the codes that the compiled core uses."""

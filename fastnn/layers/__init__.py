@@ -22,12 +22,14 @@ from fastnn.layers._merges import (
     Multiply,
     Subtract,
 )
+from fastnn.layers._tables import Embedding, PiecewiseLinear
 from fastnn.layers._tensor import Input, Tensor
 
 CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
-        Dense, Dropout, LayerNorm, AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
+        Dense, Dropout, Embedding, LayerNorm, PiecewiseLinear,
+        AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
         *(getattr(_activations, name) for name in _activations.__all__),
     )
 }  # fmt: skip
@@ -42,11 +44,13 @@ __all__ = [
     "CustomLayer",
     "Dense",
     "Dropout",
+    "Embedding",
     "Input",
     "Layer",
     "LayerNorm",
     "Merge",
     "Multiply",
+    "PiecewiseLinear",
     "Subtract",
     "Tensor",
 ]

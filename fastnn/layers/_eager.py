@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fastnn import backend
+from fastnn._shared.arrays import check_codes
 from fastnn.program import ProgramBuilder
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class OneLayer:
         output = layer.emit(builder, "layer", inputs, parameters)
         program = builder.build([output])
         self.width = program.buffers[output].width
+        self._code_sizes = program.code_sizes
         self.engine = backend.new_engine(program, storage)
         self.gradients: np.ndarray | None = None
         self._dtype = storage.dtype
@@ -42,6 +44,9 @@ class OneLayer:
 
     def forward(self, arrays: Sequence[np.ndarray], training: bool, single: bool) -> np.ndarray:
         """The output for inputs of N rows; `single` returns the only row without its first axis."""
+        for x, sizes in zip(arrays, self._code_sizes, strict=True):
+            if sizes is not None:
+                check_codes(x, "x", sizes)
         # Copies: backward needs the values of this call.
         inputs = [np.array(x, self._dtype, order="C") for x in arrays]
         # Forget the previous call, even if this call fails.

@@ -16,6 +16,7 @@ from fastnn._shared.arrays import (
     as_matrix,
     as_real,
     as_weights,
+    check_codes,
     check_finite,
     check_shape,
     check_weights,
@@ -180,10 +181,14 @@ class Feed:
     ) -> None:
         """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype.
 
-        `hint` ends the message; callers without an argument `check_finite` pass their own.
+        The inputs of embeddings must hold codes.  `hint` ends the message; callers without an
+        argument `check_finite` pass their own.
         """
         names = [buffer.name for buffer in self.inputs]
-        for array, name in zip(arrays, names, strict=True):
+        sizes = self._engine.program.code_sizes
+        for array, name, codes in zip(arrays, names, sizes, strict=True):
+            if codes is not None:
+                check_codes(array, called(argument, name, names), codes, hint)
             if is_readable(array) and self._engine.all_finite(array):
                 continue
             check_finite(array, called(argument, name, names), hint, self._dtype)

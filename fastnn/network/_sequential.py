@@ -7,7 +7,16 @@ from typing import Any
 
 from numpy.typing import DTypeLike
 
-from fastnn.layers import CustomLayer, Dense, Input, Layer, Merge, Tensor
+from fastnn.layers import (
+    CustomLayer,
+    Dense,
+    Embedding,
+    Input,
+    Layer,
+    Merge,
+    PiecewiseLinear,
+    Tensor,
+)
 from fastnn.network._network import CLASSES, Network
 
 
@@ -17,8 +26,8 @@ class Sequential(Network):
     Parameters
     ----------
     layers : sequence of Layer
-        The first may be an `Input`; without one, the first `Dense` layer has the width of the
-        input.
+        The first may be an `Input`; without one, the first `Dense`, `Embedding` or
+        `PiecewiseLinear` layer has the width of the input.
     dtype : {"float32", "float64"}, default "float32"
         Data type of parameters and computations.
     seed : int, default 0
@@ -83,9 +92,9 @@ def _check_layers(chain: list[Any]) -> None:
 
 
 def _input_width(chain: list[Layer]) -> int:
-    """Width of the input: that of the first dense layer, if the layers before it keep widths."""
+    """Width of the input: that of the first layer that states it, if those before keep widths."""
     for layer in chain:
-        if isinstance(layer, Dense):
+        if isinstance(layer, Dense | Embedding | PiecewiseLinear):
             return layer.n_in
         if isinstance(layer, CustomLayer) and type(layer).output_width != Layer.output_width:
             break

@@ -2,7 +2,7 @@
 
 One program has everything whose order of computation could differ: dropout, layer
 normalisation, a trained beta, shared weights, merges, two heads, the L2 penalty, Adam,
-clipping by norm.
+clipping by norm.  Another one has tables, which codes and positions read.
 """
 
 from __future__ import annotations
@@ -50,6 +50,28 @@ def program_with_everything(dtype, width=211):
     return builder.build(heads).with_heads(losses, l2=1e-3)
 
 
+def program_with_tables(dtype, width=411):
+    """Codes and positions, side by side and summed; columns of few rows and of many."""
+    builder = ProgramBuilder(dtype)
+    sizes = (5, 1, 3, 300, 17, 60)
+    x = builder.input("x", len(sizes))
+    spread = builder.add("multiply", [x, x, x, x], "spread.A")
+    values = []
+    for kind in ("embedding", "piecewise_linear"):
+        weight = builder.parameter(f"{kind}.weight", (sum(sizes), width))
+        for combine in ("sum", "concatenate"):
+            options = {"sizes": sizes, "combine": combine}
+            values.append(builder.add(kind, [spread], f"{kind}.{combine}", [weight], **options))
+    h = builder.add("concatenate", values, "h.A")
+    heads = [dense(builder, h, 10, "classes"), dense(builder, values[2], 3, "values")]
+    losses = [Head(heads[0], "cross_entropy"), Head(heads[1], "huber", 0.3)]
+    return builder.build(heads).with_heads(losses, l2=1e-3)
+
+
+PROGRAMS = {"everything": program_with_everything, "tables": program_with_tables}
+EACH_PROGRAM = pytest.mark.parametrize("program", PROGRAMS)
+
+
 def train(engine_class, program):
     """The engine after STEPS steps of shuffled batches, some of them short, and its losses."""
     engine = engine_class(program, initial_storage(program, scale=0.1))
@@ -84,34 +106,38 @@ def engine_class(dtype):
 
 @pytest.fixture(scope="module")
 def digests():
-    """Those of one thread, by dtype."""
+    """Those of one thread, by program and dtype."""
     found = {}
     for dtype in ("float32", "float64"):
-        with team(1):
-            engine, losses = train(engine_class(dtype), program_with_everything(dtype))
-            assert losses[-1] < losses[0]
-            found[dtype] = digest(engine, losses)
+        for name, program in PROGRAMS.items():
+            with team(1):
+                engine, losses = train(engine_class(dtype), program(dtype))
+                assert losses[-1] < losses[0]
+                found[name, dtype] = digest(engine, losses)
     return found
 
 
+@EACH_PROGRAM
 @pytest.mark.parametrize("threads", [2, 3, 4, 8])
-def test_training_has_the_same_hash_on_any_number_of_threads(dtype, threads, digests):
+def test_training_has_the_same_hash_on_any_number_of_threads(dtype, program, threads, digests):
     with team(threads):
-        engine, losses = train(engine_class(dtype), program_with_everything(dtype))
+        engine, losses = train(engine_class(dtype), PROGRAMS[program](dtype))
         assert n_tasks() >= threads or not TASKS.exists(), "there was no such team"
-        assert digest(engine, losses) == digests[dtype]
+        assert digest(engine, losses) == digests[program, dtype]
 
 
 @pytest.mark.skipif(len(FUSED) < 2, reason="needs x86-64-v3 and v4 builds and processor")
-def test_training_has_the_same_hash_on_v3_and_v4(dtype):
-    program = program_with_everything(dtype)
+@EACH_PROGRAM
+def test_training_has_the_same_hash_on_v3_and_v4(dtype, program):
+    program = PROGRAMS[program](dtype)
     found = {digest(*train(backends.load(isa, dtype).Engine, program)) for isa in FUSED}
     assert len(found) == 1
 
 
+@EACH_PROGRAM
 @pytest.mark.parametrize("batch", [1, 2, 5, 64])
-def test_a_row_has_the_same_bits_in_any_batch(dtype, batch):
-    program = program_with_everything(dtype)
+def test_a_row_has_the_same_bits_in_any_batch(dtype, program, batch):
+    program = PROGRAMS[program](dtype)
     engine = engine_class(dtype)(program, initial_storage(program))
     (x,), _ = data_for(program, 131)
     together = engine.forward([x])

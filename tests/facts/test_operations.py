@@ -40,6 +40,8 @@ def test_operation_states_its_formula(row):
         ("concatenate", [3, 4, 5], [], {}, 12),
         ("layer_norm", [3], [(3,)], {"epsilon": 1e-5, "scale": False, "shift": True}, 3),
         ("python", [3, 4], [(2, 2)], {"width": 7}, 7),
+        ("embedding", [2], [(5, 4)], {"sizes": (2, 3), "combine": "concatenate"}, 8),
+        ("piecewise_linear", [2], [(5, 4)], {"sizes": (2, 3), "combine": "sum"}, 4),
     ],
 )
 def test_width_of_the_output(kind, widths, shapes, attributes, expected):
@@ -60,6 +62,41 @@ def test_width_of_the_output(kind, widths, shapes, attributes, expected):
         ("dense", [3], [(3, 5), (5,), (5,)], {}, "dense: parameters of shapes .* do not fit"),
         ("activation", [3], [], {"function": "rleu"}, "unknown activation 'rleu'; known are"),
         ("activation", [3], [(1,)], {"function": "relu"}, r"shapes \[\(1,\)\] do not fit relu"),
+        (
+            "embedding",
+            [3],
+            [(5, 4)],
+            {"sizes": (2, 3), "combine": "sum"},
+            "2 sizes do not fit an input of width 3",
+        ),
+        (
+            "embedding",
+            [2],
+            [(6, 4)],
+            {"sizes": (2, 3), "combine": "sum"},
+            r"a table of 5 rows does not fit parameters \[\(6, 4\)\]",
+        ),
+        (
+            "embedding",
+            [2],
+            [],
+            {"sizes": (2, 3), "combine": "sum"},
+            r"a table of 5 rows does not fit parameters \[\]",
+        ),
+        (
+            "piecewise_linear",
+            [2],
+            [(3, 4)],
+            {"sizes": (0, 3), "combine": "sum"},
+            r"needs a size of at least 1 for each column, got \[0, 3\]",
+        ),
+        (
+            "piecewise_linear",
+            [1],
+            [(3, 4)],
+            {"sizes": (3,), "combine": "mean"},
+            "combine must be one of concatenate, sum, got 'mean'",
+        ),
         ("softmax", [3], [(3,)], {}, r"softmax: parameters of shapes \[\(3,\)\] do not fit"),
     ],
 )
@@ -75,6 +112,7 @@ def test_what_does_not_fit_is_refused(kind, widths, shapes, attributes, message)
         ("dense", [(3, 5), (5,)], {}, ("weight", "bias")),
         ("activation", [(1,)], {"function": "swish"}, ("parameter",)),
         ("layer_norm", [(3,)], {"epsilon": 1.0, "scale": False, "shift": True}, ("shift",)),
+        ("embedding", [(5, 2)], {"sizes": (1, 1, 3), "combine": "sum"}, ("table",)),
         ("softmax", [], {}, ()),
         ("python", [(2,), (3,)], {"width": 3}, ("custom", "custom")),
     ],
@@ -82,3 +120,16 @@ def test_what_does_not_fit_is_refused(kind, widths, shapes, attributes, message)
 def test_roles_of_the_parameters(kind, shapes, attributes, roles):
     builder, output = program(kind, [3], shapes, **attributes)
     assert builder.build([output]).operations[0].roles == roles
+
+
+@pytest.mark.parametrize("first", ["dense", "embedding"])
+def test_a_table_has_no_second_role(first):
+    builder = ProgramBuilder()
+    x, y = builder.input("x", 3), builder.input("y", 1)
+    weight = builder.parameter("w", (3, 5))
+    kinds = {"dense": (x, {}), "embedding": (y, {"sizes": (3,), "combine": "sum"})}
+    source, attributes = kinds.pop(first)
+    builder.add(first, [source], "first", [weight], **attributes)
+    ((second, (source, attributes)),) = kinds.items()
+    with pytest.raises(ValueError, match="second: parameter 'w' cannot be a table in one"):
+        builder.add(second, [source], "second", [weight], **attributes)

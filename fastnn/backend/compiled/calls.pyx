@@ -27,8 +27,8 @@ from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from fastnn.backend.compiled.engine.passes cimport (
-    batch_cost, copy_outputs, finish_gradients, gradient_team, norms_read_targets, ordered_sum,
-    penalty, prepare_targets, rows_are_finite, rows_per_block, set_norms, span_team,
+    batch_cost, copy_outputs, finish_gradients, gradient_team, make_edges, norms_read_targets,
+    ordered_sum, penalty, prepare_targets, rows_are_finite, rows_per_block, set_norms, span_team,
     step_is_moderate, stream_team, summed_penalty, train_team, update_alone,
 )
 from fastnn.backend.compiled.engine.structures cimport *

@@ -11,6 +11,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
     engine/gather.pxi           rows of what callers give, converted and checked
+    engine/tables.pxi           operations that look up rows of a weight
     engine/operations.pxi       forward and backward of each kind of operation
     engine/heads.pxi            losses of a batch and their gradients
     engine/limits.pxi           whether a step stays far from overflow
@@ -36,8 +37,8 @@ from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row
 from fastnn.backend.compiled.rows.rows cimport (
-    SUMMED_ROWS, add_compensated, log_softmax_backward_row, logsumexp_row, softmax_backward_row,
-    sum_lanes, within,
+    SUMMED_ROWS, add_compensated, dot_row, log_softmax_backward_row, logsumexp_row, put,
+    softmax_backward_row, sum_lanes, take, within,
 )
 from fastnn.backend.compiled.simd.simd cimport (
     VL, abs_, apart, both, fma_, less, less_equal, load, real, select, splat, store, vec
@@ -100,6 +101,7 @@ include "products/gemm.pxi"
 include "rows/instances.pxi"
 include "kernels/functional.pxi"
 include "engine/gather.pxi"
+include "engine/tables.pxi"
 include "engine/operations.pxi"
 include "engine/heads.pxi"
 include "engine/limits.pxi"

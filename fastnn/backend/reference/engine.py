@@ -19,6 +19,7 @@ from fastnn.backend.reference import kernels
 from fastnn.backend.reference.buffers import Buffers
 from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
+from fastnn.backend.reference.tables import are_codes
 from fastnn.backend.support import Support, support
 from fastnn.facts.losses import LOSSES
 from fastnn.facts.updates import known
@@ -120,11 +121,16 @@ class Engine:
         return outputs
 
     def _forward(self, inputs: Sequence[Array], check: bool) -> list[Array]:
-        for i, x in zip(self.program.inputs, inputs, strict=True):
+        code_sizes = self.program.code_sizes
+        for i, x, sizes in zip(self.program.inputs, inputs, code_sizes, strict=True):
             values = np.ascontiguousarray(x, self.program.dtype)
             self._buffers.set_value(i, values)
             if check and not np.isfinite(values).all():
                 raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
+            if check and sizes and not are_codes(values, sizes).all():
+                raise ValueError(
+                    f"input {self.program.buffers[i].name!r} has numbers that are no codes"
+                )
         for operation in self.program.operations:
             arguments = [self._buffers.value(i) for i in operation.inputs]
             output = FORWARD[operation.kind](self._buffers, operation, arguments)

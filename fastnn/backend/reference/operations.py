@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fastnn.backend.reference import kernels, normalizers
+from fastnn.backend.reference import kernels, normalizers, tables
 from fastnn.backend.reference.activations import swish_beta_derivative
 from fastnn.backend.reference.buffers import Buffers
 from fastnn.program import Operation
@@ -242,6 +242,58 @@ def _python_backward(buffers: Buffers, operation: Operation, dy: Array) -> None:
     buffers.check_layer(operation)
 
 
+def _embedding(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
+    """The rows of the codes."""
+    sizes = operation.attributes["sizes"]
+    codes = tables.codes(arguments[0], sizes)
+    weights = tables.parts(buffers.parameters[operation.parameters[0]], sizes)
+    rows = [weight[codes[:, j]] for j, weight in enumerate(weights)]
+    return tables.combine(rows, operation.attributes["combine"])
+
+
+def _embedding_backward(buffers: Buffers, operation: Operation, dy: Array) -> None:
+    """Each row receives the sum of dY over the samples that read it; codes have no gradient."""
+    (source,) = operation.inputs
+    sizes, x = operation.attributes["sizes"], buffers.value(source)
+    codes = tables.codes(x, sizes)
+    gradient = np.zeros_like(buffers.parameters[operation.parameters[0]])
+    parts = tables.split(dy, len(sizes), operation.attributes["combine"])
+    for j, rows in enumerate(tables.parts(gradient, sizes)):
+        np.add.at(rows, codes[:, j], parts[j])
+    buffers.add_parameter_gradient(operation.parameters[0], gradient)
+    buffers.add_gradient(source, np.zeros_like(x))
+
+
+def _piecewise_linear(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
+    """Between the values at the edges of the bins."""
+    sizes = operation.attributes["sizes"]
+    found = tables.positions(arguments[0], sizes)
+    values = []
+    for j, weight in enumerate(tables.parts(buffers.parameters[operation.parameters[0]], sizes)):
+        edges, share = tables.at_edges(weight), found.shares[:, j, None]
+        below = found.bins[:, j]
+        values.append((1 - share) * edges[below] + share * edges[below + 1])
+    return tables.combine(values, operation.attributes["combine"])
+
+
+def _piecewise_linear_backward(buffers: Buffers, operation: Operation, dy: Array) -> None:
+    """The edges of a bin share dY; dX = 2 dY W_b, and 0 outside the bins."""
+    (source,) = operation.inputs
+    sizes, x = operation.attributes["sizes"], buffers.value(source)
+    found = tables.positions(x, sizes)
+    weights = tables.parts(buffers.parameters[operation.parameters[0]], sizes)
+    dx, gradients = np.empty_like(x), []
+    for j, part in enumerate(tables.split(dy, len(sizes), operation.attributes["combine"])):
+        edges = np.zeros((sizes[j] + 1, part.shape[1]), dy.dtype)
+        below, share = found.bins[:, j], found.shares[:, j, None]
+        np.add.at(edges, below, (1 - share) * part)
+        np.add.at(edges, below + 1, share * part)
+        gradients.append(tables.from_edges(edges))
+        dx[:, j] = 2 * (part * weights[j][below]).sum(axis=1)
+    buffers.add_parameter_gradient(operation.parameters[0], np.concatenate(gradients))
+    buffers.add_gradient(source, np.where(found.are_inside, dx, 0))
+
+
 FORWARD: dict[str, Callable[[Buffers, Operation, list[Array]], Array]] = {
     "dense": _dense,
     "activation": _activation,
@@ -256,6 +308,8 @@ FORWARD: dict[str, Callable[[Buffers, Operation, list[Array]], Array]] = {
     "concatenate": _concatenate,
     "layer_norm": _layer_norm,
     "python": _python,
+    "embedding": _embedding,
+    "piecewise_linear": _piecewise_linear,
 }
 BACKWARD: dict[str, Callable[[Buffers, Operation, Array], None]] = {
     "dense": _dense_backward,
@@ -271,4 +325,6 @@ BACKWARD: dict[str, Callable[[Buffers, Operation, Array], None]] = {
     "concatenate": _concatenate_backward,
     "layer_norm": _layer_norm_backward,
     "python": _python_backward,
+    "embedding": _embedding_backward,
+    "piecewise_linear": _piecewise_linear_backward,
 }

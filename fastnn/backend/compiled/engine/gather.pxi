@@ -145,6 +145,15 @@ cdef public bint rows_are_finite(const Source* source, real* scratch) noexcept n
     return True
 
 
+cdef bint are_codes(sz n, const real* last_codes, const real* x) noexcept nogil:
+    """Whether the numbers of a row are codes: integers from 0 to the last one of each column."""
+    cdef int strays = 0
+    cdef sz j
+    for j in range(n):
+        strays += not (0 <= x[j] <= last_codes[j] and x[j] == <real><int>x[j])
+    return strays == 0
+
+
 cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
                     sz first, sz last, sz to) noexcept nogil:
     """Samples first to last of the batch into the input buffers from row `to` on."""
@@ -157,6 +166,8 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
         for r in range(first, last):
             fit &= gather_row(&batch.inputs[i], sample(batch, r), batch.check,
                               row_of(x, to + r - first))
+            if batch.check and plan.last_codes[i] != NULL:
+                fit &= are_codes(x.width, plan.last_codes[i], row_of(x, to + r - first))
     if not fit:
         raise_flag(batch.bad)
 

@@ -1,5 +1,7 @@
 # Lowering: a Program becomes a Plan of C structures, once, when an engine is made.
 
+import itertools as _itertools
+
 from fastnn.backend import finite as _gradients
 from fastnn.backend import support as _support
 from fastnn import program as _program
@@ -79,6 +81,32 @@ def tile_rows(rows):
     """Rows of the tasks of a weight: about equal, and whole register tiles of 6 rows or of 14."""
     parts = -(-rows // TILE_ROWS)
     return -(-rows // parts // 6) * 6
+
+
+def groups_of_rows(readers):
+    """Tasks of a table as (first row, number of rows): whole columns, about TABLE_ROWS.
+
+    All rows are one task where operations divide the table differently.
+    """
+    sizes = readers[0].attributes["sizes"]
+    if any(reader.attributes["sizes"] != sizes for reader in readers):
+        return [(0, sum(sizes))]
+    groups, first, height = [], 0, 0
+    for size in sizes:
+        if height and height + size > TABLE_ROWS:
+            groups.append((first, height))
+            first, height = first + height, 0
+        height += size
+    return [*groups, (first, height)]
+
+
+def readers_between_edges(program):
+    """By the index of a table: those of the operations that read it between edges of bins."""
+    readers = {}
+    for index, operation in enumerate(program.operations):
+        if operation.kind == "piecewise_linear":
+            readers.setdefault(operation.parameters[0], []).append(index)
+    return readers
 
 
 def is_custom(head):
@@ -175,6 +203,13 @@ cdef class Lowered:
             parameter.trainable = spec.trainable
             parameter.penalized = spec.penalized
             parameter.is_matrix = len(spec.shape) == 2
+        for index, operation in enumerate(self.program.operations):
+            for role, i in zip(operation.roles, operation.parameters):
+                self.plan.parameters[<int>i].is_table |= role == "table"
+        for i, indices in readers_between_edges(self.program).items():
+            self.plan.parameters[<int>i].n_edged = len(indices)
+            self.plan.parameters[<int>i].edged = self.indices(indices)
+            self.plan.has_edges = True
 
     def _read_operations(self):
         cdef Op* op
@@ -186,6 +221,10 @@ cdef class Lowered:
         self.plan.inputs = self.indices(program.inputs)
         self.plan.n_outputs = len(program.outputs)
         self.plan.outputs = self.indices(program.outputs)
+        self.plan.last_codes = <const real**>self.take(len(program.inputs) * sizeof(real*))
+        for i, sizes in enumerate(program.code_sizes):
+            if sizes:
+                self.plan.last_codes[<int>i] = self.reals([size - 1 for size in sizes])
         self.plan.n_ops = len(operations)
         self.plan.ops = <Op*>self.take(len(operations) * sizeof(Op))
         for i, operation in enumerate(operations):
@@ -199,6 +238,9 @@ cdef class Lowered:
             if op.kind == DENSE:
                 parameter = program.parameters[op.dense.weight]
                 self.work_per_row += parameter.size
+            elif op.kind == EMBEDDING or op.kind == PIECEWISE_LINEAR:
+                self.work_per_row += (op.table.n_columns * (1 + op.table.is_linear)
+                                      * self.plan.parameters[op.table.weight].width)
         for dense, activation in fused.items():
             self.plan.ops[dense].dense.fused = activation
             self.plan.ops[dense].dense.function = self.plan.ops[activation].activation.function
@@ -228,7 +270,47 @@ cdef class Lowered:
         elif operation.kind == "layer_norm":
             op.norm.scale, op.norm.shift = first, second
             op.norm.epsilon = <double>attributes["epsilon"]
+        elif operation.kind in ("embedding", "piecewise_linear"):
+            op.table.weight = operation.parameters[0]
+            self._read_table(&op.table, operation)
         return 0
+
+    cdef int _read_table(self, Table* table, operation) except -1:
+        """Where the rows of each column are, and memory for edges and sums of gradients."""
+        cdef sz ld = self.plan.parameters[table.weight].ld
+        cdef bint is_linear = operation.kind == "piecewise_linear"
+        sizes = operation.attributes["sizes"]
+        starts = [0, *_itertools.accumulate(sizes)]
+        n_rows = starts[len(sizes)] + is_linear * len(sizes)
+        table.n_columns = len(sizes)
+        table.is_sum = operation.attributes["combine"] == "sum"
+        table.is_linear = is_linear
+        table.starts = self.indices(starts)
+        table.first_rows = self.indices([s + is_linear * j for j, s in enumerate(starts)])
+        table.last = self.indices([size - 1 for size in sizes])
+        table.limits = self.reals([size - 1 + is_linear for size in sizes])
+        if is_linear:
+            table.edges = self.zeros(n_rows * ld)
+            table.sums = self.zeros(2 * starts[len(sizes)] * ld)
+        if len(self._readers(table.weight)) > 1:
+            table.term = self.zeros(starts[len(sizes)] * ld)
+        return 0
+
+    def _readers(self, parameter):
+        """The operations that have a parameter."""
+        return [o for o in self.program.operations if parameter in o.parameters]
+
+    cdef real* zeros(self, sz n) except NULL:
+        """n numbers that live as long as the engine."""
+        cdef real[::1] block = _program.aligned_zeros(n, REAL_DTYPE)
+        self.memory.append(block)
+        return &block[0]
+
+    cdef real* reals(self, values) except NULL:
+        cdef real* block = self.zeros(len(values))
+        for i, value in enumerate(values):
+            block[i] = <double>value
+        return block
 
     def _read_heads(self):
         cdef HeadSpec* head
@@ -298,20 +380,22 @@ cdef class Lowered:
                 for position, (role, p) in enumerate(zip(operation.roles, operation.parameters)):
                     slopes = i if role == "scale" else -1
                     beta_terms = i if role == "parameter" else -1
+                    table = i if role == "table" else -1
                     given = position if role == "custom" else -1
-                    uses[p].append((operation, slopes, beta_terms, i, given))
+                    uses[p].append((operation, slopes, beta_terms, table, i, given))
         for i, terms in enumerate(uses):
             terms.reverse()  # the order in which a backward pass meets them
             parameter = &self.plan.parameters[i]
             parameter.n_contributions[kind] = len(terms)
             parameter.contributions[kind] = <Contribution*>self.take(
                 len(terms) * sizeof(Contribution))
-            for j, (operation, slopes, beta_terms, index, given) in enumerate(terms):
+            for j, (operation, slopes, beta_terms, table, index, given) in enumerate(terms):
                 use = &parameter.contributions[kind][j]
                 use.x = operation.inputs[0]
                 use.dz = operation.output
                 use.slopes = slopes
                 use.terms = beta_terms
+                use.table = table
                 if given >= 0:
                     use.given = self._returned_gradient(index, given)
 
@@ -333,7 +417,11 @@ cdef class Lowered:
         tasks = []
         for p in range(self.plan.n_parameters):
             parameter = &self.plan.parameters[p]
-            if parameter.trainable:
+            if parameter.trainable and parameter.is_table:
+                for n in range(0, parameter.columns, TABLE_COLUMNS):
+                    for k, height in groups_of_rows(self._readers(p)):
+                        tasks.append((p, k, height, n, min(TABLE_COLUMNS, parameter.columns - n)))
+            elif parameter.trainable:
                 width = TILE_COLUMNS if parameter.is_matrix else VECTOR_COLUMNS
                 height = tile_rows(parameter.rows)
                 for n in range(0, parameter.columns, width):

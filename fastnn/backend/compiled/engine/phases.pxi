@@ -90,10 +90,14 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
     cdef const Contribution* uses = parameter.contributions[<int>seeds]
     cdef sz i
     cdef int c, n_uses = parameter.n_contributions[<int>seeds]
-    CHECK(task.n_rows * task.n_columns <= TILE_ROWS * TILE_COLUMNS)
     if n_uses == 0 and not accumulate:
         for i in range(task.n_rows):
             memset(g + i * ldg, 0, task.n_columns * sizeof(real))
+    if parameter.is_table:
+        sum_table_gradients(plan, task, uses, n_uses, n_rows, accumulate, g)
+        clear_padding(task, parameter.width, g, ldg)
+        return
+    CHECK(task.n_rows * task.n_columns <= TILE_ROWS * TILE_COLUMNS)
     for c in range(n_uses):
         if c == 0:
             contribution(plan, task, &uses[c], n_rows, accumulate, g, ldg)
@@ -297,6 +301,8 @@ cdef void update_task(const Plan* plan, const Update* weights, const Update* vec
     cdef State state = state_at(plan, task_offset(plan, index))
     update_tile(weights if parameter.penalized else vectors, task.n_rows, task.n_columns, g, ldg,
                 &state, parameter.ld)
+    if parameter.n_edged > 0:
+        update_edges(plan, task)
 
 
 cdef void train_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
@@ -305,7 +311,10 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     cdef real memory[TILE_ROWS * TILE_COLUMNS + 16]
     cdef real* g = aligned(memory)
     cdef sz ldg = plan.tasks[index].n_columns
-    CHECK(plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
+    if plan.parameters[plan.tasks[index].parameter].is_table:
+        g = plan.gradients + task_offset(plan, index)  # of any number of rows
+        ldg = plan.parameters[plan.tasks[index].parameter].ld
+    CHECK(g != aligned(memory) or plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
     if n_rows <= FEW_SAMPLES and train_outer(plan, weights, vectors, index, n_rows):
         return
     if plan.is_large:
@@ -328,6 +337,8 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     cdef Outer outer
     cdef State state = state_at(plan, task_offset(plan, index))
     if not parameter.is_matrix or plan.l2 != 0 or parameter.n_contributions[0] != 1:
+        return False
+    if parameter.is_table:
         return False
     use = &parameter.contributions[0][0]
     if use.given != NULL:

@@ -13,6 +13,8 @@ cdef class Frozen:
     def __init__(self, program, storage):
         self.engine = Engine(program, storage)
         self.engine.plan.training = False
+        make_edges(&self.engine.plan)
+        self.engine.plan.edges_are_made = True  # threads that predict only read them
         self.rooms = [self.engine.room]
 
     cdef Room claim(self):

@@ -49,6 +49,8 @@ cdef void span_member(const Plan* plan, const Span* span, int part, int parts) n
 
 
 cdef public void span_team(const Plan* plan, const Span* span, int parts) noexcept nogil:
+    if span.stage == FORWARD and span.load:
+        renew_edges(plan, FLUSH_DENORMALS if span.flush else PLAIN_FLOATS)
     if parts == 1:
         span_member(plan, span, 0, 1)
         return

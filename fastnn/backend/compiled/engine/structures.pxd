@@ -56,6 +56,12 @@ cdef enum:
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
     MAX_THREADS = 256     # of a team
+    TABLE_ROWS = 64       # about so many rows of a table, whole columns of it, are a task ...
+    TABLE_COLUMNS = 128   # ... of so many columns of the output
+    LOCATED = 64          # columns of X whose rows of a table are located together ...
+    FOUND = 2048          # ... for about so many numbers
+    SORTED = 512          # samples that are sorted by the rows they read ...
+    SORTED_ROWS = 256     # ... where a column has fewer than that and one
     FEW_SAMPLES = 4       # up to here a gradient is cheaper to make again than to store
 
 
@@ -105,6 +111,23 @@ cdef struct LayerNorm:
     real epsilon
 
 
+cdef struct Table:
+    # Rows of a weight that the numbers of X choose: column j has those from starts[j] to
+    # starts[j + 1].  A position between the edges of bins reads `edges` in their place, which has
+    # one row more for each column (see tables.pxi).
+    int weight
+    int n_columns      # of X
+    bint is_sum        # of the columns' rows; else they stand side by side
+    bint is_linear     # between the edges of bins
+    int* starts
+    int* first_rows    # of each column: starts, or where its rows of `edges` start
+    int* last          # largest code, or number of the last bin
+    real* limits       # largest number within range
+    real* edges        # made of the weight; NULL for codes
+    real* sums         # two of gradients for each row of the weight; NULL for codes
+    real* term         # of the weight's gradient, where there are several; else NULL
+
+
 cdef struct Dropout:
     uint32_t key
     uint32_t threshold
@@ -121,6 +144,7 @@ cdef struct Op:
     Dense dense
     Activation activation
     LayerNorm norm
+    Table table
     Dropout dropout
     real share         # average: 1 / n
 
@@ -133,6 +157,7 @@ cdef struct Contribution:
     int dz
     int slopes         # index of the operation whose slopes are a factor, or -1
     int terms          # index of the operation whose terms are summed, or -1
+    int table          # index of the operation that reads a table, or -1
     const real* given  # of a custom layer: the gradient that Python returned, as in storage
 
 
@@ -151,6 +176,9 @@ cdef struct Param:
     bint trainable
     bint penalized
     bint is_matrix
+    bint is_table      # its gradient is summed in the array of gradients, not in tiles
+    int n_edged        # operations that read it between edges of bins ...
+    int* edged         # ... and their indices
     int n_contributions[2]
     Contribution* contributions[2]
 
@@ -259,6 +287,7 @@ cdef struct Plan:
     int n_heads
     int* inputs
     int* outputs
+    const real** last_codes  # per input: the largest code of each column, or NULL
     Op* ops
     Param* parameters
     HeadSpec* heads
@@ -279,6 +308,8 @@ cdef struct Plan:
     double l2
     double clip_norm
     bint is_large            # parameters and optimizer state take over LARGE_BYTES
+    bint has_edges           # an operation reads a table between edges ...
+    bint edges_are_made      # ... which never change
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace

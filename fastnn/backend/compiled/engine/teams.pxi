@@ -151,6 +151,7 @@ cdef public void train_team(const Plan* plan, Run* run, const Update* recipe,
 
     Optimizer state decays into subnormal numbers, which cost a hundred times an ordinary one.
     """
+    renew_edges(plan, FLUSH_DENORMALS)
     if parts == 1:
         train_member(plan, run, recipe, 0, 1)
         return
@@ -184,6 +185,8 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
 
 cdef public void gradient_team(const Plan* plan, int seeds, Batch* batch, double* row_losses,
                                int parts) noexcept nogil:
+    if seeds == FROM_LOSSES:
+        renew_edges(plan, mode_of_gradients(plan, <Seeds>seeds))
     if parts == 1:
         gradient_member(plan, <Seeds>seeds, batch, row_losses, 0, 1)
         return
@@ -194,11 +197,23 @@ cdef public void gradient_team(const Plan* plan, int seeds, Batch* batch, double
 cdef void gradient_member(const Plan* plan, Seeds seeds, Batch* batch, double* row_losses,
                           int part, int parts) noexcept nogil:
     """`gradient_worker`, which in training flushes subnormal numbers just as a step does."""
-    cdef bint flush = plan.training and seeds == FROM_LOSSES
-    cdef unsigned wanted = FLUSH_DENORMALS if flush else PLAIN_FLOATS
+    cdef unsigned wanted = mode_of_gradients(plan, seeds)
     cdef unsigned mode = enter_float_mode(wanted)
     gradient_worker(plan, seeds, batch, row_losses, part, parts)
     leave_float_mode(mode, wanted)
+
+
+cdef inline unsigned mode_of_gradients(const Plan* plan, Seeds seeds) noexcept nogil:
+    return FLUSH_DENORMALS if plan.training and seeds == FROM_LOSSES else PLAIN_FLOATS
+
+
+cdef void renew_edges(const Plan* plan, unsigned wanted) noexcept nogil:
+    """`make_edges` before a forward pass: parameters may have changed since the last one."""
+    cdef unsigned mode
+    if plan.has_edges and not plan.edges_are_made:
+        mode = enter_float_mode(wanted)
+        make_edges(plan)
+        leave_float_mode(mode, wanted)
 
 
 cdef public double summed_penalty(const Plan* plan) noexcept nogil:
@@ -242,6 +257,7 @@ cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) n
 
 
 cdef public void stream_team(const Plan* plan, Stream* stream, int parts) noexcept nogil:
+    renew_edges(plan, PLAIN_FLOATS)
     if parts == 1:
         stream_member(plan, stream, 0, 1)
         return
