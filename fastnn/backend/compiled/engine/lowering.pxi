@@ -496,7 +496,7 @@ cdef class Lowered:
                     factors.add(("term", use.terms))
                     continue
                 factors.add(("dz", use.dz))
-                if parameter.is_matrix:
+                if parameter.is_matrix and not parameter.is_table:  # whose rows have shares below 1
                     factors.add(("x", use.x))
                 elif use.slopes >= 0:
                     factors.add(("slope", use.slopes))
