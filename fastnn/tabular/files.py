@@ -1,29 +1,114 @@
-"""Reading tables from CSV and NPZ files.
+"""Tables from files: CSV, TSV, Parquet, Feather and NPZ, whole or in parts.
 
-No value is changed or guessed: a missing value, a row of another length or a byte that cannot
-be decoded raises an error that names the line and, where there is one, the column.
+Nothing is guessed silently: a row of another length or a byte that cannot be decoded raises an
+error that names the line and, where there is one, the column.
 """
 
 from __future__ import annotations
 
-import csv
+import lzma
 import os
-import re
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from typing import TextIO
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
-from fastnn.tabular.cells import Notation, numbers, resembles_number
-from fastnn.tabular.frames import as_column, merged, unique_names
-from fastnn.tabular.table import Column, DataError, Numbers, Table, Texts, listing
+from fastnn.tabular.cells import Notation
+from fastnn.tabular.delimited import CsvFormat, DelimitedFile
+from fastnn.tabular.frames import as_column, as_table, from_arrow, unique_names
+from fastnn.tabular.sources import Source, display_name, lacks
+from fastnn.tabular.table import DataError, Table, listing
 
-__all__ = ["read_csv", "read_npz"]
+__all__ = ["TableFile", "kind_of", "open_table", "read_csv", "read_npz", "read_table"]
 
-_DELIMITERS = ",;\t|"
-_LARGEST_EXACT = 2**53  # integers up to here are exact in float64
+_KINDS = {
+    ".npz": "NPZ",
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".feather": "Feather",
+    ".arrow": "Feather",
+    ".ipc": "Feather",
+}
+_INDEX = "__index_level_"  # columns that pandas writes for an index
+
+
+class TableFile(Protocol):
+    """A file that has a table: `name`, the `names` of its columns, and its rows."""
+
+    name: str
+    names: list[str]
+
+    def table(self, columns: Sequence[str] | None = None) -> Table:
+        """The table of some columns, by default of all."""
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[Table]:
+        """The rows in parts."""
+
+
+def kind_of(path: str | os.PathLike[str]) -> str:
+    """The kind of a file by its ending: "NPZ", "Parquet" or "Feather", otherwise "CSV"."""
+    return _KINDS.get(os.path.splitext(os.fspath(path).lower())[1], "CSV")
+
+
+def open_table(path: str | os.PathLike[str], form: CsvFormat | None = None) -> TableFile:
+    """A file of any kind, whose rows have not been read yet.
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``-`` is standard input, for CSV.
+    form : CsvFormat, optional
+        How the cells of a CSV file are written.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged or is none of its kind.
+    ImportError
+        If it is a Parquet or Feather file, and pyarrow is not installed.
+    OSError
+        If the file cannot be read.
+    """
+    kind = kind_of(path)
+    if kind == "CSV":
+        return DelimitedFile(Source(path), form or CsvFormat())
+    if kind == "NPZ":
+        return _InMemory(read_npz(path, target=None))
+    return _ArrowFile(path, kind)
+
+
+def read_table(
+    path: str | os.PathLike[str], *, columns: Sequence[str] | None = None, **options: Any
+) -> Table:
+    """Read a table from a file: CSV, TSV, Parquet (.parquet), Feather (.feather) or NPZ (.npz).
+
+    Parameters
+    ----------
+    path : str or path-like
+        ``-`` is standard input.  CSV files may be compressed by gzip, Zstandard, bzip2 or xz.
+    columns : sequence of str, optional
+        Columns to read, in the order of the table; by default all.
+    **options
+        Parameters of `read_csv`, for CSV files.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    TypeError
+        If there are options, and the file is no CSV file.
+    DataError, ImportError, OSError
+        As in `read_csv`, and if pyarrow is absent for Parquet and Feather.
+    """
+    if kind_of(path) == "CSV":
+        return read_csv(path, columns=columns, **options)
+    if options:
+        raise TypeError(f"{next(iter(options))} is for CSV files, got {display_name(path)}")
+    return open_table(path).table(columns)
 
 
 # ------------------------------------------------------------------- CSV files
@@ -34,26 +119,34 @@ def read_csv(
     *,
     columns: Sequence[str] | None = None,
     drop: Sequence[str] = (),
-    text: Sequence[str] = (),
+    text: Iterable[str] = (),
     delimiter: str | None = None,
     header: bool | None = None,
     encoding: str = "utf-8",
+    missing: Sequence[str] = (),
+    decimal: str = ".",
+    thousands: str = "",
+    percent: bool = False,
+    currency: bool = False,
 ) -> Table:
     """Read a table from a text file of separated values.
 
-    A column becomes float64 if all its cells are numbers; otherwise it stays text.  A column in
-    which more than half of the distinct values are numbers (with a decimal point or a decimal
-    comma), but not all, raises an error.  Blank lines are skipped.  Space around a cell is
-    removed.  A cell that contains a delimiter or a line break must be quoted with ``"``.
+    A column has numbers if all its cells are numbers or stand for a missing value (empty, NA, N/A,
+    nan, null, None and ?); otherwise it has text, in which only an empty cell is missing.  Blank
+    lines are skipped.  Space around a cell is removed.  A cell that contains a delimiter or a line
+    break must be quoted with ``"``.  Whole numbers that float64 does not hold exactly are text.
+
+    pyarrow reads the file if it is installed, otherwise Python's csv module, several times slower.
 
     Parameters
     ----------
     path : str or path-like
+        ``-`` is standard input.  The file may be compressed by gzip, Zstandard, bzip2 or xz.
     columns : sequence of str, optional
         Columns to read, in the order of the table; by default all.
     drop : sequence of str
         Columns to ignore; their values are not checked.
-    text : sequence of str
+    text : iterable of str
         Columns that stay text even if all their cells are numbers.
     delimiter : str, optional
         One character; by default the one of ``, ; tab |`` that occurs most often in the
@@ -62,6 +155,16 @@ def read_csv(
         Whether the first line has the names of the columns; by default it has if none of its
         cells is a number.  Without a header the names are column_1, column_2...
     encoding : str, default "utf-8"
+    missing : sequence of str
+        Cells that stand for a missing value in every column, also among text.
+    decimal : {".", ","}, default "."
+        The decimal point.
+    thousands : str, default ""
+        The character between groups of three digits.
+    percent : bool, default False
+        Whether ``12 %`` is the number 0.12.
+    currency : bool, default False
+        Whether a sign of a currency (one of $, €, £, ¥ and ₹) beside a number is ignored.
 
     Returns
     -------
@@ -70,121 +173,116 @@ def read_csv(
     Raises
     ------
     DataError
-        If the file is empty, a row differs from the first one in its number of cells, a value
-        is missing or infinite, two columns have one name, or the text cannot be decoded.
-    MixedColumnError
-        If most values of a column are numbers, but not all; it is a `DataError`.
+        If the file is empty, a row differs from the first one in its number of cells, two columns
+        have one name, or the text cannot be decoded.
+    ValueError
+        If `decimal` or `thousands` is wrong.
     OSError
         If the file cannot be read.
     """
-    name = os.path.basename(os.fspath(path))
-    names, cells, lines = _read_cells(path, name, delimiter, header, encoding)
-    selected = names if columns is None else list(columns)
-    for column in [*selected, *drop, *text]:
-        if column not in names:
-            raise DataError(f"{name} has no column {column!r}; it has {listing(names)}")
-    selected = [column for column in selected if column not in drop]
+    notation = Notation(decimal, thousands, percent, currency)
+    form = CsvFormat(delimiter, header, encoding, notation, tuple(missing), frozenset(text))
+    file = DelimitedFile(Source(path), form)
+    return file.table(_selected(file, columns, drop))
+
+
+def _selected(file: TableFile, columns: Sequence[str] | None, drop: Sequence[str]) -> Sequence[str]:
+    """The columns to read; those to drop must exist."""
+    known = set(file.names)
+    for name in drop:
+        if name not in known:
+            raise DataError(f"{file.name} has no column {name!r}; it has {listing(file.names)}")
+    selected = [name for name in columns or file.names if name not in set(drop)]
     if not selected:
-        raise DataError(f"{name} has no columns left")
-    typed = {column: _typed(cells[names.index(column)], column in text) for column in selected}
-    return Table(name, typed, lambda row: int(lines[row]))
+        raise DataError(f"{file.name} has no columns left")
+    return selected
 
 
-def _read_cells(
-    path: str | os.PathLike[str],
-    name: str,
-    delimiter: str | None,
-    header: bool | None,
-    encoding: str,
-) -> tuple[list[str], list[list[str]], np.ndarray]:
-    """The names of the columns, their cells as text, and the last line of each row."""
-    if delimiter is not None and len(delimiter) != 1:
-        raise DataError(f"delimiter must be one character, got {delimiter!r}")
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-        encoding = "utf-8-sig"  # UTF-8 that ignores a byte order mark
-    try:
-        with open(path, encoding=encoding, newline="") as file:
-            delimiter = delimiter or _guess_delimiter(file)
-            file.seek(0)
-            rows = _rows(file, name, delimiter)
-            first = next(rows, None)
-            if first is None:
-                raise DataError(f"{name} is empty")
-            has_header = _looks_like_header(first[1]) if header is None else header
-            names = _column_names(first[1], has_header, name)
-            body = list(rows) if has_header else [first, *rows]
-    except LookupError as error:
-        raise DataError(f"unknown encoding {encoding!r}") from error
-    except UnicodeError as error:
-        raise DataError(
-            f"{name} is not {encoding.removesuffix('-sig')} text ({error}): save it as UTF-8, or "
-            "name its encoding"
-        ) from error
-    if not body:
-        raise DataError(f"{name} has a header but no rows")
-    lines = np.array([line for line, _ in body])
-    return names, [list(cells) for cells in zip(*(row for _, row in body), strict=True)], lines
+# -------------------------------------------------------------- pyarrow's files
 
 
-def _guess_delimiter(file: TextIO) -> str:
-    """The delimiter that occurs most often in the first line, quoted cells ignored."""
-    line = next((line for line in file if line.strip()), "")
-    bare = re.sub('"[^"]*"', "", line)
-    if any(delimiter in bare for delimiter in _DELIMITERS.replace(",", "")):
-        bare = re.sub(r"(?<=\d),(?=\d)", "", bare)  # decimal commas, not delimiters
-    return max(_DELIMITERS, key=bare.count)
+class _ArrowFile:
+    """A Parquet or Feather file."""
 
+    def __init__(self, path: str | os.PathLike[str], kind: str) -> None:
+        try:
+            import pyarrow as pa
+            from pyarrow import ipc, parquet
+        except ImportError as error:
+            raise lacks(f"{kind} files", error) from error
+        self.name = display_name(path)
+        self._damage = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)
+        file = open(path, "rb")  # noqa: SIM115
+        self._file: Any
+        try:
+            self._file = parquet.ParquetFile(file) if kind == "Parquet" else ipc.open_file(file)
+        except self._damage as error:
+            raise DataError(f"{self.name} is no {kind} file: {error}") from error
+        schema = self._file.schema_arrow if kind == "Parquet" else self._file.schema
+        names = [name for name in schema.names if not name.startswith(_INDEX)]
+        self.names = unique_names(names, self.name)
 
-def _rows(file: TextIO, name: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """The line number and the cells of each row that is not blank; all rows have one length."""
-    reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
-    width = None
-    try:
-        for row in reader:
-            if not row or (len(row) == 1 and not row[0].strip()):
-                continue
-            width = width or len(row)
-            if len(row) != width:
-                raise DataError(
-                    f"{name}, line {reader.line_num}: {len(row)} columns, expected {width} "
-                    "as in the first line"
-                )
-            yield reader.line_num, row
-    except csv.Error as error:
-        raise DataError(f"{name}, line {reader.line_num}: {error}") from error
+    def table(self, columns: Sequence[str] | None = None) -> Table:
+        import pyarrow as pa
 
+        selected = self._selected(columns)
+        try:
+            batches = list(self._batches(selected))
+        except self._damage as error:
+            raise DataError(f"{self.name} is damaged: {error}") from error
+        if not sum(batch.num_rows for batch in batches):
+            raise DataError(f"{self.name} has no rows")
+        return from_arrow(pa.Table.from_batches(batches).select(selected), self.name)
 
-def _looks_like_header(row: Sequence[str]) -> bool:
-    return any(cell.strip() for cell in row) and not any(map(resembles_number, row))
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[Table]:
+        import pyarrow as pa
 
+        selected = self._selected(columns)
+        try:
+            for batch in self._batches(selected):
+                if batch.num_rows:
+                    yield from_arrow(pa.table(batch).select(selected), self.name)
+        except self._damage as error:
+            raise DataError(f"{self.name} is damaged: {error}") from error
 
-def _column_names(row: Sequence[str], has_header: bool, table: str) -> list[str]:
-    names = [f"column_{i}" for i in range(1, len(row) + 1)]
-    if has_header:
-        names = [cell.strip() or name for cell, name in zip(row, names, strict=True)]
-    return unique_names(names, table)
+    def _batches(self, columns: list[str]) -> Iterator[Any]:
+        if hasattr(self._file, "iter_batches"):
+            yield from self._file.iter_batches(columns=columns)
+        else:
+            for i in range(self._file.num_record_batches):
+                yield self._file.get_batch(i)
 
-
-def _typed(cells: list[str], is_text: bool) -> Column:
-    """Cells as numbers if all are numbers or missing; otherwise as text."""
-    texts = as_column(cells, "")
-    assert isinstance(texts, Texts)
-    if not is_text:
-        values, slip = numbers(texts.levels, Notation())
-        if slip is None:
-            return Numbers(values[texts.codes])
-    levels = [level.strip() or None for level in texts.levels]
-    return merged(texts.codes, levels, "text" if is_text else "cells")
+    def _selected(self, columns: Sequence[str] | None) -> list[str]:
+        selected = self.names if columns is None else list(columns)
+        for name in selected:
+            if name not in self.names:
+                raise DataError(f"{self.name} has no column {name!r}; it has {listing(self.names)}")
+        return selected
 
 
 # ------------------------------------------------------------------- NPZ files
+
+
+class _InMemory:
+    """A table that has been read."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        self.name = table.name
+        self.names = list(table.columns)
+
+    def table(self, columns: Sequence[str] | None = None) -> Table:
+        return self._table if columns is None else self._table.select(columns)
+
+    def batches(self, columns: Sequence[str] | None = None) -> Iterator[Table]:
+        yield self.table(columns)
 
 
 def read_npz(
     path: str | os.PathLike[str],
     *,
     feature_names: Sequence[str] | None = None,
-    target: bool = True,
+    target: bool | None = True,
 ) -> Table:
     """Read a table from the arrays ``X`` and ``y`` of an NPZ file.
 
@@ -193,8 +291,9 @@ def read_npz(
     path : str or path-like
     feature_names : sequence of str, optional
         Names of the columns of X; by default x_1, x_2...
-    target : bool, default True
-        Whether to read ``y``, an (N,) array of numbers or text, as the last column, ``y``.
+    target : bool or None, default True
+        Whether to read ``y``, an (N,) array of numbers or text, as the last column, ``y``.  None:
+        if the file has it.
 
     Returns
     -------
@@ -204,29 +303,28 @@ def read_npz(
     ------
     DataError
         If the file is not an NPZ file, an array is absent or has Python objects, or an array
-        has another shape or a number that is not finite.
+        has another shape.
     OSError
         If the file cannot be read.
     """
-    name = os.path.basename(os.fspath(path))
-    arrays = _read_arrays(path, name, ("X", "y") if target else ("X",))
+    name = display_name(path)
+    arrays = _read_arrays(path, name, target)
     X = arrays["X"]
     if X.ndim != 2 or X.dtype.kind not in "biuf" or X.size == 0:
         raise DataError(
             f"{name}: X is {X.dtype} of shape {X.shape}, expected real numbers of shape "
             "(samples, features)"
         )
-    names = list(feature_names or (f"x_{j}" for j in range(1, X.shape[1] + 1)))
-    if len(names) != X.shape[1]:
-        raise DataError(f"{name}: X has {X.shape[1]} columns, expected {len(names)}")
-    columns = {feature: as_column(X[:, j], name) for j, feature in enumerate(names)}
-    if target:
+    if feature_names is not None and len(feature_names) != X.shape[1]:
+        raise DataError(f"{name}: X has {X.shape[1]} columns, expected {len(feature_names)}")
+    columns = dict(as_table(X, name, feature_names).columns)
+    if "y" in arrays:
         columns["y"] = as_column(_target_values(arrays["y"], len(X), name), name)
     return Table(name, columns)
 
 
 def _read_arrays(
-    path: str | os.PathLike[str], name: str, keys: Sequence[str]
+    path: str | os.PathLike[str], name: str, target: bool | None
 ) -> dict[str, np.ndarray]:
     with open(path, "rb") as file:
         if not zipfile.is_zipfile(file):
@@ -234,6 +332,8 @@ def _read_arrays(
         file.seek(0)
         try:
             with np.load(file, allow_pickle=False) as archive:
+                has_target = target is True or (target is None and "y" in archive.files)
+                keys = ("X", "y") if has_target else ("X",)
                 for key in keys:
                     if key not in archive.files:
                         raise DataError(
@@ -242,7 +342,14 @@ def _read_arrays(
                 return {key: archive[key] for key in keys}
         except DataError:
             raise
-        except (ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        except (
+            ValueError,
+            EOFError,
+            RuntimeError,
+            zipfile.BadZipFile,
+            zlib.error,
+            lzma.LZMAError,
+        ) as error:
             raise DataError(f"{name} cannot be read: {error}") from error
 
 
@@ -250,10 +357,6 @@ def _target_values(y: np.ndarray, n: int, name: str) -> np.ndarray:
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if y.shape != (n,):
         raise DataError(f"{name}: y must have shape ({n},) as X has {n} rows, got {y.shape}")
-    if y.dtype.kind == "S":
-        return np.char.decode(y, "utf-8")
-    if y.dtype.kind not in "biufU":
+    if y.dtype.kind not in "biufUS":
         raise DataError(f"{name}: y is {y.dtype}, expected numbers or text")
-    if y.dtype.kind in "iu" and (np.abs(y.astype(np.float64)) > _LARGEST_EXACT).any():
-        raise DataError(f"{name}: y has integers beyond 2**53; store them as text")
     return y
