@@ -1,4 +1,4 @@
-"""The ``fastnn`` command: train, predict, info, bench, demo and config.
+"""The ``fastnn`` command: train, predict, evaluate, info, bench, demo and config.
 
 Every command returns 0 after success, 2 with an error message of one line on stderr if its
 arguments or data are wrong, and 130 after Ctrl-C.  ``fastnn`` without a command prints its help
@@ -137,7 +137,15 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(metavar="COMMAND", title="commands")
-    for add in (_add_train, _add_predict, _add_info, _add_demo, _add_bench, _add_config):
+    for add in (
+        _add_train,
+        _add_predict,
+        _add_evaluate,
+        _add_info,
+        _add_demo,
+        _add_bench,
+        _add_config,
+    ):
         add(commands)
     return parser
 
@@ -182,12 +190,21 @@ def _add_train(commands: object) -> None:
         help="epochs between two writes of that file; default %(default)s",
     )
     output.add_argument("--quiet", action="store_true", help="no progress bar")
+    _add_json(output)
+
+
+def _add_json(parser: Any) -> None:
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def _add_data_options(group: argparse._ArgumentGroup) -> None:
     source = group.add_mutually_exclusive_group(required=True)
     source.add_argument(
-        "file", nargs="?", metavar="FILE", help="a CSV file, or an NPZ file with arrays X and y"
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="a file of separated values (also compressed, and - for standard input), Parquet or "
+        "Feather, or NPZ with arrays X and y",
     )
     source.add_argument("--dataset", choices=NAMES, help="a bundled data set instead of a file")
     group.add_argument(
@@ -201,16 +218,7 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
         default="auto",
         help="auto: classification for text and for a few whole numbers that repeat",
     )
-    group.add_argument(
-        "--drop", action="append", metavar="COLUMN", help="ignore a column; may be repeated"
-    )
-    group.add_argument(
-        "--text",
-        action="append",
-        metavar="COLUMN",
-        help="read a column of a CSV file as text, even if it has numbers, and one-hot encode it; "
-        "may be repeated",
-    )
+    _add_role_options(group)
     _add_csv_options(group)
     group.add_argument(
         "--scaling",
@@ -228,6 +236,19 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
             metavar="SHARE",
             help=f"share of the rows for {part}; default %(default)s",
         )
+
+
+def _add_role_options(group: argparse._ArgumentGroup) -> None:
+    def add(*names: str, help: str) -> None:
+        group.add_argument(
+            *names, action="append", metavar="COLUMN", help=f"{help}; may be repeated"
+        )
+
+    add("--numeric", help="take a column for numbers")
+    add("--category", "--text", help="take a column for a category, even if it has numbers")
+    add("--date", help="take a column for dates; COLUMN=PATTERN, as in day=%%d.%%m.%%Y, for dates "
+        "that are not written as 2024-05-01")  # fmt: skip
+    add("--drop", help="leave a column out")
 
 
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
@@ -284,13 +305,31 @@ def _add_csv_options(group: argparse._ArgumentGroup) -> None:
         "if no cell of it is a number",
     )
     group.add_argument("--encoding", metavar="NAME", help="encoding of a CSV file; default UTF-8")
+    group.add_argument(
+        "--missing",
+        action="append",
+        metavar="CELL",
+        help="text that stands for a missing value in every column; among numbers NA, nan, null, "
+        "None and ? do anyway; may be repeated",
+    )
+    group.add_argument(
+        "--decimal", choices=(".", ","), metavar="SIGN", help="decimal point of numbers: . or ,"
+    )
+    group.add_argument(
+        "--thousands", metavar="SIGN", help="sign between groups of three digits of numbers"
+    )
+    for name, example in (("percent", "12 %% is the number 0.12"), ("currency", "$ 12 is 12")):
+        group.add_argument(f"--{name}", action="store_true", default=None, help=example)
 
 
 def _add_predict(commands: object) -> None:
-    parser = _command(commands, "predict", "_commands:predict", "apply a model to a table")
-    parser.add_argument("model", metavar="MODEL", help="a file that train has written")
-    parser.add_argument("file", metavar="DATA", help="a CSV or NPZ file with the model's columns")
-    parser.add_argument("--output", metavar="FILE", help="CSV file; default standard output")
+    parser = _command(commands, "predict", "_predict:predict", "apply a model to a table")
+    _add_model_and_data(parser)
+    parser.add_argument(
+        "--output",
+        metavar="FILE",
+        help="CSV file, or Parquet for a name that ends in .parquet; default standard output",
+    )
     parser.add_argument("--proba", action="store_true", help="add the probability of each class")
     parser.add_argument(
         "--score",
@@ -300,9 +339,28 @@ def _add_predict(commands: object) -> None:
     _add_csv_options(parser.add_argument_group("CSV files"))
 
 
+def _add_model_and_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="a file that train has written")
+    parser.add_argument(
+        "file",
+        metavar="DATA",
+        help="a file with the model's columns, of any kind that train reads; - is standard input",
+    )
+
+
+def _add_evaluate(commands: object) -> None:
+    parser = _command(
+        commands, "evaluate", "_predict:evaluate", "compare a model with the target of a table"
+    )
+    _add_model_and_data(parser)
+    _add_json(parser)
+    _add_csv_options(parser.add_argument_group("CSV files"))
+
+
 def _add_info(commands: object) -> None:
     parser = _command(commands, "info", "_commands:info", "show what a model's file holds")
     parser.add_argument("model", metavar="MODEL", help="a file that train has written")
+    _add_json(parser)
 
 
 def _add_demo(commands: object) -> None:

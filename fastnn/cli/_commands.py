@@ -1,34 +1,37 @@
-"""The commands train, predict, info and config."""
+"""The commands train, info and config."""
 
 from __future__ import annotations
 
 import argparse
-import io
+import json
 import shlex
-import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from fastnn import backend, plot
+from fastnn._shared.config import as_json
 from fastnn._shared.text import aligned
-from fastnn._shared.writing import is_same_file, write_file
+from fastnn._shared.writing import is_same_file
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags, options_of
-from fastnn.cli._report import MEASURES, measured, report, score_table
-from fastnn.cli._source import check_output, curve_path, prediction_table, training_table
-from fastnn.cli._text import note, show, write_csv
+from fastnn.cli._report import description, report, score_table
+from fastnn.cli._source import (
+    check_output,
+    chosen_roles,
+    curve_path,
+    reading_facts,
+    training_table,
+)
+from fastnn.cli._text import show
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
 from fastnn.tabular.encoders import Scaled
 from fastnn.tabular.learning import Training, split_and_fit
-from fastnn.tabular.model import Model, Outputs, load_any
-from fastnn.tabular.preprocessing import Preprocessor, identity
-from fastnn.tabular.splitting import Task
-from fastnn.tabular.table import DataError, MixedColumnError, Table, listing
-from fastnn.tabular.targets import Target, with_target
+from fastnn.tabular.model import Model, load_any
+from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.table import DataError, MixedColumnError, listing
 
 _SHOWN_COLUMNS = 40
 
@@ -43,13 +46,16 @@ def train(arguments: argparse.Namespace) -> int:
         check_output(str(curve), [arguments.file])
     checkpoint = _checkpoint(arguments, [arguments.file, arguments.output, curve])
     table, target = training_table(arguments)
+    columns = chosen_roles(arguments)
+    verbose = int(not (arguments.quiet or arguments.json))
     try:
         with naming_flags():
-            training = split_and_fit(table, target, options, int(not arguments.quiet), checkpoint)
+            training = split_and_fit(table, target, options, verbose, checkpoint, columns)
     except MixedColumnError as error:
-        hint = f"correct it, or read the column as text with --text {shlex.quote(error.column)}"
+        hint = f"correct it, or take the column as text with --category {shlex.quote(error.column)}"
         raise DataError(f"{error}; {hint}") from error
-    finish(training, output, curve)
+    training.model.facts["reading"] = reading_facts(arguments)
+    finish(training, output, curve, arguments.json)
     return INTERRUPTED if training.history.interrupted else 0
 
 
@@ -65,86 +71,17 @@ def _checkpoint(
     return CheckpointFile.of(arguments.checkpoint, arguments.checkpoint_every)
 
 
-def finish(training: Training, output: Path, curve: Path | None) -> None:
+def finish(training: Training, output: Path, curve: Path | None, in_json: bool = False) -> None:
     """Write the model and its learning curve, and print the report."""
     training.model.save(output)
     files = [("model", str(output))]
     if curve is not None and training.history.epochs:
         plot.learning_curve(training.history, curve)
         files.append(("learning curve", str(curve)))
-    show(report(training, files))
-
-
-# --------------------------------------------------------------------------- predict
-
-
-def predict(arguments: argparse.Namespace) -> int:
-    """Carry out ``fastnn predict``."""
-    item = load_any(arguments.model)
-    if arguments.output is not None:
-        check_output(arguments.output, [arguments.model, arguments.file])
-    if isinstance(item, Network):
-        if arguments.score:
-            raise ValueError("--score needs a model that train has written")
-        table = prediction_table(arguments, None, False)
-        model = Model(item, _identity(item, table))
+    if in_json:
+        print(json.dumps(description(training, dict(files))))
     else:
-        model = item
-        table = prediction_table(arguments, model.preprocessor, arguments.score)
-    if arguments.proba and model.task == "regression":
-        raise ValueError("--proba needs a model for classification; this one is for regression")
-    if arguments.score:
-        table, _ = with_target(table, model.target)
-    outputs = model.outputs_of(table)
-    for remark in outputs.remarks:
-        note(remark)
-    header, columns = _columns(outputs, arguments.proba)
-    if arguments.output is None:
-        if sys.stdout is None:
-            raise ValueError("standard output is closed; write to a file with --output")
-        write_csv(sys.stdout, header, columns)
-    else:
-        text = io.StringIO(newline="")
-        write_csv(text, header, columns)
-        write_file(arguments.output, [text.getvalue().encode()])
-    if arguments.score:
-        measures = outputs.measures()
-        titles = MEASURES[model.task].items()
-        words = [f"{title} {measured(name, measures[name])}" for name, title in titles]
-        note("  ".join([f"{len(table):,} rows", *words]))
-    return 0
-
-
-def _identity(network: Network, table: Table) -> Preprocessor:
-    """A preprocessor that changes no number, for a network that was saved without one."""
-    inputs, outputs = network.graph.inputs, network.graph.outputs
-    losses = [loss.name for loss in network.losses.values()]
-    classes = tuple(range(outputs[0].width)) if losses == ["cross_entropy"] else ()
-    if len(inputs) > 1 or len(outputs) > 1 or not (classes or outputs[0].width == 1):
-        raise ValueError(
-            "predict takes networks of one input, and one output that is for classes "
-            "(cross_entropy) or one column wide; use fastnn.load in Python for this one"
-        )
-    if len(table.columns) != inputs[0].width:
-        raise ValueError(
-            f"{table.name} has {len(table.columns)} columns, but the network takes "
-            f"{inputs[0].width}"
-        )
-    task: Task = "classification" if classes else "regression"
-    return identity(list(table.columns), Target("", task, classes))
-
-
-def _columns(outputs: Outputs, proba: bool) -> tuple[list[str], list[list[str]]]:
-    """The names and the cells of the columns that `predict` writes."""
-    if outputs.model.task == "regression":
-        digits = 9 if outputs.values.dtype == np.float32 else 17
-        return ["prediction"], [[f"{value:.{digits}g}" for value in outputs.predictions()]]
-    classes = outputs.model.classes
-    header, columns = ["prediction"], [[str(classes[i]) for i in outputs.class_indices()]]
-    if proba:
-        header += [f"probability_{label}" for label in classes]
-        columns += [[f"{value:.6g}" for value in column] for column in outputs.probabilities().T]
-    return header, columns
+        show(report(training, files))
 
 
 # ------------------------------------------------------------------------------ info
@@ -153,14 +90,37 @@ def _columns(outputs: Outputs, proba: bool) -> tuple[list[str], list[list[str]]]
 def info(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn info``."""
     item = load_any(arguments.model)
+    if arguments.json:
+        print(json.dumps(_facts(item)))
+        return 0
     network = item if isinstance(item, Network) else item.network
     show(network.summary())
     if isinstance(item, Model):
         show(f"\n{_description(item)}\n")
+        show(f"{item.preprocessor.encoder.decisions}\n")
         show("\n".join(aligned([*_column_lines(item.preprocessor)])))
     if network.history.epochs:
         show(f"\n{network.history}")
     return 0
+
+
+def _facts(item: Model | Network) -> dict[str, Any]:
+    """What a file holds, as data for JSON."""
+    network = item if isinstance(item, Network) else item.network
+    facts: dict[str, Any] = {
+        "parameters": network.n_parameters,
+        "dtype": str(network.dtype),
+        "epochs": network.history.epochs,
+    }
+    if isinstance(item, Model):
+        facts |= {
+            "task": item.task,
+            "target": item.target,
+            "classes": list(item.classes),
+            "columns": item.preprocessor.encoder.decisions.to_state(),
+            **as_json(item.facts),
+        }
+    return facts
 
 
 def _description(model: Model) -> str:
@@ -182,11 +142,11 @@ def _column_lines(preprocessor: Preprocessor) -> Iterator[tuple[str, str]]:
     """The transformation of each column; adjacent columns with one transformation share a line."""
     yield "column", "becomes"
     groups = [
-        (description, [name for name, _ in group])
-        for description, group in groupby(preprocessor.encoder.describe(), lambda row: row[1])
+        (words, [name for name, _ in group])
+        for words, group in groupby(preprocessor.encoder.describe(), lambda row: row[1])
     ]
-    for description, names in groups[:_SHOWN_COLUMNS]:
-        yield names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}", description
+    for words, names in groups[:_SHOWN_COLUMNS]:
+        yield names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}", words
     if len(groups) > _SHOWN_COLUMNS:
         yield "...", f"and {sum(len(names) for _, names in groups[_SHOWN_COLUMNS:])} columns more"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fastnn import backend
-from fastnn._shared.text import aligned
+from fastnn._shared.text import aligned, printable
 from fastnn.cli._text import duration, number
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Cosine
@@ -32,10 +32,37 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
     model = training.model
     blocks = [
         [_data_line(training)],
+        str(model.preprocessor.encoder.decisions).splitlines(),
         score_table("", model.task, model.results),
         aligned([*_settings(training), *files]),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks)
+
+
+def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
+    """The result of a training as data for JSON; an undefined measure is null.
+
+    Parameters
+    ----------
+    training : Training
+    files : mapping of str to str
+        Path of each file that was written, by its kind.
+    """
+    model, history = training.model, training.history
+    return {
+        "data": training.table.name,
+        "rows": len(training.table),
+        "rows_without_target": model.facts.get("rows_without_target", 0),
+        "task": model.task,
+        "target": model.target,
+        "classes": list(model.classes),
+        "columns": model.preprocessor.encoder.decisions.to_state(),
+        "results": model.results,
+        "epochs": history.epochs,
+        "seconds": sum(history.get("seconds", ())),
+        "interrupted": history.interrupted,
+        "files": {kind: printable(path) for kind, path in files.items()},
+    }
 
 
 def _data_line(training: Training) -> str:
@@ -43,9 +70,11 @@ def _data_line(training: Training) -> str:
     kind = f"{len(preprocessor.classes)} classes" if preprocessor.classes else "regression"
     columns = len(preprocessor.names)
     inputs = "" if columns == preprocessor.width else f" ({preprocessor.width} inputs)"
+    dropped = training.model.facts.get("rows_without_target", 0)
+    note = f"; {dropped:,} without a target dropped" if dropped else ""
     return (
         f"{training.table.name}: {len(training.table):,} rows, {columns} columns{inputs}, "
-        f"target {preprocessor.target!r} ({kind})"
+        f"target {preprocessor.target!r} ({kind}){note}"
     )
 
 

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import util
 from pathlib import Path
+from typing import Any
 
 from fastnn._shared.figures import FORMATS, require_matplotlib
 from fastnn._shared.writing import check_destination, is_same_file
 from fastnn.cli._text import note
+from fastnn.network import Network
 from fastnn.tabular import datasets
-from fastnn.tabular.files import read_csv, read_npz
+from fastnn.tabular.cells import Notation
+from fastnn.tabular.delimited import CsvFormat, DelimitedFile
+from fastnn.tabular.files import TableFile, in_memory, kind_of, open_table, read_npz
+from fastnn.tabular.model import Model
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.table import DataError, Table, listing
 
+_NOTATION = ("decimal", "thousands", "percent", "currency")
 _TABS = {"\\t": "\t", "tab": "\t"}  # names of a tab on a command line
-_CSV_OPTIONS = ("delimiter", "header", "encoding")
-_COLUMN_OPTIONS = ("target", "drop", "text")
+_CSV_OPTIONS = ("delimiter", "header", "encoding", "missing", *_NOTATION)
+_COLUMN_OPTIONS = {"numeric": "number", "category": "category", "date": "date", "drop": "drop"}
+"""Options that choose the role of a column."""
 
 
 def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
@@ -31,19 +38,77 @@ def training_table(arguments: argparse.Namespace) -> tuple[Table, str]:
         If the data cannot be read.
     """
     if arguments.dataset is not None:
-        _refuse(arguments, (*_COLUMN_OPTIONS, *_CSV_OPTIONS), "--dataset")
+        _refuse(arguments, ("target", *_COLUMN_OPTIONS, *_CSV_OPTIONS), "--dataset")
         return datasets.load(arguments.dataset).table(), "target"
-    if _is_npz(arguments.file):
-        _refuse(arguments, (*_COLUMN_OPTIONS, *_CSV_OPTIONS), "NPZ files")
-        return read_npz(arguments.file), "y"
-    table = _csv(arguments, text=arguments.text)
+    if kind_of(arguments.file) != "CSV":
+        _refuse(arguments, _CSV_OPTIONS, f"{kind_of(arguments.file)} files")
+    text = [
+        name for name, role in chosen_roles(arguments).items() if role not in ("number", "drop")
+    ]
+    file = open_table(arguments.file, csv_format(arguments, {}, text))
+    table = file.table()
     return table, _target(table, arguments.target)
 
 
-def prediction_table(
-    arguments: argparse.Namespace, preprocessor: Preprocessor | None, with_target: bool
-) -> Table:
-    """The table whose target is to be predicted, with the columns of the preprocessor.
+def chosen_roles(arguments: argparse.Namespace) -> dict[str, str]:
+    """The roles that a command line chooses, by column, as in `fastnn.tabular.decide`.
+
+    Raises
+    ------
+    ValueError
+        If one column has two roles.
+    """
+    roles: dict[str, str] = {}
+    for option, role in _COLUMN_OPTIONS.items():
+        for name in getattr(arguments, option) or ():
+            pattern = ""
+            if role == "date":
+                name, _, pattern = name.partition("=")
+            if name in roles:
+                raise ValueError(f"column {name!r} has two roles, {roles[name]} and {role}")
+            roles[name] = f"{role}:{pattern}" if pattern else role
+    return roles
+
+
+def reading_facts(arguments: argparse.Namespace) -> dict[str, Any]:
+    """How cells were read, for the file of the model: predict reads cells in the same way."""
+    return {
+        name: value
+        for name in ("missing", *_NOTATION)
+        if (value := getattr(arguments, name, None)) is not None
+    }
+
+
+def csv_format(
+    arguments: argparse.Namespace, facts: Mapping[str, Any], text: Iterable[str]
+) -> CsvFormat:
+    """How the cells of a CSV file are written: by the options, and else as for the training."""
+
+    def option(name: str, default: Any) -> Any:
+        value = getattr(arguments, name)
+        return facts.get(name, default) if value is None else value
+
+    thousands = option("thousands", "")
+    notation = Notation(
+        option("decimal", "."),
+        thousands,
+        bool(option("percent", False)),
+        bool(option("currency", False)),
+    )
+    return CsvFormat(
+        _TABS.get(arguments.delimiter, arguments.delimiter),
+        arguments.header,
+        arguments.encoding or "utf-8",
+        notation,
+        tuple(option("missing", ())),
+        frozenset(text),
+    )
+
+
+def prediction_file(
+    arguments: argparse.Namespace, item: Model | Network, with_target: bool
+) -> tuple[TableFile, list[str] | None]:
+    """The file whose rows a model is applied to, and the columns that it takes.
 
     Raises
     ------
@@ -52,59 +117,59 @@ def prediction_table(
     DataError, OSError
         If the data cannot be read, or a column is absent.
     """
-    if _is_npz(arguments.file):
-        _refuse(arguments, _CSV_OPTIONS, "NPZ files")
-        if preprocessor is None:
-            return read_npz(arguments.file, target=False)
-        text = _text_columns(preprocessor)
-        if text:
-            raise DataError(
-                f"the model takes columns of text ({listing(text)}), which an NPZ file does not "
-                "have"
-            )
-        table = read_npz(arguments.file, feature_names=preprocessor.names, target=with_target)
-        return table if not with_target else _renamed(table, "y", preprocessor.target)
-    if preprocessor is None:
-        return _csv(arguments)
+    kind = kind_of(arguments.file)
+    if kind != "CSV":
+        _refuse(arguments, _CSV_OPTIONS, f"{kind} files")
+    if isinstance(item, Network):
+        if kind == "NPZ":
+            return in_memory(read_npz(arguments.file, target=False)), None
+        return open_table(arguments.file, csv_format(arguments, {}, ())), None
+    preprocessor = item.preprocessor
     columns = [*preprocessor.names, *([preprocessor.target] if with_target else [])]
     text = _text_columns(preprocessor)
+    if kind == "NPZ":
+        return in_memory(_npz(arguments.file, preprocessor, text, with_target)), columns
     if with_target and any(isinstance(label, str) for label in preprocessor.classes):
         text.append(preprocessor.target)
-    return _csv(arguments, columns, text)
+    facts = item.facts.get("reading")
+    form = csv_format(arguments, facts if isinstance(facts, dict) else {}, ())
+    file = open_table(arguments.file, form)
+    absent = [name for name in columns if name not in set(file.names)]
+    if absent:
+        raise DataError(
+            f"{file.name} has no column {listing(map(repr, absent))}; it has {listing(file.names)}"
+        )
+    if isinstance(file, DelimitedFile):
+        file.keep_text(text)
+    return file, columns
+
+
+def _npz(path: str, preprocessor: Preprocessor, text: list[str], with_target: bool) -> Table:
+    """The table of an NPZ file, whose columns have the names of the model."""
+    if text:
+        raise DataError(
+            f"the model takes columns of text ({listing(text)}), which an NPZ file does not have"
+        )
+    table = read_npz(path, feature_names=preprocessor.names, target=with_target)
+    if not with_target:
+        return table
+    columns = {
+        preprocessor.target if name == "y" else name: column
+        for name, column in table.columns.items()
+    }
+    return Table(table.name, columns)
 
 
 def _text_columns(preprocessor: Preprocessor) -> list[str]:
     """Names of the columns that are read as text."""
-    return [row.column for row in preprocessor.encoder.decisions.used if row.role == "category"]
-
-
-def _csv(
-    arguments: argparse.Namespace, columns: list[str] | None = None, text: list[str] | None = None
-) -> Table:
-    return read_csv(
-        arguments.file,
-        columns=columns,
-        drop=getattr(arguments, "drop", None) or (),
-        text=text or (),
-        delimiter=_TABS.get(arguments.delimiter, arguments.delimiter),
-        header=arguments.header,
-        encoding=arguments.encoding or "utf-8",
-    )
-
-
-def _is_npz(path: str) -> bool:
-    return path.lower().endswith(".npz")
+    used = preprocessor.encoder.decisions.used
+    return [row.column for row in used if row.role in ("category", "date")]
 
 
 def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], data: str) -> None:
     for name in names:
         if getattr(arguments, name, None) is not None:
             raise ValueError(f"--{name} is for CSV files, not for {data}")
-
-
-def _renamed(table: Table, old: str, new: str) -> Table:
-    columns = {new if name == old else name: v for name, v in table.columns.items()}
-    return Table(table.name, columns, table.line)
 
 
 def _target(table: Table, name: str | None) -> str:

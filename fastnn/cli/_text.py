@@ -1,11 +1,9 @@
-"""Text for the terminal: numbers, notes and CSV."""
+"""Text for the terminal: numbers and notes."""
 
 from __future__ import annotations
 
-import csv
 import math
 import sys
-from collections.abc import Sequence
 from typing import TextIO
 
 from fastnn._shared.text import printable
@@ -40,16 +38,6 @@ def note(message: str) -> None:
 def show(text: str) -> None:
     """Print a result, in which names from files may occur."""
     print(printable(text, keep="\n"))
-
-
-def write_csv(file: TextIO, header: Sequence[str], columns: Sequence[Sequence[str]]) -> None:
-    """Write columns of text as CSV; a terminal gets escapes for what it would obey."""
-    if file.isatty():
-        header = [printable(cell) for cell in header]
-        columns = [[printable(cell) for cell in column] for column in columns]
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(zip(*columns, strict=True))
 
 
 def can_print(text: str, file: TextIO | None) -> bool:

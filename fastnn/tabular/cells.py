@@ -12,6 +12,7 @@ import numpy as np
 
 __all__ = [
     "MISSING",
+    "PLAIN",
     "Notation",
     "is_missing",
     "not_a_number",
@@ -66,7 +67,7 @@ class Notation:
     @property
     def is_plain(self) -> bool:
         """Whether numbers are written as in programs, with a decimal point alone."""
-        return self == Notation()
+        return self == PLAIN
 
     def number(self, cell: str) -> float | None:
         """The number that a cell has, or None.
@@ -94,6 +95,10 @@ class Notation:
             cell = cell.replace(self.decimal, ".")
         value = number(cell)
         return value / 100 if is_share and value is not None else value
+
+
+PLAIN = Notation()
+"""Numbers as programs write them."""
 
 
 def number(cell: str) -> float | None:
@@ -131,18 +136,19 @@ def numbers(cells: Iterable[str], notation: Notation) -> tuple[np.ndarray, int |
     return values, None
 
 
-def resembles_number(cell: str) -> bool:
-    """Whether a cell has a number with a decimal point or a decimal comma."""
-    return number(cell) is not None or _has_decimal_comma(cell)
+def resembles_number(cell: str, notation: Notation = PLAIN) -> bool:
+    """Whether a cell has a number, or in the plain notation one with a decimal comma."""
+    return notation.number(cell) is not None or (notation.is_plain and _has_decimal_comma(cell))
 
 
 def _has_decimal_comma(cell: str) -> bool:
     return _DECIMAL_COMMA.fullmatch(cell.strip()) is not None
 
 
-def not_a_number(cell: str) -> str:
+def not_a_number(cell: str, notation: Notation = PLAIN) -> str:
     """The part of an error message about a cell that should have a number."""
-    hint = " with a decimal point, not a comma" if _has_decimal_comma(cell) else ""
+    has_comma = notation.decimal == "." and _has_decimal_comma(cell)
+    hint = " with a decimal point, not a comma" if has_comma else ""
     return f"{str(cell)!r:.80}, expected a number{hint}"
 
 

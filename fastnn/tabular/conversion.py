@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from fastnn.tabular import cells
-from fastnn.tabular.cells import Notation
 from fastnn.tabular.frames import merged
 from fastnn.tabular.table import Booleans, DataError, Numbers, Table, Texts, Times
 
@@ -22,7 +21,7 @@ _TRUE = frozenset(("true", "t", "yes", "y", "1"))
 _FALSE = frozenset(("false", "f", "no", "n", "0"))
 
 
-def numbers_of(table: Table, name: str, notation: Notation | None = None) -> Numbers:
+def numbers_of(table: Table, name: str) -> Numbers:
     """The numbers of a column; truth values are 1 and 0.
 
     Raises
@@ -37,14 +36,15 @@ def numbers_of(table: Table, name: str, notation: Notation | None = None) -> Num
         return Numbers(np.where(column.codes < 0, np.nan, column.codes))
     if isinstance(column, Times):
         raise DataError(f"{table.name}: column {name!r} has dates, expected numbers")
-    values, slip = cells.numbers(column.levels, notation or Notation())
+    values, slip = cells.numbers(column.levels, column.notation)
     row = None if slip is None else _first_row(column, slip)
     while slip is not None and row is None:  # a level that occurs in no row
         column = _without_level(column, slip)
-        values, slip = cells.numbers(column.levels, notation or Notation())
+        values, slip = cells.numbers(column.levels, column.notation)
         row = None if slip is None else _first_row(column, slip)
     if slip is not None and row is not None:
-        raise DataError(f"{table.where(row, name)}: {cells.not_a_number(column.levels[slip])}")
+        cell = cells.not_a_number(column.levels[slip], column.notation)
+        raise DataError(f"{table.where(row, name)}: {cell}")
     return Numbers(np.append(values, np.nan)[column.codes])
 
 
@@ -56,7 +56,7 @@ def _first_row(column: Texts, level: int) -> int | None:
 def _without_level(column: Texts, level: int) -> Texts:
     levels: list[Any] = column.levels.tolist()
     levels[level] = None
-    return merged(column.codes, levels, column.origin)
+    return merged(column.codes, levels, column.origin, column.notation)
 
 
 def refuse_infinite(table: Table, name: str, values: np.ndarray) -> None:

@@ -11,14 +11,14 @@ import csv
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import util
 from typing import Any
 
 import numpy as np
 
-from fastnn.tabular.cells import MISSING, Notation, numbers, resembles_number
+from fastnn.tabular.cells import MISSING, PLAIN, Notation, numbers, resembles_number
 from fastnn.tabular.frames import as_column, merged, unique_names
 from fastnn.tabular.sources import Source
 from fastnn.tabular.table import Column, DataError, Numbers, Table, Texts, listing
@@ -57,7 +57,7 @@ class CsvFormat:
     delimiter: str | None = None
     header: bool | None = None
     encoding: str = "utf-8"
-    notation: Notation = field(default_factory=Notation)
+    notation: Notation = PLAIN
     missing: tuple[str, ...] = ()
     text: frozenset[str] = frozenset()
 
@@ -86,7 +86,7 @@ class CsvFormat:
                 return Numbers(np.append(values, np.nan)[texts.codes])
         levels = [level.strip() or None for level in texts.levels]
         levels = [None if level in self.missing else level for level in levels]
-        return merged(texts.codes, levels, "text" if is_text else "cells")
+        return merged(texts.codes, levels, "text" if is_text else "cells", self.notation)
 
 
 def _without(levels: Sequence[str], missing: Sequence[str]) -> list[str]:
@@ -137,6 +137,10 @@ class DelimitedFile:
         self._takes_pyarrow = util.find_spec("pyarrow") is not None and not is_spaced
         self._header_lines = self._first_line if has_header else 0
 
+    def keep_text(self, columns: Sequence[str]) -> None:
+        """Take no numbers from some columns, which `CsvFormat.text` adds to."""
+        self._form = replace(self._form, text=self._form.text | set(columns))
+
     def table(self, columns: Sequence[str] | None = None) -> Table:
         """The table of some columns, by default of all, in their order.
 
@@ -166,6 +170,8 @@ class DelimitedFile:
             start += len(part)
             if len(part):
                 yield part
+        if not start:
+            raise DataError(f"{self.name} has a header but no rows")
 
     def _selected(self, columns: Sequence[str] | None) -> list[str]:
         selected = self.names if columns is None else list(columns)
@@ -276,8 +282,12 @@ class DelimitedFile:
         faults: list[Any] = []
         options = self._arrow_options(columns, 8 * self._block(), _blank_or(faults))
         try:
-            with self._source.naming(), arrow_csv.open_csv(self._source.open(), **options) as file:
-                for batch in file:
+            with (
+                self._source.naming(),
+                self._source.open() as file,
+                arrow_csv.open_csv(file, **options) as stream,
+            ):
+                for batch in stream:
                     yield self._typed(pa.table(batch), columns)
         except (pa.ArrowInvalid, UnicodeError) as error:
             raise self._fault(error, faults) from error

@@ -21,7 +21,7 @@ from fastnn.tabular.frames import as_column, as_table, from_arrow, unique_names
 from fastnn.tabular.sources import Source, display_name, lacks
 from fastnn.tabular.table import DataError, Table, listing
 
-__all__ = ["TableFile", "kind_of", "open_table", "read_csv", "read_npz", "read_table"]
+__all__ = ["TableFile", "in_memory", "kind_of", "open_table", "read_csv", "read_npz", "read_table"]
 
 _KINDS = {
     ".npz": "NPZ",
@@ -75,7 +75,7 @@ def open_table(path: str | os.PathLike[str], form: CsvFormat | None = None) -> T
     if kind == "CSV":
         return DelimitedFile(Source(path), form or CsvFormat())
     if kind == "NPZ":
-        return _InMemory(read_npz(path, target=None))
+        return in_memory(read_npz(path, target=None))
     return _ArrowFile(path, kind)
 
 
@@ -276,6 +276,11 @@ class _InMemory:
 
     def batches(self, columns: Sequence[str] | None = None) -> Iterator[Table]:
         yield self.table(columns)
+
+
+def in_memory(table: Table) -> TableFile:
+    """A table that has been read, as a file."""
+    return _InMemory(table)
 
 
 def read_npz(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn.tabular.cells import PLAIN, Notation
 from fastnn.tabular.table import (
     Booleans,
     Column,
@@ -466,10 +467,12 @@ def _level(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def merged(codes: np.ndarray, levels: Sequence[str | None], origin: Any) -> Texts:
+def merged(
+    codes: np.ndarray, levels: Sequence[str | None], origin: Any, notation: Notation = PLAIN
+) -> Texts:
     """A column of codes whose levels may be equal, or missing."""
     index: dict[str, int] = {}
     new = [-1 if level is None else index.setdefault(level, len(index)) for level in levels]
     if new != list(range(len(new))):
         codes = np.array([*new, -1], np.int32)[codes]
-    return Texts(codes, _objects(index), origin)
+    return Texts(codes, _objects(index), origin, notation)

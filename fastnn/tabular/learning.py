@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +51,14 @@ class Training:
         return self.model.network.history
 
 
-def fit(table: Any, target: str, options: Options | None = None, *, verbose: int = 0) -> Model:
+def fit(
+    table: Any,
+    target: str,
+    options: Options | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    verbose: int = 0,
+) -> Model:
     """Train a network on a table.
 
     The rows are split into parts for training, validation and test; rows without a target are
@@ -66,6 +74,8 @@ def fit(table: Any, target: str, options: Options | None = None, *, verbose: int
         Name of the column to predict.
     options : Options, optional
         The shares of the parts, the network and the optimizer; by default ``Options()``.
+    columns : mapping of str to str, optional
+        Roles of columns, such as ``{"zip": "category", "id": "drop"}``; see `decide`.
     verbose : {0, 1, 2}, default 0
         Nothing, a progress bar, or a line for each epoch.
 
@@ -96,7 +106,9 @@ def fit(table: Any, target: str, options: Options | None = None, *, verbose: int
     >>> model.predict({"area": [100.0], "city": ["Rom"]}).shape
     (1,)
     """
-    return split_and_fit(as_table(table), target, options or Options(), verbose).model
+    return split_and_fit(
+        as_table(table), target, options or Options(), verbose, columns=columns
+    ).model
 
 
 def split_and_fit(
@@ -105,6 +117,7 @@ def split_and_fit(
     options: Options,
     verbose: int = 0,
     checkpoint: CheckpointFile | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Training:
     """Train a network on a table, as `fit` does, and return the parts and options with the model.
 
@@ -116,13 +129,15 @@ def split_and_fit(
     verbose : {0, 1, 2}, default 0
     checkpoint : CheckpointFile, optional
         File from which the training continues, and that receives its state.
+    columns : mapping of str to str, optional
+        As in `fit`.
     """
     table, n_dropped = with_target(table, target)
     task = choose_task(table.column(target), options.task)
     labels = Target.of(table, target, task).indices(table) if task == "classification" else None
     parts = split_rows(len(table), options.validation, options.test, options.seed, labels)
     rows = {part: indices for part, indices in zip(PARTS, parts, strict=True) if len(indices)}
-    preprocessor = Preprocessor.fit(table, target, task, rows["train"], options.scaling)
+    preprocessor = Preprocessor.fit(table, target, task, rows["train"], options.scaling, columns)
     network = build(preprocessor, options, len(rows["train"]))
     core = network.core
     X = preprocessor.features(table, options.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,15 +14,14 @@ from fastnn.network import Network
 from fastnn.network import load as load_network
 from fastnn.network._core import Core
 from fastnn.serialization import File, FormatError, name_of
-from fastnn.tabular.encoders import Encoded
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.splitting import Task
-from fastnn.tabular.table import Table, listing
-from fastnn.tabular.targets import Label, with_target
+from fastnn.tabular.table import DataError, Table, listing
+from fastnn.tabular.targets import Label
 from fastnn.training.data import Data
 
-__all__ = ["Model", "load", "load_any", "measure"]
+__all__ = ["Model", "Outputs", "Tally", "load", "load_any", "measure", "remarks"]
 
 _KEY = "model"
 """Key of the model in the metadata of the network."""
@@ -134,8 +133,9 @@ class Model:
         TypeError, DataError
             As in `predict`, and if the target column is absent or has an unknown class.
         """
-        table, _ = with_target(as_table(data, "data"), self.target)
-        return self.outputs(table).measures()
+        tally = Tally(self)
+        tally.add(self.outputs(data))
+        return tally.measures()
 
     def outputs(self, data: Any) -> Outputs:
         """The outputs of the network, from which predictions and measures follow.
@@ -150,36 +150,26 @@ class Model:
         TypeError, DataError
             As in `predict`.
         """
-        outputs = self.outputs_of(as_table(data, "data"))
-        for remark in outputs.remarks:
+        table = as_table(data, "data")
+        outputs = self.outputs_of(table)
+        for remark in remarks(table.name, self.unknown_columns(table), outputs.unseen):
             warn(remark)
         return outputs
 
     def outputs_of(self, table: Table) -> Outputs:
-        """`outputs` without warnings: `Outputs.remarks` has them."""
+        """`outputs` without warnings about columns and categories that are unknown."""
         core = self.network.core
         encoded = self.preprocessor.encoder.transform(table, core.dtype)
         X = self.preprocessor.inputs(encoded)
         with core.lock:
             (values,) = core.outputs([X], check=True)
-        return Outputs(self, table, X, values, self._remarks(table, encoded))
+        return Outputs(self, table, X, values, encoded.unseen)
 
-    def _remarks(self, table: Table, encoded: Encoded) -> tuple[str, ...]:
-        """What a user should know of data: columns that are ignored, and unknown categories."""
+    def unknown_columns(self, names: Iterable[str]) -> list[str]:
+        """Those of some columns that the training did not have, so that they are ignored."""
         decisions = self.preprocessor.encoder.decisions
         expected = {decision.column for decision in decisions} | {self.target}
-        extra = [name for name in table.columns if name not in expected]
-        remarks = []
-        if extra:
-            remarks.append(
-                f"{table.name}: the model does not know {listing(map(repr, extra), 6)}, ignored"
-            )
-        for name, count in encoded.unseen.items():
-            remarks.append(
-                f"{table.name}, column {name!r}: {count:,} row{'s' * (count > 1)} with a category "
-                "that the training did not have"
-            )
-        return tuple(remarks)
+        return [name for name in names if name not in expected]
 
     def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.
@@ -211,15 +201,15 @@ class Outputs:
         Inputs of the network.
     values : (N, n_out) array
         Outputs of the network.
-    remarks : tuple of str
-        Sentences about columns that were ignored and categories that are unknown.
+    unseen : dict of str to int
+        For each category with such rows, the number of rows whose level the training did not have.
     """
 
     model: Model
     table: Table
     X: np.ndarray
     values: np.ndarray
-    remarks: tuple[str, ...] = ()
+    unseen: dict[str, int]
 
     def predictions(self) -> np.ndarray:
         """The predicted targets (N,); see `Model.predict`."""
@@ -245,19 +235,83 @@ class Outputs:
         probabilities: np.ndarray = self._loss("probabilities").probabilities(self.values, kernels)
         return probabilities
 
-    def measures(self) -> dict[str, float]:
-        """The measures for the target column of the table; see `Model.evaluate`."""
-        core, preprocessor = self.model.network.core, self.model.preprocessor
-        y = preprocessor.targets(self.table, core.dtype)
-        data = core.feed.data(self.X, y, None, True, hint="")
-        return measure_outputs(core, preprocessor, [self.values], data)
-
     def _loss(self, what: str) -> Any:
         """The loss of a classification, whose methods turn outputs into what is asked for."""
         if self.model.task == "regression":
             raise ValueError(f"{what} need a model for classification, this one is for regression")
         (loss,) = self.model.network.losses.values()
         return loss
+
+
+class Tally:
+    """The measures of a model for a table that comes in parts."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._values: list[np.ndarray] = []
+        self._targets: list[np.ndarray] = []
+
+    @property
+    def rows(self) -> int:
+        """Number of rows that have a target."""
+        return sum(map(len, self._targets))
+
+    def add(self, outputs: Outputs) -> None:
+        """Add a part; rows without a target are ignored.
+
+        Raises
+        ------
+        DataError
+            If the target column is absent or has an unknown class.
+        """
+        target = outputs.table.column(self._model.target)
+        present = ~target.missing()
+        if present.any():
+            rows = outputs.table.take(present)
+            dtype = self._model.network.core.dtype
+            self._targets.append(self._model.preprocessor.targets(rows, dtype))
+            self._values.append(outputs.values[present])
+
+    def measures(self) -> dict[str, float]:
+        """The measures of all parts; see `Model.evaluate`.
+
+        Raises
+        ------
+        DataError
+            If no row has a target.
+        """
+        model = self._model
+        if not self._targets:
+            raise DataError(f"no row has a target, expected values in column {model.target!r}")
+        values, targets = np.concatenate(self._values), np.concatenate(self._targets)
+        core = model.network.core
+        if model.task == "regression":
+            targets = targets[:, np.newaxis]
+        data = Data([values], [(targets, None)])
+        return measure_outputs(core, model.preprocessor, [values], data)
+
+
+def remarks(name: str, extra: Sequence[str], unseen: Mapping[str, int]) -> list[str]:
+    """Sentences about columns that a model ignores, and categories that it does not know.
+
+    Parameters
+    ----------
+    name : str
+        Name of the table.
+    extra : sequence of str
+        Columns that are ignored.
+    unseen : mapping of str to int
+        As in `Outputs`.
+    """
+    sentences = []
+    if extra:
+        sentences.append(f"{name}: the model does not know {listing(map(repr, extra), 6)}, ignored")
+    for column, count in unseen.items():
+        sentences.append(
+            f"{name}, column {column!r}: {count:,} row{'s' * (count > 1)} with a category that the "
+            "training did not have"
+        )
+    return sentences
 
 
 def measure(core: Core, preprocessor: Preprocessor, data: Data) -> dict[str, float]:

@@ -21,13 +21,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from fastnn._shared.text import titled
 from fastnn.tabular import cells, stored
-from fastnn.tabular.cells import Notation
 from fastnn.tabular.conversion import booleans_of, has_times, numbers_of, texts_of, times_of
 from fastnn.tabular.table import (
     Booleans,
@@ -87,7 +87,7 @@ class Decision:
         """Whether a network learns from the column."""
         return self.role in USED
 
-    def convert(self, table: Table, notation: Notation | None = None) -> Column:
+    def convert(self, table: Table) -> Column:
         """The column of a later table as the kind that its role takes.
 
         Raises
@@ -96,7 +96,7 @@ class Decision:
             If the column is absent or has other values; the message names the cell.
         """
         if self.role == "number":
-            return numbers_of(table, self.column, notation)
+            return numbers_of(table, self.column)
         if self.role == "boolean":
             return booleans_of(table, self.column)
         if self.role == "date":
@@ -141,16 +141,17 @@ class Decisions:
         return [decision.column for decision in self.used]
 
     def __str__(self) -> str:
-        shown = self.rows[:_SHOWN]
+        groups = [
+            (role, reason, [row.column for row in rows])
+            for (role, reason), rows in groupby(self.rows, lambda row: (_words(row), row.reason))
+        ]
         lines = [("column", "role", "why")]
-        lines += [(row.column, _role_words(row), row.reason) for row in shown]
+        for role, reason, names in groups[:_SHOWN]:
+            name = names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]} ({len(names):,})"
+            lines.append((name, role, reason))
         text = "\n".join(titled(lines))
-        more = self.rows[_SHOWN:]
-        if not more:
-            return text
-        left_out = sum(not row.is_used for row in more)
-        note = f", {left_out} of them left out" if left_out else ""
-        return f"{text}\n... and {len(more)} columns more{note}"
+        more = sum(len(names) for _, _, names in groups[_SHOWN:])
+        return f"{text}\n... and {more:,} columns more" if more else text
 
     def to_state(self) -> list[dict[str, Any]]:
         """The decisions as data for JSON; `from_state` makes equal decisions from them."""
@@ -187,7 +188,7 @@ class Decisions:
         return cls(tuple(rows))
 
 
-def _role_words(decision: Decision) -> str:
+def _words(decision: Decision) -> str:
     return decision.role if decision.is_used else f"{decision.role} (left out)"
 
 
@@ -321,9 +322,11 @@ def refuse_slip(table: Table, name: str, column: Texts) -> None:
     texts = [(i, text) for i, text in texts if not cells.is_missing(text)]
     if len(texts) <= _FEW_LEVELS and len(column) >= _ROWS_OF_LEVEL * len(texts):
         return
-    if 2 * sum(cells.resembles_number(text) for _, text in texts) <= len(texts):
+    notation = column.notation
+    if 2 * sum(cells.resembles_number(text, notation) for _, text in texts) <= len(texts):
         return
-    wrong = {i for i, text in texts if cells.number(text) is None}
+    wrong = {i for i, text in texts if notation.number(text) is None}
     row = next(i for i, code in enumerate(column.codes.tolist()) if code in wrong)
     text = column.levels[column.codes[row]]
-    raise MixedColumnError(f"{table.where(row, name)}: {cells.not_a_number(text)}", name)
+    cell = cells.not_a_number(text, notation)
+    raise MixedColumnError(f"{table.where(row, name)}: {cell}", name)

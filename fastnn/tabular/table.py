@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from fastnn.tabular.cells import PLAIN, Notation
+
 __all__ = [
     "Booleans",
     "Column",
@@ -115,11 +117,14 @@ class Texts:
     origin : {"text", "cells", "categories"}
         "cells" are those of a file, or of several types: numbers among them may be a slip.
         "categories" is a type of the frame that the column comes from.
+    notation : Notation
+        How numbers among the texts are written.
     """
 
     codes: np.ndarray
     levels: np.ndarray
     origin: Literal["text", "cells", "categories"] = "text"
+    notation: Notation = PLAIN
     kind: Literal["text"] = field(default="text", init=False)
 
     def __len__(self) -> int:

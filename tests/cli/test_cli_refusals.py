@@ -30,7 +30,7 @@ pytestmark = pytest.mark.usefixtures("elsewhere")
             ["train", "--dataset", "iris", "--epochs", "0"],
             "--epochs must be an integer >= 1, got 0",
         ),
-        (["train", "--dataset", "iris", "--text", "x"], "--text is for CSV files"),
+        (["train", "--dataset", "iris", "--category", "x"], "--category is for CSV files"),
         (["train", "--dataset", "iris", "--batch-size", "0"], "--batch-size must be"),
         (
             ["train", "--dataset", "iris", "--dropout", "2"],
@@ -86,7 +86,7 @@ def test_a_slip_in_a_column_of_numbers_is_refused_with_the_way_out(slip, capsys)
     write_csv("data.csv", ("age", "label"), ages, ["yes", "no"] * 100)
     said = refusal(capsys, "train", "data.csv")
     assert f"line 9, column 'age': '{slip}', expected a number" in said
-    assert "--text age" in said
+    assert "--category age" in said
 
 
 def test_an_unknown_column_of_text_is_refused(people, capsys):
@@ -99,7 +99,7 @@ def test_predict_refuses_a_slip_without_an_option_it_lacks(people, capsys):
     write_csv("new.csv", ("age", "city"), [30, 31, "3z"], ["Rom", "Ulm", "Rom"])
     said = refusal(capsys, "predict", "model.fastnn", "new.csv")
     assert "line 4, column 'age': '3z', expected a number" in said
-    assert "--text" not in said
+    assert "--category" not in said
 
 
 def test_a_loss_that_is_not_finite_is_reported(houses, capsys):

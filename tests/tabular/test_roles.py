@@ -188,9 +188,15 @@ def test_decisions_are_a_table_to_read():
     ]
 
 
-def test_decisions_of_many_columns_are_cut():
-    lines = str(decide(as_table(np.zeros((2, 100))))).splitlines()
-    assert lines[-1] == "... and 60 columns more, 60 of them left out"
+def test_columns_of_one_role_share_a_line():
+    lines = str(decide(as_table(np.zeros((2, 1000))))).splitlines()
+    assert lines[2].split()[:4] == ["x_1", "...", "x_1000", "(1,000)"]
+    assert len(lines) == 3
+
+
+def test_decisions_of_many_kinds_are_cut():
+    columns = {f"x{i}": [1.0, 2.0] if i % 2 else ["a", "b"] for i in range(100)}
+    assert str(decide(as_table(columns))).splitlines()[-1] == "... and 60 columns more"
 
 
 def test_decisions_survive_json():
