@@ -184,7 +184,7 @@ class HeNormal(_Scaled):
 
     def variance(self, fan_in: int, fan_out: int) -> float:
         """2 / ((1 + alpha**2) fan_in)."""
-        return 2.0 / ((1.0 + self.alpha**2) * fan_in)
+        return 2.0 / ((1.0 + self.alpha * self.alpha) * fan_in)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._shared.config import build, replace_fields
-from fastnn._shared.numbers import check_integer, check_number
+from fastnn._shared.numbers import check_integer, check_number, check_rounded
 
 __all__ = ["Constant", "Cosine", "Exponential", "Schedule", "Step", "WarmUp"]
 
@@ -36,6 +36,8 @@ class Schedule(ABC):
     """
 
     name: ClassVar[str]
+    rate_fields: ClassVar[tuple[str, ...]] = ()
+    """The fields that are learning rates themselves."""
 
     def __call__(self, steps: ArrayLike) -> Any:
         """Learning rates of the given steps.
@@ -88,6 +90,7 @@ class Constant(Schedule):
     """
 
     name: ClassVar[str] = "constant"
+    rate_fields: ClassVar[tuple[str, ...]] = ("value",)
 
     value: float
 
@@ -101,6 +104,8 @@ class Constant(Schedule):
 @dataclass(frozen=True)
 class _Decay(Schedule):
     """A schedule that multiplies its learning rate by `factor` in every `every` steps."""
+
+    rate_fields: ClassVar[tuple[str, ...]] = ("initial",)
 
     initial: float
     factor: float
@@ -180,6 +185,7 @@ class Cosine(Schedule):
     """
 
     name: ClassVar[str] = "cosine"
+    rate_fields: ClassVar[tuple[str, ...]] = ("initial", "final")
 
     initial: float
     steps: int
@@ -220,6 +226,7 @@ class WarmUp(Schedule):
     """
 
     name: ClassVar[str] = "warm_up"
+    rate_fields: ClassVar[tuple[str, ...]] = ("then",)
 
     steps: int
     then: LearningRate
@@ -302,6 +309,18 @@ def check_learning_rate(name: str, value: object) -> LearningRate:
             f"{name} must be a number, a schedule or a function of the step, got {value!r}"
         )
     return check_number(value, name, 0.0)
+
+
+def check_rates(learning_rate: LearningRate, name: str, dtype: DTypeLike) -> None:
+    """Raise ValueError if a rate that the user chose changes its meaning in a dtype.
+
+    A rate that a schedule has decayed to, or that a function returns, may become 0.
+    """
+    if isinstance(learning_rate, Schedule):
+        for key in learning_rate.rate_fields:
+            check_rates(getattr(learning_rate, key), f"{key} of {name}", dtype)
+    elif not callable(learning_rate):
+        check_rounded(learning_rate, name, dtype)
 
 
 def to_config(value: object) -> Any:

@@ -12,6 +12,7 @@ import operator
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 
 def check_number(
@@ -49,6 +50,27 @@ def _real(value: object, name: str) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a real number, got {type(value).__name__}")
     return float(value)
+
+
+def check_rounded(value: float, name: str, dtype: DTypeLike, below: float = math.inf) -> None:
+    """Raise ValueError if a number changes its meaning when it is rounded to a dtype.
+
+    A number other than 0 must not become 0, a finite one not infinite, and one below a strict
+    bound must stay below.  Subnormal numbers count as 0, which training flushes them to.
+    """
+    limits = np.finfo(dtype)
+    with np.errstate(over="ignore"):
+        rounded = float(limits.dtype.type(value))
+    if value and abs(value) < float(limits.tiny):
+        meaning = f"0 in {limits.dtype}, whose smallest number is {limits.tiny:.3g}"
+    elif math.isfinite(value) and not math.isfinite(rounded):
+        meaning = f"{rounded} in {limits.dtype}, whose largest number is {limits.max:.3g}"
+    elif value < below <= rounded:
+        largest = np.nextafter(limits.dtype.type(below), limits.dtype.type(-math.inf))
+        meaning = f"{below:g} in {limits.dtype}, whose largest number below is {largest}"
+    else:
+        return
+    raise ValueError(f"{name} is {value!r}, which becomes {meaning}")
 
 
 def check_integer(value: object, name: str, low: int | None = None, high: int | None = None) -> int:

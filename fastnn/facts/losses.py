@@ -54,10 +54,11 @@ class Interval:
 
 @dataclass(frozen=True)
 class Parameter:
-    """The one number that a loss takes besides the arrays."""
+    """The one number that a loss takes besides the arrays; `below` is its strict bound."""
 
     name: str
     default: float
+    below: float = math.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,7 @@ def _poisson_deviance(np: Any, z: Any, y: Any) -> Any:
     return 2 * np.where(y > 0, y * (np.expm1(-r) + r), np.exp(z))
 
 
-_SMOOTHING = Parameter("label_smoothing", 0.0)
+_SMOOTHING = Parameter("label_smoothing", 0.0, below=1.0)
 
 ROWS = (
     Loss(

@@ -24,6 +24,7 @@ class Number:
     """A number that an update takes, with its default and its interval.
 
     The interval is ``low <= x <= high``; `above` and `below` are open bounds in their place.
+    Engines round the number to the dtype of the parameters unless it is `in_double`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Number:
     above: float = -math.inf
     below: float = math.inf
     is_flag: bool = False
+    in_double: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ def _flag(name: str, default: bool) -> Number:
 
 
 _EPSILON = Number("epsilon", 1e-8, above=0.0)
+_DAMPENING = Number("dampening", 0.0, low=0.0, below=1.0, in_double=True)
 _WEIGHT_DECAY = Number("weight_decay", 0.0, low=0.0)
 _ADAM_NUMBERS = (
     _share("beta1", 0.9),
@@ -194,7 +197,7 @@ ROWS = (
         "momentum",
         _momentum,
         slots=("velocity",),
-        numbers=(_share("momentum", 0.9), _flag("nesterov", False), _share("dampening", 0.0)),
+        numbers=(_share("momentum", 0.9), _flag("nesterov", False), _DAMPENING),
     ),
     Update("rmsprop", _rmsprop, slots=("square",), numbers=(_share("rho", 0.9), _EPSILON)),
     Update(

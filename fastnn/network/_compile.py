@@ -13,6 +13,7 @@ from fastnn.losses import Loss
 from fastnn.network._core import Core
 from fastnn.network._full_batch import check_solver
 from fastnn.network._heads import make_heads
+from fastnn.network._rounding import check_options
 from fastnn.optimizers import Optimizer
 from fastnn.solvers import Solver
 
@@ -36,6 +37,7 @@ def compile_core(
         if isinstance(optimizer, Solver):
             check_solver(optimizer, core.program, heads)
         l2 = check_number(l2, "l2", 0.0)
+        check_options(core.dtype, heads, optimizer, l2)
         _warn_of_steps(core.graph)
         trainable = [layer.trainable for layer in core.graph.layers for _ in layer.shapes]
         core.set_heads(heads, optimizer, l2, trainable)

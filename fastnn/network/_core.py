@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import backend
-from fastnn._shared.arrays import is_readable, readable
+from fastnn._shared.arrays import converted, is_readable, readable
 from fastnn._shared.numbers import check_integer, check_seed
 from fastnn.graph import Graph, build_program
 from fastnn.layers._tensor import check_dtype, check_name
@@ -373,7 +373,10 @@ def _initial_values(graph: Graph, program: Program, seed: int) -> dict[str, np.n
     for layer in graph.layers:
         drawn = layer.parameters if layer.has_values else layer.initial_values(seed, len(values))
         values += drawn.values()
-    return {p.name: value for p, value in zip(program.parameters, values, strict=True)}
+    return {
+        p.name: converted(value, f"the initial value of {p.name!r}", program.dtype)
+        for p, value in zip(program.parameters, values, strict=True)
+    }
 
 
 def _names_of_outputs(graph: Graph, names: Sequence[str] | None) -> list[str]:

@@ -24,6 +24,7 @@ from fastnn.network._compile import AnyLoss, compile_core
 from fastnn.network._core import Core, owner
 from fastnn.network._monte_carlo import Prediction
 from fastnn.network._predictor import Predictor
+from fastnn.network._rounding import check_layers
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.serialization import File
@@ -64,7 +65,8 @@ class Network:
     ------
     ValueError
         If an input is unused, an output depends on anything but the inputs, two
-        inputs or layers have the same name, or a layer belongs to a network already.
+        inputs or layers have the same name, or a layer belongs to a network already; if a
+        number of a layer or an initial value becomes 0 or infinite in the dtype.
 
     Notes
     -----
@@ -106,6 +108,7 @@ class Network:
         self.name = check_name(name)
         self.metadata = {}
         self.core = Core(graph, output_names, dtype, seed, owner(name, type(self).__name__))
+        check_layers(self.core.program)
 
     # ------------------------------------------------------------- predict
 
@@ -339,7 +342,8 @@ class Network:
         ------
         ValueError
             If a loss is missing, unknown, or does not fit its output or the solver;
-            if the optimizer is a solver, and the network has dropout.
+            if the optimizer is a solver, and the network has dropout; if a number among the
+            options becomes 0, infinite or 1 in the dtype of the network.
         RuntimeError
             If a callback of `fit` calls it.
 

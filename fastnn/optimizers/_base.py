@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
+from numpy.typing import DTypeLike
+
 from fastnn._shared.config import check_as, replace_fields
-from fastnn._shared.numbers import check_number
+from fastnn._shared.numbers import check_number, check_rounded
 from fastnn.facts.updates import UPDATES
-from fastnn.schedules import LearningRate, check_learning_rate, to_config
+from fastnn.schedules import LearningRate, check_learning_rate, check_rates, to_config
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,22 @@ class Optimizer:
         numbers |= {name: getattr(self, name) for name in numbers if hasattr(self, name)}
         numbers["clip_norm"] = self.clip_norm or 0.0
         return {name: float(value) for name, value in numbers.items()}
+
+    def check_dtype(self, dtype: DTypeLike) -> None:
+        """Raise ValueError if a number changes its meaning when it is rounded to a dtype.
+
+        Parameters
+        ----------
+        dtype : {"float32", "float64"}
+            Of the parameters.
+        """
+        check_rates(self.learning_rate, "learning_rate", dtype)
+        if self.clip_norm is not None:
+            check_rounded(self.clip_norm, "clip_norm", dtype)
+        hyper = self.hyper
+        for number in UPDATES[self.kind].numbers:
+            if not number.in_double:
+                check_rounded(hyper[number.name], number.name, dtype, number.below)
 
     @property
     def config(self) -> dict[str, Any]:

@@ -48,7 +48,8 @@ def minimize(
         If the optimizer is a solver, which takes no single steps; if the function is none, or
         does not return such a pair.
     ValueError
-        If `x0` is not a finite non-empty vector, or a gradient has another shape.
+        If `x0` is not a finite non-empty vector, or a gradient has another shape; if a number of
+        the optimizer becomes 0, infinite or 1 in the dtype of `x0`.
     FloatingPointError
         If a gradient is not finite.
 
@@ -75,6 +76,7 @@ def minimize(
         )
     steps = check_integer(steps, "steps", 0)
     x = _start(x0)
+    chosen.check_dtype(x.dtype)
     kernels = backend.kernels(x.dtype)
     numbers = {name: value for name, value in chosen.hyper.items() if name != "clip_norm"}
     slots = [np.zeros_like(x) for _ in chosen.slot_names]

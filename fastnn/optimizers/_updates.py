@@ -197,7 +197,8 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam with decoupled weight decay: every step also takes ``p -= lr weight_decay p``.
 
-    In a network the decay acts on weights and not on biases.
+    In a network the decay acts on weights and not on biases.  In float32 it has no effect where
+    ``lr weight_decay`` is below 3e-8: then ``p - lr weight_decay p`` is rounded to ``p``.
 
     Parameters
     ----------

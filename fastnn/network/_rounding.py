@@ -1,0 +1,57 @@
+"""Options of a network that must keep their meaning when they are rounded to its dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.numbers import check_rounded
+from fastnn.facts.losses import LOSSES
+from fastnn.network._heads import LossOnOutput
+from fastnn.optimizers import Optimizer
+from fastnn.program import Program
+from fastnn.solvers import Solver
+
+_RATE_UNIT = 2.0**-32
+"""Engines round the rate of a dropout to a multiple of it; masks come from words of 32 bits."""
+
+
+def check_layers(program: Program) -> None:
+    """Raise ValueError if a number of a layer becomes 0 or infinite where the engines use it."""
+    for operation in program.operations:
+        of_layer = f" of layer {program.buffers[operation.output].name.rpartition('.')[0]!r}"
+        _check(operation.attributes, of_layer, program.dtype)
+        rate = operation.attributes.get("rate", 0.0)
+        if rate and not round(rate / _RATE_UNIT):
+            raise ValueError(f"rate{of_layer} is {rate!r}, which becomes 0 in units of 2**-32")
+
+
+def check_options(
+    dtype: np.dtype, heads: Sequence[LossOnOutput], optimizer: Optimizer | Solver, l2: float
+) -> None:
+    """Raise ValueError if a number of `Network.compile` becomes 0, infinite or 1 in the dtype."""
+    if isinstance(optimizer, Optimizer):
+        optimizer.check_dtype(dtype)
+    check_rounded(l2, "l2", dtype)
+    for head in heads:
+        check_rounded(head.weight, f"loss_weights[{head.name!r}]", dtype)
+        described = head.loss.head(head.output, head.width)
+        of_loss = f" of loss {head.loss.name}"
+        _check(described.attributes, of_loss, dtype)
+        row = LOSSES.get(described.loss)
+        if row is not None and row.parameter is not None:
+            parameter = row.parameter
+            check_rounded(described.parameter, parameter.name + of_loss, dtype, parameter.below)
+
+
+_OPTIONS = {"class_weights": "class_weight"}
+"""What users call an attribute, where it is not its key."""
+
+
+def _check(attributes: Mapping[str, Any], of: str, dtype: np.dtype) -> None:
+    for key, value in attributes.items():
+        for number in value if isinstance(value, tuple | list) else [value]:
+            if isinstance(number, float):
+                check_rounded(number, _OPTIONS.get(key, key) + of, dtype)
