@@ -34,6 +34,7 @@ from fastnn.layers import (
     LayerNorm,
     Multiply,
     PiecewiseLinear,
+    Scale,
     Subtract,
     _activations,
 )
@@ -92,6 +93,7 @@ __all__ = [
     "Predictor",
     "Program",
     "ReduceOnPlateau",
+    "Scale",
     "Sequential",
     "Step",
     "Subtract",

@@ -48,6 +48,8 @@ def single_operation(kind: str, dtype: str, **attributes) -> Program:
     if kind == "trained_swish":
         kind, attributes = "activation", {"function": "swish"}
         parameters = [builder.parameter("operation.beta", (1,), penalized=False)]
+    if kind == "scale":
+        parameters = [builder.parameter("operation.scale", (7,), penalized=False)]
     if kind in ("embedding", "piecewise_linear"):
         parameters = [builder.parameter("operation.weight", (sum(attributes["sizes"]), 9))]
     middle = builder.add(kind, hidden, "operation.A", parameters, **attributes)
@@ -59,7 +61,7 @@ STEPS = tuple(row.name for row in ROWS if row.is_step)
 OPERATIONS = (
     [("activation", {"function": name, "alpha": 0.7}) for name in ACTIVATIONS]
     + [(kind, {}) for kind in (*MERGES, "softmax", "log_softmax")]
-    + [("trained_swish", {})]
+    + [("trained_swish", {}), ("scale", {})]
     + [("dropout", {"rate": 0.4, "key": 77})]
     + [
         ("layer_norm", {"epsilon": 1e-3, "scale": scale, "shift": shift})

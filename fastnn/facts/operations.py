@@ -14,6 +14,7 @@ weight     x' dy, with the input x
 bias       the sum of dy over the samples
 shift      the same
 scale      the sum of dy n over the samples, with the normalised input n
+gain       the sum of dy x over the samples
 parameter  of an activation: the sum of dy df/dparameter
 table      each row receives the sum of dy over the samples that read it, times their shares
 custom     what the function of a custom layer returns
@@ -85,6 +86,13 @@ def _layer_norm_width(widths: Widths, shapes: Shapes, attributes: Attributes) ->
     return widths[0]
 
 
+def _scale_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:
+    """The width of the input, which the gains must fit."""
+    if list(shapes) != [(widths[0],)]:
+        raise ValueError(f"parameters {list(shapes)} do not fit an input of width {widths[0]}")
+    return widths[0]
+
+
 def _table_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:
     """The width of the table, or as often as the input has columns; one table, a row a code."""
     sizes, combine = attributes.get("sizes", ()), attributes.get("combine")
@@ -107,6 +115,10 @@ def _custom_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int
 
 def _no_roles(n: int, attributes: Attributes) -> tuple[str, ...]:
     return ()
+
+
+def _gain(n: int, attributes: Attributes) -> tuple[str, ...]:
+    return ("gain",)[:n]
 
 
 def _table(n: int, attributes: Attributes) -> tuple[str, ...]:
@@ -301,6 +313,14 @@ ROWS: tuple[OperationInfo, ...] = (
         compiled="table",
         width=_table_width,
         roles=_table,
+    ),
+    OperationInfo(
+        name="scale",
+        formula="x s, each column with a gain of its own",
+        compiled="scale",
+        width=_scale_width,
+        roles=_gain,
+        onnx="Mul",
     ),
 )
 """In the order of the codes that the compiled core uses."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 
-_ROLES = ("weight", "bias", "scale", "shift")
+_ROLES = ("weight", "bias", "scale", "shift", "gain")
 """Roles of parameters whose gradient in one sample follows from the operation's buffers."""
 
 _BLOCK_NUMBERS = 1 << 17
@@ -140,6 +140,9 @@ class Linearization:
             _put(block, dy, term.is_first)
             return
         x = self._engine.value(self._program.buffers[operation.inputs[0]].name)
+        if term.role == "gain":
+            _put(block, dy * x, term.is_first)
+            return
         if term.role == "scale":
             normalized = functional.layer_norm(x, epsilon=operation.attributes["epsilon"])
             _put(block, dy * normalized, term.is_first)

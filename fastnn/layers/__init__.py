@@ -22,13 +22,14 @@ from fastnn.layers._merges import (
     Multiply,
     Subtract,
 )
+from fastnn.layers._scale import Scale
 from fastnn.layers._tables import Embedding, PiecewiseLinear
 from fastnn.layers._tensor import Input, Tensor
 
 CLASSES: dict[str, type[Layer]] = {
     cls.__name__: cls
     for cls in (
-        Dense, Dropout, Embedding, LayerNorm, PiecewiseLinear,
+        Dense, Dropout, Embedding, LayerNorm, PiecewiseLinear, Scale,
         AbsDifference, Add, Average, Concatenate, Multiply, Subtract,
         *(getattr(_activations, name) for name in _activations.__all__),
     )
@@ -51,6 +52,7 @@ __all__ = [
     "Merge",
     "Multiply",
     "PiecewiseLinear",
+    "Scale",
     "Subtract",
     "Tensor",
 ]

@@ -15,6 +15,7 @@ from fastnn.layers import (
     Layer,
     Merge,
     PiecewiseLinear,
+    Scale,
     Tensor,
 )
 from fastnn.network._network import CLASSES, Network
@@ -26,8 +27,8 @@ class Sequential(Network):
     Parameters
     ----------
     layers : sequence of Layer
-        The first may be an `Input`; without one, the first `Dense`, `Embedding` or
-        `PiecewiseLinear` layer has the width of the input.
+        The first may be an `Input`; without one, the first `Dense`, `Scale`,
+        `Embedding` or `PiecewiseLinear` layer has the width of the input.
     dtype : {"float32", "float64"}, default "float32"
         Data type of parameters and computations.
     seed : int, default 0
@@ -94,7 +95,7 @@ def _check_layers(chain: list[Any]) -> None:
 def _input_width(chain: list[Layer]) -> int:
     """Width of the input: that of the first layer that states it, if those before keep widths."""
     for layer in chain:
-        if isinstance(layer, Dense | Embedding | PiecewiseLinear):
+        if isinstance(layer, Dense | Embedding | PiecewiseLinear | Scale):
             return layer.n_in
         if isinstance(layer, CustomLayer) and type(layer).output_width != Layer.output_width:
             break

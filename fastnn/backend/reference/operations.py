@@ -294,6 +294,18 @@ def _piecewise_linear_backward(buffers: Buffers, operation: Operation, dy: Array
     buffers.add_gradient(source, np.where(found.are_inside, dx, 0))
 
 
+def _scale(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
+    """Y = X s."""
+    return arguments[0] * buffers.parameters[operation.parameters[0]]
+
+
+def _scale_backward(buffers: Buffers, operation: Operation, dy: Array) -> None:
+    """The gains receive the column sums of dY X, and X receives dY s."""
+    (source,), (gain,) = operation.inputs, operation.parameters
+    buffers.add_parameter_gradient(gain, column_sums(dy * buffers.value(source)))
+    buffers.add_gradient(source, dy * buffers.parameters[gain])
+
+
 FORWARD: dict[str, Callable[[Buffers, Operation, list[Array]], Array]] = {
     "dense": _dense,
     "activation": _activation,
@@ -310,6 +322,7 @@ FORWARD: dict[str, Callable[[Buffers, Operation, list[Array]], Array]] = {
     "python": _python,
     "embedding": _embedding,
     "piecewise_linear": _piecewise_linear,
+    "scale": _scale,
 }
 BACKWARD: dict[str, Callable[[Buffers, Operation, Array], None]] = {
     "dense": _dense_backward,
@@ -327,4 +340,5 @@ BACKWARD: dict[str, Callable[[Buffers, Operation, Array], None]] = {
     "python": _python_backward,
     "embedding": _embedding_backward,
     "piecewise_linear": _piecewise_linear_backward,
+    "scale": _scale_backward,
 }

@@ -115,9 +115,9 @@ def is_custom(head):
 
 
 def first_and_second(operation):
-    """Indices of the weight (or scale, or parameter) and of the bias (or shift), -1 for none."""
+    """Indices of the weight (or scale, gain, parameter) and of the bias (or shift), -1 for none."""
     parameters = dict(zip(operation.roles, operation.parameters))
-    first = [parameters.get(role, -1) for role in ("weight", "scale", "parameter")]
+    first = [parameters.get(role, -1) for role in ("weight", "scale", "gain", "parameter")]
     return max(first), max(parameters.get("bias", -1), parameters.get("shift", -1))
 
 
@@ -270,6 +270,8 @@ cdef class Lowered:
         elif operation.kind == "layer_norm":
             op.norm.scale, op.norm.shift = first, second
             op.norm.epsilon = <double>attributes["epsilon"]
+        elif operation.kind == "scale":
+            op.gain = first
         elif operation.kind in ("embedding", "piecewise_linear"):
             op.table.weight = operation.parameters[0]
             self._read_table(&op.table, operation)
@@ -394,6 +396,7 @@ cdef class Lowered:
                 use.x = operation.inputs[0]
                 use.dz = operation.output
                 use.slopes = slopes
+                use.times_input = operation.kind == "scale"
                 use.terms = beta_terms
                 use.table = table
                 if given >= 0:
@@ -497,6 +500,8 @@ cdef class Lowered:
                     continue
                 factors.add(("dz", use.dz))
                 if parameter.is_matrix and not parameter.is_table:  # whose rows have shares below 1
+                    factors.add(("x", use.x))
+                elif use.times_input:
                     factors.add(("x", use.x))
                 elif use.slopes >= 0:
                     factors.add(("slope", use.slopes))

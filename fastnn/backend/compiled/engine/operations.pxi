@@ -301,6 +301,38 @@ cdef void backward_layer_norm_row(const Plan* plan, const Op* op, int index, bin
                             row_of(dy, r), row_of(&work.gradients[op.inputs[0]], r), accumulate)
 
 
+cdef void forward_scale(const Plan* plan, const Op* op, int index, const Workspace* work,
+                        sz first, sz last) noexcept nogil:
+    """Y = X s."""
+    cdef Matrix* y = &work.values[op.output]
+    cdef sz r
+    for r in range(first, last):
+        multiply_into(y.columns, row_of(&work.values[op.inputs[0]], r), vector_of(plan, op.gain),
+                      row_of(y, r), False)
+
+
+cdef void backward_scale(const Plan* plan, const Op* op, int index, const Flow* flow,
+                         const Workspace* work, sz first, sz last) noexcept nogil:
+    """dX (+)= dY s."""
+    cdef Matrix* dy = &work.gradients[op.output]
+    cdef sz r
+    if flow.wanted[0]:
+        for r in range(first, last):
+            multiply_into(dy.columns, row_of(dy, r), vector_of(plan, op.gain),
+                          row_of(&work.gradients[op.inputs[0]], r), flow.accumulate[0])
+
+
+cdef void multiply_into(sz n, const real* a, const real* b, real* out,
+                        bint accumulate) noexcept nogil:
+    """out (+)= a b, element by element."""
+    cdef sz j = 0
+    cdef vec product
+    while j < n:
+        product = load(a + j) * load(b + j)
+        store(out + j, load(out + j) + product if accumulate else product)
+        j += VL
+
+
 cdef void forward_merge(const Plan* plan, const Op* op, int index, const Workspace* work,
                         sz first, sz last) noexcept nogil:
     cdef sz r

@@ -140,8 +140,8 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
             product.b += product.K * dz.ld
             product.start = g
             row += GRADIENT_DEPTH
-    elif use.slopes >= 0:
-        slopes = &plan.work.slopes[use.slopes]
+    elif use.slopes >= 0 or use.times_input:
+        slopes = &plan.work.values[use.x] if use.times_input else &plan.work.slopes[use.slopes]
         column_sums(task.n_columns, n_rows, dz.data + task.n, dz.ld, slopes.data + task.n,
                     slopes.ld, accumulate, g, lost)
     else:

@@ -145,6 +145,7 @@ cdef struct Op:
     Activation activation
     LayerNorm norm
     Table table
+    int gain           # scale: the parameter
     Dropout dropout
     real share         # average: 1 / n
 
@@ -156,6 +157,7 @@ cdef struct Contribution:
     int x
     int dz
     int slopes         # index of the operation whose slopes are a factor, or -1
+    bint times_input   # X itself is a factor
     int terms          # index of the operation whose terms are summed, or -1
     int table          # index of the operation that reads a table, or -1
     const real* given  # of a custom layer: the gradient that Python returned, as in storage
