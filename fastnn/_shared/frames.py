@@ -24,10 +24,12 @@ class Column:
     name : str or None
     kind : str
         Name of the type in the library of the caller.
+    levels : sequence of str or None
+        Levels of an enumeration in order; None for other types.
     """
 
-    def __init__(self, values: np.ndarray, name: str | None, kind: str) -> None:
-        self.values, self.name, self.kind = values, name, kind
+    def __init__(self, values: np.ndarray, name: str | None, kind: str, levels: Any = None) -> None:
+        self.values, self.name, self.kind, self.levels = values, name, kind, levels
 
     @property
     def dtype(self) -> np.dtype:
@@ -137,4 +139,5 @@ def _column(series: Any) -> Column:
     is_number = dtype.is_numeric() or dtype == narwhals.Boolean
     if dtype.is_decimal() or (is_number and series.null_count()):
         series = series.cast(narwhals.Float64)
-    return Column(series.to_numpy(), series.name or None, str(dtype))
+    levels = list(dtype.categories) if isinstance(dtype, narwhals.Enum) else None
+    return Column(series.to_numpy(), series.name or None, str(dtype), levels)

@@ -266,6 +266,7 @@ def autoregressive_regression(
     y: object = None,
     order: int = 1,
     *,
+    data: object = None,
     add_intercept: bool = True,
     names: object = None,
     tolerance: float = 1e-6,
@@ -275,14 +276,16 @@ def autoregressive_regression(
 
     Parameters
     ----------
-    X : (n, k) array_like, DataFrame or RegressionResult
+    X : (n, k) array_like, table, RegressionResult or str
         Regressors without a column of ones, in the order of time and evenly spaced; or a fitted
         regression, which provides the data (`y`, `names` and `add_intercept` must then be
-        omitted).
+        omitted); or a formula about the columns of `data`.
     y : (n,) array_like
         Response.
     order : int, default 1
         Order of the autoregression.
+    data : table or mapping of columns, optional
+        Data of a formula, as in `cochrane_orcutt`.
     add_intercept : bool, default True
         Whether a column of ones is added.
     names : sequence of str, optional
@@ -322,7 +325,7 @@ def autoregressive_regression(
     order = check_integer(order, "order", 1)
     tolerance = check_number(tolerance, "tolerance", 0.0)
     max_iterations = check_integer(max_iterations, "max_iterations", 1)
-    ordinary = ordinary_regression(X, y, add_intercept, names)
+    ordinary = ordinary_regression(X, y, data, add_intercept, names)
     errors = residual_series(ordinary)  # refuses a perfect fit
     if len(errors) < ordinary.n_parameters + 2 * order + 1:
         raise ValueError(

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fastnn._shared.numbers import check_choice, check_flag, check_number
 from fastnn.stats.linalg.solvers import METHODS
 from fastnn.stats.regression.covariance import CovarianceType
 from fastnn.stats.regression.fit import fit_data, warn_if_deficient
-from fastnn.stats.regression.inputs import read_data
+from fastnn.stats.regression.inputs import checked_formula, read_data
 from fastnn.stats.result import RegressionResult
 
 
 def linear_regression(
-    X: object,
-    y: object,
+    X: Any,
+    y: object = None,
     *,
+    data: object = None,
     add_intercept: bool = True,
     weights: object = None,
     method: str = "qr",
@@ -34,14 +36,18 @@ def linear_regression(
 
     Parameters
     ----------
-    X : (n, k) or (n,) array_like, or DataFrame
+    X : (n, k) or (n,) array_like, table or str
         Regressors: real numbers of any dtype and memory layout, booleans and integers included.
-        Without a column of ones unless `add_intercept` is False.
-    y : (n,) or (n, m) array_like, Series or DataFrame
-        One response, or m responses that are fitted to the same regressors.
+        Without a column of ones unless `add_intercept` is False.  Tables of pandas, polars and
+        pyarrow are read by column.  Or a formula about the columns of `data`, such as
+        ``"y ~ x + C(group)"``: see Notes.
+    y : (n,) or (n, m) array_like, Series or table
+        One response, or m responses that are fitted to the same regressors.  None with a formula.
+    data : table or mapping of columns, optional
+        Data of a formula.
     add_intercept : bool, default True
         Whether a column of ones, named "intercept", is added in front of the columns of X.
-    weights : (n,) array_like, optional
+    weights : (n,) array_like or str, optional
         Positive numbers, proportional to the inverse variances of the errors.
     method : {"qr", "svd", "cholesky"}
         "qr" is Householder QR by blocks of rows, with column pivoting of the final triangle.
@@ -73,7 +79,7 @@ def linear_regression(
         columns first (Andrews & Monahan); 0 for none.
     small_sample : bool, default False
         Whether "HAC" is multiplied by n / (n - p).
-    groups : (n,) or (n, 2) array_like, or table of one or two columns, optional
+    groups : (n,) or (n, 2) array_like, table of one or two columns, str or pair, optional
         Labels of the clusters of "CR0" to "CR2"; two columns, or a pair of vectors, are two
         groupings.  pandas objects must have the index of X.  As many clusters as rows are
         allowed.
@@ -101,7 +107,10 @@ def linear_regression(
         are not positive; if names repeat or are not k names; if X is too ill-conditioned for
         "cholesky"; or if "cholesky" is combined with a ridge penalty.
     TypeError
-        If X, y or weights do not hold real numbers.
+        If X, y or weights do not hold real numbers, or arguments of formulas and of arrays are
+        mixed.
+    ImportError
+        If X is a formula and formulaic is not installed.
 
     Warns
     -----
@@ -112,6 +121,12 @@ def linear_regression(
 
     Notes
     -----
+    A formula is evaluated by formulaic (extra ``formula``), which documents its grammar.  It names
+    the columns, such as ``C(group)[T.b]``; the constant is "Intercept".  `weights` and `groups` may
+    be names of columns of `data`.  Rows with a missing value in a column that is used are left out,
+    as in R; the summary counts them.  Functions are those of formulaic and of NumPy as ``np``.
+    Formulas are Python expressions: evaluate no formula from a source that you do not trust.
+
     "CR0" sums the products of the scores of each of G clusters.  "CR1" multiplies it by G/(G - 1),
     and "CR1S" by G/(G - 1) (n - 1)/(n - p), as Stata and sandwich's `vcovCL` do.  Tests have
     G - 1 degrees of freedom.  Two groupings are added, and their intersection is subtracted, each
@@ -156,17 +171,18 @@ def linear_regression(
     refuse_ridge_by_cholesky(ridge, method)
     if refine is not None and check_flag(refine, "refine") and ridge:
         raise ValueError(f"refine must not be True with a ridge penalty, got ridge={ridge:g}")
-    data = read_data(
-        X,
-        y,
-        names=names,
-        weights=weights,
-        add_intercept=check_flag(add_intercept, "add_intercept"),
-        copy=None if copy is None else check_flag(copy, "copy"),
-    )
+    add_intercept = check_flag(add_intercept, "add_intercept")
+    copy = None if copy is None else check_flag(copy, "copy")
+    if checked_formula(X, y, data, names, add_intercept):
+        from fastnn.stats.regression.formula import read_formula
+
+        read, arguments = read_formula(X, data, {"weights": weights, "groups": groups})
+        groups = arguments["groups"]
+    else:
+        read = read_data(X, y, names=names, weights=weights, add_intercept=add_intercept, copy=copy)
     if groups is not None or cov.is_clustered:
-        cov = cov.with_groups(groups, len(data.response), data.labels.rows)
-    fit = fit_data(data, method, ridge, refine)
+        cov = cov.with_groups(groups, len(read.response), read.labels.rows)
+    fit = fit_data(read, method, ridge, refine)
     warn_if_deficient(fit)
     return RegressionResult(fit, cov)
 

@@ -200,6 +200,7 @@ def cochrane_orcutt(
     X: object,
     y: object = None,
     *,
+    data: object = None,
     rho: float | None = None,
     add_intercept: bool = True,
     names: object = None,
@@ -213,11 +214,15 @@ def cochrane_orcutt(
 
     Parameters
     ----------
-    X : (n, k) array_like, DataFrame or RegressionResult
+    X : (n, k) array_like, table, RegressionResult or str
         Regressors without a column of ones, in the order of time; or a fitted regression, which
-        provides the data (`y`, `names` and `add_intercept` must then be omitted).
+        provides the data (`y`, `names` and `add_intercept` must then be omitted); or a formula
+        about the columns of `data`.
     y : (n,) array_like
         Response.
+    data : table or mapping of columns, optional
+        Data of a formula, as in `linear_regression`.  Rows with missing values are left out at
+        the ends of the series only.
     rho : float, optional
         Correlation of successive errors, between -1 and 1; by default it is estimated.
     add_intercept : bool, default True
@@ -245,13 +250,14 @@ def cochrane_orcutt(
     containing auto-correlated error terms".
     """
     iteration = _Iteration.checked("Cochrane-Orcutt", rho, tolerance, max_iterations)
-    return iteration.run(ordinary_regression(X, y, add_intercept, names))
+    return iteration.run(ordinary_regression(X, y, data, add_intercept, names))
 
 
 def prais_winsten(
     X: object,
     y: object = None,
     *,
+    data: object = None,
     rho: float | None = None,
     add_intercept: bool = True,
     names: object = None,
@@ -264,7 +270,7 @@ def prais_winsten(
 
     Parameters
     ----------
-    X, y, rho, add_intercept, names, tolerance, max_iterations
+    X, y, data, rho, add_intercept, names, tolerance, max_iterations
         As in `cochrane_orcutt`.
 
     Returns
@@ -281,7 +287,7 @@ def prais_winsten(
     Prais & Winsten (1954), "Trend estimators and serial correlation".
     """
     iteration = _Iteration.checked("Prais-Winsten", rho, tolerance, max_iterations)
-    return iteration.run(ordinary_regression(X, y, add_intercept, names))
+    return iteration.run(ordinary_regression(X, y, data, add_intercept, names))
 
 
 @dataclass(frozen=True)
@@ -353,12 +359,18 @@ class _Iteration:
         return rho, rounds, False
 
 
-def ordinary_regression(X: Any, y: Any, add_intercept: bool, names: Any) -> Influence:
+def ordinary_regression(
+    X: Any, y: Any, data: Any, add_intercept: bool, names: Any
+) -> Influence:  # fmt: skip
     """The ordinary regression of data in order of time, or of a fitted regression."""
     start = X
-    if not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
+    if isinstance(X, str) or data is not None:
+        start = linear_regression(X, y, data=data, add_intercept=add_intercept, names=names)
+    elif not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
         start = linear_regression(X, y, add_intercept=add_intercept, names=names)
     start = least_squares(start, in_order=True, weighted=False)
+    if start._labels.formula is not None:
+        start._labels.formula.refuse_gaps("a regression with autoregressive errors")
     if start.rank < start.n_parameters:
         raise ValueError("the columns of the regression are linearly dependent; drop some first")
     return start

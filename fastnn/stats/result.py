@@ -195,9 +195,10 @@ class RegressionResult(Influence, Shown):
 
         Parameters
         ----------
-        X : (n, k) array_like or DataFrame
+        X : (n, k) array_like or table
             Regressors without the intercept column.  If the fit was to a table, the columns of
-            a table are selected by name, and further columns are ignored.
+            a table are selected by name, and further columns are ignored.  If it was by a
+            formula, a table of the variables, which are encoded as in the fit.
         interval : None, "confidence" or "prediction"
             Kind of interval to return: of the mean ("confidence"), or of a new observation
             ("prediction").
@@ -275,8 +276,9 @@ class RegressionResult(Influence, Shown):
         hypotheses : str or (q, p) array_like
             Equations, separated by commas: ``"x1 = x2, 2*x3 - x4 = 1"``.  They have names of
             columns, numbers, + - * / and parentheses; a sum alone is compared with 0.  Names that
-            are not identifiers stand in backquotes or quotation marks: ``"`body mass` = 0"``.  Or
-            the matrix R of hypotheses R b = r, with the columns of `names`.
+            are not identifiers stand in backquotes or quotation marks: ``"`body mass` = 0"``;
+            those of terms of a formula need none: ``"C(group)[T.b] = x:z"``.  Or the matrix R of
+            hypotheses R b = r, with the columns of `names`.
         values : (q,) array_like, optional
             The numbers r beside a matrix; by default 0.
 
@@ -317,6 +319,7 @@ class RegressionResult(Influence, Shown):
         RegressionResult
         """
         cov = CovarianceType.checked(cov_type, lags, kernel, prewhiten, small_sample)
+        groups = self._labels.by_name(groups, "groups")
         cov = cov.with_groups(groups, self.n_observations, self._labels.rows)
         return RegressionResult(self._fit, cov)
 

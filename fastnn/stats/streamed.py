@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from fastnn._shared.numbers import check_choice, check_flag, check_number
 from fastnn.stats.regression.covariance import CovarianceType
 from fastnn.stats.regression.fit import Accumulator, solved, warn_if_deficient
-from fastnn.stats.regression.inputs import Data, read_data, refuse_not_finite
+from fastnn.stats.regression.inputs import Data, checked_formula, read_data, refuse_not_finite
 from fastnn.stats.result import RegressionResult
 
 
 def linear_regression_blocks(
     blocks: Iterable[object],
     *,
+    formula: str | None = None,
+    weights: str | None = None,
     add_intercept: bool = True,
     method: str = "qr",
     names: Sequence[str] | None = None,
@@ -27,8 +29,15 @@ def linear_regression_blocks(
 
     Parameters
     ----------
-    blocks : iterable of (X, y) or (X, y, weights)
-        Arrays or tables as in `linear_regression`, of any number of rows.
+    blocks : iterable of (X, y) or (X, y, weights), or of tables
+        Arrays or tables as in `linear_regression`, of any number of rows; tables alone with a
+        formula.
+    formula : str, optional
+        Formula about the columns of each table, as in `linear_regression`.  Levels, knots and
+        other properties of transformations are those of the first block; a later block with
+        another level is refused, so that ``C(group, levels=[...])`` should list all of them.
+    weights : str, optional
+        Column of weights, with a formula.
     method : {"qr", "svd"}
         As in `linear_regression`.  The normal equations are not available: their sums of
         squares need the rows a second time.
@@ -54,11 +63,15 @@ def linear_regression_blocks(
     method = check_choice(method, "method", ("qr", "svd"))
     ridge = check_number(ridge, "ridge", low=0.0)
     add_intercept = check_flag(add_intercept, "add_intercept")
+    _check_options(formula, weights, names, add_intercept)
     first: Data | None = None
     accumulator: Accumulator | None = None
     for i, block in enumerate(blocks):
         try:
-            data = _read(block, names, add_intercept)
+            if formula is None:
+                data = _read(block, names, add_intercept)
+            else:
+                data = _read_by_formula(formula, block, weights, first)
             if first is None or accumulator is None:
                 p, m = data.design.shape[1], data.response.shape[1]
                 first, accumulator = data, Accumulator(p, m, method)
@@ -70,7 +83,7 @@ def linear_regression_blocks(
             raise type(error)(f"block {i}: {error}") from error
     if first is None or accumulator is None:
         raise ValueError("blocks must have at least one block, got none")
-    fit = solved(accumulator, method, ridge, add_intercept, first.labels.without_rows())
+    fit = solved(accumulator, method, ridge, first.design.intercept, first.labels.without_rows())
     warn_if_deficient(fit)
     return RegressionResult(fit, CovarianceType("classical"))
 
@@ -80,6 +93,25 @@ def _read(block: object, names: Sequence[str] | None, add_intercept: bool) -> Da
         raise TypeError(f"must be (X, y) or (X, y, weights), got {type(block).__name__}")
     X, y, weights = block if len(block) == 3 else (*block, None)
     return read_data(X, y, names=names, weights=weights, add_intercept=add_intercept, copy=False)
+
+
+def _check_options(formula: object, weights: object, names: object, add_intercept: bool) -> None:
+    """Raise TypeError for options of formulas and of arrays together."""
+    if formula is None and weights is not None:
+        raise TypeError("weights names a column of a formula's tables; use (X, y, weights) instead")
+    if formula is not None:
+        checked_formula(formula, None, (), names, add_intercept)
+    for name, text in (("formula", formula), ("weights", weights)):
+        if text is not None and not isinstance(text, str):
+            raise TypeError(f"{name} must be a str, got {type(text).__name__}")
+
+
+def _read_by_formula(formula: str, block: object, weights: str | None, first: Data | None) -> Data:
+    """Data of a table, encoded as the first block was."""
+    from fastnn.stats.regression.formula import read_formula
+
+    encoding = None if first is None else first.labels.formula.encoding
+    return read_formula(formula, block, {"weights": weights}, encoding)[0]
 
 
 def _check_alike(first: Data, data: Data) -> None:

@@ -25,8 +25,9 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     ----------
     result : RegressionResult
         Result of an unweighted regression of one response.
-    Z : (n, q) array_like, optional
-        Variables, without a column of ones; by default the regressors.
+    Z : (n, q) array_like, str or list of str, optional
+        Variables, without a column of ones, or their names in the data of a formula; by default
+        the regressors.
     studentize : bool, default True
         Whether the statistic is Koenker's, n R^2 of the squared residuals on Z, which is valid
         without normal errors; otherwise that of Breusch and Pagan, half of the explained sum of
@@ -49,7 +50,9 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     residuals, design = regression_parts(result)
     columns = design
     if Z is not None:
-        Z = local(Z)
+        Z = local(result._labels.by_name(Z, "Z"))
+        if isinstance(Z, tuple):
+            Z = np.column_stack(Z)
         check_alignment(result._labels.rows, Z, "Z")
         columns = read_columns(Z, "Z", len(residuals))
         refuse_bad_values(columns, "Z")

@@ -141,7 +141,9 @@ class Estimates:
         return estimated
 
     def _shown(self, values: np.ndarray) -> np.ndarray:
-        """(p, m) values with nan for columns that were left out."""
+        """(p, m) values, a copy, with nan for columns that were left out."""
+        if not self._fit.solution.left_out:  # spares small problems some time
+            return np.array(values)
         return np.where(self._estimated[:, None], values, np.nan)
 
     @cached_property

@@ -5,6 +5,8 @@ equation   = sum {"=" sum}            a sum alone is compared with 0
 sum        = ["+" | "-"] term {("+" | "-") term}
 term       = factor {("*" | "/") factor}
 factor     = number | name | quoted name | "(" sum ")"
+
+A name of a term of a formula, such as ``C(group)[T.b]`` or ``x:z``, needs no quotation marks.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ _TOKEN = re.compile(
     |(?P<sign>[-+*/=,()]))""",
     re.VERBOSE,
 )
+_TERM = re.compile(r"[^\W\d][\w.]*[(\[:]")  # how names of terms of a formula begin
 
 
 def parsed(text: str, names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
@@ -52,6 +55,8 @@ class _Parser:
 
     def __init__(self, text: str, names: Sequence[str]) -> None:
         self._text, self._names = text, list(names)
+        terms = sorted(filter(_TERM.match, self._names), key=len, reverse=True)
+        self._terms = re.compile(rf"\s*({'|'.join(map(re.escape, terms)) or '(?!)'})")
         self._tokens = self._split()
         self._next = 0
 
@@ -85,6 +90,11 @@ class _Parser:
         place = 0
         stop = len(self._text.rstrip())
         while place < stop:
+            term = self._terms.match(self._text, place)
+            if term is not None:
+                tokens.append(("name", term[1], term.start(1)))
+                place = term.end()
+                continue
             match = _TOKEN.match(self._text, place)
             if match is None:
                 raise self._error("a name, a number or one of + - * / = , ( )", place)

@@ -43,6 +43,8 @@ def read_data(
     copy: bool | None,
 ) -> Data:
     """Read and check data; the fit looks for nan and infinities while it reads the design."""
+    if y is None:
+        raise TypeError("y must be given unless X is a formula, got None")
     X, y, weights = local(X), local(y), local(weights)
     columns, matrix = read_matrix(X, "X")
     responses, response = read_matrix(y, "y", prefix="y")
@@ -53,17 +55,19 @@ def read_data(
         raise ValueError("X must have at least one row, got none")
     if not response.shape[1]:
         raise ValueError("y must have at least one column, got none")
-    check_alignment(index_of(X), y, "y")
-    check_alignment(index_of(X, y), weights, "weights")
+    index = index_of(X)
+    check_alignment(index, y, "y")
+    if weights is not None:
+        check_alignment(index_of(X, y), weights, "weights")
     if names is not None:
         columns = _checked_names(names, matrix.shape[1])
     labels = Labels(
         columns=tuple([INTERCEPT, *columns] if add_intercept else columns),
         responses=tuple(responses),
         single=np.ndim(y) == 1,
-        rows=index_of(X),
+        rows=index,
         named=is_table(X),
-        pandas=index_of(X) is not None,
+        pandas=index is not None,
     )
     _refuse_repeated(labels.columns)
     if not labels.columns:
@@ -76,6 +80,26 @@ def read_data(
         None if weights is None else checked_weights(weights, n),
         labels,
     )
+
+
+def checked_formula(X: Any, y: Any, data: Any, names: Any, add_intercept: bool) -> bool:
+    """Whether X is a formula; TypeError for arguments that do not go together."""
+    if not isinstance(X, str):
+        if data is not None:
+            raise TypeError(
+                f"data belongs to a formula, such as 'y ~ x', got X of type {type(X).__name__}"
+            )
+        return False
+    if data is None:
+        raise TypeError(f"data must be the table that the formula {X!r} is about, got None")
+    surplus = {"y": y is not None, "names": names is not None, "add_intercept": not add_intercept}
+    present = [name for name, is_present in surplus.items() if is_present]
+    if present:
+        raise TypeError(
+            f"{', '.join(present)} must be left out where X is a formula, which names the "
+            "response and the columns; '- 1' leaves out the constant"
+        )
+    return True
 
 
 def is_table(values: object) -> bool:
@@ -91,7 +115,10 @@ def index_of(*values: object) -> Any:
     pandas = sys.modules.get("pandas")
     if pandas is None:
         return None
-    return next((v.index for v in values if isinstance(v, (pandas.DataFrame, pandas.Series))), None)
+    for value in values:
+        if isinstance(value, (pandas.DataFrame, pandas.Series)):
+            return value.index
+    return None
 
 
 def check_alignment(index: Any, other: Any, name: str) -> None:
@@ -133,10 +160,11 @@ def _checked_names(names: Sequence[str], n_columns: int) -> list[str]:
 
 
 def _refuse_repeated(columns: tuple[str, ...]) -> None:
+    if len(set(columns)) == len(columns):
+        return
     repeated = sorted({name for name in columns if columns.count(name) > 1})
-    if repeated:
-        hint = f"; with add_intercept=True {INTERCEPT!r} is taken" if INTERCEPT in repeated else ""
-        raise ValueError(f"names of columns must differ, got {', '.join(repeated)} twice{hint}")
+    hint = f"; with add_intercept=True {INTERCEPT!r} is taken" if INTERCEPT in repeated else ""
+    raise ValueError(f"names of columns must differ, got {', '.join(repeated)} twice{hint}")
 
 
 def checked_weights(weights: object, n: int) -> np.ndarray:

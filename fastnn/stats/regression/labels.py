@@ -26,6 +26,8 @@ class Labels:
         Whether the data have names of columns, as tables do.
     pandas : bool
         Whether results are pandas objects.
+    formula : ModelFormula or None
+        The formula that the data were read by.
     """
 
     columns: tuple[str, ...]
@@ -34,14 +36,31 @@ class Labels:
     rows: Any = None
     named: bool = False
     pandas: bool = False
+    formula: Any = None
 
     def select(self, response: int) -> Labels:
         """The labels of one response alone."""
         return replace(self, responses=(self.responses[response],), single=True)
 
     def without_rows(self) -> Labels:
-        """The same without names of rows."""
-        return replace(self, rows=None)
+        """The same without names of rows, and without the data of a formula."""
+        formula = None if self.formula is None else self.formula.forgotten()
+        return replace(self, rows=None, formula=formula)
+
+    def by_name(self, values: Any, argument: str) -> Any:
+        """The columns of the data of a formula that `values` names; other values unchanged."""
+        if self.formula is None:
+            return values
+        if isinstance(values, str):
+            return self.formula.column(values, argument)
+        if are_names(values) and len(values) != len(self.formula.rows):
+            return tuple(self.formula.column(name, argument) for name in values)
+        return values
+
+    def key(self, order_by: Any) -> Any:
+        """`by_name` for an order of the rows, which may name a column of the design, too."""
+        is_regressor = isinstance(order_by, str) and order_by in self.columns
+        return order_by if is_regressor else self.by_name(order_by, "order_by")
 
     def scalar(self, values: np.ndarray) -> Any:
         """(m,) values of responses as a float, an array or a Series."""
@@ -88,6 +107,13 @@ class Labels:
         name: str | None = None,
     ) -> Any:
         return framed(values, rows, columns, name) if self.pandas else values
+
+
+def are_names(values: object) -> bool:
+    """Whether `values` is a list or tuple of names."""
+    if not isinstance(values, list | tuple):
+        return False
+    return bool(values) and all(isinstance(name, str) for name in values)
 
 
 def framed(

@@ -87,6 +87,10 @@ def _df(result: Influence, design: Design) -> Any:
 
 def new_design(result: Influence, X: Any) -> Design:
     """Design of the new rows; columns are selected by name where both have names."""
+    if result._labels.formula is not None:
+        matrix = result._labels.formula.new_columns(X)
+        refuse_bad_values(matrix, "X")
+        return Design(matrix, result._fit.intercept, copy=False)
     columns = list(result.names[result._fit.intercept :])
     if is_table(X) and result._labels.named:
         labels = {str(label): label for label in X.columns}

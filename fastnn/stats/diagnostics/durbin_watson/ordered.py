@@ -19,11 +19,13 @@ from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import (
     Data,
     check_alignment,
+    checked_formula,
     index_of,
     read_data,
     read_matrix,
     refuse_not_finite,
 )
+from fastnn.stats.regression.labels import Labels
 
 _LONGEST_LAG = 12  # up to which a column is compared with the lagged response
 
@@ -52,6 +54,7 @@ class SeriesOptions:
     time: Any
     fixed_effects: bool
     add_intercept: bool
+    data: Any = None
 
 
 @dataclass(frozen=True)
@@ -115,14 +118,12 @@ class _Rows:
 
 
 def ordered_rows(
-    X: Any, y: Any, *, add_intercept: bool, order_by: Any, allow_lagged_response: bool
+    X: Any, y: Any, *, data: Any, add_intercept: bool, order_by: Any, allow_lagged_response: bool
 ) -> OrderedRows:
     """The rows that `durbin_watson_test` tests; its parameters are described there."""
-    X, y, order_by = local(X), local(y), local(order_by)
-    if is_fitted(X, y, add_intercept=add_intercept):
-        rows, index, table = _rows_of_fit(X), X._labels.rows, None
-    else:
-        rows, index, table = _rows_of_data(X, y, add_intercept), index_of(X, y), X
+    X, y = local(X), local(y)
+    rows, labels, index = _rows_of(X, y, data, add_intercept)
+    order_by, table = local(labels.key(order_by)), X
     if order_by is None:
         warn_if_unsorted(index)
     else:
@@ -137,14 +138,13 @@ def rows_in_series(
     X: Any, y: Any, options: SeriesOptions, lag: int
 ) -> tuple[OrderedRows, Runs, int]:
     """Rows in the order of the data, their runs of successive times, and the fixed effects."""
-    X, y, time = local(X), local(y), local(options.time)
-    if is_fitted(X, y, add_intercept=options.add_intercept):
-        rows, index = _rows_of_fit(X), X._labels.rows
-    else:
-        rows, index = _rows_of_data(X, y, options.add_intercept), index_of(X, y)
+    X, y = local(X), local(y)
+    rows, labels, index = _rows_of(X, y, options.data, options.add_intercept)
+    time = local(labels.by_name(options.time, "time"))
+    groups = labels.by_name(options.groups, "groups")
     check_alignment(index, time, "time")
     n = len(rows.response)
-    runs = Runs.read(options.groups, time, n, index, lag)
+    runs = Runs.read(groups, time, n, index, lag)
     if not options.fixed_effects:
         return rows.weighted().with_basis(), runs, 0
     if rows.root_weights is not None:
@@ -184,16 +184,25 @@ def _rows_of_fit(result: Influence) -> _Rows:
     )
 
 
-def _rows_of_data(X: object, y: object, add_intercept: bool) -> _Rows:
-    data = _read(X, y, add_intercept)
-    if data.response.shape[1] != 1:
-        raise ValueError(f"y must have one column, got {data.response.shape[1]}")
-    return _Rows(data.design.matrix, data.response[:, 0], data.labels.columns, owned=True)
+def _rows_of(X: Any, y: Any, data: Any, add_intercept: bool) -> tuple[_Rows, Labels, Any]:
+    """The rows of a fitted regression, of data or of a formula, their labels and their index."""
+    if not isinstance(X, str) and data is None and is_fitted(X, y, add_intercept=add_intercept):
+        return _rows_of_fit(X), X._labels, X._labels.rows
+    read = _read(X, y, add_intercept, data)
+    if read.response.shape[1] != 1:
+        raise ValueError(f"y must have one column, got {read.response.shape[1]}")
+    rows = _Rows(read.design.matrix, read.response[:, 0], read.labels.columns, owned=True)
+    return rows, read.labels, read.labels.rows if isinstance(X, str) else index_of(X, y)
 
 
-def _read(X: object, y: object, add_intercept: bool) -> Data:
+def _read(X: Any, y: Any, add_intercept: bool, table: Any = None) -> Data:
     """Data of finite numbers, whose design is a copy."""
-    data = read_data(X, y, names=None, weights=None, add_intercept=add_intercept, copy=True)
+    if checked_formula(X, y, table, None, add_intercept):
+        from fastnn.stats.regression.formula import read_formula
+
+        data = read_formula(X, table, {})[0]
+    else:
+        data = read_data(X, y, names=None, weights=None, add_intercept=add_intercept, copy=True)
     if not (np.isfinite(data.design.matrix).all() and np.isfinite(data.response).all()):
         refuse_not_finite(data)
     return data

@@ -288,6 +288,7 @@ def durbin_watson_test(
     X: object,
     y: object = None,
     *,
+    data: object = None,
     alternative: str = "two-sided",
     order_by: object = None,
     lag: int = 1,
@@ -305,11 +306,15 @@ def durbin_watson_test(
 
     Parameters
     ----------
-    X : (n, k) array_like, DataFrame or RegressionResult
+    X : (n, k) array_like, table, RegressionResult or str
         Regressors without the intercept, in the order of the observations, or a fitted
-        regression, weighted or not.  Columns may be linearly dependent.
+        regression, weighted or not, or a formula.  Columns may be linearly dependent.
     y : (n,) array_like or Series, optional
-        Response; must be omitted where `X` is a fitted regression.
+        Response; must be omitted where `X` is a fitted regression or a formula.
+    data : table or mapping of columns, optional
+        Data of a formula, as in `linear_regression`; `order_by`, `groups` and `time` may name its
+        columns.  Rows with missing values are left out; differences bridge them unless `time` is
+        given.
     alternative : {"two-sided", "positive", "negative"}
         Sign of the autocorrelation under the alternative hypothesis.  The p-value is P(D < d)
         for "positive", P(D > d) for "negative", and twice the smaller of both for "two-sided",
@@ -388,11 +393,12 @@ def durbin_watson_test(
             raise TypeError("fixed_effects needs groups")
         effects = check_flag(fixed_effects, "fixed_effects")
         intercept = check_flag(add_intercept, "add_intercept")
-        options = SeriesOptions(groups, time, effects, intercept)
+        options = SeriesOptions(groups, time, effects, intercept, data)
         return _tested_in_series(X, y, options, alternative, lag)
     rows = ordered_rows(
         X,
         y,
+        data=data,
         add_intercept=check_flag(add_intercept, "add_intercept"),
         order_by=order_by,
         allow_lagged_response=check_flag(allow_lagged_response, "allow_lagged_response"),
