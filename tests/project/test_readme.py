@@ -14,10 +14,12 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
+    "docs/coming-from.md",
     "docs/extending.md",
     "docs/graphs.md",
     "docs/optimizers.md",
     "docs/quickstart.md",
+    "docs/reference-values.md",
     "docs/residuals.md",
     "docs/statistics.md",
     "docs/watching.md",

@@ -4,21 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from datasets import LAKE_HURON
 from scipy import linalg
 from scipy import stats as laws
 
 from fastnn import stats
 
-# Level of Lake Huron in feet, 1875 to 1972 (Brockwell & Davis 1991, series A; R's LakeHuron).
-LAKE = 570 + np.array([
-    10.38, 11.86, 10.97, 10.8, 9.79, 10.39, 10.42, 10.82, 11.4, 11.32, 11.44, 11.68, 11.17, 10.53,
-    10.01, 9.91, 9.14, 9.16, 9.55, 9.67, 8.44, 8.24, 9.1, 9.09, 9.35, 8.82, 9.32, 9.01, 9.0, 9.8,
-    9.83, 9.72, 9.89, 10.01, 9.37, 8.69, 8.19, 8.67, 9.55, 8.92, 8.09, 9.37, 10.13, 10.14, 9.51,
-    9.24, 8.66, 8.86, 8.05, 7.79, 6.75, 6.75, 7.82, 8.64, 10.58, 9.48, 7.38, 6.9, 6.94, 6.24, 6.84,
-    6.85, 6.9, 7.79, 8.18, 7.51, 7.23, 8.42, 9.61, 9.05, 9.26, 9.22, 9.38, 9.1, 7.95, 8.12, 9.75,
-    10.85, 10.41, 9.96, 9.61, 8.76, 8.18, 7.21, 7.13, 9.1, 8.25, 7.91, 6.89, 5.96, 6.8, 7.68, 8.38,
-    8.52, 9.74, 9.31, 9.89, 9.96,
-])  # fmt: skip
 YEAR = np.arange(1875.0, 1973.0) - 1920
 
 
@@ -41,7 +32,7 @@ def simulated(seed, n=70, phi=(0.9, -0.4, 0.2)):
 
 def test_values_of_r():
     """``arima(LakeHuron, order = c(2,0,0), xreg = time(LakeHuron) - 1920)``, the help page of R."""
-    fit = stats.autoregressive_regression(YEAR, LAKE, 2)
+    fit = stats.autoregressive_regression(YEAR, LAKE_HURON, 2)
     np.testing.assert_allclose(fit.ar, [1.0048, -0.2913], atol=5e-5)
     np.testing.assert_allclose(fit.coefficients, [579.0993, -0.0216], atol=6e-5)
     np.testing.assert_allclose(fit.standard_errors, [0.2370, 0.0081], atol=6e-5)
@@ -53,7 +44,7 @@ def test_values_of_r():
 
 def test_values_of_r_without_regressors():
     """``arima(LakeHuron, order = c(2,0,0))``, as printed on R's mailing list on 21 April 2003."""
-    fit = stats.autoregressive_regression(np.ones(98), LAKE, 2, add_intercept=False)
+    fit = stats.autoregressive_regression(np.ones(98), LAKE_HURON, 2, add_intercept=False)
     np.testing.assert_allclose(fit.ar, [1.0436, -0.2495], atol=5e-5)
     np.testing.assert_allclose(fit.coefficients, [579.0473], atol=5e-5)
     np.testing.assert_allclose(fit.ar_standard_errors, [0.0983, 0.1008], atol=2e-4)
@@ -110,8 +101,8 @@ def test_standard_errors_are_those_of_the_information():
 def test_likelihood_and_forecasts_are_those_of_statsmodels():
     sarimax = pytest.importorskip("statsmodels.tsa.statespace.sarimax")
     design = np.column_stack([np.ones(98), YEAR])
-    model = sarimax.SARIMAX(LAKE, exog=design, order=(2, 0, 0))
-    fit = stats.autoregressive_regression(YEAR, LAKE, 2)
+    model = sarimax.SARIMAX(LAKE_HURON, exog=design, order=(2, 0, 0))
+    fit = stats.autoregressive_regression(YEAR, LAKE_HURON, 2)
     own = np.r_[fit.coefficients, fit.ar, fit.innovation_variance]
     other = model.smooth(own)
     assert fit.log_likelihood == pytest.approx(other.llf, rel=1e-10)

@@ -6,21 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import INVESTMENT
 from scipy import stats as laws
 
 from fastnn import stats
-
-# Greene (1993), Econometric Analysis, 2nd ed., table 15.1: GNP, investment, price index, interest
-# rate of the United States, 1963 to 1982; the data set Investment of R's sandwich.
-INVESTMENT = np.array([
-    596.7, 90.9, 0.7167, 3.23, 637.7, 97.4, 0.7277, 3.55, 691.1, 113.5, 0.7436, 4.04,
-    756.0, 125.7, 0.7676, 4.50, 799.6, 122.8, 0.7906, 4.19, 873.4, 133.3, 0.8254, 5.16,
-    944.0, 149.3, 0.8679, 5.87, 992.7, 144.2, 0.9145, 5.95, 1077.6, 166.4, 0.9601, 4.88,
-    1185.9, 195.0, 1.0000, 4.50, 1326.4, 229.8, 1.0575, 6.44, 1434.2, 228.7, 1.1508, 7.83,
-    1549.2, 206.1, 1.2579, 6.25, 1718.0, 257.9, 1.3234, 5.50, 1918.3, 324.1, 1.4005, 5.46,
-    2163.9, 386.6, 1.5042, 7.46, 2417.8, 423.0, 1.6342, 10.28, 2631.7, 401.9, 1.7842, 11.77,
-    2954.1, 474.9, 1.9514, 13.42, 3073.0, 414.5, 2.0688, 11.02,
-]).reshape(20, 4)  # fmt: skip
 
 
 def investment_equation():
