@@ -70,7 +70,9 @@ class Parameter:
 
     `shape` is (n_in, n_out) for a weight and (n_out,) for a vector; `stride`
     is the distance between rows in the storage, in elements.  `penalized`
-    parameters enter the L2 penalty (weights do, biases do not).
+    parameters enter the L2 penalty (weights do, biases do not).  The optimizer's
+    learning rate and weight decay are multiplied by `rate_factor` and
+    `decay_factor` for this parameter.
     """
 
     name: str
@@ -79,6 +81,8 @@ class Parameter:
     stride: int
     trainable: bool = True
     penalized: bool = True
+    rate_factor: float = 1.0
+    decay_factor: float = 1.0
 
     @property
     def size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastnn import optimizers
@@ -11,6 +11,7 @@ from fastnn._shared.warnings import warn
 from fastnn.graph import Graph, untrainable
 from fastnn.losses import Loss
 from fastnn.network._core import Core
+from fastnn.network._factors import factors_of
 from fastnn.network._full_batch import check_solver
 from fastnn.network._heads import make_heads
 from fastnn.network._rounding import check_options
@@ -27,8 +28,12 @@ def compile_core(
     loss_weights: object,
     l2: float,
     missing: str | None,
+    factors: tuple[Mapping[str, float] | None, Mapping[str, float] | None] = (None, None),
 ) -> None:
-    """Give a core losses and an optimizer; see `Network.compile`."""
+    """Give a core losses and an optimizer; see `Network.compile`.
+
+    `factors` are its `learning_rates` and `weight_decays`.
+    """
     with core.lock:
         if core.is_fitting:
             raise RuntimeError("compile cannot be called while fit runs")
@@ -40,7 +45,9 @@ def compile_core(
         check_options(core.dtype, heads, optimizer, l2)
         _warn_of_steps(core.graph)
         trainable = [layer.trainable for layer in core.graph.layers for _ in layer.shapes]
-        core.set_heads(heads, optimizer, l2, trainable)
+        core.set_heads(
+            heads, optimizer, l2, trainable, factors_of(core.program, optimizer, *factors)
+        )
 
 
 def _warn_of_steps(graph: Graph) -> None:

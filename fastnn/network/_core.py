@@ -19,6 +19,7 @@ from fastnn._shared.arrays import converted, is_readable, readable
 from fastnn._shared.numbers import check_integer, check_seed
 from fastnn.graph import Graph, build_program
 from fastnn.layers._tensor import check_dtype, check_name
+from fastnn.network._factors import Factors
 from fastnn.network._feed import Feed
 from fastnn.network._full_batch import FullBatch
 from fastnn.network._heads import LossOnOutput
@@ -160,6 +161,7 @@ class Core:
         optimizer: Optimizer | Solver,
         l2: float,
         trainable: Sequence[bool],
+        factors: Factors,
     ) -> None:
         """Start training afresh, with other losses and another optimizer.
 
@@ -170,8 +172,10 @@ class Core:
         l2 : float
         trainable : sequence of bool
             One flag for each parameter.
+        factors : sequence of (float, float)
+            Those of the learning rate and of the weight decay, for each parameter.
         """
-        program = self._program_with(heads, l2, trainable)
+        program = self._program_with(heads, l2, trainable, factors)
         with backend.use(self.backend):
             engine = backend.new_engine(program, self.storage)
         slots = {name: program.allocate() for name in optimizer.slot_names}
@@ -185,12 +189,16 @@ class Core:
         self.state = TrainingState()
 
     def _program_with(
-        self, heads: Sequence[LossOnOutput], l2: float, trainable: Sequence[bool]
+        self,
+        heads: Sequence[LossOnOutput],
+        l2: float,
+        trainable: Sequence[bool],
+        factors: Factors,
     ) -> Program:
         old = self.program
         parameters = tuple(
-            dataclasses.replace(parameter, trainable=flag)
-            for parameter, flag in zip(old.parameters, trainable, strict=True)
+            dataclasses.replace(p, trainable=flag, rate_factor=rate, decay_factor=decay)
+            for p, flag, (rate, decay) in zip(old.parameters, trainable, factors, strict=True)
         )
         losses = tuple(h.loss.head(old.outputs[h.output], h.width, h.weight) for h in heads)
         return dataclasses.replace(old, parameters=parameters, heads=losses, l2=l2)

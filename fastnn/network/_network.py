@@ -314,6 +314,8 @@ class Network:
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         l2: float = 0.0,
         missing: str | None = None,
+        learning_rates: Mapping[str, float] | None = None,
+        weight_decays: Mapping[str, float] | None = None,
     ) -> None:
         """Choose what training minimises, and how.
 
@@ -337,13 +339,21 @@ class Network:
             targets: an output without observed targets in a batch adds 0 to the cost and to the
             gradients.  The options ignore_value, ignore_index and ignore_nan of a loss do the
             same for one output.
+        learning_rates : dict of float, optional
+            Positive factors of the optimizer's learning rate for some parameters, by the name of
+            a parameter (``"dense_1.bias"``) or of a layer, for all its parameters.  The name of
+            a parameter takes precedence.
+        weight_decays : dict of float, optional
+            Factors of the optimizer's weight decay, which acts on weights only, by the same
+            names; 0 is no decay.
 
         Raises
         ------
         ValueError
             If a loss is missing, unknown, or does not fit its output or the solver;
             if the optimizer is a solver, and the network has dropout; if a number among the
-            options becomes 0, infinite or 1 in the dtype of the network.
+            options becomes 0, infinite or 1 in the dtype of the network; if a factor names
+            nothing, or the optimizer has no learning rate or weight decay for it.
         RuntimeError
             If a callback of `fit` calls it.
 
@@ -353,7 +363,8 @@ class Network:
             If trainable layers lie below a binary step or a zero indicator, whose
             derivative is 0; the warning names the layers.
         """
-        compile_core(self.core, loss, optimizer, loss_weights, l2, missing)
+        factors = learning_rates, weight_decays
+        compile_core(self.core, loss, optimizer, loss_weights, l2, missing, factors)
 
     # ------------------------------------------------------------ evaluate
 

@@ -13,6 +13,7 @@ from fastnn._shared.numbers import check_number
 from fastnn.graph import check_index, from_structure, to_structure
 from fastnn.initializers import Explicit
 from fastnn.losses import CustomLoss, Loss
+from fastnn.network import _factors as factors
 from fastnn.network._core import Core, owner
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._state import training_state
@@ -110,6 +111,7 @@ def structure(network: Saved, as_data: bool = True) -> dict[str, Any]:
         "l2": core.program.l2,
         "trainable": [parameter.trainable for parameter in core.program.parameters],
         "training": core.state.to_dict(),
+        **factors.described(core.program),
     }
 
 
@@ -216,7 +218,11 @@ def _restore_losses(core: Core, described: Mapping[str, Any], custom: Mapping[st
     trainable = entry(described, "trainable", list, _NETWORK)
     if not all(isinstance(flag, bool) for flag in trainable):
         raise TypeError(f"trainable must hold bools, got {trainable!r}")
-    core.set_heads(heads, optimizers.get(described["optimizer"]), l2, trainable)
+    optimizer = optimizers.get(described["optimizer"])
+    own = (described.get("learning_rates"), described.get("weight_decays"))
+    core.set_heads(
+        heads, optimizer, l2, trainable, factors.factors_of(core.program, optimizer, *own)
+    )
 
 
 def _restore_training(

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from fastnn._shared.text import titled
 from fastnn.graph import Graph, untrainable
 from fastnn.network._core import Core
+from fastnn.network._factors import shown
 from fastnn.network._heads import LossOnOutput
 
 
@@ -20,6 +21,7 @@ def summary(core: Core, title: str) -> str:
     if core.optimizer is not None:
         penalty = f", l2={program.l2:g}" if program.l2 else ""
         lines.append(f"optimizer {core.optimizer!r}{penalty}")
+        lines += shown(program)
     return "\n".join(lines)
 
 

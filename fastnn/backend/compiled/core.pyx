@@ -46,7 +46,7 @@ from fastnn.backend.compiled.simd.simd cimport (
 from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
     LEAST_FACTOR, NORM_UNIT, Outer, State, Update, scaled_sum_of_squares, set_steps,
-    sum_of_squares, update_outer, update_tile,
+    sum_of_squares, update_outer, update_tile, with_factors,
 )
 from fastnn.backend.compiled.simd.threads cimport (
     BARRIER, FLUSH_DENORMALS, PLAIN_FLOATS, TEAM_SIZE, enter_float_mode, leave_float_mode

@@ -23,7 +23,7 @@ from fastnn.backend.reference.tables import are_codes
 from fastnn.backend.support import Support, support
 from fastnn.facts.losses import LOSSES
 from fastnn.facts.updates import known
-from fastnn.program import ACTIVATIONS, CUSTOM_LOSS, Head, Program, total_loss
+from fastnn.program import ACTIVATIONS, CUSTOM_LOSS, Head, Parameter, Program, total_loss
 
 if TYPE_CHECKING:
     from fastnn.backend.protocol import Array, Target
@@ -79,7 +79,6 @@ class Engine:
         clip_norm = hyper.pop("clip_norm", 0.0)
         row = known(kind)
         row.check(hyper, len(slots))
-        undecayed = {**hyper, "weight_decay": 0.0} if row.decays else hyper
 
         def update(step: int, learning_rate: float, cost: float) -> None:
             update_carefully(
@@ -93,10 +92,10 @@ class Engine:
             for parameter in self.program.parameters:
                 if parameter.trainable:
                     block = slice(parameter.offset, parameter.offset + parameter.stored)
-                    numbers = hyper if parameter.penalized else undecayed
+                    numbers, rate = _numbers_of(parameter, hyper), parameter.rate_factor
                     kernels.update(
                         kind, self.storage[block], self.gradients[block],
-                        [slot[block] for slot in slots], step, learning_rate, numbers, 0.0,
+                        [slot[block] for slot in slots], step, learning_rate * rate, numbers, 0.0,
                     )  # fmt: skip
 
         self._update = update
@@ -417,6 +416,14 @@ class Engine:
             for i, parameter in enumerate(self.program.parameters):
                 if parameter.in_penalty:
                     self._buffers.parameter_gradients[i] += l2 * self._buffers.parameters[i]
+
+
+def _numbers_of(parameter: Parameter, hyper: dict[str, float]) -> dict[str, float]:
+    """The numbers of an update for one parameter, whose weight decay is its own."""
+    if "weight_decay" not in hyper:
+        return hyper
+    factor = parameter.decay_factor if parameter.penalized else 0.0
+    return {**hyper, "weight_decay": hyper["weight_decay"] * factor}
 
 
 def _cross_entropy(

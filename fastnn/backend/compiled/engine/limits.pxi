@@ -71,7 +71,9 @@ cdef inline void begin_sums(const Plan* plan) noexcept nogil:
 cdef inline bint rate_is_moderate(const Plan* plan, const Update* recipe,
                                   double learning_rate) noexcept nogil:
     """Whether a learning rate, and what it shrinks parameters by, is within the limit."""
-    return learning_rate * (1 + recipe.numbers.weight_decay + plan.l2) <= LARGEST_RATE
+    learning_rate = learning_rate * plan.rate_factor
+    return learning_rate * (1 + recipe.numbers.weight_decay * plan.decay_factor
+                            + plan.l2) <= LARGEST_RATE
 
 
 cdef public bint step_is_moderate(const Plan* plan, const Update* recipe, double learning_rate,

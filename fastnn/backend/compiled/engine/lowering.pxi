@@ -203,6 +203,10 @@ cdef class Lowered:
             parameter.trainable = spec.trainable
             parameter.penalized = spec.penalized
             parameter.is_matrix = len(spec.shape) == 2
+            parameter.rate_factor, parameter.decay_factor = spec.rate_factor, spec.decay_factor
+            parameter.has_factors = (spec.rate_factor, spec.decay_factor) != (1, 1)
+        self.plan.rate_factor = max([1] + [spec.rate_factor for spec in specs])
+        self.plan.decay_factor = max([1] + [spec.decay_factor for spec in specs])
         for index, operation in enumerate(self.program.operations):
             for role, i in zip(operation.roles, operation.parameters):
                 self.plan.parameters[<int>i].is_table |= role == "table"

@@ -293,13 +293,24 @@ cdef inline State state_at(const Plan* plan, sz at) noexcept nogil:
     return state
 
 
+cdef inline const Update* update_of(const Param* parameter, const Update* weights,
+                                    const Update* vectors, Update* own) noexcept nogil:
+    """The update of a parameter; where it has factors, a copy in `own`."""
+    cdef const Update* update = weights if parameter.penalized else vectors
+    if not parameter.has_factors:
+        return update
+    own[0] = with_factors(update, parameter.rate_factor, parameter.decay_factor)
+    return own
+
+
 cdef void update_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
                       const real* g, sz ldg) noexcept nogil:
     """The optimizer's update of one tile with the gradient g."""
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
     cdef State state = state_at(plan, task_offset(plan, index))
-    update_tile(weights if parameter.penalized else vectors, task.n_rows, task.n_columns, g, ldg,
+    cdef Update own
+    update_tile(update_of(parameter, weights, vectors, &own), task.n_rows, task.n_columns, g, ldg,
                 &state, parameter.ld)
     if parameter.n_edged > 0:
         update_edges(plan, task)
@@ -335,6 +346,7 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     cdef Contribution* use
     cdef Matrix* dz
     cdef Outer outer
+    cdef Update own
     cdef State state = state_at(plan, task_offset(plan, index))
     if not parameter.is_matrix or plan.l2 != 0 or parameter.n_contributions[0] != 1:
         return False
@@ -350,7 +362,7 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     outer.ldz = dz.ld
     outer.n_samples = n_rows
     outer.width = parameter.width - task.n
-    update_outer(weights if parameter.penalized else vectors, &outer, task.n_rows,
+    update_outer(update_of(parameter, weights, vectors, &own), &outer, task.n_rows,
                  task.n_columns, &state, parameter.ld)
     return True
 

@@ -178,6 +178,9 @@ cdef struct Param:
     bint trainable
     bint penalized
     bint is_matrix
+    bint has_factors   # of the learning rate and the weight decay:
+    double rate_factor
+    double decay_factor
     bint is_table      # its gradient is summed in the array of gradients, not in tiles
     int n_edged        # operations that read it between edges of bins ...
     int* edged         # ... and their indices
@@ -309,6 +312,8 @@ cdef struct Plan:
     int n_slots
     double l2
     double clip_norm
+    double rate_factor       # the largest of all parameters, at least 1
+    double decay_factor
     bint is_large            # parameters and optimizer state take over LARGE_BYTES
     bint has_edges           # an operation reads a table between edges ...
     bint edges_are_made      # ... which never change

@@ -27,6 +27,7 @@ include "../generated/update_codes.pxi"
 cdef struct Update:
     int code
     Numbers numbers          # as given
+    double learning_rate     # of the step
     # Coefficients of the loops, set by `set_step`.
     real keep_first          # of a first moving average ...
     real add_first
@@ -58,6 +59,7 @@ include "../generated/update_dispatch.pxi"  # the formula by the code
 
 cdef inline void set_step(Update* u, double learning_rate, Py_ssize_t step) noexcept nogil:
     """Work out the coefficients of step number `step`, which counts from 1."""
+    u.learning_rate = learning_rate
     u.rate = <real>learning_rate
     u.shrink = <real>(1 - learning_rate * u.numbers.weight_decay)
     set_coefficients(u, learning_rate, step)
@@ -71,6 +73,14 @@ cdef inline void set_steps(Update* weights, Update* vectors, double learning_rat
     vectors[0] = weights[0]
     vectors.numbers.weight_decay = decay
     vectors.shrink = <real>(1 - learning_rate * decay)
+
+
+cdef inline Update with_factors(const Update* u, double rate, double decay) noexcept nogil:
+    """The update of a parameter whose learning rate and weight decay have factors."""
+    cdef Update own = u[0]
+    own.rate = <real>(rate * u.rate)
+    own.shrink = <real>(1 - rate * u.learning_rate * (decay * u.numbers.weight_decay))
+    return own
 
 
 cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g,
