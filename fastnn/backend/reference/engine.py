@@ -459,7 +459,7 @@ def _shares(loss: float, head: Head, target: Target, row_losses: Array) -> Array
         row_losses = np.where(np.isfinite(row_losses), row_losses, 0)
     if weights is not None:
         row_losses = np.where(weights == 0, 0, row_losses * weights)
-    if class_weights is not None and values.dtype == np.int64:
+    if class_weights is not None and values.dtype == np.int64 and not head.parameter:
         counted = values != head.attributes.get("ignore_index")
         row_losses = row_losses * np.asarray(class_weights)[np.where(counted, values, 0)]
     total = row_losses.sum()

@@ -27,8 +27,9 @@ def cross_entropy_labels(
 ) -> float:
     """Cross-entropy of rows of logits with integer labels.
 
-    l = -sum_k q_k log_softmax(z)_k with q = (1 - s) onehot + s / K; the weight of a
-    row is its sample weight times the class weight of its label, 0 if ignored.
+    l = -sum_k q_k log_softmax(z)_k with q = (1 - s) onehot + s / K, the terms times the class
+    weights; a mean divides by the sum of sample weights times class weights of the labels.  Ignored
+    rows have weight 0.
     """
     n_rows, n_classes = logits.shape
     counted = np.ones(n_rows, bool) if ignore_index is None else labels != ignore_index
@@ -38,7 +39,12 @@ def cross_entropy_labels(
     if weights is not None:
         weight *= weights
     if class_weights is not None:
-        weight *= class_weights[labels]
+        norm = weight * class_weights[labels]
+        if label_smoothing:
+            one_hot = (labels[:, np.newaxis] == np.arange(n_classes)) & counted[:, np.newaxis]
+            y = _smoothed(one_hot.astype(logits.dtype), label_smoothing) * class_weights
+            return _rows(logits, y, weight, norm, reduction, losses, gradient)
+        weight = norm
 
     rows = np.arange(n_rows)
     with np.errstate(all="ignore"):
@@ -85,22 +91,37 @@ def cross_entropy_rows(
     l = -sum_k u_k y_k log_softmax(z)_k with u the class weights and y the targets,
     of which smoothing spreads the share s evenly; the weight of a row is its sample weight.
     """
-    n_rows, n_classes = logits.shape
-    y = targets
-    if label_smoothing:
-        total = targets.sum(axis=1, keepdims=True)
-        y = (1 - label_smoothing) * targets + label_smoothing / n_classes * total
+    y = _smoothed(targets, label_smoothing)
     if class_weights is not None:
         y = y * class_weights
-    weight = np.ones(n_rows) if weights is None else weights.astype(np.float64)
+    weight = np.ones(len(logits)) if weights is None else weights.astype(np.float64)
+    return _rows(logits, y, weight, weight, reduction, losses, gradient)
 
+
+def _smoothed(targets: np.ndarray, label_smoothing: float) -> np.ndarray:
+    """Rows of targets, of which smoothing spreads its share evenly."""
+    if not label_smoothing:
+        return targets
+    total = targets.sum(axis=1, keepdims=True)
+    return (1 - label_smoothing) * targets + label_smoothing / targets.shape[1] * total
+
+
+def _rows(
+    logits: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray,
+    norm: np.ndarray,
+    reduction: str,
+    losses: np.ndarray | None,
+    gradient: np.ndarray | None,
+) -> float:
+    """The loss of rows -sum_k y_k log_softmax(z)_k; a mean divides by the sum of `norm`."""
     with np.errstate(all="ignore"):
         shifted = shift(logits)
-        terms = _times(y, shifted.log_total - shifted.z)
-        loss = terms.sum(axis=1)
+        loss = _times(y, shifted.log_total - shifted.z).sum(axis=1)
         if losses is not None:
             losses[...] = loss
-        value, scale = _reduce(weight, loss, reduction)
+        value, scale = _reduce(weight, loss, reduction, norm)
         if gradient is not None:
             difference = y.sum(axis=1, keepdims=True) * shifted.probabilities - y
             _scale_into(gradient, difference, scale[:, np.newaxis])
@@ -152,12 +173,18 @@ def _times(weight: np.ndarray | float, term: np.ndarray) -> np.ndarray:
     return np.where(weight == 0, 0, weight * term)
 
 
-def _reduce(weight: np.ndarray, loss: np.ndarray, reduction: str) -> tuple[float, np.ndarray]:
-    """The reduced loss, and its derivative with respect to each term of `loss`."""
-    norm = {"sum": 1.0, "half_sum": 2.0}.get(reduction, float(weight.sum()))
-    if norm == 0:
+def _reduce(
+    weight: np.ndarray, loss: np.ndarray, reduction: str, norm: np.ndarray | None = None
+) -> tuple[float, np.ndarray]:
+    """The reduced loss, and its derivative with respect to each term of `loss`.
+
+    A mean divides by the sum of `norm`, by default that of the weights.
+    """
+    total = float((weight if norm is None else norm).sum())
+    divisor = {"sum": 1.0, "half_sum": 2.0}.get(reduction, total)
+    if divisor == 0:
         return 0.0, np.zeros_like(weight)
-    return float(_times(weight, loss).sum()) / norm, weight / norm
+    return float(_times(weight, loss).sum()) / divisor, weight / divisor
 
 
 def _scale_into(out: np.ndarray, slope: np.ndarray, scale: np.ndarray) -> None:

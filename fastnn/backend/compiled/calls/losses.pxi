@@ -79,8 +79,9 @@ def cross_entropy_labels(const real[:, ::1] logits, const int64_t[::1] labels,
                          real[:, ::1] gradient):
     """Softmax cross-entropy with integer labels; returns the reduced loss.
 
-    l_i = -sum_k q_ik log(softmax(logits_i))_k with q_i = (1 - s) onehot(labels_i) + s / K.
-    `losses` receives l_i, unweighted, and `gradient` the derivative of the returned loss.
+    l_i = -sum_k q_ik log(softmax(logits_i))_k with q_i = (1 - s) onehot(labels_i) + s / K, the
+    terms times the class weights.  `losses` receives l_i without sample weights (and without the
+    class weight, where there is no smoothing), and `gradient` the derivative of the returned loss.
     Rows labelled `ignore_index` have no influence.  ValueError for any other label that is
     not a class, before anything is written.
     """

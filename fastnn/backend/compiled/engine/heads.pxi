@@ -149,11 +149,13 @@ cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s,
     """
     cdef int64_t label = 0
     cdef real factor
+    # With smoothing, class weights are factors of the terms of a row; else of the row.
+    cdef const real* terms = head.class_weights if head.parameter != 0 else NULL
     if target.labels != NULL:
         label = target.labels[s]
         if head.ignores and label == head.ignore_index:
             share = 0
-        elif head.class_weights != NULL:
+        elif head.class_weights != NULL and terms == NULL:
             share *= head.class_weights[label]
     elif head.ignores_nan and has_nan(width, target.rows + s * width):
         share = 0
@@ -165,7 +167,7 @@ cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s,
     if share == 0:
         return 0
     if target.labels != NULL:
-        return share * label_loss(width, z, label, head.parameter, factor, gradient,
+        return share * label_loss(width, z, label, terms, head.parameter, factor, gradient,
                                   head.accumulate)
     return share * row_loss(head, width, z, target.rows + s * width, factor, gradient)
 

@@ -37,6 +37,8 @@ cdef public void label_losses(const LabelBatch* batch, LossOutputs* out) noexcep
     cdef int64_t label
     cdef double weight
     cdef real loss
+    # With smoothing, class weights are factors of the terms of a row; else of the row.
+    cdef const real* terms = batch.class_weights if batch.smoothing != 0 else NULL
     if K <= BLOCK and batch.weights == NULL and batch.class_weights == NULL and not batch.ignores:
         while i + VL <= batch.n:
             label_columns(batch, i, out)
@@ -44,10 +46,13 @@ cdef public void label_losses(const LabelBatch* batch, LossOutputs* out) noexcep
     while i < batch.n:
         loss = 0
         label = batch.labels[i]
-        weight = label_weight(batch, i, label)
+        if terms == NULL:
+            weight = label_weight(batch, i, label)
+        else:
+            weight = sample_weight(batch, i, label)
         if counts(batch, label):
             loss = label_loss(
-                K, batch.logits + i * K, label, batch.smoothing,
+                K, batch.logits + i * K, label, terms, batch.smoothing,
                 <real>(weight * out.factor), gradient_row(out, i * K, weight), False)
         finish_row(out, i, i * K, K, weight, loss)
         i += 1

@@ -129,14 +129,18 @@ cdef inline bint counts(const LabelBatch* batch, int64_t label) noexcept nogil:
     return 0 <= label < batch.K and not (batch.ignores and label == batch.ignore_index)
 
 
+cdef inline double sample_weight(const LabelBatch* batch, Py_ssize_t i,
+                                 int64_t label) noexcept nogil:
+    """The weight of row i without that of its class, 0 where it is ignored."""
+    if not counts(batch, label):
+        return 0
+    return batch.weights[i] if batch.weights != NULL else 1
+
+
 cdef inline double label_weight(const LabelBatch* batch, Py_ssize_t i,
                                 int64_t label) noexcept nogil:
     """The effective weight of row i: its own times its class's, 0 where it is ignored."""
-    cdef double weight = 1
-    if not counts(batch, label):
-        return 0
-    if batch.weights != NULL:
-        weight = batch.weights[i]
-    if batch.class_weights != NULL:
+    cdef double weight = sample_weight(batch, i, label)
+    if weight != 0 and batch.class_weights != NULL:
         weight *= batch.class_weights[label]
     return weight

@@ -4,7 +4,8 @@
 # second copy of these several kilobytes and their compile time.
 
 from fastnn.backend.compiled.rows.losses cimport (
-    ElementRule, choose_element_row, cross_entropy_label_row, cross_entropy_target_row
+    ElementRule, choose_element_row, cross_entropy_label_row, cross_entropy_target_row,
+    weighted_label_row,
 )
 from fastnn.backend.compiled.rows.rows cimport log_softmax_row, softmax_row
 
@@ -17,9 +18,12 @@ cdef void log_softmax_of(sz K, const real* z, real* out) noexcept nogil:
     log_softmax_row(K, z, out)
 
 
-cdef real label_loss(sz K, const real* z, sz label, real smoothing, real coefficient,
-                     real* gradient, bint accumulate) noexcept nogil:
-    """`cross_entropy_label_row`."""
+cdef real label_loss(sz K, const real* z, sz label, const real* class_weights, real smoothing,
+                     real coefficient, real* gradient, bint accumulate) noexcept nogil:
+    """`weighted_label_row`, or `cross_entropy_label_row` where class_weights is NULL."""
+    if class_weights != NULL:
+        return weighted_label_row(K, z, label, class_weights, smoothing, coefficient, gradient,
+                                  accumulate)
     return cross_entropy_label_row(K, z, label, smoothing, coefficient, gradient, accumulate)
 
 

@@ -63,6 +63,33 @@ cdef inline real cross_entropy_label_row(Py_ssize_t K, const real* z, Py_ssize_t
     return log_total(&s) - (<real>1 - smoothing) * logit - spread
 
 
+cdef inline real weighted_label_row(Py_ssize_t K, const real* z, Py_ssize_t label,
+                                    const real* class_weights, real smoothing, real coefficient,
+                                    real* gradient, bint accumulate) noexcept nogil:
+    """l = -sum(q log(softmax(z))), q = u ((1 - smoothing) onehot(label) + smoothing / K).
+
+    u are class weights.  dl/dz = sum(q) softmax(z) - q, at the label without cancellation.
+    """
+    cdef real top = top_row(K, z)
+    cdef real logit = distance_at(z, label, top)
+    cdef real before = gradient[label] if gradient != NULL and accumulate else 0
+    cdef real own = (1 - smoothing) * class_weights[label]
+    cdef real others
+    cdef SoftTarget q
+    cdef ExpSum s
+    q.y, q.u, q.keep, q.base = NULL, class_weights, 0, smoothing / K
+    measure_target(K, z, top, &q)
+    others = q.mass - q.base * class_weights[label]
+    q.mass = q.mass + own
+    if own != 0:
+        q.cost = q.cost - own * logit
+    softmax_minus(K, z, top, &q, coefficient, gradient, accumulate, &s)
+    if gradient != NULL:
+        gradient[label] = before + coefficient * (
+            q.mass * complement(lane(vexp(splat(logit)), 0), &s) + others)
+    return (q.mass * log_total(&s) if q.mass != 0 else 0) + q.cost
+
+
 cdef inline real complement(real e, const ExpSum* s) noexcept nogil:
     """e / total - 1; where e is the largest term, from the others, without cancellation."""
     cdef vec rest = select(equal(splat(e), splat(1)), splat(-exp_excess(s)),
