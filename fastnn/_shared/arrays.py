@@ -30,6 +30,9 @@ INT64 = np.dtype(np.int64)
 CAN_BE_ALLOWED = "pass check_finite=False to allow it"
 """End of the message of `check_finite` where the caller has that argument."""
 
+LIGHTEST, HEAVIEST = 2.0**-20, 2.0**20
+"""The largest weight of a mean is between these, or else all weights are scaled."""
+
 _REAL_KINDS = "buif"  # bool, signed, unsigned, floating
 _CHECKED_ROWS = 65536  # rows that a check of values reads at a time: bounds its memory
 
@@ -221,17 +224,53 @@ def as_weights(
     weights = as_real(values, name)
     check_shape(weights, name, shape)
     check_interval(weights, name, 0.0, math.inf)
-    if weights.dtype == dtype:
-        return contiguous(weights, dtype)
     return check_weights(weights, name, dtype)
 
 
 def check_weights(weights: np.ndarray, name: str, dtype: DTypeLike) -> np.ndarray:
-    """The weights in `dtype`; ValueError if one becomes infinite, or 0 though it is positive."""
+    """The weights in `dtype`; ValueError if one becomes infinite or, though not 0, subnormal.
+
+    The engines take subnormal numbers for 0.
+    """
     result = converted(weights, name, dtype)
-    lost = (weights != 0) & (result == 0)
-    check_range(weights, name, lost, f"0 or large enough not to become 0 in {np.dtype(dtype)}")
+    smallest = np.finfo(result.dtype).tiny
+    lost = (weights != 0) & (np.abs(result) < smallest)
+    check_range(weights, name, lost, f"0 or at least {smallest:.3g}, as {result.dtype} holds it")
     return result
+
+
+def check_class_weights(weights: ArrayLike, name: str, dtype: DTypeLike) -> None:
+    """Raise ValueError unless `dtype` holds class weights, with room for losses to multiply.
+
+    Parameters
+    ----------
+    weights : array_like
+        Not negative.
+    name : str
+        What error messages call them.
+    dtype : dtype
+        Of the network.
+    """
+    limits = np.finfo(dtype)
+    low, high = float(limits.tiny), float(limits.max) * 2.0**-32
+    values = np.asarray(weights, np.float64)
+    wrong = (values != 0) & ~((values >= low) & (values <= high))
+    if wrong.any():
+        raise ValueError(
+            f"{name} must be 0 or from {low:.3g} to {high:.3g} in {np.dtype(dtype)}, "
+            f"got {values[wrong][0]:g}; divide all class weights by the largest"
+        )
+
+
+def scaled_weights(weights: np.ndarray) -> np.ndarray:
+    """Weights of a mean in float64, times a power of two if the largest is not of the size 1.
+
+    Of weights that are not negative; the mean stays what it is, to the last bit.
+    """
+    largest = float(weights.max(initial=0.0))
+    if largest == 0 or LIGHTEST <= largest <= HEAVIEST:
+        return weights
+    return np.ldexp(weights, 1 - math.frexp(largest)[1])
 
 
 # Conversion

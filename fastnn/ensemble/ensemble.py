@@ -211,10 +211,12 @@ class Ensemble:
             )
         check_finite = check_flag(check_finite, "check_finite")
         feed = self._core.feed
-        signed = (
-            weights_mean == "count" and not self.bootstrap
-        )  # out-of-bag scores divide by weights
-        data = feed.data(X, y, sample_weight, check_finite, signed=signed)
+        data = feed.data(X, y, sample_weight, check_finite, rule=weights_mean)
+        if self.bootstrap and any(w is not None and (w < 0).any() for _, w in data.targets):
+            raise ValueError(
+                "sample_weight must be finite and >= 0 with bootstrap=True, whose out-of-bag score "
+                "divides by the weights; got a negative one"
+            )
         warn_of_lost_spread(self._heads, data.targets, self._core.dtype)
         validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
@@ -224,7 +226,7 @@ class Ensemble:
             own = data, validation
             if network.losses != self.members[0].losses:  # they may read targets in another way
                 feed = network.core.feed
-                own_data = feed.data(X, y, sample_weight, check_finite, signed=signed)
+                own_data = feed.data(X, y, sample_weight, check_finite, rule=weights_mean)
                 own = own_data, extras.validation(feed)
             rows = self._drawn(i, len(data)) if self.bootstrap else None
             stopping = copy.deepcopy(early_stopping)  # it counts, for one member

@@ -96,7 +96,7 @@ class Member:
     def _parts(self) -> tuple[Data, Data | None]:
         """The data to train on, and to validate on."""
         data = self.data if self.rows is None else self.data.rows(self.rows)
-        data, held_out = self.extras.prepared(self.network.core, data, self.plan.shuffle)
+        data, held_out = self.extras.prepared(self.network.core, data, self.plan)
         return data, self.validation if held_out is None else held_out
 
     def _ending_plan(self, has_to_end: Callable[[], bool]) -> Plan:

@@ -103,7 +103,7 @@ class _NetworkEstimator(BaseEstimator):
     ) -> Self:
         """Train `network_` on data that scikit-learn has checked."""
         core = self.network_.core
-        data, validation = core.feed.data(X, y, sample_weight, False), None
+        data, validation = core.feed.data(X, y, sample_weight, False, rule=self.weights_mean), None
         stopping, callbacks = self._stopping(), own_callbacks(self.callbacks, 1)[0]
         watchers = callbacks if stopping is None else [*callbacks, stopping]
         if any(watcher.monitor.startswith("val_") for watcher in watchers):
@@ -112,7 +112,7 @@ class _NetworkEstimator(BaseEstimator):
             check_weighed(core.heads, validation, "validation_fraction", "to validate on")
         class_weight = self._class_weight()
         if class_weight is not None:
-            data = core.feed.weigh_classes(data, class_weight)
+            data = core.feed.weigh_classes(data, class_weight, self.weights_mean)
         check_weighed(core.heads, data, "sample_weight", "to train on")
         plan = Plan(
             epochs, self.batch_size, early_stopping=stopping, callbacks=callbacks,

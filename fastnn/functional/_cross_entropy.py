@@ -8,7 +8,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.arrays import as_floating, as_labels, as_real, as_weights, check_interval
+from fastnn._shared.arrays import (
+    as_floating,
+    as_labels,
+    as_real,
+    as_weights,
+    check_class_weights,
+    check_interval,
+    contiguous,
+)
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.backend.direct import direct_cross_entropy
 from fastnn.facts.losses import LOSSES
@@ -66,10 +74,10 @@ ignore_index : int, optional
     Samples with this label have weight 0.  For labels only.""",
     errors="""a label is out of range, or a target, a weight
     or the smoothing is""",
-    notes="""With labels, l = -sum_k y_k log softmax(z)_k, y being the smoothed one-hot row, and
-c = sample_weight * class_weight[label].  With rows, l = -sum_k u_k y_k log softmax(z)_k and
-c = sample_weight.  "mean" therefore divides by the sum of the class weights of the labels
-(PyTorch does so too), and with rows by the number of samples or the sum of their weights.
+    notes="""l = -sum_k u_k y_k log softmax(z)_k and c = sample_weight, y being the row, or with
+labels the one-hot row, after smoothing: labels and their one-hot rows have the same sum.  "mean"
+divides with labels by the sum of sample_weight * class_weight[label], with rows by that of
+sample_weight, as PyTorch does.
 The gradient of l is sum(u y) softmax(z) - u y.  A logit of -inf with target 0 adds nothing.""",
 )
 def cross_entropy(
@@ -97,7 +105,9 @@ def cross_entropy(
     weights = sample_weights(sample_weight, z.shape[:-1], z.dtype)
     factors = None
     if class_weight is not None:
-        factors = as_weights(class_weight, "class_weight", z.shape[-1:], z.dtype)
+        factors = as_weights(class_weight, "class_weight", z.shape[-1:])
+        check_class_weights(factors, "class_weight", z.dtype)
+        factors = contiguous(factors, z.dtype)
     smoothing = check_number(label_smoothing, "label_smoothing", 0.0, 1.0)
     check_choice(reduction, "reduction", REDUCTIONS)
     ignored = _checked_ignore_index(ignore_index, has_rows)

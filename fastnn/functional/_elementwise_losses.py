@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.arrays import as_floating, as_weights, check_interval, check_shape
+from fastnn._shared.arrays import (
+    as_floating,
+    as_weights,
+    check_class_weights,
+    check_interval,
+    check_shape,
+    contiguous,
+)
 from fastnn._shared.numbers import check_choice, check_number
 from fastnn.facts.losses import LOSSES
 from fastnn.functional._documentation import with_sections
@@ -254,7 +261,9 @@ def _elementwise(
     weights = sample_weights(sample_weight, leading, a.dtype)
     factors = None
     if class_weight is not None:
-        factors = as_weights(class_weight, "class_weight", (2,), a.dtype)
+        factors = as_weights(class_weight, "class_weight", (2,))
+        check_class_weights(factors, "class_weight", a.dtype)
+        factors = contiguous(factors, a.dtype)
     check_choice(reduction, "reduction", REDUCTIONS)
     inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
     result = gradient_array(a, prediction, inputs, gradient, out)

@@ -38,6 +38,8 @@ class CrossEntropy(EngineLoss):
     label_smoothing : float, default 0
         Share of each target spread evenly over the K classes; in [0, 1).
     class_weight : mapping of class to weight, or K weights, optional
+        Factors of the terms of a row, those that smoothing adds included: labels and their one-hot
+        rows have the same sum.  The network's dtype must hold them.
     ignore_index : int, optional
         Rows with this label are ignored.
     ignore_nan : bool, default False

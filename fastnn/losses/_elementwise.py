@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn._shared.arrays import as_real, check_finite, check_range, readable
+from fastnn._shared.arrays import as_real, check_finite, check_range, readable, scaled_weights
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_number
 from fastnn.losses._base import (
@@ -174,7 +174,10 @@ class BinaryCrossEntropy(Elementwise):
         return super().attributes(width) | in_use(class_weights=self._class_weights())
 
     def _class_weights(self) -> tuple[float, ...] | None:
-        return expand_class_weight(self.class_weight, 2)
+        weights = expand_class_weight(self.class_weight, 2)
+        if weights is None or self.reduction != "mean":
+            return weights
+        return tuple(scaled_weights(np.array(weights)).tolist())  # which the mean divides by
 
     def scorer(self) -> Accuracy:
         """Share of the elements on the right side of 1/2; ignored ones left out."""

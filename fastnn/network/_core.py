@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import backend
-from fastnn._shared.arrays import converted, is_readable, readable
+from fastnn._shared.arrays import check_class_weights, converted, is_readable, readable
 from fastnn._shared.numbers import check_integer, check_seed
 from fastnn.graph import Graph, build_program
 from fastnn.layers._tensor import check_dtype, check_name
@@ -201,6 +201,9 @@ class Core:
             for p, flag, (rate, decay) in zip(old.parameters, trainable, factors, strict=True)
         )
         losses = tuple(h.loss.head(old.outputs[h.output], h.width, h.weight) for h in heads)
+        for h, loss in zip(heads, losses, strict=True):
+            class_weights = loss.attributes.get("class_weights", ())
+            check_class_weights(class_weights, f"class_weight of output {h.name!r}", self.dtype)
         return dataclasses.replace(old, parameters=parameters, heads=losses, l2=l2)
 
     def compiled(self) -> Optimizer | Solver:

@@ -6,6 +6,7 @@ and name them in errors.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,19 +16,23 @@ from fastnn._shared.arrays import (
     CAN_BE_ALLOWED,
     as_matrix,
     as_real,
-    as_weights,
+    check_class_weights,
     check_codes,
     check_finite,
+    check_interval,
+    check_range,
     check_shape,
     check_weights,
     contiguous,
     is_readable,
+    scaled_weights,
 )
 from fastnn._shared.numbers import check_flag
+from fastnn.losses._base import EngineLoss
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
 from fastnn.program import Buffer
-from fastnn.training.data import Data
+from fastnn.training.data import Data, Target
 
 if TYPE_CHECKING:
     from fastnn.backend.protocol import Engine
@@ -78,20 +83,21 @@ def prepare_weights(
     weights: Any,
     heads: Sequence[LossOnOutput],
     n: int,
-    dtype: Any,
+    dtype: np.dtype,
     argument: str = "sample_weight",
-    signed: bool = False,
+    rule: str = "data",
 ) -> list[np.ndarray | None]:
-    """Sample weights of each head as (n,) float64, or None.
+    """Sample weights of each head as (n,) `dtype`, or None.
 
     Parameters
     ----------
     weights : None, (n,) array_like, or one of these for each head
         In a mapping, heads may be missing: they have no weights.
     dtype : dtype
-        The weights must be finite in it.
-    signed : bool, default False
-        Whether weights may be negative.
+        Of the network.
+    rule : {"data", "batch", "count"}, default "data"
+        Whose weights means divide by, as in `Network.fit`.  With "count" weights may be
+        negative; otherwise those of a mean are times a power of two, which changes no mean.
     """
     names = [head.name for head in heads]
     if weights is None:
@@ -101,24 +107,51 @@ def prepare_weights(
     elif _is_per_head(weights, len(heads)):
         parts = list(weights)
     else:
-        shared = _weights(weights, argument, n, dtype, signed)
-        return [shared] * len(heads)
-    return [
-        None if part is None else _weights(part, called(argument, name, names), n, dtype, signed)
-        for part, name in zip(parts, names, strict=True)
-    ]
+        shared = _weights(weights, argument, n, rule)
+        return [weights_in(shared, head, dtype, argument, rule) for head in heads]
+    prepared: list[np.ndarray | None] = []
+    for part, head in zip(parts, heads, strict=True):
+        name = called(argument, head.name, names)
+        weights = None if part is None else _weights(part, name, n, rule)
+        prepared.append(None if weights is None else weights_in(weights, head, dtype, name, rule))
+    return prepared
 
 
-def _weights(values: object, name: str, n: int, dtype: np.dtype, signed: bool) -> np.ndarray:
-    """(n,) weights in float64, which `dtype` can hold."""
-    if signed:
-        weights = contiguous(as_real(values, name), np.float64)
-        check_shape(weights, name, (n,))
-        check_finite(weights, name, "", dtype)
+def _weights(values: object, name: str, n: int, rule: str) -> np.ndarray:
+    """(n,) finite weights in float64."""
+    weights = contiguous(as_real(values, name), np.float64)
+    check_shape(weights, name, (n,))
+    if rule == "count":
+        check_finite(weights, name)
     else:
-        weights = as_weights(values, name, (n,))
-    check_weights(weights, name, dtype)
+        check_interval(weights, name, 0.0, math.inf)
     return weights
+
+
+def weights_in(
+    weights: np.ndarray, head: LossOnOutput, dtype: np.dtype, name: str, rule: str = "data"
+) -> np.ndarray:
+    """Weights (n,) as the engine takes them; see `prepare_weights`.
+
+    Raises
+    ------
+    ValueError
+        If `dtype` cannot hold them: if the loss is a sum and they are too large or too small, or
+        if they are too small beside the largest of them.
+    """
+    if rule == "count" or not divides_by_weights(head):
+        return check_weights(weights, name, dtype)
+    result = contiguous(scaled_weights(weights), dtype)
+    smallest = np.finfo(dtype).tiny
+    lost = (weights != 0) & (result < smallest)
+    expected = f"0 or at least {smallest:.3g} times the largest of them, as {dtype} holds it"
+    check_range(weights, name, lost, expected)
+    return result
+
+
+def divides_by_weights(head: LossOnOutput) -> bool:
+    """Whether a common factor of the weights changes nothing: the loss is their mean."""
+    return isinstance(head.loss, EngineLoss) and head.loss.reduction == "mean"
 
 
 def _is_per_head(weights: object, n_heads: int) -> bool:
@@ -214,11 +247,11 @@ class Feed:
         check: bool,
         suffix: str = "",
         hint: str = CAN_BE_ALLOWED,
-        signed: bool = False,
+        rule: str = "data",
     ) -> Data:
         """Checked data; in errors `suffix` follows the names of arguments, `hint` is last.
 
-        Sample weights may be negative if `signed`.
+        `rule` is that of `prepare_weights`.
         """
         check = check_flag(check, "check_finite")
         inputs = prepare_inputs(X, self.inputs, f"X{suffix}")
@@ -226,10 +259,9 @@ class Feed:
             self.check(inputs, f"X{suffix}", hint)
         targets = prepare_targets(y, self.heads, inputs, self._dtype, check, f"y{suffix}")
         weights = prepare_weights(
-            sample_weight, self.heads, len(inputs[0]), self._dtype, f"sample_weight{suffix}", signed
+            sample_weight, self.heads, len(inputs[0]), self._dtype, f"sample_weight{suffix}", rule
         )
-        pairs = [self._pair(t, w) for t, w in zip(targets, weights, strict=True)]
-        return Data(inputs, pairs)
+        return Data(inputs, list(zip(targets, weights, strict=True)))
 
     def validation(self, data: object, check: bool) -> Data:
         """Checked data from a tuple (X, y) or (X, y, sample_weight)."""
@@ -238,7 +270,7 @@ class Feed:
         X, y, *rest = data
         return self.data(X, y, rest[0] if rest else None, check, " of validation_data")
 
-    def weigh_classes(self, data: Data, class_weight: Any) -> Data:
+    def weigh_classes(self, data: Data, class_weight: Any, rule: str = "data") -> Data:
         """The data with sample weights multiplied by the weights of the samples' classes.
 
         Parameters
@@ -246,6 +278,8 @@ class Feed:
         data : Data
         class_weight : mapping, sequence or "balanced", or for several losses a dict by output
             Outputs that are missing in the dict keep their weights.
+        rule : {"data", "batch", "count"}, default "data"
+            As in `prepare_weights`.
 
         Raises
         ------
@@ -262,7 +296,7 @@ class Feed:
                 "class_weight of a network with several losses must be a dict by output, "
                 f"got {type(class_weight).__name__}"
             )
-        pairs = []
+        pairs: list[Target] = []
         for head, part, (target, weights) in zip(self.heads, by_head, data.targets, strict=True):
             if part is not None:
                 if isinstance(part, str):
@@ -273,12 +307,18 @@ class Feed:
                         )
                     part = balanced(head.loss.class_counts(target, head.width))
                 factor = head.loss.sample_weights(target, part, head.width)
-                weights = factor if weights is None else weights * factor
-                check_weights(weights, "weights of samples and classes", self._dtype)
-            pairs.append(self._pair(target, weights))
+                weights = self._product(head, factor, weights, rule)
+            pairs.append((target, weights))
         return Data(data.inputs, pairs)
 
-    def _pair(
-        self, target: np.ndarray, weights: np.ndarray | None
-    ) -> tuple[np.ndarray, np.ndarray | None]:
-        return target, None if weights is None else contiguous(weights, self._dtype)
+    def _product(
+        self, head: LossOnOutput, factor: np.ndarray, weights: np.ndarray | None, rule: str
+    ) -> np.ndarray:
+        """Class weights (n,) of the samples times their sample weights, if any."""
+        name = "class_weight, by sample," if weights is None else "class_weight * sample_weight"
+        if rule != "count" and divides_by_weights(head):
+            factor = scaled_weights(factor)
+        else:
+            check_class_weights(factor, "class_weight, by sample,", self._dtype)
+        product = factor if weights is None else factor * weights
+        return weights_in(product, head, self._dtype, name, rule)

@@ -54,7 +54,7 @@ class Extras:
         check_weighed(feed.heads, data, "validation_data", "to validate on")
         return data
 
-    def prepared(self, core: Core, data: Data, shuffle: bool) -> tuple[Data, Data | None]:
+    def prepared(self, core: Core, data: Data, plan: Plan) -> tuple[Data, Data | None]:
         """The data to train on, weighed by class, and the part held out for validation.
 
         That part is drawn with the seed of the core.
@@ -66,7 +66,7 @@ class Extras:
         """
         held_out = None
         if self.validation_split is not None:
-            data, held_out = data.split(self.validation_split, shuffle, core.seed)
+            data, held_out = data.split(self.validation_split, plan.shuffle, core.seed)
             if any(w is not None and (w < 0).any() for _, w in held_out.targets):
                 raise ValueError(
                     "validation_split needs sample_weight >= 0, got negative weights: pass "
@@ -74,7 +74,7 @@ class Extras:
                 )
             check_weighed(core.heads, held_out, "validation_split", "to validate on")
         if self.class_weight is not None:
-            data = core.feed.weigh_classes(data, self.class_weight)
+            data = core.feed.weigh_classes(data, self.class_weight, plan.weights_mean)
         check_weighed(core.heads, data, TRAINED, "to train on")
         return data, held_out
 
@@ -91,10 +91,9 @@ def fit(
     """Check the data of a user, and train on them."""
     with core.lock:
         core.compiled()
-        signed = plan.weights_mean == "count"
-        data = core.feed.data(X, y, sample_weight, extras.check_finite, signed=signed)
+        data = core.feed.data(X, y, sample_weight, extras.check_finite, rule=plan.weights_mean)
         validation = extras.validation(core.feed)
-        data, held_out = extras.prepared(core, data, plan.shuffle)
+        data, held_out = extras.prepared(core, data, plan)
         warn_of_lost_spread(core.heads, data.targets, core.dtype)
         validation = validation if held_out is None else held_out
         plan = with_checkpoint(network, plan, extras.checkpoint, data, validation)
@@ -119,7 +118,7 @@ def train_step(
             )
             if loss is None:
                 check_choice(rule, "weights_mean", ("batch", "count"))
-                data = core.feed.data(X, y, sample_weight, check, signed=rule == "count")
+                data = core.feed.data(X, y, sample_weight, check, rule=rule)
                 with Interrupts():
                     loss = core.step(data, rate, rule)
                     state.step = step

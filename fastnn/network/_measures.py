@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._shared.arrays import contiguous
+from fastnn._shared.arrays import contiguous, scaled_weights
 from fastnn.losses import CustomLoss
 from fastnn.losses._tallies import LossTally
 from fastnn.network._heads import LossOnOutput
@@ -54,6 +54,7 @@ class Measures:
     ) -> None:
         self._heads = heads
         self._targets = targets
+        self._score_weights = [None if w is None else scaled_weights(w) for _, w in targets]
         self._dtype = dtype
         self._losses = [_loss_of(head, kernels) for head in heads]
         self._scorers = [head.loss.scorer() if head.loss.metric else None for head in heads]
@@ -69,8 +70,11 @@ class Measures:
 
     def add(self, outputs: Sequence[np.ndarray], rows: slice = slice(None)) -> None:
         """Add a block: the network's outputs for these rows, or outputs in float64."""
-        parts = zip(self._heads, self._losses, self._scorers, self._targets, strict=True)
-        for head, loss, scorer, (target, weights) in parts:
+        parts = zip(
+            self._heads, self._losses, self._scorers, self._targets, self._score_weights,
+            strict=True,
+        )  # fmt: skip
+        for head, loss, scorer, (target, weights), of_score in parts:
             weights = None if weights is None else weights[rows]
             output = outputs[head.output]
             rounded = contiguous(target[rows], np.int64 if target.ndim == 1 else self._dtype)
@@ -80,7 +84,7 @@ class Measures:
             else:
                 loss.add(*block)
             if scorer is not None:
-                scorer.add(*block)
+                scorer.add(*block[:2], None if of_score is None else of_score[rows])
 
     def result(self, penalty: float) -> dict[str, float]:
         """The cost, with the L2 penalty, and the scores of all rows.

@@ -484,7 +484,7 @@ class Network:
             change these numbers.
         sample_weight : (N,) array_like, optional
             Weights of the samples, not negative.  For several losses also a list or dict by
-            output.
+            output.  A mean divides by them: a common factor, of any size, changes nothing.
         shuffle : bool, default True
             Visit the rows in a new order each epoch.  A solver visits all rows at
             once; there, shuffle only affects validation_split.

@@ -154,7 +154,7 @@ def split_and_fit(
     )
     train, validation = data_of["train"], data_of.get("validation")
     if options.class_weight is not None:
-        train = core.feed.weigh_classes(train, options.class_weight)
+        train = core.feed.weigh_classes(train, options.class_weight, plan.weights_mean)
     core.fit(
         train, with_checkpoint(network, plan, checkpoint, train, validation), validation, network
     )

@@ -77,6 +77,60 @@ def test_gradient_of_cross_entropy_with_rows(backend, rng, reduction, smoothing,
     check_gradient(loss, rng.standard_normal((5, 4)))
 
 
+@pytest.mark.parametrize("width", [2, 5, 16, 17, 100])
+@pytest.mark.parametrize("smoothing", [0.0, 1e-3, 0.3, 1.0])
+def test_weighted_labels_equal_one_hot_rows(backend, dtype, rng, width, smoothing):
+    z = (3 * rng.standard_normal((6, width))).astype(dtype)
+    labels = rng.integers(0, width, 6)
+    options = {
+        "class_weight": rng.uniform(0, 3, width), "sample_weight": rng.uniform(0, 2, 6),
+        "label_smoothing": smoothing, "reduction": "sum", "gradient": True,
+    }  # fmt: skip
+    value, gradient = F.cross_entropy(z, labels, **options)
+    expected = F.cross_entropy(z, one_hot(labels, width), **options)
+    assert value == pytest.approx(expected[0], rel=10 * TOLERANCE[dtype])
+    np.testing.assert_allclose(gradient, expected[1], atol=10 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_smoothing_with_class_weights_is_pytorchs_formula(backend, rng, reduction):
+    """As ATen's cross_entropy_loss_label_smoothing computes it (aten/src/ATen/native/LossNLL.cpp):
+    (1 - s) nll_loss + s / K times the weighted sum of all terms, over the weights of the labels.
+    """
+    z, labels, s = rng.standard_normal((8, 5)), rng.integers(0, 5, 8), 0.2
+    u = rng.uniform(0.5, 2, 5)
+    terms = -scipy.special.log_softmax(z, axis=1)
+    counted = labels != 1
+    nll = (u[labels] * terms[np.arange(8), labels])[counted].sum()
+    smooth = (terms @ u)[counted].sum()
+    norm = u[labels][counted].sum() if reduction == "mean" else 1.0
+    expected = (1 - s) * nll / norm + s / 5 * smooth / norm
+    value = F.cross_entropy(
+        z, labels, class_weight=u, label_smoothing=s, ignore_index=1, reduction=reduction
+    )
+    assert value == pytest.approx(expected, rel=1e-13)
+
+
+def test_class_of_weight_0_keeps_the_smoothed_terms_of_other_classes(backend, dtype):
+    z = np.array([[0.0, 1.0, -np.inf]], dtype)
+    options = {"class_weight": [0.0, 2.0, 0.0], "label_smoothing": 0.3}
+    value, gradient = F.cross_entropy(z, [0], **options, reduction="sum", gradient=True)
+    p = 1 / (1 + math.exp(-1))
+    assert value == pytest.approx(-0.1 * 2 * math.log(p), rel=10 * TOLERANCE[dtype])
+    np.testing.assert_allclose(
+        gradient[0], [0.2 * (1 - p), 0.2 * (p - 1), 0], atol=TOLERANCE[dtype]
+    )
+
+
+@pytest.mark.parametrize("weight", [1e39, 3e37, 1e-39])
+def test_class_weight_that_float32_cannot_hold_is_refused(backend, weight):
+    z = np.zeros((2, 2), np.float32)
+    with pytest.raises(ValueError, match=r"class_weight must be 0 or from 1.18e-38 to 7.92e\+28"):
+        F.cross_entropy(z, [0, 1], class_weight=[weight, 1.0])
+    with pytest.raises(ValueError, match=r"class_weight must be 0 or from 1.18e-38 to 7.92e\+28"):
+        F.binary_cross_entropy(z[:, 0], z[:, 1], class_weight=[weight, 1.0])
+
+
 @pytest.mark.parametrize("ignored", [None, 1])
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -86,8 +140,7 @@ def test_cross_entropy_with_labels_equals_pytorch(
 ):
     torch = pytest.importorskip("torch")
     z, labels = rng.standard_normal((8, 5)), rng.integers(0, 5, 8)
-    # PyTorch weighs the smoothing part by the weight of each class: comparable without it.
-    weight = rng.uniform(0.5, 2, 5) if weighted and not smoothing else None
+    weight = rng.uniform(0.5, 2, 5) if weighted else None
     logits = torch.tensor(z, requires_grad=True)
     expected = torch.nn.functional.cross_entropy(
         logits, torch.tensor(labels), None if weight is None else torch.tensor(weight),

@@ -18,6 +18,8 @@ cdef extern from *:
 
 cdef double BRIEF_WORK = 1e5   # multiply-adds that take microseconds: less than the GIL is worth
 cdef sz BRIEF_ROWS = 1024
+cdef double SMALLEST = 2.2250738585072014e-308 if sizeof(real) == 8 else 1.1754943508222875e-38
+cdef double LIGHTEST = 2.0**-20, HEAVIEST = 2.0**20   # of the largest weight of a direct call
 cdef double LIVELY_WORK = 5e9  # multiply-adds after which Ctrl-C is looked for: a tenth of a second
 
 
@@ -433,7 +435,7 @@ cdef class Engine(Caller):
         return True
 
     cdef bint _read_weights(self, weights, sz n_rows, Target* target) except -1:
-        """Describe weights that are finite, not negative and not all 0; False for any others.
+        """Describe weights, the largest of which is about 1; False for others, to be prepared.
 
         float64 weights of a float32 program are converted to a room of the engine's own.
         """
@@ -441,7 +443,7 @@ cdef class Engine(Caller):
         cdef const double* wide
         cdef real[::1] room
         cdef const real* numbers
-        cdef double total = 0
+        cdef double largest = 0
         cdef sz i
         if not cnp.PyArray_CheckExact(weights):
             return False
@@ -452,9 +454,9 @@ cdef class Engine(Caller):
         if cnp.PyArray_TYPE(given) == REAL_TYPE:
             numbers = <const real*>cnp.PyArray_DATA(given)
             for i in range(n_rows):
-                if not (numbers[i] >= 0 and isfinite(numbers[i])):
+                if not (numbers[i] == 0 or numbers[i] >= SMALLEST):
                     return False
-                total += numbers[i]
+                largest = max(largest, <double>numbers[i])
         elif cnp.PyArray_TYPE(given) == cnp.NPY_FLOAT64:
             wide = <const double*>cnp.PyArray_DATA(given)
             if self.converted_weights is None or self.converted_weights.shape[0] < n_rows:
@@ -463,13 +465,13 @@ cdef class Engine(Caller):
             numbers = &room[0]
             for i in range(n_rows):
                 room[i] = <real>wide[i]
-                if not (wide[i] >= 0 and isfinite(room[i]) and (wide[i] == 0) == (room[i] == 0)):
+                if not (wide[i] == 0 or room[i] >= SMALLEST):
                     return False
-                total += wide[i]
+                largest = max(largest, wide[i])
         else:
             return False
         target.given_weights = numbers
-        return total > 0
+        return LIGHTEST <= largest <= HEAVIEST
 
     def update(self, double learning_rate, sz number):
         """Step `number` of the optimizer, with the gradients in `gradients`."""
