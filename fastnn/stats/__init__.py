@@ -45,6 +45,7 @@ from fastnn.stats.nested import AnovaTable, anova
 from fastnn.stats.network_report import FitReport, ResidualReport, residual_report
 from fastnn.stats.regression.contrasts import HypothesisTest
 from fastnn.stats.regression.prediction import Prediction
+from fastnn.stats.regression.terms import TermTable
 from fastnn.stats.remedies import AutoregressiveResult, cochrane_orcutt, prais_winsten
 from fastnn.stats.result import ConfidenceIntervals, RegressionResult
 from fastnn.stats.streamed import linear_regression_blocks
@@ -65,6 +66,7 @@ __all__ = [
     "RankDeficiencyWarning",
     "RegressionResult",
     "ResidualReport",
+    "TermTable",
     "TestResult",
     "anderson_darling",
     "anova",

@@ -105,7 +105,10 @@ def anova(*models: RegressionResult) -> AnovaTable:
         `RegressionResult.test` gives the test.
     """
     if len(models) < 2:
-        raise ValueError(f"anova needs at least two models, got {len(models)}")
+        raise ValueError(
+            f"anova needs at least two models, got {len(models)}; result.anova() has the table of "
+            "the terms of one model"
+        )
     for place, model in enumerate(models, start=1):
         _check_model(model, place)
     for place in range(1, len(models)):

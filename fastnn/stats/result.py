@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastnn.stats.regression.contrasts import HypothesisTest
+    from fastnn.stats.regression.terms import TermTable
 
 
 class ConfidenceIntervals(NamedTuple):
@@ -296,6 +298,50 @@ class RegressionResult(Influence, Shown):
         from fastnn.stats.regression.contrasts import hypothesis_test
 
         return hypothesis_test(self, hypotheses, values)
+
+    def anova(
+        self, type: int | str = 2, terms: Mapping[str, str | Sequence[str]] | None = None
+    ) -> TermTable:
+        """Analysis of variance by terms: those of the formula, or columns and groups of columns.
+
+        Type I tests each term after the ones before it, type II after all terms that do not contain
+        it, and type III after all others.  `stats.anova` compares several models.
+
+        Parameters
+        ----------
+        type : {1, 2, 3, "I", "II", "III"}, default 2
+        terms : mapping of str to str or sequence of str, optional
+            Columns of each term, by name.  Other columns are in the model and are not tested; for
+            type I they come first.  By default the terms of the formula; without a formula, each
+            column but the constant.
+
+        Returns
+        -------
+        TermTable
+            The F tests use the covariance of this result.  With a robust one there are no sums of
+            squares.
+
+        Raises
+        ------
+        ValueError
+            For type I with a robust covariance, several responses, a ridge penalty, no residual
+            degrees of freedom, or names that are no columns.
+
+        Warns
+        -----
+        UserWarning
+            If type III tests depend on the level that contrasts take as the base.
+
+        Notes
+        -----
+        A term contains another one if it has all its factors: ``a:b`` contains ``a``.  Without a
+        formula no term contains another, and type II has the tests of type III.  These have a row
+        for the constant.  Types II and III are those of R's ``car::Anova``, and type I is that of
+        its ``anova``.
+        """
+        from fastnn.stats.regression.terms import term_table
+
+        return term_table(self, type, terms)
 
     def with_covariance(
         self,

@@ -118,7 +118,7 @@ def hypothesis_test(result: Estimates, hypotheses: object, values: object) -> Hy
         R, r = _checked(hypotheses, values, result.n_parameters)
         texts = tuple(f"row {i}" for i in range(len(R)))
     _refuse_undetermined(R, result)
-    return _tested(result, R, r, texts)
+    return tested(result, R, r, texts)
 
 
 def _checked(R: object, r: object, p: int) -> tuple[np.ndarray, np.ndarray]:
@@ -153,7 +153,7 @@ def _refuse_undetermined(R: np.ndarray, result: Estimates) -> None:
         )
 
 
-def _tested(
+def tested(
     result: Estimates, R: np.ndarray, r: np.ndarray, texts: tuple[str, ...]
 ) -> HypothesisTest:
     """All tests, where the rows of the design are orthonormal: they do not depend on units."""
