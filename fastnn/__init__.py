@@ -51,7 +51,15 @@ from fastnn.network import (
 from fastnn.optimizers import _updates
 from fastnn.optimizers._updates import *
 from fastnn.program import Program
-from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp
+from fastnn.schedules import (
+    Constant,
+    Cosine,
+    CosineLog,
+    Exponential,
+    FlatCosine,
+    Step,
+    WarmUp,
+)
 from fastnn.serialization import FormatError
 from fastnn.solvers import LBFGS, LevenbergMarquardt
 from fastnn.training.callbacks import Callback, EarlyStopping, History
@@ -68,6 +76,7 @@ __all__ = [
     "Concatenate",
     "Constant",
     "Cosine",
+    "CosineLog",
     "CrossEntropy",
     "CustomLayer",
     "CustomLoss",
@@ -77,6 +86,7 @@ __all__ = [
     "Embedding",
     "Ensemble",
     "Exponential",
+    "FlatCosine",
     "FormatError",
     "GradientCheck",
     "History",

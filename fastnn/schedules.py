@@ -20,7 +20,16 @@ from numpy.typing import ArrayLike, DTypeLike
 from fastnn._shared.config import build, replace_fields
 from fastnn._shared.numbers import check_integer, check_number, check_rounded
 
-__all__ = ["Constant", "Cosine", "Exponential", "Schedule", "Step", "WarmUp"]
+__all__ = [
+    "Constant",
+    "Cosine",
+    "CosineLog",
+    "Exponential",
+    "FlatCosine",
+    "Schedule",
+    "Step",
+    "WarmUp",
+]
 
 
 _MAX_STEP = 2**63 - 1
@@ -200,10 +209,104 @@ class Cosine(Schedule):
         )
 
     def _rates(self, steps: np.ndarray) -> Any:
-        progress = np.minimum((steps - 1) / self.steps, 1.0)
-        share = 0.5 * (1.0 + np.cos(np.pi * progress))
-        # A convex combination: both ends are exact.
-        return share * self.initial + (1.0 - share) * self.final
+        return _falling(np.minimum((steps - 1) / self.steps, 1.0), self.initial, self.final)
+
+
+@dataclass(frozen=True)
+class FlatCosine(Schedule):
+    """Constant at first, then half a period of a cosine from `initial` to `final`.
+
+    With `p = (step - 1) / steps` the learning rate is `initial` up to `p = flat`, and after it
+    `final + (initial - final) * (1 + cos(pi q)) / 2` with `q = min((p - flat) / (1 - flat), 1)`.
+
+    Parameters
+    ----------
+    initial : float
+        Learning rate of the first step.
+    steps : int
+        Number of optimizer steps until `final` is reached.
+    final : float, default 0
+        Learning rate after the decay.
+    flat : float, default 0.5
+        Share of the steps with the initial learning rate, at least 0 and below 1.
+
+    References
+    ----------
+    Holzmueller, Grinsztajn & Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", arXiv:2407.04491, where it is called flat_cos.
+    """
+
+    name: ClassVar[str] = "flat_cosine"
+    rate_fields: ClassVar[tuple[str, ...]] = ("initial", "final")
+
+    initial: float
+    steps: int
+    final: float = 0.0
+    flat: float = 0.5
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            initial=check_number(self.initial, "initial", 0.0),
+            steps=check_integer(self.steps, "steps", 1, _MAX_STEP),
+            final=check_number(self.final, "final", 0.0),
+            flat=check_number(self.flat, "flat", 0.0, below=1.0),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        progress = ((steps - 1) / self.steps - self.flat) / (1.0 - self.flat)
+        return _falling(np.clip(progress, 0.0, 1.0), self.initial, self.final)
+
+
+@dataclass(frozen=True)
+class CosineLog(Schedule):
+    """Waves of a cosine from 0 to `peak` and back, each about twice as long as the one before.
+
+    With `t = min((step - 1/2) / steps, 1)` the learning rate is
+    `peak / 2 * (1 - cos(2 pi log2(1 + (2 ** cycles - 1) t)))`.  It is 0 at both ends, at which
+    there is no step.
+
+    Parameters
+    ----------
+    peak : float
+        Largest learning rate, which each wave reaches.
+    steps : int
+        Number of optimizer steps of all waves; the learning rate is about 0 after them.
+    cycles : int, default 4
+        Number of waves, from 1 to 32.
+
+    References
+    ----------
+    Holzmueller, Grinsztajn & Steinwart (2024), "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", arXiv:2407.04491, section 3, where it is called coslog_k.
+    """
+
+    name: ClassVar[str] = "cosine_log"
+    rate_fields: ClassVar[tuple[str, ...]] = ("peak",)
+
+    peak: float
+    steps: int
+    cycles: int = 4
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            peak=check_number(self.peak, "peak", 0.0),
+            steps=check_integer(self.steps, "steps", 1, _MAX_STEP),
+            cycles=check_integer(self.cycles, "cycles", 1, 32),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        progress = np.minimum((steps - 0.5) / self.steps, 1.0)
+        phase = np.log2(1.0 + (2.0**self.cycles - 1.0) * progress)
+        return 0.5 * self.peak * (1.0 - np.cos(2.0 * np.pi * phase))
+
+
+def _falling(progress: np.ndarray, initial: float, final: float) -> Any:
+    """Half a period of a cosine from `initial` at progress 0 to `final` at 1."""
+    share = 0.5 * (1.0 + np.cos(np.pi * progress))
+    # A convex combination: both ends are exact.
+    return share * initial + (1.0 - share) * final
 
 
 @dataclass(frozen=True)
@@ -244,7 +347,7 @@ class WarmUp(Schedule):
 
 
 _CLASSES: dict[str, type[Schedule]] = {
-    cls.name: cls for cls in (Constant, Step, Exponential, Cosine, WarmUp)
+    cls.name: cls for cls in (Constant, Step, Exponential, Cosine, FlatCosine, CosineLog, WarmUp)
 }
 
 

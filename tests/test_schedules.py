@@ -7,13 +7,24 @@ import numpy as np
 import pytest
 
 from fastnn import schedules
-from fastnn.schedules import Constant, Cosine, Exponential, Step, WarmUp, rates
+from fastnn.schedules import (
+    Constant,
+    Cosine,
+    CosineLog,
+    Exponential,
+    FlatCosine,
+    Step,
+    WarmUp,
+    rates,
+)
 
 EVERY = [
     Constant(0.1),
     Step(0.1, 0.5, every=10),
     Exponential(0.1, 0.9, every=3),
     Cosine(0.1, steps=20, final=0.01),
+    FlatCosine(0.1, steps=20, final=0.01, flat=0.25),
+    CosineLog(0.1, steps=20, cycles=3),
     WarmUp(5, Cosine(0.1, steps=20)),
     WarmUp(5, 0.1),
 ]
@@ -60,6 +71,48 @@ def test_cosine_agrees_with_its_formula():
     schedule = Cosine(0.5, steps=7, final=0.1)
     expected = [0.1 + 0.2 * (1 + math.cos(math.pi * i / 7)) for i in range(8)]
     np.testing.assert_allclose(schedule(np.arange(1, 9)), expected, rtol=1e-14)
+
+
+def test_flat_cosine_is_constant_and_then_a_cosine():
+    schedule = FlatCosine(0.3, steps=20, final=0.1, flat=0.6)
+    values = schedule(np.arange(1, 30))
+    np.testing.assert_array_equal(values[:13], 0.3)
+    np.testing.assert_allclose(values[12:], Cosine(0.3, 8, 0.1)(np.arange(1, 18)), rtol=1e-13)
+
+
+def test_flat_cosine_ends_at_final_exactly():
+    np.testing.assert_array_equal(
+        FlatCosine(0.3, 10, 0.07)(np.array([6, 11, 99])), [0.3, 0.07, 0.07]
+    )
+
+
+def test_flat_cosine_without_a_flat_part_is_a_cosine():
+    steps = np.arange(1, 40)
+    np.testing.assert_array_equal(
+        FlatCosine(0.3, 30, 0.1, flat=0)(steps), Cosine(0.3, 30, 0.1)(steps)
+    )
+
+
+@pytest.mark.parametrize("cycles", [1, 2, 4])
+def test_cosine_log_agrees_with_its_formula(cycles):
+    schedule = CosineLog(0.5, steps=9, cycles=cycles)
+    t = [(step - 0.5) / 9 for step in range(1, 10)]
+    expected = [0.25 * (1 - math.cos(2 * math.pi * math.log2(1 + (2**cycles - 1) * p))) for p in t]
+    np.testing.assert_allclose(schedule(np.arange(1, 10)), expected, rtol=1e-12)
+
+
+def test_cosine_log_has_a_wave_for_each_cycle():
+    values = CosineLog(0.5, steps=10_000)(np.arange(1, 10_001))
+    assert values.max() == pytest.approx(0.5, abs=1e-6)
+    peaks = 1 + np.flatnonzero((values[1:-1] > values[:-2]) & (values[1:-1] >= values[2:]))
+    ends = (2.0 ** (np.arange(4) + 0.5) - 1) / 15  # of log2(1 + 15 t) = 1/2, 3/2...
+    np.testing.assert_allclose(peaks, 10_000 * ends, atol=1)
+    assert 0 < values[0] < 1e-4
+    assert 0 < values[-1] < 1e-4
+
+
+def test_cosine_log_is_zero_after_its_steps():
+    np.testing.assert_allclose(CosineLog(0.5, 10)(np.array([11, 10**12])), 0, atol=1e-15)
 
 
 def test_warm_up_rises_linearly_to_the_rate_that_follows():
@@ -173,6 +226,10 @@ def test_exploding_exponential_is_refused_where_it_overflows():
         (lambda: Exponential(0.1, 0.5, 2**63), ValueError, "every"),
         (lambda: Cosine(0.1, steps=0), ValueError, "steps"),
         (lambda: Cosine(0.1, steps=5, final=-1), ValueError, "final"),
+        (lambda: FlatCosine(0.1, steps=5, flat=1.0), ValueError, "flat"),
+        (lambda: FlatCosine(0.1, steps=0), ValueError, "steps"),
+        (lambda: CosineLog(-0.1, steps=5), ValueError, "peak"),
+        (lambda: CosineLog(0.1, steps=5, cycles=0), ValueError, "cycles"),
         (lambda: WarmUp(0, 0.1), ValueError, "steps"),
         (lambda: WarmUp(5, -0.1), ValueError, "then"),
         (lambda: WarmUp(5, "cosine"), TypeError, "then"),

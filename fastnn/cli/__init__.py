@@ -271,8 +271,9 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
         _DEFAULTS.optimizer, choices=OPTIMIZERS + SOLVERS, metavar="NAME")  # fmt: skip
     add("--learning-rate", "default: the learning rate of the optimizer", type=float,
         metavar="RATE")  # fmt: skip
-    add("--schedule", "cosine decreases the learning rate to 0 over all epochs; plateau multiplies "
-        "it by a factor when the validation loss has stopped falling",
+    add("--schedule", "cosine decreases the learning rate to 0 over all epochs, flat_cosine after "
+        "half of them, cosine_log in four waves; plateau multiplies it by a factor when the "
+        "validation loss has stopped falling",
         _DEFAULTS.schedule, choices=SCHEDULES)  # fmt: skip
     add("--plateau-factor", f"factor of --schedule plateau; default {DEFAULT_PLATEAU_FACTOR:g}",
         type=float, metavar="FACTOR")  # fmt: skip

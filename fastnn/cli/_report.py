@@ -10,7 +10,7 @@ from fastnn import backend
 from fastnn._shared.text import aligned, printable
 from fastnn.cli._text import duration, number
 from fastnn.optimizers import Optimizer
-from fastnn.schedules import Cosine
+from fastnn.schedules import Cosine, CosineLog, FlatCosine
 from fastnn.tabular.learning import Training
 
 MEASURES = {
@@ -130,8 +130,10 @@ def _training_words(training: Training) -> Iterator[str]:
     yield optimizer.name
     if isinstance(optimizer, Optimizer):
         rate: Any = optimizer.learning_rate
-        if isinstance(rate, Cosine):
+        if isinstance(rate, Cosine | FlatCosine):
             yield f"learning rate {rate.initial:g} to 0"
+        elif isinstance(rate, CosineLog):
+            yield f"learning rate {rate.peak:g} in {rate.cycles} waves to 0"
         elif options.schedule == "plateau" and training.history.epochs:
             yield f"learning rate {rate:g} to {training.history['learning_rate'][-1]:g}"
         else:

@@ -17,7 +17,7 @@ from fastnn.layers import Dense, Dropout, Layer
 from fastnn.network import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.program import ACTIVATIONS
-from fastnn.schedules import Cosine
+from fastnn.schedules import Cosine, CosineLog, FlatCosine
 from fastnn.solvers import LevenbergMarquardt, Solver
 from fastnn.tabular.preprocessing import SCALINGS_OR_AUTO, Preprocessor
 from fastnn.tabular.splitting import TASKS
@@ -32,7 +32,9 @@ DEFAULT_BATCH_SIZE = 32
 DEFAULT_PLATEAU_PATIENCE = 5
 DEFAULT_PLATEAU_FACTOR = 0.1
 
-SCHEDULES = ("constant", "cosine", "plateau")
+_FALLING = {"cosine": Cosine, "flat_cosine": FlatCosine, "cosine_log": CosineLog}
+
+SCHEDULES = ("constant", *_FALLING, "plateau")
 """Values of the parameter `schedule`."""
 
 DTYPES = ("float32", "float64")
@@ -56,10 +58,11 @@ class Options:
         `batch_size`, `learning_rate`, `schedule` or `dropout`.
     learning_rate : float, optional
         By default the learning rate of the optimizer.
-    schedule : {"constant", "cosine", "plateau"}, default "constant"
-        "cosine" decreases the learning rate to 0 over all epochs.  "plateau" multiplies it by
-        `plateau_factor` after `plateau_patience` epochs without a lower validation loss; see
-        `ReduceOnPlateau`.
+    schedule : str, default "constant"
+        One of `SCHEDULES`.  "cosine" decreases the learning rate to 0 over all epochs;
+        "flat_cosine" does so after half of them, and "cosine_log" in four waves.  "plateau"
+        multiplies it by `plateau_factor` after `plateau_patience` epochs without a lower
+        validation loss; see `ReduceOnPlateau`.
     plateau_factor : float, optional
         In (0, 1); 0.1 by default.
     plateau_patience : int, optional
@@ -349,16 +352,17 @@ def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequenti
         options.dtype,
         options.seed,
     )
-    if options.schedule == "cosine":
-        optimizer = _with_cosine(optimizer, options, n_rows)
+    if options.schedule in _FALLING:
+        optimizer = _with_schedule(optimizer, options, n_rows)
     loss = "cross_entropy" if preprocessor.classes else "mean_squared_error"
     network.compile(loss, optimizer, l2=options.l2)
     return network
 
 
-def _with_cosine(optimizer: Optimizer | Solver, options: Options, n_rows: int) -> Optimizer:
+def _with_schedule(optimizer: Optimizer | Solver, options: Options, n_rows: int) -> Optimizer:
     """The optimizer with a learning rate that is 0 after the last step of the last epoch."""
     assert isinstance(optimizer, Optimizer)
     assert isinstance(optimizer.learning_rate, float)
     steps = options.epochs * math.ceil(n_rows / options.rows_of_batch)
-    return replace(optimizer, learning_rate=Cosine(optimizer.learning_rate, max(steps, 1)))
+    schedule = _FALLING[options.schedule](optimizer.learning_rate, max(steps, 1))
+    return replace(optimizer, learning_rate=schedule)

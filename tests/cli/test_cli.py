@@ -116,10 +116,19 @@ def test_the_options_build_the_network():
     assert (net.program.l2, net.dtype, net.seed, net.history.epochs) == (0.5, np.float64, 9, 3)
 
 
-def test_cosine_schedule_ends_with_the_last_epoch():
-    train("--dataset", "iris", "--epochs", 4, "--schedule", "cosine", "--batch-size", 53)
+@pytest.mark.parametrize(
+    ("name", "schedule", "words"),
+    [
+        ("cosine", fastnn.Cosine, "learning rate 0.001 to 0"),
+        ("flat_cosine", fastnn.FlatCosine, "learning rate 0.001 to 0"),
+        ("cosine_log", fastnn.CosineLog, "learning rate 0.001 in 4 waves to 0"),
+    ],
+)
+def test_falling_schedule_ends_with_the_last_epoch(name, schedule, words, capsys):
+    train("--dataset", "iris", "--epochs", 4, "--schedule", name, "--batch-size", 53)
     steps = 4 * 2  # of 106 rows
-    assert fastnn.load("model.fastnn").optimizer == optimizers.Adam(fastnn.Cosine(1e-3, steps))
+    assert fastnn.load("model.fastnn").optimizer == optimizers.Adam(schedule(1e-3, steps))
+    assert words in capsys.readouterr().out
 
 
 def test_plateau_schedule_decreases_the_rate(capsys):

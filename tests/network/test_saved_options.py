@@ -50,6 +50,8 @@ RATES = st.one_of(
     SHARE,
     st.builds(schedules.Step, NUMBER, SHARE, COUNT),
     st.builds(schedules.Cosine, NUMBER, COUNT),
+    st.builds(schedules.FlatCosine, NUMBER, COUNT, NUMBER, SHARE),
+    st.builds(schedules.CosineLog, NUMBER, COUNT),
 )
 OPTIMIZERS = st.one_of(
     st.builds(optimizers.GradientDescent, RATES),
