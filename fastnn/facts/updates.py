@@ -91,6 +91,14 @@ _ADAM_NUMBERS = (
 )
 
 
+def _keep(slot: Any, share: float) -> None:
+    """Multiply a slot by the share that survives; by 0 it is 0, even where it is not finite."""
+    if share == 0:
+        slot[...] = 0
+    else:
+        slot *= share
+
+
 def _gradient_descent(
     np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int
 ) -> None:
@@ -106,7 +114,7 @@ def _momentum(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbe
     """
     (velocity,) = slots
     step = (lr * (1 - n["dampening"]) if t > 1 else lr) * g
-    velocity *= n["momentum"]
+    _keep(velocity, n["momentum"])
     velocity -= step
     p += n["momentum"] * velocity - step if n["nesterov"] else velocity
 
@@ -114,7 +122,7 @@ def _momentum(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbe
 def _rmsprop(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, t: int) -> None:
     """RMSprop: s = rho s + (1 - rho) g^2; p -= lr g / (sqrt(s) + epsilon)."""
     (square,) = slots
-    square *= n["rho"]
+    _keep(square, n["rho"])
     square += (1 - n["rho"]) * g * g
     p -= lr * g / (np.sqrt(square) + n["epsilon"])
 
@@ -128,9 +136,9 @@ def _centered_rmsprop(
     Rounding can make it negative.
     """
     square, mean = slots
-    square *= n["rho"]
+    _keep(square, n["rho"])
     square += (1 - n["rho"]) * g * g
-    mean *= n["rho"]
+    _keep(mean, n["rho"])
     mean += (1 - n["rho"]) * g
     variance = np.maximum(square - mean * mean, 0)
     p -= lr * g / (np.sqrt(variance) + n["epsilon"])
@@ -161,9 +169,9 @@ def _amsgrad(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Number
 
 def _move_moments(first: Any, second: Any, g: Any, n: Numbers) -> None:
     """The moving means of g and g^2."""
-    first *= n["beta1"]
+    _keep(first, n["beta1"])
     first += (1 - n["beta1"]) * g
-    second *= n["beta2"]
+    _keep(second, n["beta2"])
     second += (1 - n["beta2"]) * g * g
 
 
@@ -183,11 +191,13 @@ def _lion(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, 
     Then m = beta2 m + (1 - beta2) g.
     """
     (mean,) = slots
-    direction = np.sign(n["beta1"] * mean + (1 - n["beta1"]) * g)
+    moved = mean.copy()
+    _keep(moved, n["beta1"])
+    direction = np.sign(moved + (1 - n["beta1"]) * g)
     if n["weight_decay"]:
         p *= 1 - lr * n["weight_decay"]
     p -= lr * direction
-    mean *= n["beta2"]
+    _keep(mean, n["beta2"])
     mean += (1 - n["beta2"]) * g
 
 

@@ -360,7 +360,7 @@ cdef class Lowered:
                 else:
                     head.ignore_value = <double>ignored
             head.ignores_nan = options.get("ignore_nan", False)
-            largest = _np.finfo(self.program.dtype).max
+            largest = float(_np.finfo(self.program.dtype).max)
             head.highest = <double>min(row.targets.high, largest)
             head.lowest = <double>max(row.targets.low, -largest)
 

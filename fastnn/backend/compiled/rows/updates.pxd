@@ -141,8 +141,16 @@ cdef inline void update_vector(int code, const Update* u, Py_ssize_t n, vec grad
                                const State* state, Py_ssize_t j) noexcept nogil:
     """One vector at j, n elements of it."""
     cdef vec p = take(state.parameters + j, n, 0)
-    p = updated(code, u, n, p, fma_(splat(u.l2), p, gradient), state, j)
+    if u.l2 != 0:  # 0 times an infinite parameter is nan
+        gradient = fma_(splat(u.l2), p, gradient)
+    p = updated(code, u, n, p, gradient, state, j)
     put(state.parameters + j, n, p, False)
+
+
+cdef inline vec remembered(real share, const State* state, int slot, Py_ssize_t n,
+                           Py_ssize_t j) noexcept nogil:
+    """One vector of a slot, of which a share survives: 0 where that is 0, whatever is there."""
+    return take(state.slots[slot] + j, n, 0) if share != 0 else splat(0)
 
 
 # ------------------------------------------------------------------------- the updates
@@ -172,7 +180,7 @@ cdef inline vec momentum(const Update* u, Py_ssize_t n, vec p, vec g, const Stat
     """v = mu v - lr (1 - dampening) g; p += v, and Nesterov's p += mu v - lr g with the new v."""
     cdef vec v
     g = splat(u.rate) * g
-    v = fma_(splat(u.keep_first), take(state.slots[0] + j, n, 0), -g)
+    v = fma_(splat(u.keep_first), remembered(u.keep_first, state, 0, n, j), -g)
     put(state.slots[0] + j, n, v, False)
     if u.nesterov:
         v = fma_(splat(u.keep_first), v, -g)
@@ -190,7 +198,7 @@ cdef inline vec rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State
                         Py_ssize_t j) noexcept nogil:
     """s = rho s + (1 - rho) g**2; p -= lr g / (sqrt(s) + eps)."""
     cdef vec s = fma_(splat(u.add_second) * g, g,
-                      splat(u.keep_second) * take(state.slots[0] + j, n, 0))
+                      splat(u.keep_second) * remembered(u.keep_second, state, 0, n, j))
     put(state.slots[0] + j, n, s, False)
     return p - splat(u.rate) * g / (sqrt_(s) + splat(u.epsilon))
 
@@ -206,9 +214,9 @@ cdef inline vec centered_rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, co
     p -= lr g / (sqrt(max(s - m**2, 0)) + eps).
     """
     cdef vec s = fma_(splat(u.add_second) * g, g,
-                      splat(u.keep_second) * take(state.slots[0] + j, n, 0))
+                      splat(u.keep_second) * remembered(u.keep_second, state, 0, n, j))
     cdef vec m = fma_(splat(u.add_second), g,
-                      splat(u.keep_second) * take(state.slots[1] + j, n, 0))
+                      splat(u.keep_second) * remembered(u.keep_second, state, 1, n, j))
     put(state.slots[0] + j, n, s, False)
     put(state.slots[1] + j, n, m, False)
     s = fma_(-m, m, s)
@@ -242,9 +250,10 @@ cdef inline vec adam(const Update* u, Py_ssize_t n, vec p, vec g, const State* s
 cdef inline void move_moments(const Update* u, Py_ssize_t n, vec g, const State* state,
                               Py_ssize_t j, vec* m, vec* v) noexcept nogil:
     """The moving means of g and g**2, in the first two slots."""
-    m[0] = fma_(splat(u.add_first), g, splat(u.keep_first) * take(state.slots[0] + j, n, 0))
+    m[0] = fma_(splat(u.add_first), g,
+                splat(u.keep_first) * remembered(u.keep_first, state, 0, n, j))
     v[0] = fma_(splat(u.add_second) * g, g,
-                splat(u.keep_second) * take(state.slots[1] + j, n, 0))
+                splat(u.keep_second) * remembered(u.keep_second, state, 1, n, j))
     put(state.slots[0] + j, n, m[0], False)
     put(state.slots[1] + j, n, v[0], False)
 
@@ -282,9 +291,11 @@ cdef inline void lion_coefficients(Update* u, double learning_rate,
 cdef inline vec lion(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
                      Py_ssize_t j) noexcept nogil:
     """c = b1 m + (1 - b1) g; p = (1 - lr wd) p - lr sign(c); m = b2 m + (1 - b2) g."""
-    cdef vec m = take(state.slots[0] + j, n, 0)
-    cdef vec c = fma_(splat(u.add_first), g, splat(u.keep_first) * m)
-    put(state.slots[0] + j, n, fma_(splat(u.add_second), g, splat(u.keep_second) * m), False)
+    cdef vec c = fma_(splat(u.add_first), g,
+                      splat(u.keep_first) * remembered(u.keep_first, state, 0, n, j))
+    cdef vec m = fma_(splat(u.add_second), g,
+                      splat(u.keep_second) * remembered(u.keep_second, state, 0, n, j))
+    put(state.slots[0] + j, n, m, False)
     c = select(less(splat(0), abs_(c)), copy_sign(splat(1), c), c)
     return fma_(splat(u.shrink), p, -(splat(u.rate) * c))
 
