@@ -21,7 +21,7 @@ from fastnn.network._state import training_state
 from fastnn.serialization import FormatError
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callback, EarlyStopping
-from fastnn.training.checkpoints import Checkpoint, Every, Frozen, check_every
+from fastnn.training.checkpoints import Checkpoint, Every, Frozen, check_every, options
 from fastnn.training.data import Data
 from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.session import Plan
@@ -146,7 +146,9 @@ class _OtherTraining(ValueError):
 
 def _check_identity(path: str, begun: Mapping[str, Any], identity: Mapping[str, object]) -> None:
     stored = entry(begun, "identity", dict, _WHAT)
-    changed = [label for key, label in _LABELS.items() if stored.get(key) != identity[key]]
+    changed = [
+        label for key, label in _LABELS.items() if not _are_same(stored.get(key), identity[key])
+    ]
     if changed:
         raise _OtherTraining(path, f"different are {', '.join(changed)}")
 
@@ -265,9 +267,22 @@ def _identity(network: Saved, plan: Plan, data: Data, validation: Data | None) -
 
 
 def _described(callback: Callback) -> str:
-    """The class of a callback, with its options where these are known to last."""
-    has_options = isinstance(callback, EarlyStopping | ReduceOnPlateau)
-    return repr(callback) if has_options else type(callback).__qualname__
+    """The class of a callback, with the options that can be compared."""
+    if isinstance(callback, EarlyStopping | ReduceOnPlateau):
+        return repr(callback)
+    name = type(callback).__qualname__
+    shown = ", ".join(f"{key}={value}" for key, value in options(callback).items())
+    return f"{name}({shown})" if shown else name
+
+
+def _are_same(stored: object, described: object) -> bool:
+    """Whether descriptions of callbacks agree; older files have classes without options."""
+    if not isinstance(stored, list) or not isinstance(described, list):
+        return stored == described
+    return len(stored) == len(described) and all(
+        one in (other, other.partition("(")[0])
+        for one, other in zip(stored, described, strict=True)
+    )
 
 
 def _digest_of_data(data: Data) -> str:

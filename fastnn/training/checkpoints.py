@@ -7,9 +7,12 @@ written, and holds the state of the callbacks.
 from __future__ import annotations
 
 import datetime
+import inspect
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -18,7 +21,7 @@ from fastnn._shared.fields import check_kind
 from fastnn._shared.numbers import check_integer
 from fastnn.training.callbacks import Callback
 
-__all__ = ["Checkpoint", "Every", "Frozen", "check_every"]
+__all__ = ["Checkpoint", "Every", "Frozen", "check_every", "options"]
 
 Every = int | datetime.timedelta
 """Epochs between two checkpoints, or a time."""
@@ -94,6 +97,43 @@ class Frozen:
                 if name.startswith(prefix)
             }
             watcher.set_state({**state, **own})
+
+
+def options(callback: Callback) -> dict[str, str]:
+    """The options of a callback that can be compared, as text.
+
+    These are the arguments of its class that it has as attributes of the same name, where they
+    are plain data or arrays: functions and other objects look the same whatever they do.
+    """
+    try:
+        names = inspect.signature(type(callback)).parameters
+    except (TypeError, ValueError):  # a class of an extension module
+        return {}
+    values = {name: vars(callback)[name] for name in names if name in vars(callback)}
+    return {name: _text(value) for name, value in values.items() if _is_plain(value)}
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(_is_plain(part) for pair in value.items() for part in pair)
+    if isinstance(value, list | tuple | set | frozenset):
+        return all(map(_is_plain, value))
+    if isinstance(value, np.ndarray):
+        return value.dtype != object
+    return value is None or isinstance(value, (bool, int, float, str, bytes, np.generic, PurePath))
+
+
+def _text(value: Any) -> str:
+    """Plain data as text that is the same in every process, arrays with all their numbers."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_text(k)}: {_text(v)}' for k, v in value.items())}}}"
+    if isinstance(value, set | frozenset):
+        return f"{{{', '.join(sorted(map(_text, value)))}}}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype.str}{value.shape}:{zlib.crc32(value.tobytes()):08x}"
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 @dataclass

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -259,3 +260,64 @@ def test_callbacks_continue_from_their_state(tmp_path):
     network().fit(*data(), epochs=8, callbacks=whole)
     assert second.count == whole.count == 8
     assert (second.sums == whole.sums).all()
+
+
+class Recorder(fnn.Callback):
+    """A callback with options of every kind, and with a state in other attributes."""
+
+    def __init__(self, every=2, names=("loss",), weights=None, function=None, folder=None):
+        self.every, self.names, self.weights = every, names, weights
+        self.function, self.folder = function, folder
+        self.seen = 0
+
+    def on_epoch_end(self, context):
+        self.seen += 1
+        if self.function is not None:
+            self.function(context)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"every": 3},
+        {"names": ("loss", "val_loss")},
+        {"weights": np.array([1.0, 2.5])},
+        {"weights": {"loss": [1, 2]}},
+        {"folder": Path("elsewhere")},
+    ],
+    ids=str,
+)
+def test_other_options_of_a_callback_are_another_training(tmp_path, change):
+    path = tmp_path / "run.fastnn"
+    plain = {"weights": np.array([1.0, 2.0])}
+    broken = Recorder(function=stop_after(4), **plain)
+    with pytest.raises(Stop):
+        network().fit(*data(), epochs=8, checkpoint=path, callbacks=broken)
+    with pytest.raises(ValueError, match="different are the callbacks"):
+        network().fit(*data(), epochs=8, checkpoint=path, callbacks=Recorder(**{**plain, **change}))
+    # Functions cannot be compared, and what a training changed is no option.
+    history = network().fit(*data(), epochs=8, checkpoint=path, callbacks=broken_again(plain))
+    assert history.epochs == 8
+
+
+def broken_again(options):
+    """A recorder that has seen a training, and whose function does something else."""
+    recorder = Recorder(function=lambda context: None, **options)
+    recorder.seen = 7
+    return recorder
+
+
+def test_a_layer_monitor_of_another_interval_is_another_training(tmp_path):
+    path = tmp_path / "run.fastnn"
+    X, y = data()
+    first = fnn.LayerMonitor(X, y, every=1)
+    with pytest.raises(Stop):
+        network().fit(X, y, epochs=8, checkpoint=path, callbacks=[first, stop_after(4)])
+    with pytest.raises(ValueError, match="different are the callbacks"):
+        network().fit(
+            X,
+            y,
+            epochs=8,
+            checkpoint=path,
+            callbacks=[fnn.LayerMonitor(X, y, every=2), stop_after(0)],
+        )
