@@ -81,9 +81,11 @@ class LBFGS(Solver):
     deviation for an absolute error, their mean for counts, 1 for the mean of a cross-entropy, the
     value at the start for a custom loss.  With several losses, tolerances are shares of the
     smallest of these costs.  Outputs of a squared, absolute or Huber's error, where they come from
-    a trainable affine layer of their own, are counted from the mean of the targets in standard
-    deviations (from the logarithm of the mean, for counts): the solver sees the weights of that
-    layer divided by the deviation, and the network receives them back.  A network that explains
+    trainable affine layers of their own (and sums, differences, means, rows or a relu of these),
+    are counted from the mean of the targets in standard deviations (from the logarithm of the mean,
+    for counts): the solver sees the parameters of these layers divided by the deviation, and the
+    network receives them back.  Without a bias, and behind a relu, they are counted from 0.  A
+    network that explains
     less than 1 % of the targets' spread, and whose outputs are not of the targets' size, starts
     with outputs scaled to it.  For targets of variance 1 and mean 0 all these units are 1.
 

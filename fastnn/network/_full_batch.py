@@ -111,7 +111,7 @@ class FullBatch:
         start = engine.storage.astype(np.float64)
         for head, target, unit in triples:
             if unit.affine is not None and is_fresh(head, target, unit, outputs[head.output]):
-                unit.enlarge(unit.affine, program, start)
+                unit.enlarge(unit.affine, start)
         origins, scales = coordinates(program, units)
         self._origins, self._scales = origins[self._places], scales[self._places]
         start = (start - origins) / scales

@@ -1,9 +1,9 @@
 """The units in which a solver sees targets and outputs, and targets that a dtype cannot hold.
 
 A solver's steps and tolerances are numbers.  They fit every network alike where outputs are of the
-size 1 and the cost of a constant prediction is about 1.  The affine layer in front of an output
-makes this possible without a change of the function: z = origin + scale z' for outputs, weights
-divided by the scale, and likewise for targets.
+size 1 and the cost of a constant prediction is about 1.  Affine layers behind an output make this
+possible without a change of the function: z = origin + scale z' for outputs, parameters divided by
+the scale, and likewise for targets.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from fastnn.losses import (
     Poisson,
 )
 from fastnn.losses._elementwise import Elementwise
+from fastnn.network._affine import AffinePart, affine_part
 from fastnn.network._heads import LossOnOutput
 from fastnn.program import Program
 from fastnn.training.data import Target
@@ -50,14 +51,6 @@ _SQUARED = (MeanSquaredError, MeanAbsoluteError, Huber)
 
 
 @dataclass(frozen=True)
-class Affine:
-    """The parameters of the affine layer whose result is an output: indices in the program."""
-
-    weight: int
-    bias: int | None
-
-
-@dataclass(frozen=True)
 class Units:
     """The units of one head: loss(y, z) = factor loss'(y', z') + constant.
 
@@ -69,8 +62,8 @@ class Units:
         loss'.
     size : float
         About the loss of a constant prediction, times the weight of the head.
-    affine : Affine or None
-        The layer that absorbs the units; None where none does, and they are those of the user.
+    affine : AffinePart or None
+        The layers that absorb the units; None where none do, and they are those of the user.
     origin, scale : (K,) array and float
         z = origin + scale z'.
     center, spread : (K,) array
@@ -81,7 +74,7 @@ class Units:
     targets: np.ndarray
     loss: Loss
     size: float
-    affine: Affine | None = None
+    affine: AffinePart | None = None
     origin: np.ndarray | float = 0.0
     scale: float = 1.0
     center: np.ndarray | float = 0.0
@@ -95,46 +88,24 @@ class Units:
         by_differences = isinstance(self.loss, (*_SQUARED, CustomLoss))
         return min(self.size, 1.0) if by_differences and self.affine is None else self.size
 
-    def enlarge(self, affine: Affine, program: Program, storage: np.ndarray) -> None:
+    def enlarge(self, affine: AffinePart, storage: np.ndarray) -> None:
         """Make outputs of size 1, in place, outputs of the size of the targets."""
-        parameters = [program.parameters[i] for i in (affine.weight, affine.bias) if i is not None]
-        for parameter in parameters:
-            if parameter.trainable:
-                parameter.view(storage)[...] *= self.spread
-        if len(parameters) > 1 and parameters[1].trainable:
-            parameters[1].view(storage)[...] += self.center
+        affine.scale(storage, np.asarray(self.spread))
+        affine.shift(storage, np.asarray(self.center))
 
 
 def coordinates(program: Program, units: Sequence[Units]) -> tuple[np.ndarray, np.ndarray]:
     """Origin and scale of each element of the storage: element = origin + scale element'."""
     origins, scales = np.zeros(program.storage_size), np.ones(program.storage_size)
     for unit in units:
-        if unit.affine is None:
-            continue
-        program.parameters[unit.affine.weight].view(scales)[...] = unit.scale
-        if unit.affine.bias is not None:
-            bias = program.parameters[unit.affine.bias]
-            bias.view(scales)[...] = unit.scale
-            bias.view(origins)[...] = unit.origin
+        if unit.affine is not None:
+            unit.affine.fill(scales, unit.scale)
+            unit.affine.shift(origins, np.asarray(unit.origin))
     return origins, scales
 
 
-def affine_of(program: Program, output: int) -> Affine | None:
-    """The trainable affine layer behind an output, if no other part of the program uses it."""
-    buffer = program.outputs[output]
-    producer = next((o for o in program.operations if o.output == buffer), None)
-    if producer is None or producer.kind != "dense" or program.outputs.count(buffer) > 1:
-        return None
-    others = [o for o in program.operations if o is not producer]
-    shared = any(buffer in o.inputs or set(producer.parameters) & set(o.parameters) for o in others)
-    weight, *bias = producer.parameters
-    if shared or not program.parameters[weight].trainable:
-        return None
-    return Affine(weight, bias[0] if bias else None)
-
-
 def units_of(head: LossOnOutput, target: Target, program: Program, outputs: np.ndarray) -> Units:
-    """The units of a head by its targets, and by what the layer behind its output can absorb.
+    """The units of a head by its targets, and by what the layers behind its output can absorb.
 
     Parameters
     ----------
@@ -144,13 +115,11 @@ def units_of(head: LossOnOutput, target: Target, program: Program, outputs: np.n
     outputs : (N, K) array
         Of the parameters where the training starts.
     """
-    affine = affine_of(program, head.output)
-    bias = None if affine is None else affine.bias
-    shifts = bias is not None and program.parameters[bias].trainable
+    affine = affine_part(program, head.output)
     if isinstance(head.loss, _SQUARED):
-        return _of_numbers(head.weight, head.loss, target, affine, shifts)
+        return _of_numbers(head.weight, head.loss, target, affine)
     if isinstance(head.loss, Poisson):
-        return _of_counts(head.weight, head.loss, target, affine if shifts else None)
+        return _of_counts(head.weight, head.loss, target, affine)
     if isinstance(head.loss, CrossEntropy | BinaryCrossEntropy):
         even = _loss(head, target, np.zeros(outputs.shape))
         classes = head.width if isinstance(head.loss, CrossEntropy) else 2
@@ -159,11 +128,12 @@ def units_of(head: LossOnOutput, target: Target, program: Program, outputs: np.n
 
 
 def _of_numbers(
-    weight: float, loss: Elementwise, target: Target, affine: Affine | None, shifts: bool
+    weight: float, loss: Elementwise, target: Target, affine: AffinePart | None
 ) -> Units:
     """Units of a loss of differences: of a squared, an absolute or Huber's error."""
     weights = _element_weights(loss, target)
     values = target[0].astype(np.float64)
+    shifts = affine is not None and affine.shifts is not None
     center, spread, scale = _moments(values, weights, shifts)
     factor = scale if isinstance(loss, MeanAbsoluteError) else scale * scale
     unit = scale * min(scale, loss.delta) if isinstance(loss, Huber) else factor
@@ -180,7 +150,9 @@ def _of_numbers(
     return Units(values, loss, size, affine, center, scale, center, spread, factor)
 
 
-def _of_counts(weight: float, loss: Elementwise, target: Target, affine: Affine | None) -> Units:
+def _of_counts(
+    weight: float, loss: Elementwise, target: Target, affine: AffinePart | None
+) -> Units:
     """Units of Poisson's loss, whose outputs are logarithms: the mean count is their origin."""
     weights = _element_weights(loss, target)
     values = np.where(weights > 0, target[0], 0).astype(np.float64)
@@ -189,7 +161,7 @@ def _of_counts(weight: float, loss: Elementwise, target: Target, affine: Affine 
     means = np.divide(sums, total, out=np.full(len(sums), mean), where=sums > 0)
     normaliser = _normaliser(loss, weights)
     size = weight * mean * normaliser
-    if affine is None:
+    if affine is None or affine.shifts is None:
         return Units(target[0], loss, size)
     values /= mean
     if loss.ignore_value is not None:
@@ -256,7 +228,7 @@ def is_fresh(head: LossOnOutput, target: Target, units: Units, outputs: np.ndarr
     Parameters
     ----------
     head, target, units
-        Of a head with an affine layer.
+        Of a head with affine layers.
     outputs : (N, K) array
         Of the parameters where the training starts.
     """

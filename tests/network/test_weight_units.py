@@ -181,7 +181,7 @@ def test_class_weights_of_a_mean_of_elements_have_no_unit(backend, factor):
     ids=["cross_entropy", "binary_cross_entropy"],
 )
 def test_class_weights_that_float32_cannot_hold_are_refused(loss, weight):
-    name = r"class_weight of output 'dense_1' must be 0 or from 1.18e-38 to 7.92e\+28 in float32"
+    name = r"class_weight of .* float32"
     width = 2 if loss is CrossEntropy else 1
     with pytest.raises(ValueError, match=name):
         network(loss(class_weight=(weight, 1.0)), "float32", width)

@@ -295,3 +295,60 @@ def test_ensemble_warns_once():
     with pytest.warns(UserWarning, match="numbers of float32 are 128 apart") as caught:
         ensemble.fit(X, 20 * y + 1.7e9, epochs=1)
     assert len(caught) == 1
+
+
+# -------------------------------------------------------------- outputs of several layers
+
+
+def two_branches(merge):
+    x = fnn.Input(2)
+    hidden = fnn.Dense(2, 6, activation="tanh")(x)
+    return fnn.Network(x, merge([fnn.Dense(6, 1)(hidden), fnn.Dense(2, 1)(x)]), dtype="float64")
+
+
+def through(function, **options):
+    layers = [fnn.Dense(2, 6, activation="tanh"), fnn.Dense(6, 1, **options), function]
+    return fnn.Sequential(layers, dtype="float64")
+
+
+STRUCTURES = {
+    "sum": lambda: two_branches(fnn.Add()),
+    "difference": lambda: two_branches(fnn.Subtract()),
+    "mean": lambda: two_branches(fnn.Average()),
+    "row": lambda: two_branches(fnn.Concatenate()),
+    "identity": lambda: through(fnn.Identity()),
+    "relu": lambda: through(fnn.Activation("relu")),
+    "no bias": lambda: through(fnn.Identity(), use_bias=False),
+}
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+@pytest.mark.parametrize("optimizer", SOLVERS)
+def test_outputs_of_several_layers_do_not_depend_on_units(structure, optimizer):
+    X, y = smooth()
+    y = y - y.min()
+    y = np.column_stack([y, 2 * y]) if structure == "row" else y
+    offsets = 0.0 if structure in ("relu", "no bias") else 1e4
+    scores = []
+    for factor, offset in ((1.0, 0.0), (1e-6, offsets * 1e-6), (1e10, offsets * 1e10)):
+        net = STRUCTURES[structure]()
+        net.compile("mean_squared_error", optimizer)
+        history = net.fit(X, factor * y + offset, epochs=60)
+        measured = net.evaluate(X, factor * y + offset)
+        assert history["loss"][-1] == pytest.approx(measured["loss"], rel=1e-4)
+        scores.append(measured["r2"])
+    assert scores[1:] == pytest.approx(scores[:1] * 2, abs=0.02)
+    assert min(scores) > 0.5
+
+
+def test_layers_that_are_used_elsewhere_keep_their_units():
+    X, y = smooth()
+    x = fnn.Input(2)
+    level = fnn.Dense(2, 1)(x)
+    net = fnn.Network(x, {"level": level, "bent": fnn.Activation("tanh")(level)}, dtype="float64")
+    net.compile({"level": "mean_squared_error", "bent": "mean_squared_error"}, "lbfgs")
+    targets = {"level": y, "bent": np.tanh(y)}
+    history = net.fit(X, targets)
+    _, gradients = net.loss_and_gradients(X, targets)
+    assert max(np.abs(g).max() for g in gradients.values()) < 1e-4
+    assert history["loss"][-1] == pytest.approx(net.evaluate(X, targets)["loss"])
