@@ -16,6 +16,7 @@ PAGES = (
     "README.md",
     "docs/coming-from.md",
     "docs/extending.md",
+    "docs/formulas.md",
     "docs/graphs.md",
     "docs/optimizers.md",
     "docs/quickstart.md",
@@ -24,6 +25,7 @@ PAGES = (
     "docs/statistics.md",
     "docs/watching.md",
 )
+REQUIRED = {"docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic")}
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
 WITHOUT_A_TEST = ("pip ", "pytest", "python -m", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
 """Beginnings of commands that install, test or measure: `.ci/run` runs those of the README."""
@@ -74,6 +76,8 @@ def run_fastnn(block):
 def test_examples_run_in_order_and_print_what_follows_them(page, tmp_path, monkeypatch):
     pytest.importorskip("sklearn")
     pytest.importorskip("matplotlib")
+    for library in REQUIRED.get(page, ()):
+        pytest.importorskip(library)
     monkeypatch.chdir(tmp_path)
     namespace = {"__name__": "__main__"}
     printed = None
