@@ -11,7 +11,7 @@ The command line, ``fastnn train``, calls the same functions and reads the same 
 """
 
 from fastnn.tabular.encoders import Encoded, TableEncoder
-from fastnn.tabular.files import read_csv, read_npz
+from fastnn.tabular.files import read_csv, read_npz, read_table
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learning import fit
 from fastnn.tabular.model import Model, load
@@ -47,4 +47,5 @@ __all__ = [
     "load",
     "read_csv",
     "read_npz",
+    "read_table",
 ]

@@ -26,7 +26,7 @@ from fastnn.tabular.table import Column, DataError, Numbers, Table, Texts, listi
 __all__ = ["CsvFormat", "DelimitedFile"]
 
 _DELIMITERS = ",;\t|"
-_LARGEST_EXACT = 2.0**53  # integers up to here are exact in float64
+_LEAST_INEXACT = 2.0**53  # integers from here on share a float64 with others
 _DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _BLOCK = 1 << 20  # bytes that pyarrow takes at a time
 _LARGEST_BLOCK = 2**31 - 2
@@ -95,7 +95,7 @@ def _without(levels: Sequence[str], missing: Sequence[str]) -> list[str]:
 
 def _has_long_integer(values: np.ndarray, levels: Sequence[str]) -> bool:
     with np.errstate(invalid="ignore"):
-        large = np.flatnonzero((np.abs(values) > _LARGEST_EXACT) & np.isfinite(values))
+        large = np.flatnonzero((np.abs(values) >= _LEAST_INEXACT) & np.isfinite(values))
     return any(_DIGITS.fullmatch(levels[i]) for i in large.tolist())
 
 
@@ -245,7 +245,10 @@ class DelimitedFile:
 
     def _block(self) -> int:
         """Bytes of a block; a row must fit into it, and pyarrow converts blocks in parallel."""
-        return min(max(_BLOCK, 8 * len(self._source.head) // self._first_line), _LARGEST_BLOCK)
+        head, end = self._source.head, 0
+        for _ in range(self._first_line):
+            end = head.find(b"\n", end) + 1 or len(head)
+        return min(max(_BLOCK, 8 * end), _LARGEST_BLOCK)
 
     def _read_by_pyarrow(self, columns: Sequence[str]) -> dict[str, Column]:
         import pyarrow as pa
@@ -261,14 +264,14 @@ class DelimitedFile:
                     self._source.naming(),
                     self._source.open() if content is None else io.BytesIO(content) as file,
                 ):
-                    table = arrow_csv.read_csv(file, **options)
+                    cells = arrow_csv.read_csv(file, **options).columns
                 break
             except (pa.ArrowInvalid, UnicodeError) as error:
                 if "straddling" not in str(error) or block == _LARGEST_BLOCK:
                     raise self._fault(error, faults) from error
                 block = min(16 * block, _LARGEST_BLOCK)
         del content
-        return self._typed(table, columns)
+        return self._typed(cells, columns)
 
     def _content(self) -> bytes:
         """All bytes of a pipe, which may have to be read twice."""
@@ -288,18 +291,17 @@ class DelimitedFile:
                 arrow_csv.open_csv(file, **options) as stream,
             ):
                 for batch in stream:
-                    yield self._typed(pa.table(batch), columns)
+                    yield self._typed(batch.columns, columns)
         except (pa.ArrowInvalid, UnicodeError) as error:
             raise self._fault(error, faults) from error
 
-    def _typed(self, table: Any, columns: Sequence[str]) -> dict[str, Column]:
-        """Columns of text as columns of a table; the text of each is freed before the next."""
-        typed = {}
-        for name in columns:
-            index = table.column_names.index(name) if len(columns) < 64 else 0
-            typed[name] = self._typed_column(table.column(index), name)
-            table = table.remove_column(index)
-        return typed
+    def _typed(self, cells: list[Any], columns: Sequence[str]) -> dict[str, Column]:
+        """Columns of text as columns of a table; the text of each is freed before the next.
+
+        `cells` has the columns of pyarrow in the order of `columns`, and is emptied.
+        """
+        cells.reverse()
+        return {name: self._typed_column(cells.pop(), name) for name in columns}
 
     def _typed_column(self, cells: Any, name: str) -> Column:
         if name not in self._form.text and self._form.notation.is_plain:
@@ -417,14 +419,17 @@ def _plain_numbers(cells: Any, missing: Sequence[str]) -> np.ndarray | None:
     import pyarrow as pa
     from pyarrow import compute
 
-    for prepare in (lambda cells: cells, lambda cells: _without_marks(cells, missing)):
+    attempts = [lambda: _without_marks(cells, missing)]
+    if not missing:
+        attempts.insert(0, lambda: cells)
+    for attempt in attempts:
         try:
-            numbers = compute.cast(prepare(cells), pa.float64())
+            numbers = compute.cast(attempt(), pa.float64())
         except pa.ArrowInvalid:
             continue
-        values: np.ndarray = numbers.to_numpy()
+        values: np.ndarray = numbers.to_numpy(zero_copy_only=False)
         with np.errstate(invalid="ignore"):
-            large = np.abs(values) > _LARGEST_EXACT
+            large = np.abs(values) >= _LEAST_INEXACT
         return None if large.any() else values
     return None
 

@@ -18,7 +18,7 @@ import numpy as np
 from fastnn.tabular.cells import Notation
 from fastnn.tabular.delimited import CsvFormat, DelimitedFile
 from fastnn.tabular.frames import as_column, as_table, from_arrow, unique_names
-from fastnn.tabular.sources import Source, display_name, lacks
+from fastnn.tabular.sources import Source, display_name, lacks, refuse_url
 from fastnn.tabular.table import DataError, Table, listing
 
 __all__ = ["TableFile", "in_memory", "kind_of", "open_table", "read_csv", "read_npz", "read_table"]
@@ -71,6 +71,7 @@ def open_table(path: str | os.PathLike[str], form: CsvFormat | None = None) -> T
     OSError
         If the file cannot be read.
     """
+    refuse_url(path)
     kind = kind_of(path)
     if kind == "CSV":
         return DelimitedFile(Source(path), form or CsvFormat())
@@ -211,14 +212,15 @@ class _ArrowFile:
         except ImportError as error:
             raise lacks(f"{kind} files", error) from error
         self.name = display_name(path)
+        self._path = path
         self._damage = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)
-        file = open(path, "rb")  # noqa: SIM115
-        self._file: Any
-        try:
-            self._file = parquet.ParquetFile(file) if kind == "Parquet" else ipc.open_file(file)
-        except self._damage as error:
-            raise DataError(f"{self.name} is no {kind} file: {error}") from error
-        schema = self._file.schema_arrow if kind == "Parquet" else self._file.schema
+        self._open = parquet.ParquetFile if kind == "Parquet" else ipc.open_file
+        with open(path, "rb") as file:
+            try:
+                opened = self._open(file)
+            except self._damage as error:
+                raise DataError(f"{self.name} is no {kind} file: {error}") from error
+            schema = opened.schema_arrow if kind == "Parquet" else opened.schema
         names = [name for name in schema.names if not name.startswith(_INDEX)]
         self.names = unique_names(names, self.name)
 
@@ -246,11 +248,13 @@ class _ArrowFile:
             raise DataError(f"{self.name} is damaged: {error}") from error
 
     def _batches(self, columns: list[str]) -> Iterator[Any]:
-        if hasattr(self._file, "iter_batches"):
-            yield from self._file.iter_batches(columns=columns)
-        else:
-            for i in range(self._file.num_record_batches):
-                yield self._file.get_batch(i)
+        with open(self._path, "rb") as file:
+            opened: Any = self._open(file)
+            if hasattr(opened, "iter_batches"):
+                yield from opened.iter_batches(columns=columns)
+            else:
+                for i in range(opened.num_record_batches):
+                    yield opened.get_batch(i)
 
     def _selected(self, columns: Sequence[str] | None) -> list[str]:
         selected = self.names if columns is None else list(columns)

@@ -14,7 +14,7 @@ from typing import BinaryIO, cast
 
 from fastnn.tabular.table import DataError
 
-__all__ = ["Source", "display_name", "lacks"]
+__all__ = ["Source", "display_name", "lacks", "refuse_url"]
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 _HEAD = 1 << 16
@@ -28,8 +28,16 @@ def lacks(what: str, error: ImportError) -> ImportError:
 
 def display_name(path: str | os.PathLike[str]) -> str:
     """The name of a file without its folder, as text that can be printed and stored."""
-    name = os.path.basename(os.fspath(path))
+    name = os.fspath(path)
+    if not name.startswith(("/dev/", "/proc/")):  # a pipe of the shell has a number for its name
+        name = os.path.basename(name)
     return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def refuse_url(path: str | os.PathLike[str]) -> None:
+    """Raise DataError if a path is a URL."""
+    if _URL.match(os.fspath(path)):
+        raise DataError(f"{path} is a URL; download the file first, and name the copy")
 
 
 class Source:
@@ -57,8 +65,7 @@ class Source:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         text = os.fspath(path)
-        if _URL.match(text):
-            raise DataError(f"{text} is a URL; download the file first, and name the copy")
+        refuse_url(text)
         self._path = text
         self.name = "standard input" if text == "-" else display_name(text)
         self._rest: BinaryIO | None = self._open()
