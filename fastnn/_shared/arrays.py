@@ -30,6 +30,11 @@ INT64 = np.dtype(np.int64)
 CAN_BE_ALLOWED = "pass check_finite=False to allow it"
 """End of the message of `check_finite` where the caller has that argument."""
 
+_LIMITS: dict[np.dtype[Any], tuple[float, float]] = {
+    dtype: (float(np.finfo(dtype).tiny), float(np.finfo(dtype).max)) for dtype in (FLOAT32, FLOAT64)
+}
+"""The smallest normal and the largest number of each dtype."""
+
 LIGHTEST, HEAVIEST = 2.0**-20, 2.0**20
 """The largest weight of a mean is between these, or else all weights are scaled."""
 
@@ -223,6 +228,9 @@ def as_weights(
     """
     weights = as_real(values, name)
     check_shape(weights, name, shape)
+    smallest, largest = _LIMITS[np.dtype(dtype)]
+    if weights.size and smallest <= float(weights.min()) and float(weights.max()) <= largest:
+        return contiguous(weights, dtype)
     check_interval(weights, name, 0.0, math.inf)
     return check_weights(weights, name, dtype)
 
@@ -233,7 +241,7 @@ def check_weights(weights: np.ndarray, name: str, dtype: DTypeLike) -> np.ndarra
     The engines take subnormal numbers for 0.
     """
     result = converted(weights, name, dtype)
-    smallest = np.finfo(result.dtype).tiny
+    smallest, _ = _LIMITS[result.dtype]
     lost = (weights != 0) & (np.abs(result) < smallest)
     check_range(weights, name, lost, f"0 or at least {smallest:.3g}, as {result.dtype} holds it")
     return result
@@ -251,9 +259,11 @@ def check_class_weights(weights: ArrayLike, name: str, dtype: DTypeLike) -> None
     dtype : dtype
         Of the network.
     """
-    limits = np.finfo(dtype)
-    low, high = float(limits.tiny), float(limits.max) * 2.0**-32
+    low, largest = _LIMITS[np.dtype(dtype)]
+    high = largest * 2.0**-32
     values = np.asarray(weights, np.float64)
+    if values.size == 0 or (values.min() >= low and values.max() <= high):
+        return
     wrong = (values != 0) & ~((values >= low) & (values <= high))
     if wrong.any():
         raise ValueError(

@@ -10,7 +10,7 @@ import pytest
 import fastnn as fnn
 from fastnn.losses import Huber, MeanAbsoluteError, MeanSquaredError, Poisson
 
-UNITS = [(1e-6, 0.0), (1e-3, 7.0), (50.0, 1e4), (1e10, 0.0), (1e10, -1e12), (20.0, 1.7e9)]
+UNITS = [(1e-6, 0.0), (1e-3, 7.0), (1e10, -1e12), (20.0, 1.7e9)]
 """Factors and offsets of targets, which float64 holds."""
 SOLVERS = ["lbfgs", "levenberg_marquardt"]
 
