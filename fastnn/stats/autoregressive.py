@@ -216,6 +216,7 @@ class AutoregressiveRegression(Shown):
         ]
         grid = Grid(("", "coef", "std err", "z", "P>|z|"), tuple(rows), least=(12, 13, 13, 11, 11))
         lead = (
+            *self.model.ordinary._labels.lead,
             f"Regression with errors of an autoregression of order {len(self.ar)}, exact maximum "
             "likelihood",
             f"{self.n_observations} observations, {self.iterations} iterations{state}",

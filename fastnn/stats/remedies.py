@@ -154,8 +154,8 @@ class AutoregressiveResult(Shown):
     def _sheets(self) -> tuple[Sheet, ...]:
         state = "" if self.converged else ", NOT converged"
         rounds = f"after {self.iterations} rounds{state}" if self.iterations else "given"
-        lead = f"{self.method}: rho = {self.rho:.6g} ({rounds})"
-        return tuple(replace(sheet, lead=(lead,)) for sheet in self.regression._sheets())
+        lead = *self.ordinary._labels.lead, f"{self.method}: rho = {self.rho:.6g} ({rounds})"
+        return tuple(replace(sheet, lead=lead) for sheet in self.regression._sheets())
 
     def to_frame(self, level: float = 0.95) -> Any:
         """The coefficients as a pandas DataFrame with one row for each term.

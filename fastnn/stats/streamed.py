@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from fastnn._shared.numbers import check_choice, check_flag, check_number
 from fastnn.stats.regression.covariance import CovarianceType
@@ -65,6 +66,7 @@ def linear_regression_blocks(
     add_intercept = check_flag(add_intercept, "add_intercept")
     _check_options(formula, weights, names, add_intercept)
     first: Data | None = None
+    total = missing = 0
     accumulator: Accumulator | None = None
     for i, block in enumerate(blocks):
         try:
@@ -72,6 +74,8 @@ def linear_regression_blocks(
                 data = _read(block, names, add_intercept)
             else:
                 data = _read_by_formula(formula, block, weights, first)
+                total += data.labels.formula.total
+                missing += data.labels.formula.missing
             if first is None or accumulator is None:
                 p, m = data.design.shape[1], data.response.shape[1]
                 first, accumulator = data, Accumulator(p, m, method)
@@ -83,7 +87,10 @@ def linear_regression_blocks(
             raise type(error)(f"block {i}: {error}") from error
     if first is None or accumulator is None:
         raise ValueError("blocks must have at least one block, got none")
-    fit = solved(accumulator, method, ridge, first.design.intercept, first.labels.without_rows())
+    labels = first.labels.without_rows()
+    if formula is not None:
+        labels = replace(labels, formula=labels.formula.of_blocks(total, missing))
+    fit = solved(accumulator, method, ridge, first.design.intercept, labels)
     warn_if_deficient(fit)
     return RegressionResult(fit, CovarianceType("classical"))
 
@@ -97,13 +104,13 @@ def _read(block: object, names: Sequence[str] | None, add_intercept: bool) -> Da
 
 def _check_options(formula: object, weights: object, names: object, add_intercept: bool) -> None:
     """Raise TypeError for options of formulas and of arrays together."""
-    if formula is None and weights is not None:
-        raise TypeError("weights names a column of a formula's tables; use (X, y, weights) instead")
-    if formula is not None:
-        checked_formula(formula, None, (), names, add_intercept)
     for name, text in (("formula", formula), ("weights", weights)):
         if text is not None and not isinstance(text, str):
             raise TypeError(f"{name} must be a str, got {type(text).__name__}")
+    if formula is not None:
+        checked_formula(formula, None, (), names, add_intercept)
+    elif weights is not None:
+        raise TypeError("weights names a column of a formula's tables; use (X, y, weights) instead")
 
 
 def _read_by_formula(formula: str, block: object, weights: str | None, first: Data | None) -> Data:

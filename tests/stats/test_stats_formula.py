@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 
 import numpy as np
@@ -255,7 +256,9 @@ def test_autoregressive_errors_by_a_formula(function):
     )
     ends = DATA.copy()
     ends.iloc[:3, ends.columns.get_loc("x")] = np.nan
-    assert len(function("y ~ x", data=ends).residuals) == N - 3
+    without_ends = function("y ~ x", data=ends)
+    assert len(without_ends.residuals) == N - 3
+    assert "Formula: y ~ x\n3 of 60 rows had missing values" in str(without_ends)
     with pytest.raises(ValueError, match="successive times, but 2 rows with missing values"):
         function("y ~ x", data=HOLES)
 
@@ -336,6 +339,7 @@ def test_blocks_of_rows_by_a_formula():
     np.testing.assert_allclose(result.coefficients, expected.coefficients, rtol=1e-10)
     np.testing.assert_allclose(result.standard_errors, expected.standard_errors, rtol=1e-10)
     assert result.names == expected.names
+    assert "4 of 60 rows had missing values" in str(result)
     np.testing.assert_allclose(
         result.predict(DATA.iloc[:3]), expected.predict(DATA.iloc[:3]), rtol=1e-10
     )
@@ -396,6 +400,19 @@ def test_the_library_that_is_absent_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "formulaic", None)
     with pytest.raises(ImportError, match=r"fastnn\[formula\]"):
         fit("y ~ x")
+
+
+def test_results_of_formulas_can_be_pickled():
+    result = fit("y ~ x + bs(z, 4) + g", HOLES)
+    copy = pickle.loads(pickle.dumps(result))
+    np.testing.assert_array_equal(copy.predict(DATA), result.predict(DATA))
+    assert copy.anova().terms == result.anova().terms
+
+
+def test_rows_of_one_label_are_told_apart():
+    data = HOLES.set_axis([0] * N)
+    result = fit("y ~ x + C(g)", data)
+    np.testing.assert_array_equal(result.coefficients, fit("y ~ x + C(g)", HOLES).coefficients)
 
 
 def test_the_summary_shows_the_formula():

@@ -30,26 +30,37 @@ class ModelFormula:
         The data, of which columns are read by name.
     rows : (n,) array of int
         Rows of the table in the fit: those without missing values.
+    total, missing : int
+        Number of rows of the data, and of those that were left out.
     """
 
     text: str
     encoding: Any
     table: Any
     rows: np.ndarray
+    total: int
+    missing: int
 
-    @property
-    def missing(self) -> int:
-        """Number of rows of the table that are not in the fit."""
-        return len(self.table) - len(self.rows)
+    @classmethod
+    def of_table(cls, text: str, encoding: Any, table: Any, rows: np.ndarray) -> ModelFormula:
+        """From a table, of which these rows are in the fit."""
+        return cls(text, encoding, table, rows, len(table), len(table) - len(rows))
+
+    def shown(self) -> tuple[str, ...]:
+        """The formula, and the number of rows that were left out, as lines of text."""
+        lines = [f"Formula: {self.text}"]
+        if self.missing:
+            lines.append(f"{self.missing} of {self.total} rows had missing values: left out.")
+        return tuple(lines)
 
     @property
     def spec(self) -> Any:
         """Encoding of the regressors."""
         return self.encoding.rhs
 
-    def forgotten(self) -> ModelFormula:
-        """The same without the data."""
-        return replace(self, table=(), rows=np.zeros(0, int))
+    def of_blocks(self, total: int, missing: int) -> ModelFormula:
+        """The same without the data, for all blocks of rows."""
+        return replace(self, table=(), rows=np.zeros(0, int), total=total, missing=missing)
 
     @property
     def terms(self) -> dict[str, tuple[list[int], frozenset[str]]]:
@@ -168,7 +179,7 @@ def read_formula(
         rows=None if index is None else index[rows],
         named=True,
         pandas=index is not None,
-        formula=ModelFormula(text, matrices.model_spec, table, rows),
+        formula=ModelFormula.of_table(text, matrices.model_spec, table, rows),
     )
     return replace(read, labels=labels), used
 
@@ -234,7 +245,7 @@ def _argument(values: Any, table: Any, columns: Mapping[str, Any], name: str) ->
     n = len(table)
     if isinstance(values, str) or (are_names(values) and len(values) != n):
         chosen = [values] if isinstance(values, str) else values
-        whole = ModelFormula("", None, table, np.arange(n))
+        whole = ModelFormula.of_table("", None, table, np.arange(n))
         arrays = [np.asarray(whole.column(one, name)) for one in chosen]
         return arrays[0] if isinstance(values, str) else tuple(arrays)
     if isinstance(values, tuple):

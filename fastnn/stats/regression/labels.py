@@ -43,9 +43,13 @@ class Labels:
         return replace(self, responses=(self.responses[response],), single=True)
 
     def without_rows(self) -> Labels:
-        """The same without names of rows, and without the data of a formula."""
-        formula = None if self.formula is None else self.formula.forgotten()
-        return replace(self, rows=None, formula=formula)
+        """The same without names of rows."""
+        return replace(self, rows=None)
+
+    @property
+    def lead(self) -> tuple[str, ...]:
+        """What results show of the formula: lines of text, none without a formula."""
+        return () if self.formula is None else self.formula.shown()
 
     def by_name(self, values: Any, argument: str) -> Any:
         """The columns of the data of a formula that `values` names; other values unchanged."""

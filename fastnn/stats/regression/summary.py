@@ -29,9 +29,8 @@ def sheet(result: Influence, level: float, diagnostics: Entries) -> Sheet:
     sections: list[tuple[Part, ...]] = [(_head(result),), (_coefficients(result, level),)]
     if result.design is not None:
         sections.append((_quartiles(result), Pairs.in_turn(diagnostics)))
-    formula = result._labels.formula
-    lead = () if formula is None else (f"Formula: {formula.text}",)
-    return Sheet(tuple(sections), "Linear regression", lead, tuple(_notes(result)))
+    notes = tuple(_notes(result))
+    return Sheet(tuple(sections), "Linear regression", result._labels.lead, notes)
 
 
 def _head(result: Influence) -> Pairs:
@@ -92,11 +91,6 @@ def _notes(result: Influence) -> list[str]:
         f"Condition number {result.condition_number:.3g}; "
         f"{result.scaled_condition_number:.3g} with columns of unit length."
     ]
-    formula = result._labels.formula
-    if formula is not None and formula.missing:
-        notes.append(
-            f"{formula.missing} of {len(formula.table)} rows had missing values: left out."
-        )
     if result._is_perfect:
         notes.append(
             "The fit is essentially perfect: residuals are rounding errors, and so are standard "
