@@ -27,10 +27,9 @@ from fastnn.cli._source import (
 from fastnn.cli._text import show
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
-from fastnn.tabular.encoders import Scaled
+from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.learning import Training, split_and_fit
 from fastnn.tabular.model import Model, load_any
-from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.table import DataError, MixedColumnError, listing
 
 _SHOWN_COLUMNS = 40
@@ -97,8 +96,8 @@ def info(arguments: argparse.Namespace) -> int:
     show(network.summary())
     if isinstance(item, Model):
         show(f"\n{_description(item)}\n")
-        show(f"{item.preprocessor.encoder.decisions}\n")
-        show("\n".join(aligned([*_column_lines(item.preprocessor)])))
+        show(f"{item.decisions}\n")
+        show("\n".join(aligned([*_column_lines(item.learner.encoder)])))
     if network.history.epochs:
         show(f"\n{network.history}")
     return 0
@@ -117,33 +116,31 @@ def _facts(item: Model | Network) -> dict[str, Any]:
             "task": item.task,
             "target": item.target,
             "classes": list(item.classes),
-            "columns": item.preprocessor.encoder.decisions.to_state(),
+            "columns": item.decisions.to_state(),
             **as_json(item.facts),
         }
     return facts
 
 
 def _description(model: Model) -> str:
-    preprocessor = model.preprocessor
-    target = f"target {preprocessor.target!r}"
-    if preprocessor.classes:
-        names = listing(preprocessor.classes)
-        line = f"{target}, {len(preprocessor.classes)} classes: {names}"
+    words = [f"target {model.target!r}"]
+    if model.classes:
+        words.append(f"{len(model.classes)} classes: {listing(model.classes)}")
     else:
-        scaling = Scaled(preprocessor.target_mean, preprocessor.target_scale, False).describe()
-        line = f"{target}, regression, standardised as {scaling}"
+        words.append("regression")
+    line = ", ".join([*words, *model.learner.describe()])
     if not isinstance(model.results, dict):
         return line
     table = score_table(str(model.facts.get("data", "")), model.task, model.results)
     return "\n".join([line, "", *table])
 
 
-def _column_lines(preprocessor: Preprocessor) -> Iterator[tuple[str, str]]:
+def _column_lines(encoder: TableEncoder) -> Iterator[tuple[str, str]]:
     """The transformation of each column; adjacent columns with one transformation share a line."""
     yield "column", "becomes"
     groups = [
         (words, [name for name, _ in group])
-        for words, group in groupby(preprocessor.encoder.describe(), lambda row: row[1])
+        for words, group in groupby(encoder.describe(), lambda row: row[1])
     ]
     for words, names in groups[:_SHOWN_COLUMNS]:
         yield names[0] if len(names) == 1 else f"{names[0]} ... {names[-1]}", words

@@ -19,9 +19,10 @@ from fastnn.cli._source import check_output, prediction_file
 from fastnn.cli._text import note, show
 from fastnn.cli._writers import Columns, csv_lines, csv_parts, is_parquet, parquet_parts
 from fastnn.network import Network
+from fastnn.tabular.dense import DenseLearner
 from fastnn.tabular.files import TableFile
 from fastnn.tabular.model import Model, Outputs, Tally, load_any, remarks
-from fastnn.tabular.preprocessing import Preprocessor, identity
+from fastnn.tabular.preprocessing import identity
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.targets import Target
 
@@ -34,7 +35,7 @@ def predict(arguments: argparse.Namespace) -> int:
     if isinstance(item, Network) and arguments.score:
         raise ValueError("--score needs a model that train has written")
     file, columns = prediction_file(arguments, item, arguments.score)
-    model = Model(item, _identity(item, file)) if isinstance(item, Network) else item
+    model = _of_network(item, file) if isinstance(item, Network) else item
     if arguments.proba and model.task == "regression":
         raise ValueError("--proba needs a model for classification; this one is for regression")
     parts = _Parts(model, file, columns, Tally(model) if arguments.score else None)
@@ -95,8 +96,8 @@ class _Parts:
             note(remark)
 
 
-def _identity(network: Network, file: TableFile) -> Preprocessor:
-    """A preprocessor that changes no number, for a network that was saved without one."""
+def _of_network(network: Network, file: TableFile) -> Model:
+    """A model that changes no number, for a network that was saved without a preprocessing."""
     inputs, outputs = network.graph.inputs, network.graph.outputs
     losses = [loss.name for loss in network.losses.values()]
     classes = tuple(range(outputs[0].width)) if losses == ["cross_entropy"] else ()
@@ -110,13 +111,15 @@ def _identity(network: Network, file: TableFile) -> Preprocessor:
             f"{file.name} has {len(file.names)} columns, but the network takes {inputs[0].width}"
         )
     task: Task = "classification" if classes else "regression"
-    return identity(file.names, Target("", task, classes))
+    aim = Target("", task, classes)
+    return Model(aim, DenseLearner(network, identity(file.names, aim)))
 
 
 def _columns(outputs: Outputs, proba: bool) -> Columns:
     """The columns that `predict` writes, by name."""
     if outputs.model.task == "regression":
-        digits = 9 if outputs.values.dtype == np.float32 else 17
+        dtype = outputs.model.learner.networks[0].dtype
+        digits = 9 if dtype == np.float32 else 17
         return {"prediction": (outputs.predictions(), f".{digits}g")}
     columns: Columns = {"prediction": (outputs.predictions(), "")}
     if proba:

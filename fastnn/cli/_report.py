@@ -12,6 +12,7 @@ from fastnn.cli._text import duration, number
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Cosine, CosineLog, FlatCosine
 from fastnn.tabular.learning import Training
+from fastnn.tabular.model import Model
 
 MEASURES = {
     "classification": {"loss": "loss", "accuracy": "accuracy"},
@@ -32,7 +33,7 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
     model = training.model
     blocks = [
         [_data_line(training)],
-        str(model.preprocessor.encoder.decisions).splitlines(),
+        str(model.decisions).splitlines(),
         score_table("", model.task, model.results),
         aligned([*_settings(training), *files]),
     ]
@@ -56,7 +57,7 @@ def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
         "task": model.task,
         "target": model.target,
         "classes": list(model.classes),
-        "columns": model.preprocessor.encoder.decisions.to_state(),
+        "columns": model.decisions.to_state(),
         "results": model.results,
         "epochs": history.epochs,
         "seconds": sum(history.get("seconds", ())),
@@ -66,15 +67,15 @@ def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _data_line(training: Training) -> str:
-    preprocessor = training.model.preprocessor
-    kind = f"{len(preprocessor.classes)} classes" if preprocessor.classes else "regression"
-    columns = len(preprocessor.names)
-    inputs = "" if columns == preprocessor.width else f" ({preprocessor.width} inputs)"
+    model = training.model
+    kind = f"{len(model.classes)} classes" if model.classes else "regression"
+    columns, width = len(model.decisions.used), _width(model)
+    inputs = "" if columns == width else f" ({width} inputs)"
     dropped = training.model.facts.get("rows_without_target", 0)
     note = f"; {dropped:,} without a target dropped" if dropped else ""
     return (
         f"{training.table.name}: {len(training.table):,} rows, {columns} columns{inputs}, "
-        f"target {preprocessor.target!r} ({kind}){note}"
+        f"target {model.target!r} ({kind}){note}"
     )
 
 
@@ -112,9 +113,14 @@ def _settings(training: Training) -> Iterator[tuple[str, str]]:
     yield "backend", _backend()
 
 
+def _width(model: Model) -> int:
+    """Number of inputs of each network."""
+    return sum(tensor.width for tensor in model.learner.networks[0].graph.inputs)
+
+
 def _network_words(training: Training) -> Iterator[str]:
     options, model = training.options, training.model
-    widths = [model.preprocessor.width, *options.widths, model.preprocessor.n_outputs]
+    widths = [_width(model), *options.widths, len(model.classes) or 1]
     yield " -> ".join(map(str, widths))
     if options.widths:
         yield options.activation

@@ -17,7 +17,6 @@ from fastnn.tabular.cells import Notation
 from fastnn.tabular.delimited import CsvFormat, DelimitedFile
 from fastnn.tabular.files import TableFile, in_memory, kind_of, open_table, read_npz
 from fastnn.tabular.model import Model
-from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.table import DataError, Table, listing
 
 _NOTATION = ("decimal", "thousands", "percent", "currency")
@@ -124,13 +123,12 @@ def prediction_file(
         if kind == "NPZ":
             return in_memory(read_npz(arguments.file, target=False)), None
         return open_table(arguments.file, csv_format(arguments, {}, ())), None
-    preprocessor = item.preprocessor
-    columns = [*preprocessor.names, *([preprocessor.target] if with_target else [])]
-    text = _text_columns(preprocessor)
+    columns = [*item.decisions.names, *([item.target] if with_target else [])]
+    text = [row.column for row in item.decisions.used if row.role in ("category", "date")]
     if kind == "NPZ":
-        return in_memory(_npz(arguments.file, preprocessor, text, with_target)), columns
-    if with_target and any(isinstance(label, str) for label in preprocessor.classes):
-        text.append(preprocessor.target)
+        return in_memory(_npz(arguments.file, item, text, with_target)), columns
+    if with_target and any(isinstance(label, str) for label in item.classes):
+        text.append(item.target)
     facts = item.facts.get("reading")
     form = csv_format(arguments, facts if isinstance(facts, dict) else {}, ())
     file = open_table(arguments.file, form)
@@ -144,26 +142,19 @@ def prediction_file(
     return file, columns
 
 
-def _npz(path: str, preprocessor: Preprocessor, text: list[str], with_target: bool) -> Table:
+def _npz(path: str, model: Model, text: list[str], with_target: bool) -> Table:
     """The table of an NPZ file, whose columns have the names of the model."""
     if text:
         raise DataError(
             f"the model takes columns of text ({listing(text)}), which an NPZ file does not have"
         )
-    table = read_npz(path, feature_names=preprocessor.names, target=with_target)
+    table = read_npz(path, feature_names=model.decisions.names, target=with_target)
     if not with_target:
         return table
     columns = {
-        preprocessor.target if name == "y" else name: column
-        for name, column in table.columns.items()
+        model.target if name == "y" else name: column for name, column in table.columns.items()
     }
     return Table(table.name, columns)
-
-
-def _text_columns(preprocessor: Preprocessor) -> list[str]:
-    """Names of the columns that are read as text."""
-    used = preprocessor.encoder.decisions.used
-    return [row.column for row in used if row.role in ("category", "date")]
 
 
 def _refuse(arguments: argparse.Namespace, names: tuple[str, ...], data: str) -> None:

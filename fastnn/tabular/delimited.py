@@ -194,7 +194,8 @@ class DelimitedFile:
                 text = decoder.decode(source.head)
             except UnicodeError as error:
                 raise self._not_text(error) from error
-            if re.search(r"\S[^\r\n]*[\r\n]", text) or not source.grow_head():
+            line = text.lstrip()
+            if "\n" in line or "\r" in line or not source.grow_head():
                 return text
 
     def _not_text(self, error: Exception | str) -> DataError:

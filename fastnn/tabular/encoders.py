@@ -632,6 +632,19 @@ class TableEncoder:
             column.write(used, decision.convert(used), target)  # type: ignore[arg-type]
         return encoded
 
+    def unseen(self, table: Table) -> dict[str, int]:
+        """For each category with such rows, the number of rows whose level is "other"."""
+        counts = {}
+        for decision, column in zip(self.decisions.used, self.columns, strict=True):
+            texts = getattr(column, "texts", ())
+            if texts:
+                values = decision.convert(table)
+                assert isinstance(values, Texts)
+                _, count = _codes(values, texts)
+                if count:
+                    counts[decision.column] = count
+        return counts
+
     def describe(self) -> list[tuple[str, str]]:
         """The name and the transformation of each column."""
         return [(column.name, column.describe()) for column in self.columns]

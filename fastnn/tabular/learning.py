@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
+from fastnn.tabular.dense import DenseLearner, measure
 from fastnn.tabular.frames import as_table
-from fastnn.tabular.model import Model, measure
+from fastnn.tabular.model import Model
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
 from fastnn.tabular.splitting import choose_task, split_rows
@@ -163,7 +164,8 @@ def split_and_fit(
         for part, samples in data_of.items()
     }
     facts = {"data": table.name, "rows_without_target": n_dropped, "results": _for_json(results)}
-    return Training(Model(network, preprocessor, facts), options, table, rows)
+    model = Model(preprocessor.aim, DenseLearner(network, preprocessor), facts)
+    return Training(model, options, table, rows)
 
 
 def _for_json(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

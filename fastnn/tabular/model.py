@@ -1,65 +1,116 @@
-"""Models: a network together with the preprocessing of its data, in one file."""
+"""Models: what has been learnt from a table, with everything that rows of a user need."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from fastnn._shared.warnings import warn
 from fastnn.network import Network
 from fastnn.network import load as load_network
-from fastnn.network._core import Core
 from fastnn.serialization import File, FormatError, name_of
+from fastnn.tabular import dense
+from fastnn.tabular.dense import DenseLearner
+from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.frames import as_table
-from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.roles import Decisions
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table, listing
-from fastnn.tabular.targets import Label
-from fastnn.training.data import Data
+from fastnn.tabular.targets import Label, Target
 
-__all__ = ["Model", "Outputs", "Tally", "load", "load_any", "measure", "remarks"]
+__all__ = ["Model", "Outputs", "TableLearner", "Tally", "load", "load_any", "remarks"]
 
 _KEY = "model"
-"""Key of the model in the metadata of the network."""
+"""Key of the model in the metadata of a network."""
+
+
+class TableLearner(Protocol):
+    """What has learnt from a table: one dense network, or a blend of networks."""
+
+    @property
+    def encoder(self) -> TableEncoder:
+        """The encoders of the columns."""
+
+    @property
+    def networks(self) -> list[Network]:
+        """The networks."""
+
+    def outputs(self, table: Table) -> np.ndarray:
+        """What the networks give for the rows of a table; the other methods take it."""
+
+    def numbers(self, values: np.ndarray) -> np.ndarray:
+        """The predictions (N,) of a regression in the unit of the target, in float64."""
+
+    def class_indices(self, values: np.ndarray) -> np.ndarray:
+        """The indices (N,) of the predicted classes."""
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """The probabilities of the classes (N, K)."""
+
+    def measures(self, values: np.ndarray, y: np.ndarray) -> dict[str, float]:
+        """The measures for targets as `Target.encode` returns them."""
+
+    def describe(self) -> Iterator[str]:
+        """Facts about the learner, as lines of text."""
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A trained network with the preprocessing of its data.
+    """What has been learnt from a table, for rows as a user has them.
 
     `fastnn.tabular.fit` and `fastnn.tabular.load` return models.
 
     Parameters
     ----------
-    network : Network
-    preprocessor : Preprocessor
+    aim : Target
+        The target column.
+    learner : TableLearner
+        Encoders and networks.
     facts : dict
         Facts about the training as data for JSON: ``data``, the name of the table, and
         ``results``, the measures of each part of the table.
     """
 
-    network: Network
-    preprocessor: Preprocessor
+    aim: Target
+    learner: TableLearner
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def task(self) -> Task:
         """``"classification"`` or ``"regression"``."""
-        return self.preprocessor.task
+        return self.aim.task
 
     @property
     def target(self) -> str:
         """Name of the target column."""
-        return self.preprocessor.target
+        return self.aim.name
 
     @property
     def classes(self) -> tuple[Label, ...]:
         """The classes in the order of `predict_proba`; empty for regression."""
-        return self.preprocessor.classes
+        return self.aim.classes
+
+    @property
+    def decisions(self) -> Decisions:
+        """The role of each column; ``print(model.decisions)`` shows it."""
+        return self.learner.encoder.decisions
+
+    @property
+    def network(self) -> Network:
+        """The network of a model that has one.
+
+        Raises
+        ------
+        ValueError
+            If the model has several networks.
+        """
+        networks = self.learner.networks
+        if len(networks) > 1:
+            raise ValueError(f"the model has {len(networks)} networks: see model.learner.networks")
+        return networks[0]
 
     @property
     def results(self) -> dict[str, Any]:
@@ -124,9 +175,9 @@ class Model:
         Returns
         -------
         dict of str to float
-            ``loss``, the cost with the L2 penalty.  For classification ``accuracy``.  For
-            regression ``mse`` of the standardised target, ``rmse`` in the unit of the target, and
-            ``r2``.
+            ``loss``, the cost; that of one dense network with its L2 penalty.  For classification
+            ``accuracy``.  For regression ``mse`` of the standardised target, ``rmse`` in the unit
+            of the target, and ``r2``.
 
         Raises
         ------
@@ -138,7 +189,7 @@ class Model:
         return tally.measures()
 
     def outputs(self, data: Any) -> Outputs:
-        """The outputs of the network, from which predictions and measures follow.
+        """The outputs of the networks, from which predictions and measures follow.
 
         Parameters
         ----------
@@ -158,23 +209,18 @@ class Model:
 
     def outputs_of(self, table: Table) -> Outputs:
         """`outputs` without warnings about columns and categories that are unknown."""
-        core = self.network.core
-        encoded = self.preprocessor.encoder.transform(table, core.dtype)
-        X = self.preprocessor.inputs(encoded)
-        with core.lock:
-            (values,) = core.outputs([X], check=True)
-        return Outputs(self, table, X, values, encoded.unseen)
+        values = self.learner.outputs(table)
+        return Outputs(self, table, values, self.learner.encoder.unseen(table))
 
     def unknown_columns(self, names: Iterable[str]) -> list[str]:
         """Those of some columns that the training did not have, so that they are ignored."""
-        decisions = self.preprocessor.encoder.decisions
-        expected = {decision.column for decision in decisions} | {self.target}
+        expected = {decision.column for decision in self.decisions} | {self.target}
         return [name for name in names if name not in expected]
 
     def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.
 
-        `fastnn.load` reads the network of the file.
+        `fastnn.load` reads the network of a model that has one dense network.
 
         Parameters
         ----------
@@ -185,38 +231,36 @@ class Model:
         OSError
             If the file cannot be written.
         """
-        description = {"preprocessing": self.preprocessor.to_dict(), **self.facts}
-        self.network.save(path, {**self.network.metadata, _KEY: description})
+        assert isinstance(self.learner, DenseLearner)
+        described = {"preprocessing": self.learner.preprocessor.to_dict(), **self.facts}
+        network = self.learner.network
+        network.save(path, {**network.metadata, _KEY: described})
 
 
 @dataclass(frozen=True, eq=False)
 class Outputs:
-    """The outputs of a model for the rows of a table; none of its methods runs the network.
+    """The outputs of a model for the rows of a table; none of its methods runs a network.
 
     Attributes
     ----------
     model : Model
     table : Table
-    X : (N, n_in) array
-        Inputs of the network.
-    values : (N, n_out) array
-        Outputs of the network.
+    values : array of N rows
+        What the learner of the model gives.
     unseen : dict of str to int
         For each category with such rows, the number of rows whose level the training did not have.
     """
 
     model: Model
     table: Table
-    X: np.ndarray
     values: np.ndarray
     unseen: dict[str, int]
 
     def predictions(self) -> np.ndarray:
         """The predicted targets (N,); see `Model.predict`."""
-        preprocessor = self.model.preprocessor
         if self.model.task == "regression":
-            return preprocessor.units(self.values)
-        return preprocessor.aim.labels(self.class_indices())
+            return self.model.learner.numbers(self.values)
+        return self.model.aim.labels(self.class_indices())
 
     def class_indices(self) -> np.ndarray:
         """The indices (N,) of the predicted classes.
@@ -226,21 +270,17 @@ class Outputs:
         ValueError
             If the model is for regression.
         """
-        indices: np.ndarray = self._loss("classes").classes(self.values)
-        return indices
+        self._check_classes("classes")
+        return self.model.learner.class_indices(self.values)
 
     def probabilities(self) -> np.ndarray:
         """The probabilities of the classes (N, K); see `Model.predict_proba`."""
-        kernels = self.model.network.core.kernels
-        probabilities: np.ndarray = self._loss("probabilities").probabilities(self.values, kernels)
-        return probabilities
+        self._check_classes("probabilities")
+        return self.model.learner.probabilities(self.values)
 
-    def _loss(self, what: str) -> Any:
-        """The loss of a classification, whose methods turn outputs into what is asked for."""
+    def _check_classes(self, what: str) -> None:
         if self.model.task == "regression":
             raise ValueError(f"{what} need a model for classification, this one is for regression")
-        (loss,) = self.model.network.losses.values()
-        return loss
 
 
 class Tally:
@@ -264,12 +304,10 @@ class Tally:
         DataError
             If the target column is absent or has an unknown class.
         """
-        target = outputs.table.column(self._model.target)
-        present = ~target.missing()
+        aim = self._model.aim
+        present = ~outputs.table.column(aim.name).missing()
         if present.any():
-            rows = outputs.table.take(present)
-            dtype = self._model.network.core.dtype
-            self._targets.append(self._model.preprocessor.targets(rows, dtype))
+            self._targets.append(aim.encode(outputs.table.take(present)))
             self._values.append(outputs.values[present])
 
     def measures(self) -> dict[str, float]:
@@ -280,15 +318,11 @@ class Tally:
         DataError
             If no row has a target.
         """
-        model = self._model
         if not self._targets:
-            raise DataError(f"no row has a target, expected values in column {model.target!r}")
+            name = self._model.target
+            raise DataError(f"no row has a target, expected values in column {name!r}")
         values, targets = np.concatenate(self._values), np.concatenate(self._targets)
-        core = model.network.core
-        if model.task == "regression":
-            targets = targets[:, np.newaxis]
-        data = Data([values], [(targets, None)])
-        return measure_outputs(core, model.preprocessor, [values], data)
+        return self._model.learner.measures(values, targets)
 
 
 def remarks(name: str, extra: Sequence[str], unseen: Mapping[str, int]) -> list[str]:
@@ -314,30 +348,7 @@ def remarks(name: str, extra: Sequence[str], unseen: Mapping[str, int]) -> list[
     return sentences
 
 
-def measure(core: Core, preprocessor: Preprocessor, data: Data) -> dict[str, float]:
-    """The measures of a network for checked data, from one pass; see `Model.evaluate`."""
-    return measure_outputs(core, preprocessor, core.outputs(data.inputs), data)
-
-
-def measure_outputs(
-    core: Core, preprocessor: Preprocessor, outputs: Sequence[np.ndarray], data: Data
-) -> dict[str, float]:
-    """The measures of the outputs of a network for checked data.
-
-    Parameters
-    ----------
-    core : Core
-        Core of the network.
-    preprocessor : Preprocessor
-    outputs : sequence of one (N, n_out) array
-    data : Data
-    """
-    measures = core.measure_outputs(outputs, data)
-    if preprocessor.task == "regression":
-        mse = measures["loss"]
-        measures |= {"mse": mse, "rmse": math.sqrt(mse) * preprocessor.target_scale}
-    measures["loss"] += core.program.penalty(core.storage)
-    return measures
+# ------------------------------------------------------------------------- files
 
 
 def load(path: File) -> Model:
@@ -380,13 +391,7 @@ def load_any(path: File) -> Model | Network:
     if not isinstance(facts, dict):
         raise FormatError(f"{name}: damaged: the description of the model is not an object")
     try:
-        preprocessor = Preprocessor.from_dict(facts.pop("preprocessing", None))
+        learner = dense.from_network(network, facts.pop("preprocessing", None))
     except ValueError as error:
         raise FormatError(f"{name}: damaged: {error}") from error
-    losses = [loss.activation for loss in network.losses.values()]
-    widths = [tensor.width for tensor in (*network.graph.inputs, *network.graph.outputs)]
-    if widths != [preprocessor.width, preprocessor.n_outputs] or losses != (
-        ["softmax"] if preprocessor.classes else [None]
-    ):
-        raise FormatError(f"{name}: damaged: network and preprocessing do not fit together")
-    return Model(network, preprocessor, facts)
+    return Model(learner.aim, learner, facts)

@@ -148,6 +148,10 @@ class Target:
             raise DataError(f"{table.where(row, self.name)}: no value, expected a number")
         return values
 
+    def encode(self, table: Table) -> np.ndarray:
+        """`indices` for classification, `numbers` for regression."""
+        return self.numbers(table) if self.task == "regression" else self.indices(table)
+
     def labels(self, indices: np.ndarray) -> np.ndarray:
         """The classes (N,) with these indices."""
         return np.array(self.classes)[indices]

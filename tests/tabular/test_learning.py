@@ -132,7 +132,7 @@ def test_measures_of_regression_are_those_of_the_predictions(backend, houses):
     model = tabular.fit(houses, "price", tabular.Options(hidden=(8,), epochs=5, l2=0.1))
     errors = model.predict(houses) - houses["price"]
     measures = model.evaluate(houses)
-    scale = model.preprocessor.target_scale
+    scale = model.learner.preprocessor.target_scale
     assert measures["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-5)
     assert measures["mse"] == pytest.approx(np.mean(errors**2) / scale**2, rel=1e-5)
     assert measures["r2"] == pytest.approx(1 - np.mean(errors**2) / houses["price"].var(), rel=1e-5)
@@ -141,7 +141,7 @@ def test_measures_of_regression_are_those_of_the_predictions(backend, houses):
 def test_measures_of_classification_are_those_of_the_network(backend, people):
     model = tabular.fit(people, "label", tabular.Options(hidden=(8,), epochs=5, l2=0.1))
     table = as_table(people)
-    X, y = model.preprocessor.features(table), model.preprocessor.targets(table)
+    X, y = model.learner.preprocessor.features(table), model.learner.preprocessor.targets(table)
     assert model.evaluate(people) == model.network.evaluate(X, y)
 
 
@@ -165,7 +165,7 @@ def test_a_model_read_from_its_file_is_equal(name, request, tmp_path):
     model = tabular.fit(columns, [*columns][-1], tabular.Options(epochs=3))
     model.save(tmp_path / "a.fastnn")
     again = tabular.load(tmp_path / "a.fastnn")
-    assert again.preprocessor == model.preprocessor
+    assert again.learner.preprocessor == model.learner.preprocessor
     assert again.results == model.results
     np.testing.assert_array_equal(again.predict(columns), model.predict(columns))
 
