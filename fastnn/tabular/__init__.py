@@ -8,14 +8,17 @@
 >>> model.save("houses.fastnn")  # doctest: +SKIP
 
 The command line, ``fastnn train``, calls the same functions and reads the same files.
+`TabularClassifier` and `TabularRegressor` are estimators for scikit-learn, which they need.
 """
 
+from fastnn._shared import lazy
 from fastnn.tabular.encoders import Encoded, TableEncoder
 from fastnn.tabular.files import read_csv, read_npz, read_table
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learning import fit
 from fastnn.tabular.model import Model, load
 from fastnn.tabular.preset import Options
+from fastnn.tabular.recipe import PRESETS, Recipe
 from fastnn.tabular.roles import Decision, Decisions, decide
 from fastnn.tabular.table import (
     Booleans,
@@ -27,7 +30,16 @@ from fastnn.tabular.table import (
     Times,
 )
 
+__getattr__ = lazy.importer(
+    __name__,
+    {
+        "TabularClassifier": "fastnn.tabular.estimators",
+        "TabularRegressor": "fastnn.tabular.estimators",
+    },
+)
+
 __all__ = [
+    "PRESETS",
     "Booleans",
     "DataError",
     "Decision",
@@ -37,8 +49,11 @@ __all__ = [
     "Model",
     "Numbers",
     "Options",
+    "Recipe",
     "Table",
     "TableEncoder",
+    "TabularClassifier",
+    "TabularRegressor",
     "Texts",
     "Times",
     "as_table",

@@ -9,7 +9,7 @@ import numpy as np
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.tabular.table import Column, DataError, Numbers
 
-__all__ = ["TASKS", "Task", "choose_task", "guess_task", "split_rows"]
+__all__ = ["TASKS", "Task", "choose_task", "guess_task", "split_folds", "split_rows"]
 
 Task = Literal["classification", "regression"]
 
@@ -98,6 +98,35 @@ def split_rows(
     parts = np.split(order, [n_test, n_test + n_validation])
     test_rows, validation_rows, train_rows = (np.sort(part) for part in parts)
     return train_rows, validation_rows, test_rows
+
+
+def split_folds(
+    n: int, folds: int, seed: int = 0, labels: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """Divide the rows at random into parts of nearly equal size.
+
+    Parameters
+    ----------
+    n : int
+        Number of rows.
+    folds : int
+        Number of parts, from 2 to `n`.
+    seed : int, default 0
+        Seed of the random numbers.
+    labels : (n,) array, optional
+        Label of each row.  Every part has the labels in the proportion of the whole, as nearly
+        as whole rows allow.
+
+    Returns
+    -------
+    list of arrays of int
+        Indices in ascending order.  Each row is in exactly one part.
+    """
+    order = np.random.default_rng(check_integer(seed, "seed", 0)).permutation(n)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    # Neighbours, which have equal labels, go to different parts.
+    return [np.sort(order[i::folds]) for i in range(folds)]
 
 
 def _relative_ranks(labels: np.ndarray) -> np.ndarray:

@@ -28,7 +28,8 @@ FLOORS = (
     {"graph", "training"},
     {"inspection"},
     {"network"},
-    {"ensemble", "plot", "tabular", "threshold"},
+    {"ensemble", "plot", "threshold"},
+    {"tabular"},
     {"cli", "estimators"},
 )
 """Rooms of the package, the ground floor first.  A file imports from lower floors and its room."""

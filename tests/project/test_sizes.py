@@ -23,7 +23,7 @@ MAX_PARAMETERS = 7
 PUBLIC_MODULES = (
     "fastnn", "fastnn.functional", "fastnn.stats", "fastnn.estimators", "fastnn.plot",
     "fastnn.backend", "fastnn.activations", "fastnn.initializers", "fastnn.optimizers",
-    "fastnn.metrics", "fastnn.threshold",
+    "fastnn.metrics", "fastnn.tabular", "fastnn.threshold",
 )  # fmt: skip
 
 LONG_SIGNATURES = {

@@ -1,0 +1,290 @@
+"""Bags: networks of one recipe, each trained without another part of the rows.
+
+The rows that a network has not seen choose its best epoch.  The predictions of these rows, one
+for each row of the training, also choose the temperature of the probabilities and the weights of
+several bags.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastnn.ensemble.members import Member, train_members
+from fastnn.network import Network
+from fastnn.network._fit import Extras
+from fastnn.tabular.construction import Shape, build
+from fastnn.tabular.objectives import Classification, Objective
+from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.splitting import split_folds, split_rows
+from fastnn.training.callbacks import Callback, Context, EarlyStopping
+from fastnn.training.data import Data
+from fastnn.training.session import Plan
+
+__all__ = ["Bag", "Problem", "Setting", "train"]
+
+_FACTORS = (0.1, 4.0)
+"""Range of the factor of the logits."""
+
+_TIMED_BATCHES = 20
+
+_PRIOR_ROWS = 20.0
+"""What a factor of 1 weighs against the held-out rows, in rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """What is to be learnt.
+
+    Attributes
+    ----------
+    inputs : sequence of (N, width) array
+        The inputs of a network, in the order of `construction.build`.
+    shape : Shape
+    objective : Objective
+    y : (N,) array
+        Indices of classes, or standardised targets.
+    weights : (N,) array, optional
+        Weights of the rows.
+    """
+
+    inputs: Sequence[np.ndarray]
+    shape: Shape
+    objective: Objective
+    y: np.ndarray
+    weights: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def data(self, network: Network) -> Data:
+        """The data as the network's core takes them."""
+        y = self.y if isinstance(self.objective, Classification) else self.y[:, None]
+        inputs = self.inputs[0] if len(self.inputs) == 1 else list(self.inputs)
+        return network.core.feed.data(inputs, y, self.weights, False)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How trainings run.
+
+    Attributes
+    ----------
+    seed : int
+    dtype : {"float32", "float64"}
+    n_jobs : int
+        Networks that are trained at the same time.
+    verbose : {0, 1, 2}
+    deadline : float, optional
+        Time of `time.monotonic` at which training ends.
+    """
+
+    seed: int = 0
+    dtype: str = "float32"
+    n_jobs: int = 1
+    verbose: int = 0
+    deadline: float | None = None
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the deadline."""
+        return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
+
+class _Deadline(Callback):
+    """Ends a training at a time of `time.monotonic`."""
+
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
+
+    def on_epoch_end(self, context: Context) -> bool:
+        return time.monotonic() >= self._deadline
+
+
+@dataclass(frozen=True, eq=False)
+class Bag:
+    """Trained networks, whose predictions are averaged.
+
+    Attributes
+    ----------
+    networks : tuple of Network
+    factor : float
+        Factor of the logits: the reciprocal of the temperature.
+    epochs : tuple of int
+        The best epoch of each network.
+    held_out : (N,) array, or (N, K)
+        Predictions of the rows of the training by networks that have not seen them, as
+        `Objective.combine` returns them; nan for rows that all networks have seen.
+    is_partial : bool
+        Whether Ctrl-C has ended the training.
+    """
+
+    networks: tuple[Network, ...]
+    factor: float
+    epochs: tuple[int, ...]
+    held_out: np.ndarray
+    is_partial: bool = False
+
+    def outputs(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The outputs of each network for prepared inputs."""
+        results = []
+        for network in self.networks:
+            with network.core.lock:
+                results += network.core.outputs(inputs)
+        return results
+
+
+def train(problem: Problem, recipe: Recipe, setting: Setting) -> Bag:
+    """Train the bag of a recipe, or its one network.
+
+    Ctrl-C, like the deadline, ends the training of all networks: the bag has those that have
+    finished an epoch.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C before any network has finished an epoch.
+    TrainingError
+        If the loss is not finite.
+    """
+    folds = _folds(problem, recipe, setting.seed)
+    networks = [_network(problem, recipe, setting, i, len(folds[0][0])) for i in range(len(folds))]
+    epochs, is_partial = _train(problem, recipe, setting, networks, folds)
+    used = [i for i, epoch in enumerate(epochs) if epoch]
+    if not used:
+        raise KeyboardInterrupt
+    networks, folds = [networks[i] for i in used], [folds[i] for i in used]
+    epochs = [epochs[i] for i in used]
+    held_out, factor = _judged(problem, networks, folds)
+    if recipe.folds == 1 and recipe.refit and not is_partial and setting.seconds_left > 0:
+        networks = [_refitted(problem, recipe, setting, networks[0], epochs[0])]
+    return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial)
+
+
+def _folds(problem: Problem, recipe: Recipe, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows to train on and the rows that are held out, for each network."""
+    labels = problem.y if isinstance(problem.objective, Classification) else None
+    n_folds = min(recipe.folds, len(problem))
+    if n_folds == 1:
+        rows, held_out, _ = split_rows(len(problem), recipe.validation, 0.0, seed, labels)
+        return [(rows, held_out)]
+    parts = split_folds(len(problem), n_folds, seed, labels)
+    every = np.arange(len(problem))
+    return [(np.delete(every, part), part) for part in parts]
+
+
+def _network(problem: Problem, recipe: Recipe, setting: Setting, i: int, n_rows: int) -> Network:
+    """The untrained network number i."""
+    seed = int(np.random.SeedSequence([setting.seed, i]).generate_state(1)[0])
+    batches = -(-n_rows // recipe.rows_of_batch(n_rows))
+    return build(problem.shape, recipe, problem.objective.loss, batches, setting.dtype, seed)
+
+
+def _train(
+    problem: Problem,
+    recipe: Recipe,
+    setting: Setting,
+    networks: Sequence[Network],
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[list[int], bool]:
+    """Train networks; returns the best epoch of each, 0 for none, and whether Ctrl-C ended it."""
+    data = problem.data(networks[0])
+    watchers = [EarlyStopping(patience=recipe.epochs + 1) for _ in networks]
+    members = []
+    for network, watcher, (rows, held_out) in zip(networks, watchers, folds, strict=True):
+        plan = _plan(recipe, setting, recipe.epochs, len(rows))
+        validation = data.rows(held_out)
+        plan = replace(plan, early_stopping=watcher)
+        members.append(Member(network, data, rows, plan, Extras(check_finite=False), validation))
+    is_partial = False
+    try:
+        train_members(members, setting.verbose, setting.n_jobs)
+    except KeyboardInterrupt:
+        is_partial = True  # what has been trained is kept
+    # Without a weighed row among those held out, no epoch is better than the last.
+    pairs = zip(watchers, networks, strict=True)
+    return [watcher.best_epoch or network.history.epochs for watcher, network in pairs], is_partial
+
+
+def _plan(recipe: Recipe, setting: Setting, epochs: int, n_rows: int) -> Plan:
+    ending = [] if setting.deadline is None else [_Deadline(setting.deadline)]
+    return Plan(epochs, recipe.rows_of_batch(n_rows), callbacks=ending)
+
+
+def _refitted(
+    problem: Problem, recipe: Recipe, setting: Setting, network: Network, epochs: int
+) -> Network:
+    """A network of the same construction, trained on all rows for some epochs."""
+    n = len(problem)
+    again = _network(problem, recipe, setting, 0, n)
+    history = again.core.fit(problem.data(again), _plan(recipe, setting, epochs, n), None, again)
+    return network if history.interrupted or history.epochs < epochs else again
+
+
+def seconds_of_epoch(problem: Problem, recipe: Recipe, setting: Setting) -> float:
+    """The seconds of an epoch on all rows, from the time of some batches."""
+    n = len(problem)
+    size = recipe.rows_of_batch(n)
+    rows = np.arange(min(n, _TIMED_BATCHES * size))
+    network = _network(problem, recipe, setting, 0, n)
+    data = problem.data(network).rows(rows)
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        network.core.fit(data, Plan(1, size), None, network)
+        times.append(time.perf_counter() - start)
+    return max(min(times), 1e-6) * n / len(rows)
+
+
+def _judged(
+    problem: Problem,
+    networks: Sequence[Network],
+    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> tuple[np.ndarray, float]:
+    """Predictions of the held-out rows, and the factor of the logits that fits them best."""
+    data, objective = problem.data(networks[0]), problem.objective
+    outputs = [
+        network.core.outputs(data.rows(held_out).inputs)[0]
+        for network, (_, held_out) in zip(networks, folds, strict=True)
+    ]
+    rows = np.concatenate([held_out for _, held_out in folds])
+    stacked = np.concatenate(outputs)
+    factor = 1.0
+    if isinstance(objective, Classification):
+        weights = None if problem.weights is None else problem.weights[rows]
+        factor = best_factor(objective, stacked, problem.y[rows], weights)
+    combined = objective.combine([stacked], factor)
+    predictions = np.full((len(problem), *combined.shape[1:]), np.nan)
+    predictions[rows] = combined
+    return predictions, factor
+
+
+def best_factor(
+    objective: Classification, logits: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None
+) -> float:
+    """The factor of the logits with the smallest log loss (temperature scaling, Guo et al. 2017).
+
+    A weak prior keeps it near 1 where there are few rows.
+
+    Parameters
+    ----------
+    objective : Classification
+    logits : (N, K) array
+    y : (N,) array of int
+    weights : (N,) array, optional
+    """
+    from scipy.optimize import minimize_scalar
+
+    def cost(logarithm: float) -> float:
+        losses = objective.losses(objective.combine([logits], math.exp(logarithm)), y)
+        mean = float(np.average(losses, weights=weights))
+        return len(y) * mean + _PRIOR_ROWS * logarithm**2
+
+    bounds = tuple(map(math.log, _FACTORS))
+    solution: Any = minimize_scalar(cost, bounds=bounds, method="bounded")
+    return math.exp(float(solution.x))

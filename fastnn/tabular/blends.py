@@ -1,0 +1,239 @@
+"""Blends: bags of different recipes, weighted by their predictions of rows they have not seen."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fastnn.network import Network
+from fastnn.network._network import rebuild
+from fastnn.network._save import snapshot
+from fastnn.tabular import bags, objectives, stored
+from fastnn.tabular.bags import Bag, Problem, Setting
+from fastnn.tabular.objectives import Objective
+from fastnn.tabular.recipe import Recipe
+
+__all__ = ["Blend", "train"]
+
+_ROUNDS = 30
+"""Number of bags, with repetition, that a blend consists of."""
+
+_MOST_CANDIDATES = 200
+_SHARE_OF_FIRST_BAG = 0.5
+_LEAST_EPOCHS = 6
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """Bags and their weights.
+
+    Attributes
+    ----------
+    objective : Objective
+    bags : tuple of Bag
+    weights : tuple of float
+        Positive, with the sum 1.
+    """
+
+    objective: Objective
+    bags: tuple[Bag, ...]
+    weights: tuple[float, ...]
+
+    @property
+    def networks(self) -> list[Network]:
+        """The networks of all bags."""
+        return [network for bag in self.bags for network in bag.networks]
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether Ctrl-C has ended the training."""
+        return any(bag.is_partial for bag in self.bags)
+
+    def predictions(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """The weighted mean of the predictions of the bags.
+
+        Parameters
+        ----------
+        inputs : sequence of (N, width) array
+            As in `Problem`.
+
+        Returns
+        -------
+        (N, K) array of probabilities, or (N,) array of numbers in the unit of the target
+        """
+        combine = self.objective.combine
+        parts = [combine(bag.outputs(inputs), bag.factor) for bag in self.bags]
+        return self._mean(parts)
+
+    def held_out(self) -> np.ndarray:
+        """Predictions of the rows of the training by networks that have not seen them.
+
+        They are nan for rows that all networks of a bag have seen.
+        """
+        return self._mean([bag.held_out for bag in self.bags])
+
+    def _mean(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        total = np.zeros_like(parts[0])
+        for weight, part in zip(self.weights, parts, strict=True):
+            total += weight * part
+        return total
+
+    # ------------------------------------------------------------------- files
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The blend as data for JSON, and the arrays of its networks by name."""
+        described, arrays = [], {}
+        for i, bag in enumerate(self.bags):
+            members = [snapshot(network) for network in bag.networks]
+            for j, (_, values) in enumerate(members):
+                arrays.update({f"{i}/{j}/{name}": value for name, value in values.items()})
+            described.append(
+                {
+                    "factor": bag.factor,
+                    "epochs": list(bag.epochs),
+                    "networks": [structure for structure, _ in members],
+                }
+            )
+        state = {
+            "objective": self.objective.to_state(),
+            "weights": list(self.weights),
+            "bags": described,
+        }
+        return state, arrays
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Blend:
+        """A blend from what `to_state` has returned; it has no predictions of held-out rows.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, OverflowError
+            If the data do not describe a blend.
+        """
+        objective = objectives.from_state(state["objective"])
+        parts = []
+        for i, entry in enumerate(state["bags"]):
+            networks = []
+            for j, structure in enumerate(entry["networks"]):
+                start = f"{i}/{j}/"
+                own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
+                networks.append(rebuild(structure, own))
+            factor = stored.positive(entry["factor"])
+            parts.append(Bag(tuple(networks), factor, tuple(entry["epochs"]), np.empty(0)))
+        weights = tuple(stored.positive(weight) for weight in state["weights"])
+        if not parts or len(weights) != len(parts) or abs(sum(weights) - 1) > 1e-9:
+            raise ValueError("the weights do not fit the bags")
+        interfaces = {_interface(network) for bag in parts for network in bag.networks}
+        if len(interfaces) != 1:
+            raise ValueError("the networks have different inputs or outputs")
+        return cls(objective, tuple(parts), weights)
+
+
+def _interface(network: Network) -> tuple[Any, ...]:
+    graph = network.graph
+    return tuple(tensor.width for tensor in (*graph.inputs, *graph.outputs)), len(graph.inputs)
+
+
+# -------------------------------------------------------------------- training
+
+
+def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
+    """Train the bags of a recipe, and weight them.
+
+    With a deadline, the number of epochs and of bags follows the time that there is; without
+    one, they are those of the recipe.  Ctrl-C ends the training: the blend has what is trained.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After Ctrl-C before any network has finished an epoch.
+    TrainingError
+        If the loss is not finite.
+    """
+    if setting.deadline is not None:
+        recipe = _fitted_to_time(problem, recipe, setting)
+    most = recipe.candidates
+    if setting.deadline is not None and most > 1:
+        most = _MOST_CANDIDATES
+    trained: list[Bag] = []
+    longest = 0.0
+    while len(trained) < most and 1.1 * longest < setting.seconds_left:
+        i = len(trained)
+        start = time.monotonic()
+        own = replace(setting, seed=setting.seed + 1_000_003 * i)
+        try:
+            trained.append(bags.train(problem, variation(recipe, i, setting.seed), own))
+        except KeyboardInterrupt:
+            if not trained:
+                raise
+            break
+        if trained[-1].is_partial:
+            break
+        longest = max(longest, time.monotonic() - start)
+    weights = blend_weights(problem, trained)
+    used = [i for i, weight in enumerate(weights) if weight]
+    return Blend(
+        problem.objective, tuple(trained[i] for i in used), tuple(weights[i] for i in used)
+    )
+
+
+def variation(recipe: Recipe, i: int, seed: int) -> Recipe:
+    """The recipe of candidate number i: the recipe itself, or one with other hyperparameters."""
+    if i == 0:
+        return recipe
+    draw = np.random.default_rng([seed, i])
+    width = int(draw.choice([96, 128, 192, 256]))
+    depth = int(draw.choice([2, 3, 4]))
+    factor = float(np.exp(draw.uniform(math.log(0.4), math.log(1.6))))
+    return replace(
+        recipe,
+        hidden=(width,) * depth,
+        activation=str(draw.choice(["selu", "mish", "relu", "swish"])),
+        dropout=float(draw.choice([0.0, 0.1, 0.2, 0.3])),
+        weight_decay=float(draw.choice([0.0, 0.01, 0.05])),
+        rate_factor=recipe.rate_factor * factor,
+    )
+
+
+def blend_weights(problem: Problem, candidates: Sequence[Bag]) -> list[float]:
+    """Weights that make the loss of the held-out rows small (Caruana et al. 2004).
+
+    Bags are added one at a time, each time the one that lowers the loss most, with repetition.
+    """
+    if len(candidates) == 1:
+        return [1.0]
+    seen = [~np.isnan(bag.held_out.reshape(len(problem), -1)[:, 0]) for bag in candidates]
+    rows = np.flatnonzero(np.all(seen, axis=0))
+    y, objective = problem.y[rows], problem.objective
+    row_weights = None if problem.weights is None else problem.weights[rows]
+    predictions = [bag.held_out[rows] for bag in candidates]
+    counts = np.zeros(len(candidates))
+    total = np.zeros_like(predictions[0])
+    for n in range(1, _ROUNDS + 1):
+        costs = [
+            np.average(objective.losses((total + part) / n, y), weights=row_weights)
+            for part in predictions
+        ]
+        best = int(np.argmin(costs))
+        counts[best] += 1
+        total += predictions[best]
+    return [float(count / _ROUNDS) for count in counts]
+
+
+def _fitted_to_time(problem: Problem, recipe: Recipe, setting: Setting) -> Recipe:
+    """The recipe with as many epochs, and as large a bag, as there is time for."""
+    share = _SHARE_OF_FIRST_BAG if recipe.candidates > 1 else 0.8
+    time_of_bag = share * setting.seconds_left
+    seconds = bags.seconds_of_epoch(problem, recipe, setting)
+    jobs = max(1, min(setting.n_jobs, recipe.folds))
+    runs = recipe.folds if recipe.folds > 1 else 1 + recipe.refit
+    epochs = int(time_of_bag * jobs / (seconds * runs))
+    if epochs >= min(recipe.epochs, _LEAST_EPOCHS):
+        return replace(recipe, epochs=min(epochs, recipe.epochs))
+    epochs = max(1, int(time_of_bag / seconds))
+    return replace(recipe, folds=1, refit=False, epochs=min(epochs, recipe.epochs), candidates=1)

@@ -1,0 +1,381 @@
+"""Models for tables as scikit-learn estimators, which take rows as a user has them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from fastnn._shared.arrays import as_weights
+from fastnn._shared.numbers import check_choice, check_integer, check_number
+from fastnn.backend import get_num_threads
+from fastnn.tabular import recipe
+from fastnn.tabular.bags import Setting
+from fastnn.tabular.frames import as_table
+from fastnn.tabular.learner import Learner
+from fastnn.tabular.objectives import LOSSES, Classification, Objective, Regression
+from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.table import Numbers, Table
+
+try:
+    from scipy.sparse import issparse
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_sample_weight
+    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+except ImportError as error:
+    raise ImportError(
+        "the estimators of fastnn.tabular need scikit-learn 1.6 or newer: "
+        'pip install "fastnn[sklearn]"'
+    ) from error
+
+__all__ = ["TabularClassifier", "TabularRegressor"]
+
+Preset = Literal["fast", "balanced", "best"] | Recipe
+
+
+class _TabularEstimator(BaseEstimator):
+    """The base of the classifier and the regressor."""
+
+    preset: Preset
+    columns: Mapping[str, str] | None
+    time_limit: float | None
+    dtype: str
+    n_jobs: int | None
+    random_state: object
+    verbose: int
+
+    def _fit(
+        self, table: Table, y: np.ndarray, objective: Objective, weights: np.ndarray | None
+    ) -> Self:
+        """Train `learner_` on the features of a table and an encoded target."""
+        deadline = None
+        if self.time_limit is not None:
+            limit = check_number(self.time_limit, "time_limit", above=0.0)
+            deadline = time.monotonic() + limit
+        jobs = self.n_jobs
+        jobs = get_num_threads() if jobs in (None, -1) else check_integer(jobs, "n_jobs", 1)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        dtype = check_choice(self.dtype, "dtype", ("float32", "float64"))
+        setting = Setting(seed, dtype, jobs, self.verbose, deadline)
+        chosen = recipe.get(self.preset)
+        columns = self._roles(table)
+        self.learner_ = Learner.fit(table, y, objective, chosen, setting, weights, columns)
+        self.decisions_ = self.learner_.encoder.decisions
+        if self.learner_.blend.is_partial:
+            # The model stays usable, but a search over many fits must end.
+            raise KeyboardInterrupt
+        return self
+
+    def _roles(self, table: Table) -> Mapping[str, str]:
+        """The roles that the user chose; numbers of an array are numbers in any case."""
+        columns = {} if self.columns is None else dict(self.columns)
+        if not hasattr(self, "feature_names_in_"):
+            for name, column in table.columns.items():
+                if isinstance(column, Numbers) and not _is_constant(column):
+                    columns.setdefault(name, "number")
+        return columns
+
+    def _table(self, X: Any, reset: bool) -> Table:
+        """X as a table, with the checks of scikit-learn for names and number of features."""
+        if not reset:
+            check_is_fitted(self, "learner_")
+        is_table = hasattr(X, "columns") or hasattr(X, "column_names")
+        if (is_table or isinstance(X, Table | Mapping)) and not issparse(X):
+            table = as_table(X, "X")
+            if not isinstance(X, Table | Mapping):
+                validate_data(self, X, reset=reset, skip_check_array=True)
+            elif reset:
+                self.n_features_in_ = len(table.columns)
+                self.feature_names_in_ = np.array(list(table.columns), object)
+            return table
+        # Infinite numbers are refused later, with their cell.
+        X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite=False)
+        return as_table(X, "X")
+
+    def _target(self, y: Any, table: Table) -> np.ndarray:
+        """The target as (N,), of finite numbers or of labels of any kind."""
+        if y is None:
+            name = type(self).__name__
+            raise ValueError(f"{name} requires y to be passed, but the target y is None")
+        y = column_or_1d(y.to_numpy() if hasattr(y, "to_numpy") else y, warn=True)
+        if len(y) != len(table):
+            raise ValueError(f"X has {len(table)} rows, but y has {len(y)} values")
+        if y.dtype.kind == "f" and not np.isfinite(y).all():
+            row = int(np.argmin(np.isfinite(y)))
+            kind = "infinity" if np.isinf(y[row]) else "NaN"
+            raise ValueError(f"y contains {kind}: {y[row]} in row {row}")
+        return y
+
+    def _weights(self, sample_weight: object, n: int) -> np.ndarray | None:
+        if sample_weight is None:
+            return None
+        weights = as_weights(sample_weight, "sample_weight", (n,))
+        if not weights.any():
+            raise ValueError("sample_weight is zero for every sample, expected a positive weight")
+        return weights
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        return tags
+
+
+def _is_constant(column: Numbers) -> bool:
+    present = column.values[~np.isnan(column.values)]
+    return not len(present) or bool((present == present[0]).all())
+
+
+class TabularClassifier(ClassifierMixin, _TabularEstimator):
+    """Networks for the classification of the rows of a table.
+
+    Columns may have numbers, text, categories, truth values and dates; values may be missing.
+    What each column is taken for, `decisions_` says.
+
+    Parameters
+    ----------
+    preset : {"fast", "balanced", "best"} or Recipe, default "balanced"
+        "fast": one network.  "balanced": a bag of five, each trained without a fifth of the rows.
+        "best": several bags of different hyperparameters, weighted by the rows that each network
+        has not seen.  `fastnn.tabular.Recipe` has all parameters.
+    columns : mapping of str to str, optional
+        Roles of columns instead of those that are decided: "number", "boolean", "category",
+        "date" or "drop".
+    class_weight : dict from class to weight, or "balanced", optional
+        Multiplies the weight of each row by the weight of its class.  "balanced" gives a class
+        the weight n / (K count), for n rows of K classes.
+    time_limit : float, optional
+        Seconds that `fit` may take.  Networks are smaller in number, and trained for fewer
+        epochs, where it does not suffice; with "best", bags are trained until the time is over.
+        Results then depend on the speed of the computer.
+    dtype : {"float32", "float64"}, default "float32"
+        Data type of parameters and computations.
+    n_jobs : int, optional
+        Number of networks that are trained at the same time, in threads; by default, and with -1,
+        the number of threads of fastnn.  The results do not depend on it.
+    random_state : int, RandomState or None
+        Source of initial values, folds and batches.
+    verbose : {0, 1, 2}, default 0
+        Nothing, a progress bar, or a line for each network.
+
+    Attributes
+    ----------
+    classes_ : (K,) array
+    decisions_ : Decisions
+        The role of each column; ``print(model.decisions_)`` shows it.
+    held_out_predictions_ : (N, K) array
+        The probabilities of the training rows by networks that have not seen them; nan for rows
+        that all have seen.
+    learner_ : Learner
+        The encoders and networks.
+    n_features_in_, feature_names_in_
+        As in scikit-learn.
+
+    Notes
+    -----
+    The recipe: Holzmueller, Grinsztajn & Steinwart (2024), "Better by default: strong pre-tuned
+    MLPs and boosted trees on tabular data"; embeddings of numbers: Gorishniy, Rubachev & Babenko
+    (2022); the temperature of the probabilities: Guo et al. (2017), "On calibration of modern
+    neural networks"; weights of bags: Caruana et al. (2004), "Ensemble selection".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.tabular import TabularClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> table = {"size": rng.normal(size=300), "city": rng.choice(["Rom", "Ulm"], 300)}
+    >>> y = np.where((table["size"] > 0) == (table["city"] == "Rom"), "yes", "no")
+    >>> model = TabularClassifier("fast", random_state=0).fit(table, y)
+    >>> bool(model.score(table, y) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        preset: Preset = "balanced",
+        *,
+        columns: Mapping[str, str] | None = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
+        time_limit: float | None = None,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: object = None,
+        verbose: int = 0,
+    ) -> None:
+        self.preset = preset
+        self.columns = columns
+        self.class_weight = class_weight
+        self.time_limit = time_limit
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: object = None) -> Self:
+        """Train on the rows of a table.
+
+        Parameters
+        ----------
+        X : frame, mapping of columns, Table, or (N, n) array_like
+            A frame of pandas, polars or pyarrow.  Values may be missing.
+        y : (N,) array_like
+            Labels of any kind, of at least two classes.
+        sample_weight : (N,) array_like, optional
+            Not negative, and not 0 for all rows.
+
+        Returns
+        -------
+        TabularClassifier
+            The estimator itself.
+
+        Raises
+        ------
+        DataError
+            If a column does not fit its role; the message names the cell.
+        KeyboardInterrupt
+            After Ctrl-C; if at least one network has finished an epoch, the estimator has what is
+            trained.
+        """
+        table = self._table(X, reset=True)
+        y = self._target(y, table)
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            only = self.classes_.tolist()[0]
+            raise ValueError(f"a classifier needs at least 2 classes, got one class only: {only!r}")
+        weights = self._weights(sample_weight, len(table))
+        if self.class_weight is not None:
+            own = compute_sample_weight(self.class_weight, y)
+            weights = own if weights is None else own * weights
+        self._fit(table, labels, Classification(len(self.classes_)), weights)
+        return self
+
+    @property
+    def held_out_predictions_(self) -> np.ndarray:
+        """Probabilities (N, K) of the training rows by networks that have not seen them."""
+        check_is_fitted(self, "learner_")
+        return self.learner_.held_out
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The most probable class (N,) of each row.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        """
+        best = self.predict_proba(X).argmax(axis=1)
+        labels: np.ndarray = self.classes_[best]
+        return labels
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """The probability of each class, (N, K) in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        """
+        table = self._table(X, reset=False)
+        return self.learner_.predictions(table)
+
+
+class TabularRegressor(RegressorMixin, _TabularEstimator):
+    """Networks for the prediction of a number from the rows of a table.
+
+    Parameters
+    ----------
+    preset, columns
+        As in `TabularClassifier`.
+    loss : {"squared_error", "absolute_error", "huber", "poisson"}, default "squared_error"
+        What training minimises.  "huber" changes from squares to absolute values at one standard
+        deviation of the target.  "poisson" is for counts, and other targets >= 0.
+    time_limit, dtype, n_jobs, random_state, verbose
+        As in `TabularClassifier`.
+
+    Attributes
+    ----------
+    held_out_predictions_ : (N,) array
+        The predictions of the training rows by networks that have not seen them; nan for rows
+        that all have seen.
+    decisions_, learner_, n_features_in_, feature_names_in_
+        As in `TabularClassifier`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn.tabular import TabularRegressor
+    >>> x = np.random.default_rng(0).uniform(-3, 3, (400, 1))
+    >>> model = TabularRegressor("fast", random_state=0).fit(x, np.sin(x[:, 0]))
+    >>> bool(model.score(x, np.sin(x[:, 0])) > 0.9)
+    True
+    """
+
+    def __init__(
+        self,
+        preset: Preset = "balanced",
+        *,
+        columns: Mapping[str, str] | None = None,
+        loss: Literal["squared_error", "absolute_error", "huber", "poisson"] = "squared_error",
+        time_limit: float | None = None,
+        dtype: str = "float32",
+        n_jobs: int | None = None,
+        random_state: object = None,
+        verbose: int = 0,
+    ) -> None:
+        self.preset = preset
+        self.columns = columns
+        self.loss = loss
+        self.time_limit = time_limit
+        self.dtype = dtype
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: object = None) -> Self:
+        """Train on the rows of a table.
+
+        Parameters
+        ----------
+        X : as in `TabularClassifier.fit`
+        y : (N,) array_like
+            Finite numbers.
+        sample_weight : (N,) array_like, optional
+            Not negative, and not 0 for all rows.
+
+        Returns
+        -------
+        TabularRegressor
+            The estimator itself.
+
+        Raises
+        ------
+        DataError, KeyboardInterrupt
+            As in `TabularClassifier.fit`.
+        """
+        table = self._table(X, reset=True)
+        y = self._target(y, table).astype(np.float64)
+        weights = self._weights(sample_weight, len(table))
+        loss = check_choice(self.loss, "loss", LOSSES)
+        objective = Regression.fit(y if weights is None else y[weights > 0], loss)
+        self._fit(table, objective.encode(y), objective, weights)
+        return self
+
+    @property
+    def held_out_predictions_(self) -> np.ndarray:
+        """Predictions (N,) of the training rows by networks that have not seen them."""
+        check_is_fitted(self, "learner_")
+        return self.learner_.held_out
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The predicted number (N,) of each row, in float64.
+
+        Parameters
+        ----------
+        X : as in `fit`
+        """
+        table = self._table(X, reset=False)
+        return self.learner_.predictions(table)

@@ -1,0 +1,140 @@
+"""Learners: the encoders of a table and the networks that are trained on what they give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn.tabular import blends
+from fastnn.tabular.bags import Problem, Setting
+from fastnn.tabular.blends import Blend
+from fastnn.tabular.construction import Shape
+from fastnn.tabular.encoders import Encoded, TableEncoder
+from fastnn.tabular.objectives import Objective
+from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.roles import decide
+from fastnn.tabular.table import DataError, Table
+
+__all__ = ["Learner"]
+
+_ROWS_AT_ONCE = 1 << 17
+_ARRAYS = ("numbers", "positions", "codes")
+
+
+@dataclass(frozen=True, eq=False)
+class Learner:
+    """What a model has learnt from a table: encoders, and a blend of networks.
+
+    Attributes
+    ----------
+    encoder : TableEncoder
+    blend : Blend
+    held_out : (N,) array, or (N, K)
+        Predictions of the rows of the training by networks that have not seen them; nan for
+        rows that all networks have seen, or that weigh nothing.  Files do not have them.
+    """
+
+    encoder: TableEncoder
+    blend: Blend
+    held_out: np.ndarray
+
+    @classmethod
+    def fit(
+        cls,
+        table: Table,
+        y: np.ndarray,
+        objective: Objective,
+        recipe: Recipe,
+        setting: Setting,
+        weights: np.ndarray | None = None,
+        columns: Mapping[str, str] | None = None,
+    ) -> Learner:
+        """Learn from the columns of a table, all of which are features.
+
+        Parameters
+        ----------
+        table : Table
+        y : (N,) array
+            Indices of classes, or standardised targets.
+        objective : Objective
+        recipe : Recipe
+        setting : Setting
+        weights : (N,) array, optional
+            Weights of the rows; those of weight 0 are left out.
+        columns : mapping of str to str, optional
+            Roles that the user chooses, as in `fastnn.tabular.decide`.
+
+        Raises
+        ------
+        DataError
+            If a column does not fit its role, no column is left, or only one row.
+        KeyboardInterrupt
+            After Ctrl-C before any network has finished an epoch.
+        TrainingError
+            If the loss is not finite.
+        """
+        n = len(table)
+        rows: Any = slice(None) if weights is None else np.flatnonzero(weights)
+        if weights is not None:
+            table, y, weights = table.take(rows), y[rows], weights[rows]
+        if len(table) < 2:
+            raise DataError(f"{table.name} has one row to train on (1 sample), expected at least 2")
+        decisions = decide(table, columns)
+        if not decisions.used:
+            raise DataError(f"{table.name} has no column to learn from:\n{decisions}")
+        encoder = TableEncoder(decisions, bins=recipe.bins).fit(table)
+        names, bins, levels = encoder.number_names, encoder.bins, encoder.levels
+        shape = Shape(len(names), tuple(bins), tuple(levels), objective.n_outputs)
+        inputs = _inputs(encoder.transform(table, setting.dtype))
+        problem = Problem(inputs, shape, objective, y, weights)
+        blend = blends.train(problem, recipe, setting)
+        seen = blend.held_out()
+        held_out = np.full((n, *seen.shape[1:]), np.nan)
+        held_out[rows] = seen
+        return cls(encoder, blend, held_out)
+
+    def predictions(self, table: Table) -> np.ndarray:
+        """Probabilities (N, K), or numbers (N,) in the unit of the target.
+
+        Raises
+        ------
+        DataError
+            If a column is absent or does not fit its role.
+        """
+        dtype = self.blend.networks[0].dtype
+        parts = []
+        for start in range(0, len(table), _ROWS_AT_ONCE):
+            rows = table.take(slice(start, start + _ROWS_AT_ONCE))
+            parts.append(self.blend.predictions(_inputs(self.encoder.transform(rows, dtype))))
+        return np.concatenate(parts)
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The learner as data for JSON, and the arrays of its networks by name."""
+        blend, arrays = self.blend.to_state()
+        return {"encoder": self.encoder.to_state(), "blend": blend}, arrays
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Learner:
+        """A learner from what `to_state` has returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError, OverflowError
+            If the data do not describe a learner.
+        """
+        encoder = TableEncoder.from_state(state["encoder"])
+        blend = Blend.from_state(state["blend"], arrays)
+        widths = [len(encoder.number_names), len(encoder.bins), len(encoder.levels)]
+        graph = blend.networks[0].graph
+        if [tensor.width for tensor in graph.inputs] != [width for width in widths if width]:
+            raise ValueError("the networks do not fit the encoders")
+        return cls(encoder, blend, np.empty(0))
+
+
+def _inputs(encoded: Encoded) -> list[np.ndarray]:
+    """The arrays that have columns."""
+    arrays = [getattr(encoded, name) for name in _ARRAYS]
+    return [array for array in arrays if array.shape[1]]

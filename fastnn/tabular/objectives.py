@@ -1,0 +1,194 @@
+"""Objectives: what the networks of a model learn, and what their outputs mean together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn._shared.numbers import check_choice, check_integer
+from fastnn.losses import CrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError, Poisson
+from fastnn.tabular import stored
+
+__all__ = ["LOSSES", "Classification", "Objective", "Regression", "from_state"]
+
+LOSSES = ("squared_error", "absolute_error", "huber", "poisson")
+"""The losses of regression."""
+
+
+@dataclass(frozen=True)
+class Classification:
+    """Probabilities of classes, from the cross-entropy of softmax.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Number of classes, and of outputs of a network.
+    """
+
+    n_outputs: int
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of a network."""
+        return CrossEntropy()
+
+    def combine(self, outputs: Sequence[np.ndarray], factor: float = 1.0) -> np.ndarray:
+        """The mean of the probabilities of several networks: (N, K) float64.
+
+        Parameters
+        ----------
+        outputs : sequence of (N, K) array
+            Logits of each network.
+        factor : float, default 1
+            Factor of the logits: the reciprocal of the temperature.
+        """
+        total = np.zeros(outputs[0].shape)
+        for logits in outputs:
+            total += softmax(factor * logits.astype(np.float64))
+        return total / len(outputs)
+
+    def losses(self, combined: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The log loss (N,) of probabilities; `y` has indices of classes."""
+        tiny = np.finfo(np.float32).tiny
+        return -np.log(np.maximum(combined[np.arange(len(y)), y], tiny))
+
+    def to_state(self) -> dict[str, Any]:
+        """The objective as data for JSON."""
+        return {"kind": "classification", "n_outputs": self.n_outputs}
+
+
+@dataclass(frozen=True)
+class Regression:
+    """A number, standardised for the networks.
+
+    Attributes
+    ----------
+    centre, scale : float
+        A network learns (y - centre) / scale; with the loss "poisson", y / scale.
+    low, high : float
+        Range of the targets of the training; predictions are limited to it.
+    name : {"squared_error", "absolute_error", "huber", "poisson"}
+        The loss.
+    """
+
+    centre: float
+    scale: float
+    low: float
+    high: float
+    name: str = "squared_error"
+
+    @classmethod
+    def fit(cls, y: np.ndarray, name: str = "squared_error") -> Regression:
+        """The objective for the targets of the training.
+
+        Parameters
+        ----------
+        y : (N,) array of float64
+        name : str
+            One of `LOSSES`.
+
+        Raises
+        ------
+        ValueError
+            If the loss is "poisson" and a target is negative, or all are 0.
+        """
+        low, high = float(y.min()), float(y.max())
+        if name == "poisson":
+            if low < 0 or high == 0:
+                raise ValueError(
+                    "loss='poisson' needs targets >= 0 that are not all 0, got "
+                    f"values from {low:g} to {high:g}"
+                )
+            return cls(0.0, float(y.mean()), low, high, name)
+        # Squares of extreme values overflow: standardise a copy between -1 and 1 first.
+        unit = max(abs(low), abs(high)) or 1.0
+        centre = float((y / unit).mean()) * unit
+        scale = float((y / unit - centre / unit).std()) * unit
+        return cls(centre, scale if scale > 0 else 1.0, low, high, name)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of a network."""
+        return 1
+
+    @property
+    def loss(self) -> Loss:
+        """The loss of a network, for standardised targets."""
+        kinds = (MeanSquaredError(), MeanAbsoluteError(), Huber(), Poisson())
+        return dict(zip(LOSSES, kinds, strict=True))[self.name]
+
+    def encode(self, y: np.ndarray) -> np.ndarray:
+        """Standardised targets (N,) in float64."""
+        return (y - self.centre) / self.scale
+
+    def combine(self, outputs: Sequence[np.ndarray], factor: float = 1.0) -> np.ndarray:
+        """The mean of the predictions of several networks, in the unit of the target: (N,).
+
+        Parameters
+        ----------
+        outputs : sequence of (N, 1) array
+        factor : float
+            Without effect.
+        """
+        parts = [self._predictions(values[:, 0].astype(np.float64)) for values in outputs]
+        mean: np.ndarray = np.mean(parts, axis=0)
+        return np.clip(mean, self.low, self.high)
+
+    def _predictions(self, values: np.ndarray) -> np.ndarray:
+        if self.name == "poisson":
+            top = math.log(self.high / self.scale)
+            return self.scale * np.exp(np.minimum(values, top))
+        return self.scale * values + self.centre
+
+    def losses(self, combined: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """The loss (N,) of predictions in the unit of the target; `y` as `encode` returns it."""
+        if self.name == "poisson":
+            rate = np.maximum(combined / self.scale, np.finfo(np.float64).tiny)
+            return rate - y * np.log(rate)
+        residual = np.abs(self.encode(combined) - y)
+        if self.name == "squared_error":
+            return residual**2
+        if self.name == "absolute_error":
+            return residual
+        return np.where(residual <= 1, 0.5 * residual**2, residual - 0.5)
+
+    def to_state(self) -> dict[str, Any]:
+        """The objective as data for JSON."""
+        return {
+            "kind": "regression",
+            "centre": self.centre,
+            "scale": self.scale,
+            "low": self.low,
+            "high": self.high,
+            "loss": self.name,
+        }
+
+
+Objective = Classification | Regression
+
+
+def from_state(state: Any) -> Objective:
+    """The objective that `to_state` has described.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If the data do not describe one.
+    """
+    if state["kind"] == "classification":
+        return Classification(check_integer(state["n_outputs"], "n_outputs", 2))
+    if state["kind"] != "regression":
+        raise ValueError(f"the objective is {state['kind']!r:.60}")
+    low, high = stored.finite(state["low"]), stored.finite(state["high"])
+    centre, scale = stored.finite(state["centre"]), stored.positive(state["scale"])
+    return Regression(centre, scale, low, high, check_choice(state["loss"], "loss", LOSSES))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities (N, K) of logits, in their dtype."""
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return e / e.sum(axis=1, keepdims=True)
