@@ -152,11 +152,13 @@ class RSquared:
 
     Deviations of targets are from the mean so far; those of two blocks are joined by the
     formula of Chan, Golub & LeVeque (1983), "Algorithms for computing the sample variance".
-    Targets are counted from the first of them, so that equal ones have no spread at all.
+    Targets are counted from the first of them, so that equal ones have no spread at all.  All
+    numbers are multiplied by a power of two by which their squares neither overflow nor vanish.
     """
 
     def __init__(self) -> None:
         self._count = 0
+        self._factor = 0.0
         self._weight = self._residual = 0.0
         self._origin = self._mean = self._spread = 0.0
 
@@ -166,10 +168,15 @@ class RSquared:
         if not counted.any():
             return
         y, w = target[counted].astype(np.float64), weights[counted]
-        self._residual += float(w @ (output[counted] - y) ** 2)
+        errors = output[counted] - y
         if not self._count:
             self._origin = y[0]
         y -= self._origin
+        if not self._factor:
+            self._factor = _power(float(max(np.abs(errors).max(), np.abs(y).max())))
+        if self._factor not in (0.0, 1.0):
+            errors, y = errors * self._factor, y * self._factor
+        self._residual += float(w @ errors**2)
         weight = w.sum()
         mean = w @ y / weight
         total, step = self._weight + weight, mean - self._mean
@@ -185,6 +192,13 @@ class RSquared:
         if self._spread == 0:
             return 1.0 if self._residual == 0 else 0.0
         return 1.0 - self._residual / self._spread
+
+
+def _power(size: float) -> float:
+    """The power of two that brings numbers of an extreme size to about 1; 0 for the size 0."""
+    if not 0 < size < math.inf or 1e-100 < size < 1e100:
+        return 1.0 if size else 0.0
+    return math.ldexp(1.0, min(-math.frexp(size)[1], 1023))
 
 
 class ExplainedDeviance:

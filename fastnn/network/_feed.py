@@ -140,6 +140,10 @@ def weights_in(
         if they are too small beside the largest of them.
     """
     if rule == "count" or not divides_by_weights(head):
+        with np.errstate(over="ignore"):
+            total = float(np.abs(weights).sum())
+        if not math.isfinite(total):
+            raise ValueError(f"{name} must have a finite sum, got weights up to {weights.max():g}")
         return check_weights(weights, name, dtype)
     result = contiguous(scaled_weights(weights), dtype)
     smallest = np.finfo(dtype).tiny

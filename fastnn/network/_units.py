@@ -137,6 +137,11 @@ def _of_numbers(
     center, spread, scale = _moments(values, weights, shifts)
     factor = scale if isinstance(loss, MeanAbsoluteError) else scale * scale
     unit = scale * min(scale, loss.delta) if isinstance(loss, Huber) else factor
+    if not 0 < unit < math.inf:
+        raise ValueError(
+            f"y must have a spread whose square float64 holds, got {scale:.3g} as the standard "
+            f"deviation of targets of {loss.name}: multiply the targets by a number"
+        )
     size = weight * unit * _normaliser(loss, weights)
     if affine is None:
         return Units(target[0], loss, size)

@@ -9,7 +9,7 @@ import pytest
 from scipy.special import xlogy
 from sklearn.metrics import d2_tweedie_score, r2_score
 
-from fastnn.losses._tallies import ByColumn, ExplainedDeviance
+from fastnn.losses._tallies import ByColumn, ExplainedDeviance, RSquared
 
 
 def poisson_deviance(np, z, y):
@@ -81,3 +81,23 @@ def test_equal_targets_count_one_or_nothing(output, expected):
 def test_one_sample_has_no_score():
     one = np.ones((1, 1))
     assert math.isnan(score(squared_deviance, float, (one, one, None)))
+
+
+@pytest.mark.parametrize("factor", [5e-324 * 2**60, 2.0**-600, 2.0**600, 2.0**1020])
+@pytest.mark.parametrize("blocks", [1, 3])
+def test_share_of_squared_deviations_has_no_unit(rng, factor, blocks):
+    y, error = rng.normal(size=30), 0.5 * rng.normal(size=30)
+    y = np.round(y, 3)
+    a = np.round(y + error, 3)
+    tally = RSquared()
+    for i in range(blocks):
+        rows = slice(i * 30 // blocks, (i + 1) * 30 // blocks)
+        tally.add(factor * a[rows], factor * y[rows], np.ones(30 // blocks))
+    assert tally.score() == pytest.approx(r2_score(y, a), rel=1e-9)
+
+
+def test_block_that_is_predicted_exactly_does_not_fix_the_unit():
+    tally = RSquared()
+    tally.add(np.full(2, 1e-200), np.full(2, 1e-200), np.ones(2))
+    tally.add(np.array([1e-200, 3e-200]), np.array([2e-200, 4e-200]), np.ones(2))
+    assert tally.score() == pytest.approx(r2_score([1, 1, 2, 4], [1, 1, 1, 3]))

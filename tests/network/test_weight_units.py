@@ -110,6 +110,12 @@ def test_weights_of_a_sum_that_float32_cannot_hold_are_refused(backend, loss, we
     assert np.array_equal(net.get_flat(), before)
 
 
+def test_weights_whose_sum_overflows_are_refused():
+    X, y, weights = data()
+    with pytest.raises(ValueError, match="sample_weight must have a finite sum"):
+        network(MeanSquaredError(reduction="sum")).fit(X, y, sample_weight=1e307 * (1 + weights))
+
+
 def test_weights_of_a_sum_keep_their_size(backend):
     X, y, weights = data()
     net = network(MeanSquaredError(reduction="sum"))

@@ -155,6 +155,13 @@ def test_constant_targets_are_predicted(value):
     assert error < 1e-2 * (value or 1.0)
 
 
+@pytest.mark.parametrize("factor", [1e-200, 1e200])
+@pytest.mark.parametrize("optimizer", SOLVERS)
+def test_targets_whose_squares_float64_cannot_hold_are_refused(optimizer, factor):
+    with pytest.raises(ValueError, match="y must have a spread whose square float64 holds"):
+        trained(factor * smooth()[1], optimizer=optimizer)
+
+
 # -------------------------------------------------------------------- other losses
 
 
