@@ -85,6 +85,22 @@ def load_facts(name):
     return importlib.import_module(f"fastnn.facts.{name}")
 
 
+def mend_lists(folder: Path) -> None:
+    """Release the new item of a list once where the list cannot grow.
+
+    Cython 3.3 writes a list comprehension as a call that always releases the item; where it
+    fails, the code around it releases the item again.
+    """
+    for path in folder.rglob("*.c"):
+        text = path.read_text(encoding="utf-8")
+        mended = text.replace(
+            "int result = PyList_Append(list, x);\n    Py_DECREF(x);\n",
+            "int result = PyList_Append(list, x);\n    if (result == 0) Py_DECREF(x);\n",
+        )
+        if mended != text:
+            path.write_text(mended, encoding="utf-8")
+
+
 def write_generated_files():
     """Write the enums and the dispatch that are made from the rows of fastnn/facts."""
     codegen = load_facts("codegen")
@@ -124,6 +140,7 @@ def extensions():
         # Other ways to start a process would run this file again.
         nthreads=2 if multiprocessing.get_start_method() == "fork" else 0,
     )
+    mend_lists(Path(build_dir))
     built = [processor, memoryviews]
     for dtype, macros in DTYPE_MACROS.items():
         options = {
