@@ -182,7 +182,7 @@ def new_engine(program):
 
 @EACH_KIND
 @pytest.mark.parametrize("name", OPTIMIZERS)
-@pytest.mark.parametrize(("clip_norm", "n"), [(0.0, 1), (0.0, 40), (0.05, 40)])
+@pytest.mark.parametrize(("clip_norm", "n"), [(0.0, 1), (0.05, 40)])
 def test_gradients_and_update_have_the_bits_of_a_step(backend, dtype, kind, name, clip_norm, n):
     program = program_of(kind, "concatenate", dtype, l2=0.01)
     inputs, targets = data_of(kind, program, n)

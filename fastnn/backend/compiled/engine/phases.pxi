@@ -312,7 +312,7 @@ cdef void update_task(const Plan* plan, const Update* weights, const Update* vec
     cdef Update own
     update_tile(update_of(parameter, weights, vectors, &own), task.n_rows, task.n_columns, g, ldg,
                 &state, parameter.ld)
-    if parameter.n_edged > 0:
+    if parameter.n_edged > 0 and plan.edges_follow:
         update_edges(plan, task)
 
 

@@ -56,7 +56,7 @@ cdef enum:
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
     MAX_THREADS = 256     # of a team
-    TABLE_ROWS = 64       # about so many rows of a table, whole columns of it, are a task ...
+    TABLE_ROWS = 16       # about so many rows of a table, whole columns of it, are a task ...
     TABLE_COLUMNS = 128   # ... of so many columns of the output
     LOCATED = 64          # columns of X whose rows of a table are located together ...
     FOUND = 2048          # ... for about so many numbers
@@ -317,6 +317,7 @@ cdef struct Plan:
     bint is_large            # parameters and optimizer state take over LARGE_BYTES
     bint has_edges           # an operation reads a table between edges ...
     bint edges_are_made      # ... which never change
+    bint edges_follow        # updates make them again, for a step that follows
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace

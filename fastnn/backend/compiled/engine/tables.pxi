@@ -47,6 +47,7 @@ cdef struct Summing:
     sz ld_dy
     sz ld
     sz width                   # columns of the task's tile that count
+    bint accumulate            # or the sums start here
     sz n_samples
     const int* samples
     const real* factors
@@ -126,29 +127,60 @@ cdef void add_rows(Reading* reading, bint is_linear, sz columns, bint accumulate
     cdef const real* table = reading.table
     while n < columns:
         reading.table = table + n
-        if n + 4 * VL <= columns and is_linear:
-            add_vectors(True, 4, reading, accumulate, y + n, ld)
-            n += 4 * VL
-        elif n + 4 * VL <= columns:
-            add_vectors(False, 4, reading, accumulate, y + n, ld)
-            n += 4 * VL
+        if is_linear and n + 2 * VL <= columns:
+            add_between_edges(2, reading, accumulate, y + n, ld)
+            n += 2 * VL
         elif is_linear:
-            add_vectors(True, 1, reading, accumulate, y + n, ld)
+            add_between_edges(1, reading, accumulate, y + n, ld)
             n += VL
+        elif n + 4 * VL <= columns:
+            add_coded(4, reading, accumulate, y + n, ld)
+            n += 4 * VL
         else:
-            add_vectors(False, 1, reading, accumulate, y + n, ld)
+            add_coded(1, reading, accumulate, y + n, ld)
             n += VL
     reading.table = table
 
 
-cdef inline void add_vectors(bint is_linear, int vectors, const Reading* reading, bint accumulate,
-                             real* y, sz ld) noexcept nogil:
-    """`add_rows` of a constant number of vectors."""
+cdef inline void add_between_edges(int vectors, const Reading* reading, bint accumulate, real* y,
+                                   sz ld) noexcept nogil:
+    """`add_rows` of a constant number of vectors, between edges of bins.
+
+    The lower edges and the upper ones are summed apart: a chain of additions for each.
+    """
     cdef int* rows = reading.found.rows
     cdef real* shares = reading.found.shares
     cdef const real* p
-    cdef vec total[4]
+    cdef vec lower[2]
+    cdef vec upper[2]
     cdef vec share, rest
+    cdef sz r, j, stride = reading.ld, columns = reading.n_columns
+    cdef int i
+    for r in range(reading.n_samples):
+        for i in range(vectors):
+            lower[i] = load(y + i * VL) if accumulate else splat(0)
+            upper[i] = splat(0)
+        for j in range(columns):
+            p = reading.table + rows[j] * stride
+            share = splat(shares[j])
+            rest = splat(1) - share
+            for i in range(vectors):
+                lower[i] = fma_(rest, load(p + i * VL), lower[i])
+            for i in range(vectors):
+                upper[i] = fma_(share, load(p + stride + i * VL), upper[i])
+        for i in range(vectors):
+            store(y + i * VL, lower[i] + upper[i])
+        rows += columns
+        shares += columns
+        y += ld
+
+
+cdef inline void add_coded(int vectors, const Reading* reading, bint accumulate, real* y,
+                           sz ld) noexcept nogil:
+    """`add_rows` of a constant number of vectors, of codes."""
+    cdef int* rows = reading.found.rows
+    cdef const real* p
+    cdef vec total[4]
     cdef sz r, j, stride = reading.ld, columns = reading.n_columns
     cdef int i
     for r in range(reading.n_samples):
@@ -156,20 +188,11 @@ cdef inline void add_vectors(bint is_linear, int vectors, const Reading* reading
             total[i] = load(y + i * VL) if accumulate else splat(0)
         for j in range(columns):
             p = reading.table + rows[j] * stride
-            if is_linear:
-                share = splat(shares[j])
-                rest = splat(1) - share
-                for i in range(vectors):
-                    total[i] = fma_(rest, load(p + i * VL), total[i])
-                for i in range(vectors):
-                    total[i] = fma_(share, load(p + stride + i * VL), total[i])
-            else:
-                for i in range(vectors):
-                    total[i] = total[i] + load(p + i * VL)
+            for i in range(vectors):
+                total[i] = total[i] + load(p + i * VL)
         for i in range(vectors):
             store(y + i * VL, total[i])
         rows += columns
-        shares += columns
         y += ld
 
 
@@ -248,7 +271,7 @@ cdef void sum_table_gradients(const Plan* plan, const Task* task, const Contribu
     """
     cdef const Param* parameter = &plan.parameters[task.parameter]
     cdef const Table* table
-    cdef sz first, last
+    cdef sz first, last, column
     cdef real* sums
     cdef real* term
     cdef int c
@@ -262,11 +285,13 @@ cdef void sum_table_gradients(const Plan* plan, const Task* task, const Contribu
         sums = term
         if table.is_linear:
             sums = table.sums + 2 * task.k * parameter.ld + task.n
-        if not accumulate:
-            clear_rows(task.n_rows * (1 + table.is_linear), task.n_columns, sums, parameter.ld)
-        sum_over_samples(plan, task, &plan.ops[uses[c].table], first, last, n_rows, sums)
+        for column in range(first, last):
+            sum_over_samples(plan, task, &plan.ops[uses[c].table], column, n_rows, accumulate,
+                             sums)
+            sums += (table.last[column] + 1) * (1 + table.is_linear) * parameter.ld
         if table.is_linear:
-            take_from_bins(table, first, last, task.n_columns, sums, parameter.ld, term)
+            take_from_bins(table, first, last, task.n_columns,
+                           table.sums + 2 * task.k * parameter.ld + task.n, parameter.ld, term)
         if term != g:
             take_term(task, term, parameter.ld, c > 0, g)
 
@@ -300,9 +325,9 @@ cdef void take_term(const Task* task, const real* term, sz ld, bint accumulate,
             n += VL
 
 
-cdef void sum_over_samples(const Plan* plan, const Task* task, const Op* op, sz first, sz last,
-                           sz n_rows, real* sums) noexcept nogil:
-    """sums += the gradients of what samples read in columns first to `last` of X.
+cdef void sum_over_samples(const Plan* plan, const Task* task, const Op* op, sz column,
+                           sz n_rows, bint accumulate, real* sums) noexcept nogil:
+    """sums (+)= the gradients of what samples read in a column of X.
 
     A row of the table has one row of sums, and between edges two: those of dy and (2 t - 1) dy.
     """
@@ -310,38 +335,41 @@ cdef void sum_over_samples(const Plan* plan, const Task* task, const Op* op, sz 
     cdef Matrix* x = &plan.work.values[op.inputs[0]]
     cdef Matrix* dy = &plan.work.gradients[op.output]
     cdef const Param* weight = &plan.parameters[table.weight]
-    cdef sz column, row
+    cdef bint is_sorted = table.last[column] < SORTED_ROWS
+    cdef sz row = 0
     cdef Sorted found
     cdef Summing run
     run.ld_dy, run.ld = dy.ld, weight.ld
     run.width = min(task.n_columns, weight.width - task.n)
-    for column in range(first, last):
-        row = 0
-        while row < n_rows:
-            run.n_samples = min(<sz>SORTED, n_rows - row)
-            run.dy = row_of(dy, row) + task.n
-            run.dy += 0 if table.is_sum else column * weight.width
+    run.accumulate = accumulate
+    if not (is_sorted or accumulate):
+        clear_rows((table.last[column] + 1) * (1 + table.is_linear), task.n_columns, sums,
+                   weight.ld)
+        run.accumulate = True
+    while row < n_rows:
+        run.n_samples = min(<sz>SORTED, n_rows - row)
+        run.dy = row_of(dy, row) + task.n
+        run.dy += 0 if table.is_sum else column * weight.width
+        if not is_sorted:
+            sum_each(table, column, x, row, &run, sums)
+        else:
             sort_samples(table, column, x, row, run.n_samples, &found)
-            if table.last[column] >= SORTED_ROWS:
-                sum_each(table, column, x, row, &run, sums)
-            elif table.is_linear:
+            if table.is_linear:
                 sum_runs(True, table.last[column], &found, &run, sums)
             else:
                 sum_runs(False, table.last[column], &found, &run, sums)
-            row += SORTED
-        sums += (table.last[column] + 1) * (1 + table.is_linear) * weight.ld
+        run.accumulate = True
+        row += SORTED
 
 
 cdef void sort_samples(const Table* table, sz column, const Matrix* x, sz first, sz n_samples,
                        Sorted* found) noexcept nogil:
-    """The samples from `first` on by the row that they read, where a column has few rows."""
+    """The samples from `first` on by the row that they read."""
     cdef int rows[SORTED]
     cdef real shares[SORTED]
     cdef const real* u = row_of(x, first) + column
     cdef int start = 0, count
     cdef sz r, at
-    if table.last[column] >= SORTED_ROWS:
-        return
     memset(found.ends, 0, (table.last[column] + 1) * sizeof(int))
     for r in range(n_samples):
         locate(table, column, 1, u + r * x.ld, rows + r, shares + r)
@@ -355,7 +383,7 @@ cdef void sort_samples(const Table* table, sz column, const Matrix* x, sz first,
         at = found.ends[rows[r]]
         found.ends[rows[r]] += 1
         found.samples[at] = <int>r
-        found.factors[at] = 2 * shares[r] - 1
+        found.factors[at] = <real>2 * shares[r] - <real>1
 
 
 cdef inline void sum_runs(bint is_linear, sz last, const Sorted* found, Summing* run,
@@ -364,10 +392,10 @@ cdef inline void sum_runs(bint is_linear, sz last, const Sorted* found, Summing*
     cdef int start = 0
     cdef sz row
     for row in range(last + 1):
-        if found.ends[row] > start:
-            run.samples = found.samples + start
-            run.factors = found.factors + start
-            run.n_samples = found.ends[row] - start
+        run.samples = found.samples + start
+        run.factors = found.factors + start
+        run.n_samples = found.ends[row] - start
+        if run.n_samples > 0 or not run.accumulate:
             sum_run(is_linear, run, sums + row * (1 + is_linear) * run.ld)
         start = found.ends[row]
 
@@ -383,7 +411,7 @@ cdef void sum_each(const Table* table, sz column, const Matrix* x, sz first,
     for r in range(samples.n_samples):
         sample = <int>r
         locate(table, column, 1, row_of(x, first + r) + column, &row, &share)
-        factor = 2 * share - 1
+        factor = <real>2 * share - <real>1
         row -= table.first_rows[column]
         if table.is_linear:
             sum_run(True, &run, sums + 2 * row * run.ld)
@@ -392,7 +420,7 @@ cdef void sum_each(const Table* table, sz column, const Matrix* x, sz first,
 
 
 cdef inline void sum_run(bint is_linear, const Summing* run, real* sums) noexcept nogil:
-    """sums += the gradients of samples that read one row."""
+    """sums (+)= the gradients of samples that read one row."""
     cdef sz n = 0
     while n + 4 * VL <= run.width:
         sum_vectors(is_linear, 4, run, n, sums + n)
@@ -415,9 +443,9 @@ cdef inline void sum_vectors(bint is_linear, int vectors, const Summing* run, sz
     cdef sz s, count = run.n_samples, ld_dy = run.ld_dy, left = run.width - n
     cdef int i
     for i in range(vectors):
-        plain[i] = load(sums + i * VL)
+        plain[i] = load(sums + i * VL) if run.accumulate else splat(0)
         if is_linear:
-            weighted[i] = load(sums + run.ld + i * VL)
+            weighted[i] = load(sums + run.ld + i * VL) if run.accumulate else splat(0)
     for s in range(count):
         p = dy + samples[s] * ld_dy
         if is_linear:
@@ -448,7 +476,7 @@ cdef public void make_edges(const Plan* plan) noexcept nogil:
 
 
 cdef void update_edges(const Plan* plan, const Task* task) noexcept nogil:
-    """The same after an update of a task's tile."""
+    """The same after the update of a tile, for the next step of a run."""
     cdef const Param* parameter = &plan.parameters[task.parameter]
     cdef const Table* table
     cdef int i
