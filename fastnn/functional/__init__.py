@@ -2,15 +2,17 @@
 
 They run on the backend in use (see `fastnn.show_config`).  Rules for all of them:
 
-- Arrays of any leading shape, in any memory layout (C, Fortran, strided, read-only);
-  functions of a row act on the last axis.
+- Arrays of any shape, in any memory layout (C, Fortran, strided, read-only).  Functions of
+  a row act on the last axis; log-sum-exp and softmax take others by ``axis=``.
+- Scalars and arrays without dimensions give scalars, as NumPy's functions do.
 - float32 and float64 keep their dtype, integers and booleans become float64, any
   other dtype is a TypeError.  Weights, gradients and state must have the dtype of
   the first argument; targets and sample weights are converted to it.
 - ``out=`` receives the result: a writable C-contiguous array of the right shape and dtype,
   which is the first argument itself or shares no memory with any argument.
-- Empty arrays: an elementwise function of one is empty; a row function of a
-  last axis of length 0, and a loss over no samples, is a ValueError.
+- Empty arrays: an elementwise function of one is empty, the log-sum-exp of nothing is -inf,
+  and a loss over no samples is 0 as a sum and nan as a mean.  Softmax, layers and
+  cross-entropy over an axis of length 0 are a ValueError.
 - nan and infinities are computed with, not refused, and nothing warns.
 """
 

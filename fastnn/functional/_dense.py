@@ -11,7 +11,7 @@ from fastnn import backend
 from fastnn._shared.arrays import as_floating, as_matching, check_last_axis, check_out, check_shape
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn.facts import activations
-from fastnn.functional._shapes import as_rows
+from fastnn.functional._shapes import as_rows, plain
 
 
 def dense(
@@ -157,28 +157,27 @@ def dropout(
 
     Parameters
     ----------
-    x : (..., K) array_like of float32 or float64
-        Integers and booleans are converted to float64.
+    x : (...) array_like of float32 or float64
+        Integers and booleans are converted to float64.  The last axis counts the columns.
     rate : float
         0 <= rate < 1.
     key, step : int
         From 0 to 2**32 - 1: a key per layer and a counter of training steps, say.
-    out : (..., K) ndarray, optional
+    out : (...) ndarray, optional
         Receives the result.  C-contiguous, of the dtype of the result; `x` itself, or an array
         that shares no memory with `x`.
 
     Returns
     -------
-    (..., K) ndarray
-        Of the dtype of `x`.
+    (...) ndarray
+        Of the dtype of `x`; a scalar if `x` is one.
 
     Raises
     ------
     TypeError
         If a dtype or the type of a number is wrong.
     ValueError
-        If a number is out of range, `x` has no last axis or one of length 0, or `out`
-        does not fit.
+        If a number is out of range, or `out` does not fit.
 
     References
     ----------
@@ -187,17 +186,16 @@ def dropout(
     easy as 1, 2, 3", for the generator, Threefry2x32 with 13 rounds.
     """
     rows = as_floating(x, "x")
-    check_last_axis(rows, "x")
     rate = check_number(rate, "rate", 0.0, below=1.0)
     key = check_integer(key, "key", 0, 2**32 - 1)
     step = check_integer(step, "step", 0, 2**32 - 1)
     if out is None:
-        out = np.empty(rows.shape, rows.dtype)
+        result = np.empty(rows.shape, rows.dtype)
     else:
-        check_out(out, rows.shape, rows.dtype, {"x": x})
+        result = check_out(out, rows.shape, rows.dtype, {"x": x})
     if rows.size:
-        backend.kernels(rows.dtype).dropout(as_rows(rows), rate, key, step, as_rows(out))
-    return out
+        backend.kernels(rows.dtype).dropout(as_rows(rows), rate, key, step, as_rows(result))
+    return plain(result, out)
 
 
 def _weight(weight: object, x: np.ndarray) -> np.ndarray:

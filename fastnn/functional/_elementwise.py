@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -23,6 +23,7 @@ from fastnn._shared.numbers import check_number
 from fastnn.backend.direct import direct
 from fastnn.facts import activations
 from fastnn.functional._documentation import with_sections
+from fastnn.functional._shapes import plain
 
 __all__ = [
     "binary_step",
@@ -77,7 +78,7 @@ x : (...) array_like of float32 or float64
 Returns
 -------
 (...) ndarray
-    Of the dtype of `x`.
+    Of the dtype of `x`; a scalar if `x` is one.
 
 Raises
 ------
@@ -113,7 +114,7 @@ def _convert_and_apply(function: str, x: object, alpha: float, out: object) -> n
             kernels.activation_derivative(name, _flat(z), alpha, _flat(result))
         else:
             kernels.activation(function, _flat(z), alpha, _flat(result))
-    return result
+    return plain(result, cast(np.ndarray | None, out))
 
 
 # Exponentials and logarithms

@@ -22,22 +22,22 @@ linked with every core.pyx of that dtype into one shared object: calls from here
 """
 
 cimport numpy as cnp
-from libc.math cimport NAN, isfinite
+from libc.math cimport INFINITY, NAN, fabs, isfinite
 from libc.stdint cimport int64_t, uint32_t
 from libc.string cimport memset
 
 from fastnn.backend.compiled.engine.passes cimport (
     batch_cost, copy_outputs, finish_gradients, gradient_team, make_edges, norms_read_targets,
     ordered_sum, penalty, prepare_targets, rows_are_finite, rows_per_block, set_norms, span_team,
-    step_is_moderate, stream_team, summed_penalty, train_team, update_alone,
+    step_is_moderate, stream_team, summed_cost, summed_penalty, train_team, update_alone,
 )
 from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.kernels.entries cimport (
     add_gram_rows, clip_array, compute, correct_equations, dense_backward_batch,
     dense_forward_batch, drop_rows, element_losses, element_weights, equation_size,
     is_debug_build, label_losses, layer_norm_rows, log_softmax_backward_rows, resolvent_team,
-    set_backward_rooms, set_forward_rooms, set_scratch, softmax_backward_rows, sum_differences,
-    target_losses, update_arrays, vector_length,
+    set_backward_rooms, set_forward_rooms, set_scratch, signed_logsumexp_rows,
+    softmax_backward_rows, sum_differences, target_losses, update_arrays, vector_length,
 )
 from fastnn.backend.compiled.kernels.structures cimport *
 from fastnn.backend.compiled.math.activations cimport IDENTITY, from_output

@@ -24,6 +24,7 @@ from fastnn.backend.reference.normalizers import (
     log_softmax,
     log_softmax_backward,
     logsumexp,
+    signed_logsumexp,
     softmax,
     softmax_backward,
 )
@@ -55,6 +56,7 @@ __all__ = [
     "log_softmax",
     "log_softmax_backward",
     "logsumexp",
+    "signed_logsumexp",
     "softmax",
     "softmax_backward",
     "squared_differences",

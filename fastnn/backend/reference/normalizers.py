@@ -68,6 +68,36 @@ def logsumexp(z: np.ndarray, out: np.ndarray) -> None:
         np.add(shifted.top[:, 0], shifted.log_total[:, 0], out=out)
 
 
+def signed_logsumexp(z: np.ndarray, b: np.ndarray, out: np.ndarray, sign: np.ndarray) -> None:
+    """Write log(abs(sum(b exp(z)))) of each row into out, and the sign of the sum into sign.
+
+    Elements with b = 0 are ignored, whatever z is there.  Largest terms that cancel exactly are
+    left out, and the next ones take their place.
+    """
+    with np.errstate(all="ignore"):
+        z = np.where(b == 0, -np.inf, z)
+        while True:
+            top = z.max(axis=1, keepdims=True)
+            largest = z == top
+            ties = np.where(largest, b, 0).sum(axis=1)
+            others = np.where(largest, 0, b * np.exp(z - top)).sum(axis=1)
+            cancelled = (ties == 0) & np.isfinite(top[:, 0]) & ~np.isnan(others)
+            if not cancelled.any():
+                break
+            z[cancelled[:, np.newaxis] & largest] = -np.inf
+        total = ties + others
+        dominated = np.abs(others) < np.abs(ties)
+        out[...] = top[:, 0] + np.where(
+            dominated, np.log1p(others / ties) + np.log(np.abs(ties)), np.log(np.abs(total))
+        )
+        # Infinities and nan follow the rules of plain sums.
+        plain = ~np.isfinite(out) & ((total != 0) | ~np.isfinite(top[:, 0]))
+        counted = np.where(b[plain] == 0, 0, b[plain] * np.exp(z[plain], dtype=np.float64))
+        total[plain] = counted.sum(axis=1)
+        out[plain] = np.log(np.abs(counted.sum(axis=1)))
+        sign[...] = np.sign(total)
+
+
 def softmax(z: np.ndarray, out: np.ndarray) -> None:
     """Write exp(z) / sum(exp(z)) of each row into out."""
     with np.errstate(all="ignore"):

@@ -21,7 +21,7 @@ for _name, _code in _activation_codes.items():
 def direct(str function, x, double alpha, out):
     """A function of fastnn.functional, if x and out need no conversion; else None.
 
-    `out` may be None: the result is a new array then.
+    `out` may be None: the result is a new array then, or a scalar if it has no dimensions.
     """
     cdef int code = _functions[function]
     cdef int ndim
@@ -32,11 +32,20 @@ def direct(str function, x, double alpha, out):
         return None
     ndim -= code == LOGSUMEXP_ROWS
     if out is None:
+        if ndim == 0:
+            return direct_scalar(code, <real>alpha, x)
         out = cnp.PyArray_EMPTY(ndim, cnp.PyArray_DIMS(x), cnp.PyArray_TYPE(x), 0)
     elif not is_output(out, ndim, x, code != LOGSUMEXP_ROWS):
         return None
     run_direct(code, <real>alpha, x, out)
     return out
+
+
+cdef direct_scalar(int code, real alpha, x):
+    """The result of `direct` that has no dimensions."""
+    out = cnp.PyArray_EMPTY(0, NULL, cnp.PyArray_TYPE(x), 0)
+    run_direct(code, alpha, x, out)
+    return cnp.PyArray_ToScalar(cnp.PyArray_DATA(out), out)
 
 
 cdef bint is_plain(x):

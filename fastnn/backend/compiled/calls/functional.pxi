@@ -70,6 +70,12 @@ def logsumexp(const real[:, ::1] z, real[::1] out):
     run_rows(LOGSUMEXP_ROWS, z, &out[0])
 
 
+def signed_logsumexp(const real[:, ::1] z, const real[:, ::1] b, real[::1] out, real[::1] sign):
+    """out[i] = log(abs(sum(b[i] exp(z[i])))); sign[i] = the sign of the sum, or nan."""
+    with nogil:
+        signed_logsumexp_rows(z.shape[0], z.shape[1], &z[0, 0], &b[0, 0], &out[0], &sign[0])
+
+
 def softmax(const real[:, ::1] z, real[:, ::1] out):
     """out[i] = exp(z[i]) / sum(exp(z[i]))."""
     run_rows(SOFTMAX_ROWS, z, &out[0, 0])

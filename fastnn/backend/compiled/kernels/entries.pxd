@@ -15,6 +15,8 @@ cdef extern int vector_length() noexcept nogil
 # kernels/functional.pxi
 cdef extern void compute(int code, real alpha, Py_ssize_t size, Py_ssize_t K, const real* x,
                          real* out) noexcept nogil
+cdef extern void signed_logsumexp_rows(Py_ssize_t n, Py_ssize_t K, const real* z, const real* b,
+                                       real* out, real* sign) noexcept nogil
 cdef extern void softmax_backward_rows(Py_ssize_t n, Py_ssize_t K, const real* p, const real* dp,
                                        real* out) noexcept nogil
 cdef extern void log_softmax_backward_rows(Py_ssize_t n, Py_ssize_t K, const real* logp,

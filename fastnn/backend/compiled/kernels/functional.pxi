@@ -14,6 +14,7 @@ from fastnn.backend.compiled.rows.random cimport drop_row, dropout_threshold
 from fastnn.backend.compiled.rows.rows cimport (
     BLOCK, log_softmax_backward_row, logsumexp_row, put, softmax_backward_row, take
 )
+from fastnn.backend.compiled.rows.signed cimport signed_logsumexp_row
 from fastnn.backend.compiled.simd.simd cimport (
     VL, any as any_lane, equal, load, not_, real, splat, vec
 )
@@ -139,6 +140,13 @@ cdef void compute_rows(int code, Py_ssize_t n, Py_ssize_t K, const real* z,
         softmax_rows(n, K, z, out)
     else:
         log_softmax_rows(n, K, z, out)
+
+
+cdef public void signed_logsumexp_rows(Py_ssize_t n, Py_ssize_t K, const real* z, const real* b,
+                                       real* out, real* sign) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        out[i] = signed_logsumexp_row(K, z + i * K, b + i * K, sign + i)
 
 
 cdef public void softmax_backward_rows(Py_ssize_t n, Py_ssize_t K, const real* p, const real* dp,
