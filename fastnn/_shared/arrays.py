@@ -283,6 +283,14 @@ def scaled_weights(weights: np.ndarray) -> np.ndarray:
     return np.ldexp(weights, 1 - math.frexp(largest)[1])
 
 
+def weighted(values: np.ndarray, *weights: np.ndarray | None) -> np.ndarray:
+    """The values times weights that broadcast with them; 0 where a weight is 0, even times inf."""
+    for weight in weights:
+        if weight is not None:
+            values = np.multiply(values, weight, out=np.zeros_like(values), where=weight != 0)
+    return values
+
+
 # Conversion
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from fastnn.facts.losses import ElementOptions
 from fastnn.program import Program
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class Kernels(Protocol):
 
     def logsumexp(self, z: Array, out: Array) -> None:
         """Write log(sum(exp(z))) of each row into `out`."""
+
+    def signed_logsumexp(self, z: Array, b: Array, out: Array, sign: Array) -> None:
+        """Write log(abs(sum(b exp(z)))) of each row into `out`, the sign of the sum into `sign`.
+
+        Elements with b = 0 are ignored.  The sign is 1, -1, 0 or nan.
+        """
 
     def softmax(self, z: Array, out: Array) -> None:
         """Write exp(z) / sum(exp(z)) of each row into `out`."""
@@ -158,17 +165,16 @@ class Kernels(Protocol):
         prediction: Array,
         target: Array,
         weights: Array | None,
-        class_weights: Array | None,
-        parameter: float,
-        ignore_value: float | None,
+        options: ElementOptions,
         reduction: str,
         losses: Array | None,
         gradient: Array | None,
     ) -> float:
         """A loss that is a sum over elements; the reduced loss.
 
-        The weight of an element is that of its row, times 0 if its target is ignored and
-        times ``y u[1] + (1 - y) u[0]`` with class weights u.
+        The weight of an element is its own, with `weights` (n, K), or that of its row, (n,); times
+        0 if its target is ignored and times ``y u[1] + (1 - y) u[0]`` with class weights u.
+        `losses`, (n, K), receives the loss of each element before `weights`.
         """
 
     def update(
@@ -249,7 +255,8 @@ class Engine(Protocol):
     -----
     Inputs are (N, width) arrays, targets (N,) labels or (N, width) rows, or (N,) where the
     width is 1, of any real type in native byte order and with any strides.  They are converted
-    a batch or a block at a time.  Weights are (N,) and of the program's dtype.  With `check`,
+    a batch or a block at a time.  Weights are (N,), for elementwise losses also (N, width), and
+    of the program's dtype.  With `check`,
     inputs and targets that are not finite in that dtype or out of range raise ValueError;
     labels that are no classes always do.
     """
@@ -294,6 +301,18 @@ class Engine(Protocol):
 
         A step that is taken sets `state.step` to its `number`.
         """
+
+    def direct_counting_step(
+        self,
+        X: object,
+        y: object,
+        learning_rate: float,
+        number: int,
+        check: bool = True,
+        state: object = None,
+        weights: object = None,
+    ) -> float | None:
+        """`direct_step` whose means leave the sample weights out, which may be negative."""
 
     def direct_gradients(
         self,
@@ -351,8 +370,10 @@ class Engine(Protocol):
         n times this number, for the reduction "mean".  With nan, or without `mean_weights`, it is
         divided by the sum of what the rows of the batch weigh.  Custom losses are not affected.
 
-        `losses` receives the loss of each step.  Training stops before the update of the first
-        step whose loss is not finite, or whose data are refused; the loss of these is nan.
+        `losses` receives the loss of each step; where it is (2, n_steps), its second row the part
+        of heads whose losses are sums over the rows, without penalty.  Training stops before the
+        update of the first step whose loss is not finite, or whose data are refused; the loss of
+        these is nan.
         ValueError if the data of the very first step are refused.
 
         Exceptions of a custom loss or layer pass on.  GradientError where a gradient is not finite

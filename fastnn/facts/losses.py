@@ -13,12 +13,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Link = Literal["none", "log", "sigmoid", "softmax"]
 """How outputs relate to expected targets: the name of the link (log) or of its inverse."""
-Formula = Callable[[Any, Any, Any, float], tuple[Any, Any]]
-"""From (numpy, outputs, targets, parameter) to losses and their derivatives by the outputs."""
+Formula = Callable[..., tuple[Any, Any]]
+"""From (numpy, outputs, targets, parameter) to losses and their derivatives by the outputs.
+
+Where targets are shares of classes, weights of the share of class 1 may follow.
+"""
 
 
 @dataclass(frozen=True)
@@ -59,6 +62,28 @@ class Parameter:
     name: str
     default: float
     below: float = math.inf
+
+
+class ElementOptions(NamedTuple):
+    """What an elementwise loss depends on beside outputs, targets and their weights.
+
+    Attributes
+    ----------
+    parameter : float
+        That of its row.
+    ignore_value : float or None
+        Targets equal to it are ignored; nan means those that are nan.
+    class_weights : (2,) array or None
+        Weights u of losses whose targets y are shares of classes, y u[1] + (1 - y) u[0]; they
+        count in the mean.
+    pos_weights : (K,) array or None
+        For each column a factor of the share of class 1, which does not count in the mean.
+    """
+
+    parameter: float = 0.0
+    ignore_value: float | None = None
+    class_weights: Any = None
+    pos_weights: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,19 +147,25 @@ def _times(np: Any, weight: Any, term: Any) -> Any:
     return np.where(weight == 0, 0, weight * term)
 
 
-def _binary_cross_entropy(np: Any, z: Any, y: Any, label_smoothing: float) -> tuple[Any, Any]:
-    """softplus(z) - y z, and its derivative sigmoid(z) - y, without cancellation."""
+def _binary_cross_entropy(
+    np: Any, z: Any, y: Any, label_smoothing: float, pos_weight: Any = None
+) -> tuple[Any, Any]:
+    """Return p y softplus(-z) + (1 - y) softplus(z), p being `pos_weight` or 1, and its slope.
+
+    For p = 1 they are softplus(z) - y z and sigmoid(z) - y, without cancellation.
+    """
     if label_smoothing:
         y = (1 - label_smoothing) * y + label_smoothing / 2
+    share, total = (y, 1) if pos_weight is None else (pos_weight * y, pos_weight * y + (1 - y))
     # With the other side's share of the target, both are sums of non-negative terms:
-    # softplus(z) - y z = log(1 + exp(-|z|)) + |z| (1 - y if z >= 0 else y).
+    # softplus(z) - y z = log(1 + exp(-|z|)) + |z| (1 - y if z >= 0 else y), y weighted by p.
     e = np.exp(-np.abs(z))
     small, large = e / (1 + e), 1 / (1 + e)
     positive = z >= 0
-    loss = np.log1p(e) + _times(np, np.where(positive, 1 - y, y), np.abs(z))
+    loss = total * np.log1p(e) + _times(np, np.where(positive, 1 - y, share), np.abs(z))
     sigmoid = np.where(positive, large, small)
     complement = np.where(positive, small, large)
-    return loss, (1 - y) * sigmoid - y * complement
+    return loss, (1 - y) * sigmoid - share * complement
 
 
 def _mean_squared_error(np: Any, a: Any, y: Any, unused: float) -> tuple[Any, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,21 +15,24 @@ from fastnn._shared.arrays import (
     as_weights,
     check_class_weights,
     check_interval,
+    check_last_axis,
     contiguous,
+    weighted,
 )
-from fastnn._shared.numbers import check_choice, check_integer, check_number
+from fastnn._shared.numbers import check_integer, check_number
 from fastnn.backend.direct import direct_cross_entropy
 from fastnn.facts.losses import LOSSES
 from fastnn.functional._documentation import with_sections
 from fastnn.functional._loss_common import (
     SECTIONS,
+    AnyReduction,
     Reduction,
-    check_samples,
+    check_reduction,
     gradient_array,
+    of_nothing,
     sample_weights,
 )
 from fastnn.functional._shapes import as_rows
-from fastnn.program import REDUCTIONS
 
 
 @overload
@@ -54,13 +57,28 @@ def cross_entropy(
     class_weight: ArrayLike | None = ...,
     label_smoothing: float = ...,
     ignore_index: int | None = ...,
-    reduction: Reduction = ...,
+    reduction: Literal["none"],
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> np.ndarray: ...
+@overload
+def cross_entropy(
+    logits: ArrayLike,
+    targets: ArrayLike,
+    *,
+    sample_weight: ArrayLike | None = ...,
+    class_weight: ArrayLike | None = ...,
+    label_smoothing: float = ...,
+    ignore_index: int | None = ...,
+    reduction: AnyReduction = ...,
     gradient: Literal[True],
     out: np.ndarray | None = ...,
-) -> tuple[float, np.ndarray]: ...
+) -> tuple[Any, np.ndarray]: ...
 @with_sections(
     SECTIONS,
     first="logits",
+    weights="(...) array_like, optional\n    One non-negative weight per sample; 1 by default.",
+    each="(...) ndarray",
     inputs="""logits : (..., K) array_like of float32 or float64
     One row of K logits per sample; softmax is part of the loss.
 targets : (...) array_like of integers, or (..., K) array_like
@@ -88,10 +106,10 @@ def cross_entropy(
     class_weight: ArrayLike | None = None,
     label_smoothing: float = 0.0,
     ignore_index: int | None = None,
-    reduction: Reduction = "mean",
+    reduction: AnyReduction = "mean",
     gradient: bool = False,
     out: np.ndarray | None = None,
-) -> float | tuple[float, np.ndarray]:
+) -> float | np.ndarray | tuple[float | np.ndarray, np.ndarray]:
     """Cross-entropy of softmax(logits) and targets."""
     unweighted = sample_weight is None and class_weight is None and ignore_index is None
     if unweighted and type(label_smoothing) is float and label_smoothing == 0:
@@ -99,7 +117,7 @@ def cross_entropy(
         if result is not None:
             return result
     z = as_floating(logits, "logits")
-    check_samples(z, "logits")
+    check_last_axis(z, "logits")
     target = _checked_targets(targets, z)
     has_rows = target.ndim == z.ndim
     weights = sample_weights(sample_weight, z.shape[:-1], z.dtype)
@@ -109,26 +127,43 @@ def cross_entropy(
         check_class_weights(factors, "class_weight", z.dtype)
         factors = contiguous(factors, z.dtype)
     smoothing = check_number(label_smoothing, "label_smoothing", 0.0, 1.0)
-    check_choice(reduction, "reduction", REDUCTIONS)
+    reduced = check_reduction(reduction)
     ignored = _checked_ignore_index(ignore_index, has_rows)
-    inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
-    slope = gradient_array(z, (logits, "logits"), inputs, gradient, out)
+    slope = None
+    if gradient is not False or out is not None:
+        inputs = {"targets": targets, "sample_weight": sample_weight, "class_weight": class_weight}
+        slope = gradient_array(z, (logits, "logits"), inputs, gradient, out)
+    if z.size == 0:
+        loss = of_nothing(reduction, z.shape[:-1], z.dtype)
+        return loss if slope is None else (loss, slope)
     flat = None if slope is None else as_rows(slope)
+    losses = np.empty(z.size // z.shape[-1], z.dtype) if reduction == "none" else None
     kernels = backend.kernels(z.dtype)
     if has_rows:
         loss = kernels.cross_entropy_rows(
-            as_rows(z), as_rows(target), weights, factors, smoothing, reduction, None, flat
+            as_rows(z), as_rows(target), weights, factors, smoothing, reduced, losses, flat
         )
     else:
+        target = target.reshape(-1)
         try:
             loss = kernels.cross_entropy_labels(
-                as_rows(z), target.reshape(-1), weights, factors, smoothing, ignored, reduction,
-                None, flat,
-            )  # fmt: skip
+                as_rows(z), target, weights, factors, smoothing, ignored, reduced, losses, flat
+            )
         except ValueError:
-            _check_labels(target, z.shape[-1], ignored)
+            _check_labels(target.reshape(z.shape[:-1]), z.shape[-1], ignored)
             raise
+    if losses is not None:
+        by_class = None
+        if not has_rows and factors is not None and not smoothing:
+            by_class = _class_weights(target, factors, ignored)
+        loss = weighted(losses, weights, by_class).reshape(z.shape[:-1])[()]
     return loss if slope is None else (loss, slope)
+
+
+def _class_weights(labels: np.ndarray, factors: np.ndarray, ignored: int | None) -> np.ndarray:
+    """The weight of each label by its class; an ignored one, whose loss is 0, has any."""
+    weights: np.ndarray = factors[np.where(labels == ignored, 0, labels)]
+    return weights
 
 
 def _checked_targets(targets: ArrayLike, logits: np.ndarray) -> np.ndarray:

@@ -8,43 +8,51 @@ reduction  loss
 "mean"     sum(c l) / sum(c)
 "sum"      sum(c l)
 "half_sum" sum(c l) / 2
+"none"     c l, one by one
 ========== ========================
 
-The gradient is that of the returned number.  Terms of weight 0 have no influence,
-whatever the logits or predictions are there; where all weights are 0 (everything
-ignored), the loss is 0 and so is the gradient.  Sums are accumulated in float64.
+The gradient is that of the returned number, or of the sum of the numbers.  Terms of weight 0
+have no influence, whatever the logits or predictions are there; where all weights are 0
+(everything ignored), the loss is 0 and so is the gradient.  Sums are accumulated in float64.
+Where there are no terms at all, sums are 0 and means nan.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import math
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from fastnn._shared.arrays import as_weights, check_last_axis, check_out
-from fastnn._shared.numbers import check_flag
+from fastnn._shared.arrays import as_weights, check_out
+from fastnn._shared.numbers import check_choice, check_flag
+from fastnn.program import REDUCTIONS
 
 Reduction = Literal["mean", "sum", "half_sum"]
+AnyReduction = Literal["mean", "sum", "half_sum", "none"]
+
+_REDUCED = {**{name: name for name in REDUCTIONS}, "none": "sum"}
 
 SECTIONS = """
 Parameters
 ----------
 {inputs}
-sample_weight : (...) array_like, optional
-    One non-negative weight per sample; 1 by default.
+sample_weight : {weights}
 {options}
-reduction : {{"mean", "sum", "half_sum"}}
+reduction : {{"mean", "sum", "half_sum", "none"}}
     sum(c l) / sum(c), sum(c l) or sum(c l) / 2 over the terms l with their weights c, as
-    defined in the notes.  If all weights are 0 (everything ignored), loss and gradient are 0.
+    defined in the notes; or c l, one for each term.  If all weights are 0 (everything ignored),
+    loss and gradient are 0.
 gradient : bool
-    Whether to return the gradient as well.
+    Whether to return the gradient as well, with "none" that of the sum of the losses.
 out : (..., K) ndarray, optional
     With ``gradient=True``: receives the gradient.  C-contiguous, of the dtype of the
     gradient; the first argument itself, or an array that shares no memory with any argument.
 
 Returns
 -------
-loss : float
+loss : float, or {each} with ``reduction="none"``
+    No samples give 0 as a sum and nan as a mean.
 gradient : (..., K) ndarray
     Only with ``gradient=True``: d loss / d {first}, of the dtype of `{first}`.
 
@@ -53,7 +61,7 @@ Raises
 TypeError
     If a dtype or the type of a number is wrong.
 ValueError
-    If a shape does not fit, there are no samples, {errors}.
+    If a shape does not fit, {errors}.
 
 Notes
 -----
@@ -61,11 +69,31 @@ Notes
 """
 
 
-def check_samples(x: np.ndarray, name: str) -> None:
-    """Raise ValueError unless `x` has at least one row with at least one element."""
-    check_last_axis(x, name)
-    if x.size == 0:
-        raise ValueError(f"{name} must have at least one sample, got shape {x.shape}")
+class LossCall(NamedTuple):
+    """The arguments that all losses share, as the caller passed them."""
+
+    first: Any
+    """Predictions or logits."""
+    first_name: str
+    targets: Any
+    sample_weight: Any
+    reduction: str
+    gradient: bool
+    out: np.ndarray | None
+
+
+def check_reduction(reduction: str) -> str:
+    """The reduction that kernels compute: the sum where losses are wanted one by one."""
+    if type(reduction) is not str or reduction not in _REDUCED:
+        check_choice(reduction, "reduction", tuple(_REDUCED))
+    return _REDUCED[reduction]
+
+
+def of_nothing(reduction: str, shape: tuple[int, ...], dtype: np.dtype) -> float | np.ndarray:
+    """The loss over no terms: a sum of 0, a mean of nan, or an empty array."""
+    if reduction == "none":
+        return np.empty(shape, dtype)
+    return math.nan if reduction == "mean" else 0.0
 
 
 def sample_weights(x: Any, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray | None:

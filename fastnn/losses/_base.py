@@ -8,7 +8,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from fastnn import backend
+from fastnn._shared.arrays import as_floating, as_weights, check_shape, contiguous
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.facts import losses as facts
 from fastnn.losses._tallies import Scorer
@@ -44,6 +47,11 @@ class Loss(ABC):
     @abstractmethod
     def config(self) -> dict[str, Any]:
         """What `get` needs to make this loss again; fit for JSON."""
+
+    @property
+    def weighs_elements(self) -> bool:
+        """Whether sample weights may be of single elements, (N, K), instead of rows."""
+        return False
 
     @abstractmethod
     def attributes(self, width: int) -> dict[str, Any]:
@@ -195,12 +203,63 @@ class EngineLoss(Loss):
 
     reduction: str = "mean"
 
+    def __call__(
+        self, outputs: ArrayLike, targets: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float | np.ndarray:
+        """The loss of outputs, such as `Network.predict` returns them, by the `reduction`.
+
+        Parameters
+        ----------
+        outputs : (N, K) array_like of float32 or float64
+            (N,) is taken as one column.
+        targets : array_like
+            As `Network.fit` takes them for this loss.
+        sample_weight : (N,) array_like, optional
+            For a loss of single elements also (N, K).
+
+        Returns
+        -------
+        float or ndarray
+            With ``reduction="none"`` an array of the outputs' dtype: the losses (N,) of the
+            samples, or of the elements, of the shape of the outputs, if the loss compares single
+            elements.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an array does not fit.
+        """
+        z = as_floating(outputs, "outputs")
+        if z.ndim not in (1, 2) or z.size == 0:
+            raise ValueError(f"outputs must have shape (N, K) with elements, got {z.shape}")
+        columns = z.reshape(len(z), -1)
+        self.attributes(columns.shape[1])  # refuses a width that does not fit
+        target = self.target(targets, columns.shape[1], z.dtype, "targets")
+        check_shape(target, "targets", columns.shape[: target.ndim])
+        target = contiguous(target, np.int64 if target.ndim == 1 else z.dtype)
+        weights = None
+        if sample_weight is not None:
+            by_element = self.row.is_elementwise and np.ndim(sample_weight) == 2
+            shape = columns.shape if by_element else columns.shape[:1]
+            weights = as_weights(sample_weight, "sample_weight", shape, z.dtype)
+        kernels = backend.kernels(z.dtype)
+        if self.reduction != "none":
+            return self.value(columns, target, weights, kernels)
+        losses = self.parts(columns, target, weights, kernels)
+        return losses.reshape(z.shape) if self.row.is_elementwise else losses
+
+    @abstractmethod
+    def parts(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
+    ) -> np.ndarray:
+        """The weighted losses (N,) of rows, or (N, K) of elements, before any reduction."""
+
     def __init_subclass__(cls) -> None:
         if cls.name:
             cls.row = facts.LOSSES[cls.name]
 
     def __post_init__(self) -> None:
-        check_choice(self.reduction, "reduction", REDUCTIONS)
+        check_choice(self.reduction, "reduction", (*REDUCTIONS, "none"))
 
     def __str__(self) -> str:
         """The name, and the options that are not the defaults."""

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn._shared.arrays import as_real, check_finite, check_range, contiguous, readable
+from fastnn._shared.arrays import (
+    as_real,
+    check_finite,
+    check_range,
+    contiguous,
+    readable,
+    weighted,
+)
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.losses._base import (
@@ -45,7 +52,7 @@ class CrossEntropy(EngineLoss):
     ignore_nan : bool, default False
         Whether nan means missing: labels that are nan, in a floating type, and target
         rows with a nan are ignored.
-    reduction : {"mean", "sum", "half_sum"}
+    reduction : {"mean", "sum", "half_sum", "none"}
         The mean divides by the sum of sample weight times class weight for
         labels, by the sum of sample weights for rows.
 
@@ -155,6 +162,28 @@ class CrossEntropy(EngineLoss):
             output, target, weights, class_weights, self.parameter,
             self.reduction, None, None,
         )  # fmt: skip
+
+    def parts(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
+    ) -> np.ndarray:
+        """The weighted losses (N,) of the rows."""
+        # With smoothing, class weights are factors of the terms of a row; else of the row.
+        counted = self._counted(target, weights)
+        if not self.parameter:
+            counted = self.row_weights(target, weights, output.shape[1])
+        u = expand_class_weight(self.class_weight, output.shape[1])
+        class_weights = None if u is None else np.asarray(u, output.dtype)
+        losses = np.empty(len(output), output.dtype)
+        if target.ndim == 1:
+            kernels.cross_entropy_labels(
+                output, target, None, class_weights, self.parameter, self._ignored, "sum", losses,
+                None,
+            )
+        else:
+            kernels.cross_entropy_rows(
+                output, target, None, class_weights, self.parameter, "sum", losses, None
+            )
+        return weighted(losses, counted.astype(output.dtype))
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
         """Weight of each row in the mean; class weights do not apply to target rows there."""

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from fastnn._shared.arrays import as_real, check_finite, check_range, readable, scaled_weights
+from fastnn._shared.arrays import (
+    as_real,
+    check_finite,
+    check_range,
+    readable,
+    scaled_weights,
+    weighted,
+)
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_number
+from fastnn.facts.losses import ElementOptions
 from fastnn.losses._base import (
     ClassWeight,
     EngineLoss,
@@ -45,6 +54,11 @@ class Elementwise(EngineLoss):
         config = super().config
         return config | {"ignore_value": "nan"} if _is_nan(self.ignore_value) else config
 
+    @property
+    def weighs_elements(self) -> bool:
+        """Whether sample weights may be of single elements."""
+        return True
+
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
         options = in_use(reduction=self.reduction, ignore_value=self.ignore_value)
@@ -62,6 +76,9 @@ class Elementwise(EngineLoss):
         return replace(self, ignore_value=math.nan)
 
     def _class_weights(self) -> tuple[float, ...] | None:
+        return None
+
+    def _pos_weights(self, width: int) -> tuple[float, ...] | None:
         return None
 
     def target(
@@ -106,12 +123,34 @@ class Elementwise(EngineLoss):
         self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
     ) -> float:
         """The loss of outputs (N, K) against prepared targets."""
-        u = self._class_weights()
+        options = self._options(output.shape[1], output.dtype)
         return kernels.elementwise_loss(
-            self.name, output, target, weights,
-            None if u is None else np.asarray(u, output.dtype),
-            self.parameter, self.ignore_value, self.reduction, None, None,
-        )  # fmt: skip
+            self.name, output, target, weights, options, self.reduction, None, None
+        )
+
+    def parts(
+        self, output: np.ndarray, target: np.ndarray, weights: np.ndarray | None, kernels: Kernels
+    ) -> np.ndarray:
+        """The weighted losses (N, K) of the elements."""
+        options = self._options(output.shape[1], output.dtype)
+        losses = np.empty_like(output)
+        kernels.elementwise_loss(self.name, output, target, None, options, "sum", losses, None)
+        if weights is not None and weights.ndim == 1:
+            weights = weights[:, None]
+        return weighted(losses, weights)
+
+    def _options(self, width: int, dtype: np.dtype) -> ElementOptions:
+        """The options as the kernels take them, for outputs of `width` columns."""
+
+        def array(numbers: tuple[float, ...] | None) -> np.ndarray | None:
+            return None if numbers is None else np.asarray(numbers, dtype)
+
+        return ElementOptions(
+            self.parameter,
+            self.ignore_value,
+            array(self._class_weights()),
+            array(self._pos_weights(width)),
+        )
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
         """Weight of each row in the mean: the sum over its elements that are not ignored."""
@@ -126,7 +165,7 @@ class Elementwise(EngineLoss):
         """Weights (N, K) of the elements, 0 for ignored ones."""
         counted = self.observed(target).astype(np.float64)
         if weights is not None:
-            counted *= weights[:, None]
+            counted *= weights[:, None] if weights.ndim == 1 else weights
         return counted
 
     def scorer(self) -> Scorer:
@@ -149,9 +188,14 @@ class BinaryCrossEntropy(Elementwise):
     label_smoothing : float, default 0
         Targets are drawn towards 1/2 by this share; in [0, 1).
     class_weight : {0: w0, 1: w1} or (w0, w1), optional
+        Weights of targets 0 and 1, which count in the mean.
+    pos_weight : float or K floats, optional
+        Factor of the share of class 1, for all columns or for each, which does not count in the
+        mean, as in PyTorch: ``pos_weight y softplus(-z) + (1 - y) softplus(z)``, y being the
+        target after label smoothing.
     ignore_value : float, optional
         Targets equal to this value are ignored; nan ignores missing targets.
-    reduction : {"mean", "sum", "half_sum"}
+    reduction : {"mean", "sum", "half_sum", "none"}
         The mean is over all samples and columns, weighted.
     """
 
@@ -159,6 +203,7 @@ class BinaryCrossEntropy(Elementwise):
 
     label_smoothing: float = 0.0
     class_weight: ClassWeight = None
+    pos_weight: float | Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,12 +211,27 @@ class BinaryCrossEntropy(Elementwise):
             self,
             label_smoothing=check_number(self.label_smoothing, "label_smoothing", 0.0, below=1.0),
             class_weight=frozen_class_weight(self.class_weight),
+            pos_weight=_frozen_pos_weight(self.pos_weight),
         )
         expand_class_weight(self.class_weight, 2)
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
-        return super().attributes(width) | in_use(class_weights=self._class_weights())
+        return super().attributes(width) | in_use(
+            class_weights=self._class_weights(), pos_weights=self._pos_weights(width)
+        )
+
+    def _pos_weights(self, width: int) -> tuple[float, ...] | None:
+        weights = self.pos_weight
+        if weights is None:
+            return None
+        if isinstance(weights, float):
+            return (weights,) * width
+        if len(weights) != width:
+            raise ValueError(
+                f"pos_weight must be one number or {width}, one for each column, got {len(weights)}"
+            )
+        return tuple(weights)
 
     def _class_weights(self) -> tuple[float, ...] | None:
         weights = expand_class_weight(self.class_weight, 2)
@@ -228,7 +288,7 @@ class MeanSquaredError(Elementwise):
 
     Parameters
     ----------
-    reduction : {"mean", "sum", "half_sum"}
+    reduction : {"mean", "sum", "half_sum", "none"}
         The mean is over all samples and columns, weighted; "half_sum" is the
         1/2 ||Y - Z||^2 of textbooks.
     ignore_value : float, optional
@@ -244,7 +304,7 @@ class MeanAbsoluteError(Elementwise):
 
     Parameters
     ----------
-    reduction : {"mean", "sum", "half_sum"}
+    reduction : {"mean", "sum", "half_sum", "none"}
     ignore_value : float, optional
         Targets equal to this value are ignored; nan ignores missing targets.
     """
@@ -262,7 +322,7 @@ class Huber(Elementwise):
     ----------
     delta : float, default 1
         Positive.
-    reduction : {"mean", "sum", "half_sum"}
+    reduction : {"mean", "sum", "half_sum", "none"}
     ignore_value : float, optional
         Targets equal to this value are ignored; nan ignores missing targets.
 
@@ -290,7 +350,7 @@ class Poisson(Elementwise):
 
     Parameters
     ----------
-    reduction : {"mean", "sum", "half_sum"}
+    reduction : {"mean", "sum", "half_sum", "none"}
         The mean is over all samples and columns, weighted.
     ignore_value : float, optional
         Targets equal to this value are ignored; nan ignores missing targets.
@@ -301,6 +361,18 @@ class Poisson(Elementwise):
     """
 
     name: ClassVar[str] = "poisson"
+
+
+def _frozen_pos_weight(value: Any) -> float | tuple[float, ...] | None:
+    """None, a number, or a tuple of numbers: hashable, fit for JSON."""
+    if value is None:
+        return None
+    if isinstance(value, str) or np.ndim(value) == 0:
+        return check_number(value, "pos_weight", 0.0)
+    weights = tuple(check_number(weight, "pos_weight", 0.0) for weight in value)
+    if not weights:
+        raise ValueError("pos_weight must be a number or one for each column, got none")
+    return weights
 
 
 def _is_nan(value: Any) -> bool:

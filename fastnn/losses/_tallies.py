@@ -19,7 +19,10 @@ class Scorer(Protocol):
     """What adds up a score over blocks of rows."""
 
     def add(self, output: Array, target: Array, weights: Array | None) -> None:
-        """Count the rows of a block: outputs (N, K), prepared targets, weights (N,) or None."""
+        """Count the rows of a block: outputs (N, K), prepared targets, and weights.
+
+        These are None or (N,), for a loss of single elements also (N, K).
+        """
 
     @property
     def value(self) -> float:
@@ -54,7 +57,10 @@ class LossTally:
         return self._weight > 0
 
     def add(self, output: Array, target: Array, weights: Array | None) -> None:
-        """Count the rows of a block: outputs (N, K), prepared targets, weights (N,) or None."""
+        """Count the rows of a block: outputs (N, K), prepared targets, and weights.
+
+        These are None or (N,), for a loss of single elements also (N, K).
+        """
         weight = float(self._loss.row_weights(target, weights, output.shape[1]).sum())
         if not weight:
             return
@@ -134,7 +140,8 @@ class ByColumn:
         ):
             if seen.any():
                 self._has_targets[k] = True
-                column.add(output[seen, k], target[seen, k], row_weights[seen])
+                column_weights = row_weights if row_weights.ndim == 1 else row_weights[:, k]
+                column.add(output[seen, k], target[seen, k], column_weights[seen])
 
     @property
     def value(self) -> float:

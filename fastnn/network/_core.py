@@ -24,7 +24,7 @@ from fastnn.network._feed import Feed
 from fastnn.network._full_batch import FullBatch
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._measures import Measures
-from fastnn.network._weights import mean_weights, row_weights
+from fastnn.network._weights import is_sum, mean_weights, row_weights
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
@@ -308,7 +308,8 @@ class Core:
                 means = mean_weights(self.heads, data, plan.weights_mean)
                 counts = plan.weights_mean == "count"
                 weights = None if counts else row_weights(self.heads, data, means)
-                return loop.fit(self, data, plan, validation, network, weights, means)
+                weighing = loop.Weighing(weights, means, any(map(is_sum, self.heads)))
+                return loop.fit(self, data, plan, validation, network, weighing)
             finally:
                 self.is_fitting = before
 

@@ -87,12 +87,13 @@ def prepare_weights(
     argument: str = "sample_weight",
     rule: str = "data",
 ) -> list[np.ndarray | None]:
-    """Sample weights of each head as (n,) `dtype`, or None.
+    """Sample weights of each head in `dtype`, or None.
 
     Parameters
     ----------
     weights : None, (n,) array_like, or one of these for each head
-        In a mapping, heads may be missing: they have no weights.
+        In a mapping, heads may be missing: they have no weights.  Where the loss of a head
+        compares single elements, its weights may be (n, width).
     dtype : dtype
         Of the network.
     rule : {"data", "batch", "count"}, default "data"
@@ -106,21 +107,39 @@ def prepare_weights(
         parts = split({**dict.fromkeys(names), **weights}, names, argument)
     elif _is_per_head(weights, len(heads)):
         parts = list(weights)
-    else:
-        shared = _weights(weights, argument, n, rule)
+    elif len(heads) > 1:
+        shared = _weights(weights, argument, (n,), rule)
         return [weights_in(shared, head, dtype, argument, rule) for head in heads]
+    else:
+        parts = [weights]
     prepared: list[np.ndarray | None] = []
     for part, head in zip(parts, heads, strict=True):
+        if part is None:
+            prepared.append(None)
+            continue
         name = called(argument, head.name, names)
-        weights = None if part is None else _weights(part, name, n, rule)
-        prepared.append(None if weights is None else weights_in(weights, head, dtype, name, rule))
+        checked = _weights(part, name, _shape_of_weights(part, name, head, n), rule)
+        checked = checked if checked.shape[1:] != (1,) else checked[:, 0]
+        prepared.append(weights_in(checked, head, dtype, name, rule))
     return prepared
 
 
-def _weights(values: object, name: str, n: int, rule: str) -> np.ndarray:
-    """(n,) finite weights in float64."""
+def _shape_of_weights(weights: Any, name: str, head: LossOnOutput, n: int) -> tuple[int, ...]:
+    """(n,), or the shape of the targets where the loss takes weights of single elements."""
+    if np.ndim(weights) != 2:
+        return (n,)
+    if not head.loss.weighs_elements:
+        raise ValueError(
+            f"{name} must have shape ({n},), got {np.shape(weights)}: "
+            f"{head.loss.name} has one loss for a whole row"
+        )
+    return (n, head.width)
+
+
+def _weights(values: object, name: str, shape: tuple[int, ...], rule: str) -> np.ndarray:
+    """Finite weights of this shape in float64."""
     weights = contiguous(as_real(values, name), np.float64)
-    check_shape(weights, name, (n,))
+    check_shape(weights, name, shape)
     if rule == "count":
         check_finite(weights, name)
     else:
@@ -131,7 +150,7 @@ def _weights(values: object, name: str, n: int, rule: str) -> np.ndarray:
 def weights_in(
     weights: np.ndarray, head: LossOnOutput, dtype: np.dtype, name: str, rule: str = "data"
 ) -> np.ndarray:
-    """Weights (n,) as the engine takes them; see `prepare_weights`.
+    """Weights as the engine takes them; see `prepare_weights`.
 
     Raises
     ------
@@ -162,7 +181,7 @@ def _is_per_head(weights: object, n_heads: int) -> bool:
     """Whether a list holds weights for each of several heads, rather than for each sample."""
     if n_heads == 1 or not isinstance(weights, (list, tuple)) or len(weights) != n_heads:
         return False
-    return all(part is None or np.ndim(part) == 1 for part in weights)
+    return all(part is None or np.ndim(part) in (1, 2) for part in weights)
 
 
 def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: str) -> None:
@@ -318,11 +337,13 @@ class Feed:
     def _product(
         self, head: LossOnOutput, factor: np.ndarray, weights: np.ndarray | None, rule: str
     ) -> np.ndarray:
-        """Class weights (n,) of the samples times their sample weights, if any."""
+        """Class weights (n,) of the samples times their sample weights or those of elements."""
         name = "class_weight, by sample," if weights is None else "class_weight * sample_weight"
         if rule != "count" and divides_by_weights(head):
             factor = scaled_weights(factor)
         else:
             check_class_weights(factor, "class_weight, by sample,", self._dtype)
+        if weights is not None and weights.ndim == 2:
+            factor = factor[:, None]
         product = factor if weights is None else factor * weights
         return weights_in(product, head, self._dtype, name, rule)

@@ -111,13 +111,14 @@ def train_step(
         if rate is None or state.rate_factor != 1.0:
             rate = core.learning_rate(step)
         try:
-            loss = (
-                core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
-                if rule == "batch"
-                else None
-            )
-            if loss is None:
+            if rule == "batch":
+                loss = core.engine.direct_step(X, y, rate, step, check, state, sample_weight)
+            else:
                 check_choice(rule, "weights_mean", ("batch", "count"))
+                loss = core.engine.direct_counting_step(
+                    X, y, rate, step, check, state, sample_weight
+                )
+            if loss is None:
                 data = core.feed.data(X, y, sample_weight, check, rule=rule)
                 with Interrupts():
                     loss = core.step(data, rate, rule)

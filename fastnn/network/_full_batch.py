@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import backend
 from fastnn._shared.arrays import contiguous, readable
+from fastnn.facts.losses import ElementOptions
 from fastnn.losses import MeanSquaredError
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._units import Units, coordinates, is_fresh, units_of
@@ -245,6 +246,6 @@ def _scale(
     kernels.elementwise_loss(
         loss.name, target + 1.0, target,
         None if weights is None else contiguous(weights, np.float64),
-        None, 0.0, loss.ignore_value, loss.reduction, None, gradient,
+        ElementOptions(ignore_value=loss.ignore_value), loss.reduction, None, gradient,
     )  # fmt: skip
     return np.sqrt(head.weight * gradient / 2)

@@ -68,6 +68,7 @@ def make_heads(
         if one is not None:
             tensor = outputs[i]
             _check_logits(name, one, last_function(tensor.layer))
+            _check_reduced(name, one)
             weight = check_number(weight, f"loss_weights[{name!r}]", 0.0)
             heads.append(LossOnOutput(name, i, tensor.width, one, weight))
     if not heads:
@@ -92,4 +93,14 @@ def _check_logits(name: str, loss: Loss, function: str | None) -> None:
         raise ValueError(
             f"output {name!r} ends in {function}, but {loss.name} takes logits and applies "
             f"{function} itself; leave it out (predict_proba gives the probabilities)"
+        )
+
+
+def _check_reduced(name: str, loss: Loss) -> None:
+    """Raise ValueError if a loss gives no single number, which training needs."""
+    if getattr(loss, "reduction", "mean") == "none":
+        raise ValueError(
+            f"the loss of output {name!r} must have reduction 'mean', 'sum' or 'half_sum' in a "
+            f"network, got {loss}; call the loss itself, loss(outputs, targets), for the losses "
+            "of single samples"
         )

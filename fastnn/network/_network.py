@@ -483,8 +483,10 @@ class Network:
             for n samples to train on, of K classes, as scikit-learn does: sample weights do not
             change these numbers.
         sample_weight : (N,) array_like, optional
-            Weights of the samples, not negative.  For several losses also a list or dict by
-            output.  A mean divides by them: a common factor, of any size, changes nothing.
+            Weights of the samples, not negative.  For a loss of single elements, which is any but
+            the cross-entropy over classes and custom losses, also (N, n_out), a weight for each
+            target.  For several losses also a list or dict by output.  A mean divides by them: a
+            common factor, of any size, changes nothing.
         shuffle : bool, default True
             Visit the rows in a new order each epoch.  A solver visits all rows at
             once; there, shuffle only affects validation_split.

@@ -30,8 +30,9 @@ def check_weighed(heads: Sequence[LossOnOutput], data: Data, source: str, use: s
     use : str
         What the data are for, such as "to evaluate".
     """
-    for head, target in zip(heads, data.targets, strict=True):
-        if not _varies(head, target) or any(part.any() for part in _parts(head, target)):
+    for head, (values, weights) in zip(heads, data.targets, strict=True):
+        sizes = values, None if weights is None else np.abs(weights)
+        if not _varies(head, sizes) or any(part.any() for part in _parts(head, sizes)):
             return
     raise ValueError(
         f"{source} leaves nothing {use}: for every row the weight is 0 or the target is missing"
@@ -43,12 +44,13 @@ def row_weights(
 ) -> np.ndarray | None:
     """What each row (N,) weighs in the mean of the costs of batches; None where all weigh the same.
 
-    For several losses, the mean of what the row weighs in each, by the weights of the losses.  A
-    batch whose losses are divided by the mean weights of all data, `means`, weighs as many as its
-    rows are.
+    For several losses, the mean of what the row weighs in each, by the weights of the losses; those
+    that are sums over the rows have no share in it.  A batch whose losses are divided by the mean
+    weights of all data, `means`, weighs as many as its rows are.
     """
-    pairs = list(zip(heads, data.targets, strict=True))
     by_batch = np.ones(len(heads), bool) if means is None else np.isnan(means)
+    chosen = [i for i, head in enumerate(heads) if not is_sum(head)]
+    pairs, by_batch = [(heads[i], data.targets[i]) for i in chosen], by_batch[chosen]
     if not any(
         _varies(head, target) and own for (head, target), own in zip(pairs, by_batch, strict=True)
     ):
@@ -80,6 +82,11 @@ def mean_weights(heads: Sequence[LossOnOutput], data: Data, rule: str) -> np.nda
             target = (target[0], None) if rule == "count" else target
             means[h] = sum(float(part.sum()) for part in _parts(head, target)) / len(data)
     return None if np.isnan(means).all() else means
+
+
+def is_sum(head: LossOnOutput) -> bool:
+    """Whether the loss of some rows is a sum over them; custom losses take their own means."""
+    return getattr(head.loss, "reduction", "mean") != "mean"
 
 
 def _varies(head: LossOnOutput, target: Target) -> bool:

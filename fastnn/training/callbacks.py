@@ -27,9 +27,10 @@ _SHOWN_ROWS = 12  # rows of the table that print(history) shows
 class History(Mapping[str, list[float]]):
     """The measures of every finished epoch: a read-only mapping from names to lists.
 
-    The lists have one number for each epoch: `loss` (mean over the epoch's
-    batches, weighted by the total weights of their samples: with one loss whose reduction is
-    the mean, and parameters that do not change, it is what `Network.evaluate` gives),
+    The lists have one number for each epoch: `loss` (what `Network.evaluate` would give for one
+    loss, or several sums over the samples, if the parameters did not change: the mean over the
+    epoch's batches, weighted by the total weights of their samples, or the sum where the reduction
+    of a loss is a sum),
     `learning_rate` (of the epoch's last step), `seconds` (of training, without validation), and
     with validation data `val_loss` and the metrics `val_...`.  Measures that an epoch
     does not have are nan.

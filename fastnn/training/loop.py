@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,6 +23,24 @@ DEFAULT_BATCH_SIZE = 32
 
 _CALL_SECONDS = 0.05
 """An engine call lasts about this long, so that progress and Ctrl-C stay lively."""
+
+
+class Weighing(NamedTuple):
+    """What the rows of a training weigh in its losses.
+
+    Attributes
+    ----------
+    rows : (N,) array or None
+        What each row weighs in the cost of all rows; None if all weigh the same.
+    means : (heads,) array or None
+        What a row of all data weighs on average in each loss; see `Engine.train`.
+    has_sums : bool
+        Whether a loss is a sum over the rows.
+    """
+
+    rows: np.ndarray | None = None
+    means: np.ndarray | None = None
+    has_sums: bool = False
 
 
 def learning_rate(optimizer: Optimizer | Solver, step: int, factor: float = 1.0) -> float:
@@ -43,8 +62,7 @@ def fit(
     plan: Plan,
     validation: Data | None = None,
     network: object = None,
-    row_weights: np.ndarray | None = None,
-    mean_weights: np.ndarray | None = None,
+    weighing: Weighing | None = None,
 ) -> History:
     """Train for some epochs more, with the trainee's optimizer.
 
@@ -62,11 +80,10 @@ def fit(
         `trainee.measure` is called with it after each epoch.
     network : object, optional
         What callbacks see as `context.network`.
-    row_weights : (N,) array, optional
-        What each row weighs in the cost of all rows; by default all weigh the same.  The `loss`
-        of an epoch is the mean of its batches' costs by these weights, nan if all are 0.
-    mean_weights : (heads,) array, optional
-        What a row of all data weighs on average in each loss; see `Engine.train`.
+    weighing : Weighing, optional
+        What the rows weigh; by default all weigh the same.  The `loss` of an epoch is the mean of
+        its batches' costs by these weights, nan if all are 0, but the sum of their losses that
+        are sums over the rows: it is the cost of all rows, if parameters did not change.
 
     Returns
     -------
@@ -95,7 +112,7 @@ def fit(
             return trainee.state.history.copy()
         epochs -= plan.checkpoint.epochs
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
-    loop = _Loop(trainee, batches, session, row_weights, mean_weights)
+    loop = _Loop(trainee, batches, session, weighing or Weighing())
     seed = check_integer(trainee.seed, "seed", 0)
 
     def train() -> None:
@@ -116,8 +133,7 @@ class _Loop:
         trainee: Trainee,
         batches: Batches,
         session: Session,
-        row_weights: np.ndarray | None,
-        mean_weights: np.ndarray | None,
+        weighing: Weighing,
     ) -> None:
         assert isinstance(trainee.optimizer, Optimizer)
         self._engine = trainee.engine
@@ -125,8 +141,7 @@ class _Loop:
         self._batches = batches
         self._session = session
         self._state = session.state
-        self._row_weights = row_weights
-        self._mean_weights = mean_weights
+        self._weighing = weighing
         self._batches_per_call = 1
 
     def epoch(self, order: np.ndarray | None) -> dict[str, float]:
@@ -143,28 +158,35 @@ class _Loop:
         }
 
     def _mean(self, losses: np.ndarray, order: np.ndarray | None) -> float:
-        """The mean of the costs of an epoch's batches, by what the batches weigh."""
-        batches = self._batches
-        if self._row_weights is None:
+        """The mean of the costs of an epoch's batches, by what the batches weigh.
+
+        Losses that are sums over the rows, in a second row of `losses`, are added up instead.
+        """
+        if losses.ndim == 2:
+            costs, sums = losses
+            return self._mean(costs - sums, order) + float(sums.sum())
+        batches, row_weights = self._batches, self._weighing.rows
+        if row_weights is None:
             return float((losses * batches.batch_rows).sum() / batches.n_rows)
-        rows = self._row_weights if order is None else self._row_weights[order]
+        rows = row_weights if order is None else row_weights[order]
         weights = np.add.reduceat(rows, np.arange(0, batches.n_rows, batches.batch_size))
         total = weights.sum()
         return float((losses * weights).sum() / total) if total > 0 else math.nan
 
     def _pass(self, order: np.ndarray | None) -> np.ndarray:
         """All batches of an epoch; returns their losses."""
-        losses = np.full(self._batches.n_batches, np.nan)
+        n_batches = self._batches.n_batches
+        losses = np.full((2, n_batches) if self._weighing.has_sums else n_batches, np.nan)
         done = 0
-        while done < len(losses):
-            n = min(self._batches_per_call, self._batches.max_batches, len(losses) - done)
-            self._call(order, losses, done, n)
+        while done < n_batches:
+            n = min(self._batches_per_call, self._batches.max_batches, n_batches - done)
+            self._call(order, losses[..., done : done + n], done, n)
             done += n
-            self._session.report.advance(n, losses[:done])
+            self._session.report.advance(n, np.atleast_2d(losses)[0, :done])
         return losses
 
     def _call(self, order: np.ndarray | None, losses: np.ndarray, done: int, n: int) -> None:
-        """Batches done .. done + n - 1 in one call of the engine."""
+        """Batches done .. done + n - 1 in one call of the engine, which sets their losses."""
         state = self._state
         steps = np.arange(state.step + 1, state.step + 1 + n)
         learning_rates = state.rate_factor * rates(self._optimizer.learning_rate, steps)
@@ -173,10 +195,10 @@ class _Loop:
         try:
             taken = self._engine.train(
                 inputs, targets, rows, self._batches.batch_size, learning_rates,
-                state.step + 1, losses[done : done + n], False, self._mean_weights,
+                state.step + 1, losses, False, self._weighing.means,
             )  # fmt: skip
         except BaseException as error:  # the steps before it were taken
-            taken = int(np.isfinite(losses[done : done + n]).sum())
+            taken = int(np.isfinite(np.atleast_2d(losses)[0]).sum())
             state.step += taken
             if not isinstance(error, GradientError):
                 raise
@@ -189,7 +211,7 @@ class _Loop:
         if taken < n:
             raise TrainingError(
                 state.epoch + 1, done + taken + 1, state.step + 1,
-                float(losses[done + taken]), float(learning_rates[taken]),
+                float(np.atleast_2d(losses)[0, taken]), float(learning_rates[taken]),
             )  # fmt: skip
         seconds = max(time.perf_counter() - start, 1e-9)
         # The number grows step by step: the first calls are slower than the rest.

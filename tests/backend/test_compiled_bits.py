@@ -12,6 +12,7 @@ import pytest
 from fastnn import backend as backends
 from fastnn.backend import compiled
 from fastnn.backend.reference import kernels as reference
+from fastnn.facts.losses import ElementOptions
 from fastnn.facts.updates import UPDATES
 from fastnn.program import ACTIVATIONS, LOSSES
 
@@ -91,10 +92,11 @@ def elementwise_losses(kernels, rng, width, dtype):
     results = []
     for name in LOSSES[1:]:
         weights = class_weights if name == "binary_cross_entropy" else None
-        for losses in (np.empty(N_ROWS, dtype), None):
+        options = ElementOptions(0.1, np.nan, weights)
+        for losses in (np.empty_like(prediction), None):
             gradient = np.empty_like(prediction)
             total = kernels.elementwise_loss(
-                name, prediction, target, None, weights, 0.1, np.nan, "mean", losses, gradient
+                name, prediction, target, None, options, "mean", losses, gradient
             )
             results += [total, gradient] if losses is None else [total, gradient, losses]
     return results
@@ -316,7 +318,7 @@ IN_PLACE = {
         z, np.ones_like(z), None, None, 0.1, "mean", None, out
     ),
     "elementwise_loss": lambda kernels, z, out: kernels.elementwise_loss(
-        "huber", z, np.ones_like(z), None, None, 1.0, None, "mean", None, out
+        "huber", z, np.ones_like(z), None, ElementOptions(1.0), "mean", None, out
     ),
     "dropout": lambda kernels, z, out: kernels.dropout(z, 0.5, 1, 2, out),
 }

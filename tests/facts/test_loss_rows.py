@@ -12,7 +12,7 @@ from programs import chain, initial_storage
 import fastnn.functional as F
 from fastnn import backend as backends
 from fastnn import losses
-from fastnn.facts.losses import LOSSES, ROWS, Interval, formula_of
+from fastnn.facts.losses import LOSSES, ROWS, ElementOptions, Interval, formula_of
 
 BY_ELEMENT = [row for row in ROWS if row.is_elementwise]
 BOUNDED = [row for row in ROWS if row.targets.is_bounded]
@@ -52,7 +52,7 @@ def test_every_backend_computes_the_formula(row, backend, dtype):
     gradient = np.empty_like(z)
     kernels = backends.kernels(np.dtype(dtype))
     value = kernels.elementwise_loss(
-        row.name, z, y, None, None, parameter, None, "sum", None, gradient
+        row.name, z, y, None, ElementOptions(parameter), "sum", None, gradient
     )
     loss, slope = row.formula(np, z.astype(float), y.astype(float), parameter)
     tolerance = 40 * float(np.finfo(dtype).eps)

@@ -86,14 +86,14 @@ REFUSED = [
         "ignore_index must be None with target rows",
     ),
     (
-        lambda: F.cross_entropy(Z, [0, 1, 2], reduction="none"),
+        lambda: F.cross_entropy(Z, [0, 1, 2], reduction="max"),
         ValueError,
-        "reduction must be one of mean, sum, half_sum, got 'none'",
+        "reduction must be one of mean, sum, half_sum, none, got 'max'",
     ),
     (
-        lambda: F.cross_entropy(Z[:0], np.empty(0, int)),
+        lambda: F.cross_entropy(1.5, 0),
         ValueError,
-        r"logits must have at least one sample, got shape \(0, 4\)",
+        "logits must have at least 1 dimension, got a scalar",
     ),
     (
         lambda: F.cross_entropy(np.empty((3, 0)), [0, 0, 0]),
@@ -121,11 +121,30 @@ REFUSED = [
         ValueError,
         r"targets must have shape \(3, 4\), got \(2, 4\)",
     ),
-    (lambda: F.mean_squared_error(Z[:0], Z[:0]), ValueError, "must have at least one sample"),
     (
-        lambda: F.mean_squared_error(1.0, 2.0),
+        lambda: F.mean_squared_error(1.0, [2.0]),
         ValueError,
-        "predictions must have at least 1 dimension, got a scalar",
+        r"targets must have shape \(\), got \(1,\)",
+    ),
+    (
+        lambda: F.huber(Z, Z, sample_weight=np.ones((4, 3))),
+        ValueError,
+        r"sample_weight must have shape \(3,\) or \(3, 4\), got \(4, 3\)",
+    ),
+    (
+        lambda: F.cross_entropy(Z, [0, 1, 2], sample_weight=np.ones((3, 4))),
+        ValueError,
+        r"sample_weight must have shape \(3,\), got \(3, 4\)",
+    ),
+    (
+        lambda: F.binary_cross_entropy(Z, Z, pos_weight=[1, 2]),
+        ValueError,
+        r"pos_weight must have shape \(4,\), got \(2,\)",
+    ),
+    (
+        lambda: F.binary_cross_entropy(Z, Z, pos_weight=-1.0),
+        ValueError,
+        "pos_weight must be finite and >= 0, got pos_weight = -1.0",
     ),
     (
         lambda: F.mean_squared_error(Z, Z.astype(complex)),

@@ -11,7 +11,7 @@ from row_losses import EACH_REDUCTION, TOLERANCE, check_gradient
 
 import fastnn.functional as F
 from fastnn import backend as backends
-from fastnn.facts.losses import LOSSES
+from fastnn.facts.losses import LOSSES, ElementOptions
 
 INF, NAN = math.inf, math.nan
 ELEMENTWISE = [name for name, row in LOSSES.items() if row.is_elementwise]
@@ -164,10 +164,11 @@ def test_kernels_return_the_loss_of_each_sample(backend, dtype, rng):
     weights = np.array([0, 1, 2, 3], dtype)  # which do not enter the losses of the samples
     kernels.cross_entropy_rows(z, np.ones_like(z), weights, None, 0.0, "sum", losses, None)
     np.testing.assert_allclose(losses, -scipy.special.log_softmax(z, axis=1).sum(axis=1), rtol=1e-5)
+    elements = np.empty_like(z)
     kernels.elementwise_loss(
-        "mean_squared_error", z, np.zeros_like(z), weights, None, 0.0, None, "mean", losses, None
+        "mean_squared_error", z, np.zeros_like(z), weights, ElementOptions(), "mean", elements, None
     )
-    np.testing.assert_allclose(losses, np.sum(z * z, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(elements, z * z, rtol=1e-5)
 
 
 # The L2 penalty

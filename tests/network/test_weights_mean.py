@@ -180,3 +180,50 @@ def test_members_take_signed_weights(backend, rng):
     ensemble.fit(X, y, **options)
     net.fit(X, y, **options)
     np.testing.assert_allclose(ensemble.members[1].get_flat(), net.get_flat(), rtol=1e-14)
+
+
+COUNTED = {
+    "labels": ("cross_entropy", lambda rng: rng.integers(0, 2, 9)),
+    "ignored labels": (fnn.CrossEntropy(ignore_index=1), lambda rng: rng.integers(0, 2, 9)),
+    "class weights": (fnn.CrossEntropy(class_weight=[1, 3]), lambda rng: rng.integers(0, 2, 9)),
+    "rows": ("mean_squared_error", lambda rng: rng.normal(size=(9, 2))),
+    "missing rows": (
+        fnn.MeanSquaredError(ignore_value=np.nan),
+        lambda rng: np.where(rng.uniform(size=(9, 2)) < 0.3, np.nan, rng.normal(size=(9, 2))),
+    ),
+    "sum": (fnn.MeanSquaredError(reduction="sum"), lambda rng: rng.normal(size=(9, 2))),
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("kind", ["float32", "float64"])
+def test_quick_steps_with_the_count_give_the_bits_of_prepared_ones(
+    backend, dtype, rng, name, weighted, kind
+):
+    loss, targets = COUNTED[name]
+    X, y = rng.normal(size=(9, 3)).astype(kind), targets(rng)
+    w = rng.normal(size=9).astype(kind) if weighted else None
+    results = []
+    for prepared in (False, True):
+        net = fnn.Sequential([fnn.Dense(3, 2)], dtype=dtype, seed=0)
+        net.compile(loss, fnn.Adam(0.1))
+        losses = [
+            net.train_step(X.tolist() if prepared else X, y, w, weights_mean="count")
+            for _ in range(3)
+        ]
+        results.append([*losses, *net.get_flat()])
+    np.testing.assert_array_equal(*results)
+
+
+@pytest.mark.skipif("compiled" not in fnn.backend.available(), reason="needs compiled code")
+@pytest.mark.parametrize("loss", ["cross_entropy", fnn.CrossEntropy(ignore_index=1)])
+def test_steps_with_the_count_are_quick(rng, loss):
+    with fnn.backend.use("compiled"):
+        net = fnn.Sequential([fnn.Dense(3, 2)], seed=0)
+        net.compile(loss)
+    X, y, w = rng.normal(size=(9, 3)), rng.integers(0, 2, 9), rng.normal(size=9)
+    engine = net.core.engine
+    assert engine.direct_counting_step(X, y, 0.1, 1, True, None, w) is not None
+    assert engine.direct_step(X, y, 0.1, 2, True, None, w) is None
+    assert engine.direct_step(X, y, 0.1, 2, True, None, np.abs(w)) is not None

@@ -21,7 +21,7 @@ from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
 from fastnn.backend.reference.tables import are_codes
 from fastnn.backend.support import Support, support
-from fastnn.facts.losses import LOSSES
+from fastnn.facts.losses import LOSSES, ElementOptions
 from fastnn.facts.updates import known
 from fastnn.program import ACTIVATIONS, CUSTOM_LOSS, Head, Parameter, Program, total_loss
 
@@ -153,6 +153,8 @@ class Engine:
         """One optimizer step on X and y as they are; a direct call, always declined."""
         return None
 
+    direct_counting_step = direct_step
+
     def direct_gradients(
         self,
         X: object,
@@ -221,9 +223,9 @@ class Engine:
         for h, target in enumerate(self._targets(targets, check)):
             head = self.program.heads[h]
             gradient = np.empty_like(self._buffers.value(head.output))
-            rows = np.ones(len(gradient))
-            losses.append(self._mean_loss(h, target, gradient, rows))
-            self._row_losses.append(_shares(losses[-1], head, target, rows))
+            parts = np.ones(gradient.shape if _is_elementwise(head) else len(gradient))
+            losses.append(self._mean_loss(h, target, gradient, parts))
+            self._row_losses.append(_shares(losses[-1], head, target, parts))
             self._buffers.add_gradient(head.output, gradient * self.program.dtype.type(head.weight))
         cost = self._cost(losses)
         self._buffers.step_cost = cost if self._is_stepping and np.isfinite(cost) else None
@@ -256,6 +258,7 @@ class Engine:
         if self._update is None:
             raise RuntimeError("set_optimizer has not been called")
         n = len(inputs[0]) if order is None else len(order)
+        costs = losses[0] if losses.ndim == 2 else losses
         for i, learning_rate in enumerate(learning_rates):
             rows: slice | Array = slice(i * batch_size, min((i + 1) * batch_size, n))
             if order is not None:
@@ -272,10 +275,12 @@ class Engine:
                     raise
                 cost = np.nan
             if not np.isfinite(cost):
-                losses[i] = cost
+                costs[i] = cost
                 return i
+            if losses.ndim == 2:
+                losses[1, i] = self._summed_cost()
             self._update(step, float(learning_rate), cost)
-            losses[i] = cost
+            costs[i] = cost
         return len(learning_rates)
 
     @_quiet
@@ -373,7 +378,7 @@ class Engine:
     def _loss(
         self, head: Head, target: Target, gradient: Array | None, losses: Array | None = None
     ) -> float:
-        """The loss of a head; the unweighted ones of its rows go to `losses`."""
+        """The loss of a head; those of its rows or elements, before weights, go to `losses`."""
         output = self._buffers.value(head.output)
         values, weights = target
         options = head.attributes
@@ -388,9 +393,15 @@ class Engine:
             class_weights = np.asarray(class_weights, output.dtype)
         if not LOSSES[head.loss].is_elementwise:
             return _cross_entropy(head, output, target, class_weights, losses, gradient)
+        pos_weights = options.get("pos_weights")
+        if pos_weights is not None:
+            pos_weights = np.asarray(pos_weights, output.dtype)
         return kernels.elementwise_loss(
-            head.loss, output, values, weights, class_weights, head.parameter,
-            options.get("ignore_value"), options.get("reduction", "mean"), losses, gradient,
+            head.loss, output, values, weights,
+            ElementOptions(
+                head.parameter, options.get("ignore_value"), class_weights, pos_weights
+            ),
+            options.get("reduction", "mean"), losses, gradient,
         )  # fmt: skip
 
     def _mean_loss(self, h: int, target: Target, gradient: Array, losses: Array) -> float:
@@ -409,6 +420,15 @@ class Engine:
     def _cost(self, losses: Sequence[float]) -> float:
         weights = [head.weight for head in self.program.heads]
         return total_loss(weights, losses, self.program.penalty(self.storage))
+
+    def _summed_cost(self) -> float:
+        """The part of the last cost whose losses are sums over the rows."""
+        pairs = zip(self.program.heads, self._row_losses, strict=True)
+        return sum(
+            float(head.weight * parts.sum())
+            for head, parts in pairs
+            if head.loss != CUSTOM_LOSS and head.attributes.get("reduction", "mean") != "mean"
+        )
 
     def _add_penalty_gradients(self) -> None:
         if self.program.l2:
@@ -451,14 +471,24 @@ def _cross_entropy(
     )
 
 
-def _shares(loss: float, head: Head, target: Target, row_losses: Array) -> Array:
-    """What each row adds to the loss of a head, from the rows' losses before any weight."""
+def _is_elementwise(head: Head) -> bool:
+    return head.loss != CUSTOM_LOSS and LOSSES[head.loss].is_elementwise
+
+
+def _shares(loss: float, head: Head, target: Target, parts: Array) -> Array:
+    """What each row adds to the loss of a head, from the losses of its parts before weights.
+
+    Parts are the rows (N,), or the elements (N, K) of an elementwise loss.
+    """
     values, weights = target
     class_weights = head.attributes.get("class_weights")
-    if np.isfinite(loss):  # then rows that are not finite are those without influence
-        row_losses = np.where(np.isfinite(row_losses), row_losses, 0)
+    if np.isfinite(loss):  # then parts that are not finite are those without influence
+        parts = np.where(np.isfinite(parts), parts, 0)
     if weights is not None:
-        row_losses = np.where(weights == 0, 0, row_losses * weights)
+        if weights.ndim < parts.ndim:
+            weights = weights[:, np.newaxis]
+        parts = np.where(weights == 0, 0, parts * weights)
+    row_losses = parts if parts.ndim == 1 else parts.sum(axis=1)
     if class_weights is not None and values.dtype == np.int64 and not head.parameter:
         counted = values != head.attributes.get("ignore_index")
         row_losses = row_losses * np.asarray(class_weights)[np.where(counted, values, 0)]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from fastnn.backend.reference.normalizers import shift
-from fastnn.facts.losses import formula_of
+from fastnn.facts.losses import ElementOptions, formula_of
 
 
 def cross_entropy_labels(
@@ -133,9 +133,7 @@ def elementwise_loss(
     prediction: np.ndarray,
     target: np.ndarray,
     weights: np.ndarray | None,
-    class_weights: np.ndarray | None,
-    parameter: float,
-    ignore_value: float | None,
+    options: ElementOptions,
     reduction: str,
     losses: np.ndarray | None,
     gradient: np.ndarray | None,
@@ -144,24 +142,26 @@ def elementwise_loss(
 
     `name` is that of a row of `fastnn.facts.losses` which has the formula and says what the
     parameter is.
-    The weight of an element is its row's sample weight, times 0 if its target is ignored.
+    The weight of an element is its own or its row's sample weight, times 0 if its target is
+    ignored.
     """
-    formula = formula_of(name)
     weight = np.ones(prediction.shape)
     if weights is not None:
-        weight *= weights[:, np.newaxis]
+        weight *= weights if weights.ndim == 2 else weights[:, np.newaxis]
     factor = np.ones(prediction.shape)
-    if ignore_value is not None:
-        ignored = np.isnan(target) if np.isnan(ignore_value) else target == ignore_value
-        factor[ignored] = 0
-        target = np.where(ignored, 0, target)
-    if class_weights is not None:
-        factor *= target * class_weights[1] + (1 - target) * class_weights[0]
+    ignored = options.ignore_value
+    if ignored is not None:
+        is_ignored = np.isnan(target) if np.isnan(ignored) else target == ignored
+        factor[is_ignored] = 0
+        target = np.where(is_ignored, 0, target)
+    if options.class_weights is not None:
+        factor *= target * options.class_weights[1] + (1 - target) * options.class_weights[0]
+    pos_weights = () if options.pos_weights is None else (options.pos_weights,)
 
     with np.errstate(all="ignore"):
-        loss, slope = formula(np, prediction, target, parameter)
+        loss, slope = formula_of(name)(np, prediction, target, options.parameter, *pos_weights)
         if losses is not None:
-            losses[...] = _times(factor, loss).sum(axis=1)
+            losses[...] = _times(factor, loss)
         value, scale = _reduce(weight * factor, loss, reduction)
         if gradient is not None:
             _scale_into(gradient, slope, scale)

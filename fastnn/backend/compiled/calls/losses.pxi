@@ -112,6 +112,7 @@ cdef TargetBatch target_batch(const real[:, ::1] predictions, const real[:, ::1]
     batch.n, batch.K = predictions.shape[0], predictions.shape[1]
     batch.predictions, batch.targets = &predictions[0, 0], &targets[0, 0]
     batch.weights, batch.class_weights = pointer_to(weights), pointer_to(class_weights)
+    batch.element_weights, batch.pos_weights = NULL, NULL
     batch.code, batch.parameter = 0, 0
     batch.ignores, batch.ignored = False, 0
     return batch
@@ -138,25 +139,35 @@ def cross_entropy_rows(const real[:, ::1] logits, const real[:, ::1] targets,
 # -------------------------------------------------------------------- elementwise losses
 
 
-def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] target,
-                     const real[::1] weights, const real[::1] class_weights, double parameter,
-                     ignore_value, reduction, real[::1] losses, real[:, ::1] gradient):
+def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] target, weights,
+                     options, reduction, real[:, ::1] losses, real[:, ::1] gradient):
     """A loss that is a sum over elements; returns the reduced loss.
 
-    `name` is that of a row of `fastnn.facts.losses`, which says what `parameter` is.  Targets
-    equal to `ignore_value` (nan: those that are nan) have no influence.
+    `name` is that of a row of `fastnn.facts.losses`, and `options` its `ElementOptions`.
+    `weights` are of the rows (n,), of the elements (n, K) or None.  `losses` receives the loss of
+    each element before these weights.
     """
-    cdef TargetBatch batch = target_batch(prediction, target, weights, class_weights)
+    cdef bint by_element = weights is not None and weights.ndim == 2
+    cdef const real[:, ::1] element_weights_ = weights if by_element else None
+    cdef const real[::1] class_weights = options.class_weights
+    cdef const real[::1] pos_weights = options.pos_weights
+    cdef TargetBatch batch = target_batch(prediction, target, None if by_element else weights,
+                                          class_weights)
     cdef LossOutputs out
     cdef double weight
-    batch.code, batch.parameter = loss_code(name), <real>parameter
-    if ignore_value is not None:
-        batch.ignores, batch.ignored = True, ignore_value
-    if batch.ignores or batch.class_weights != NULL:
+    batch.code, batch.parameter = loss_code(name), <real><double>options.parameter
+    batch.pos_weights = pointer_to(pos_weights)
+    if by_element:
+        batch.element_weights = &element_weights_[0, 0]
+    if options.ignore_value is not None:
+        batch.ignores, batch.ignored = True, options.ignore_value
+    if batch.ignores or batch.class_weights != NULL or by_element:
         weight = element_weights(&batch)
     else:
         weight = batch.K * total_weight(batch.n, batch.weights)
-    out = loss_outputs(reduction, weight, losses, gradient)
+    out = loss_outputs(reduction, weight, None, gradient)
+    if losses is not None:
+        out.losses = &losses[0, 0]
     with nogil:
         element_losses(&batch, &out)
     return reduced(&out)

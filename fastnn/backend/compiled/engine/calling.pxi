@@ -228,6 +228,9 @@ cdef class Caller(Reader):
         span.weights, span.vectors = &updates[0], &updates[1]
         self._go(&span, threads)
         run.losses[step] = cost + summed_penalty(&self.plan)
+        if run.sums != NULL:
+            run.sums[step] = summed_cost(&self.plan, self.row_losses, run.batch_size,
+                                         batch.n_rows)
         return True
 
     # --------------------------------------------------------- calls of Python

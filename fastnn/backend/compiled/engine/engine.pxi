@@ -336,6 +336,11 @@ cdef class Engine(Caller):
                              f"{run.n_samples} samples")
         run.learning_rates = <double*>elements(
             learning_rates, cnp.NPY_FLOAT64, 1, -1, -1, "arguments", "learning_rates")
+        run.sums = NULL
+        if _np.ndim(losses) == 2:
+            losses, sums = losses
+            run.sums = <double*>elements(
+                sums, cnp.NPY_FLOAT64, 1, run.n_steps, -1, "arguments", "losses")
         run.losses = <double*>elements(
             losses, cnp.NPY_FLOAT64, 1, run.n_steps, -1, "arguments", "losses")
         run.batch_size = min(batch_size, run.n_samples)
@@ -355,23 +360,38 @@ cdef class Engine(Caller):
         NotFiniteError if the loss or the update is not finite: then no step was taken.
         """
         cdef Run run
+        run.first_step = number
+        run.learning_rates = &learning_rate
+        return self._step_directly(&run, X, y, check, state, weights, False)
+
+    def direct_counting_step(self, X, y, double learning_rate, sz number, check=True, state=None,
+                             weights=None):
+        """`direct_step` whose means leave the sample weights out, which may be negative."""
+        cdef Run run
+        if self.plan.n_heads and self.plan.heads[0].class_weights != NULL:
+            return None  # NumPy adds these up in another order
+        run.first_step = number
+        run.learning_rates = &learning_rate
+        return self._step_directly(&run, X, y, check, state, weights, True)
+
+    cdef _step_directly(self, Run* run, X, y, check, state, weights, bint counts):
         cdef double loss = 0
         if not self._may_be_direct(X, y, check):
             return None
         self._enter()
         try:
-            if not self._read_directly(X, y, check, weights):
+            if not self._read_directly(X, y, check, weights, counts):
                 return None
+            self.batch.counts_targets = counts
             self.order = None
             run.n_samples = run.batch_size = self.batch.n_rows
             run.n_steps = 1
-            run.first_step = number
-            run.learning_rates = &learning_rate
             run.losses = &loss
-            self._run(&run)
+            run.sums = NULL
+            self._run(run)
             if run.steps_done:
                 if state is not None:
-                    state.step = number
+                    state.step = run.first_step
                 return loss
             if self.bad:
                 return None
@@ -388,7 +408,7 @@ cdef class Engine(Caller):
             return None
         self._enter()
         try:
-            if not self._read_directly(X, y, check, weights):
+            if not self._read_directly(X, y, check, weights, False):
                 return None
             try:
                 return self._loss_and_gradients(training, step)
@@ -405,8 +425,8 @@ cdef class Engine(Caller):
                 and cnp.PyArray_CheckExact(X) and cnp.PyArray_CheckExact(y)
                 and isinstance(check, bool))
 
-    cdef bint _read_directly(self, cnp.ndarray X, cnp.ndarray y, bint check,
-                             weights) except -1:
+    cdef bint _read_directly(self, cnp.ndarray X, cnp.ndarray y, bint check, weights,
+                             bint signed_) except -1:
         """Describe the arguments to the batch; False if they must be prepared, or do not fit."""
         cdef Target* target = self.batch.targets
         cdef Source* x = self.room.inputs
@@ -428,46 +448,58 @@ cdef class Engine(Caller):
                 or (has_labels and target.source.type <= LAST_FLOAT)):
             return False
         target.given_weights = NULL
-        if weights is not None and not self._read_weights(weights, x.n_rows, target):
+        target.by_element = False
+        if weights is not None and not self._read_weights(weights, x.n_rows, target, signed_):
             return False
         self._settle(target, has_labels)
         self._begin_batch(x.n_rows, check)
         return True
 
-    cdef bint _read_weights(self, weights, sz n_rows, Target* target) except -1:
-        """Describe weights, the largest of which is about 1; False for others, to be prepared.
+    cdef bint _read_weights(self, weights, sz n_rows, Target* target, bint signed_) except -1:
+        """Describe weights of rows or elements, the largest about 1; False for others.
 
-        float64 weights of a float32 program are converted to a room of the engine's own.
+        They may be negative where `signed_`.  float64 weights of a float32 program are converted to
+        a room of the engine's own.
         """
         cdef cnp.ndarray given
         cdef const double* wide
         cdef real[::1] room
         cdef const real* numbers
-        cdef double largest = 0
-        cdef sz i
+        cdef double size, largest = 0
+        cdef sz i, n = n_rows
         if not cnp.PyArray_CheckExact(weights):
             return False
         given = weights
-        if (cnp.PyArray_NDIM(given) != 1 or cnp.PyArray_DIM(given, 0) != n_rows
-                or not cnp.PyArray_ISCARRAY_RO(given)):
+        if not cnp.PyArray_ISCARRAY_RO(given) or cnp.PyArray_NDIM(given) < 1:
+            return False
+        if cnp.PyArray_NDIM(given) == 2 and self.plan.heads[0].is_elementwise:
+            if cnp.PyArray_DIM(given, 1) != target.width:
+                return False
+            target.by_element = True
+            n *= target.width
+        elif cnp.PyArray_NDIM(given) != 1:
+            return False
+        if cnp.PyArray_DIM(given, 0) != n_rows:
             return False
         if cnp.PyArray_TYPE(given) == REAL_TYPE:
             numbers = <const real*>cnp.PyArray_DATA(given)
-            for i in range(n_rows):
-                if not (numbers[i] == 0 or numbers[i] >= SMALLEST):
+            for i in range(n):
+                size = fabs(numbers[i]) if signed_ else numbers[i]
+                if not (size == 0 or size >= SMALLEST):
                     return False
-                largest = max(largest, <double>numbers[i])
+                largest = max(largest, size)
         elif cnp.PyArray_TYPE(given) == cnp.NPY_FLOAT64:
             wide = <const double*>cnp.PyArray_DATA(given)
-            if self.converted_weights is None or self.converted_weights.shape[0] < n_rows:
-                self.converted_weights = _np.empty(n_rows, REAL_DTYPE)
+            if self.converted_weights is None or self.converted_weights.shape[0] < n:
+                self.converted_weights = _np.empty(n, REAL_DTYPE)
             room = self.converted_weights
             numbers = &room[0]
-            for i in range(n_rows):
+            for i in range(n):
                 room[i] = <real>wide[i]
-                if not (wide[i] == 0 or room[i] >= SMALLEST):
+                size = fabs(room[i]) if signed_ else room[i]
+                if not (wide[i] == 0 or size >= SMALLEST):
                     return False
-                largest = max(largest, wide[i])
+                largest = max(largest, fabs(wide[i]))
         else:
             return False
         target.given_weights = numbers
@@ -504,6 +536,8 @@ cdef class Engine(Caller):
             cost = run.cost + summed_penalty(&self.plan)
         self._update_carefully(run.learning_rates[step], run.first_step + step, cost)
         run.losses[step] = cost
+        if run.sums != NULL:
+            run.sums[step] = summed_cost(&self.plan, self.row_losses, run.batch_size, n_rows)
         run.steps_done = step + 1
         run.suspect = run.halted = False
         return 0

@@ -214,7 +214,7 @@ cdef bint gather_targets(const HeadSpec* head, const Target* target, const Batch
                          sz first, sz last) noexcept nogil:
     """Rows of targets into the batch, unless they are read in place; whether all are fit."""
     cdef bint fit = True
-    cdef sz r, s
+    cdef sz r, s, n_weights
     if not target.gathered and not batch.check:
         return True
     for r in range(first, last):
@@ -222,7 +222,9 @@ cdef bint gather_targets(const HeadSpec* head, const Target* target, const Batch
         if target.gathered:
             convert_row(&target.source, s, target.row_room + r * target.width)
             if target.weights != NULL:
-                target.weight_room[r] = target.given_weights[s]
+                n_weights = weights_of_row(target)
+                memcpy(target.weight_room + r * n_weights, target.given_weights + s * n_weights,
+                       n_weights * sizeof(real))
         if batch.check:
             fit &= row_is_fit(head, target.width,
                               target.rows + target_row(batch, target, r) * target.width)

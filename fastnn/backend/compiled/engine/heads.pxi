@@ -1,19 +1,39 @@
 # Losses of a batch: each head's normaliser, its rows' losses and their gradients.
 
 
+cdef inline const real* element_weights_of(const Target* target, sz s) noexcept nogil:
+    """The weights of the elements of target s; NULL where rows have weights, or none."""
+    return target.weights + s * target.width if target.by_element else NULL
+
+
+cdef inline double target_weight_of(const Target* target, sz s) noexcept nogil:
+    """The weight of target s as a whole."""
+    return target.weights[s] if target.weights != NULL and not target.by_element else 1
+
+
+cdef inline ElementRule rule_of_head(const HeadSpec* head, const real* weights) noexcept nogil:
+    cdef ElementRule rule
+    rule.parameter, rule.class_weights = head.parameter, head.class_weights
+    rule.pos_weights = head.pos_weights
+    rule.ignores, rule.ignore_value = head.ignores, head.ignore_value
+    rule.weights, rule.losses = weights, NULL
+    return rule
+
+
 cdef inline double row_loss(const HeadSpec* head, sz width, const real* z, const real* y,
-                            real factor, real* gradient) noexcept nogil:
+                            const real* weights, real factor, real* gradient) noexcept nogil:
     cdef ElementRule rule
     if not head.is_elementwise:
         return target_loss(width, z, y, head.class_weights, head.parameter, factor, gradient,
                            head.accumulate)
-    rule.parameter, rule.class_weights = head.parameter, head.class_weights
-    rule.ignores, rule.ignore_value = head.ignores, head.ignore_value
+    rule = rule_of_head(head, weights)
     return element_loss_row(head.loss, &rule, width, z, y, factor, gradient, head.accumulate)
 
 
-cdef double target_weight(const HeadSpec* head, sz width, const real* y) noexcept nogil:
-    return target_weight_row(head.class_weights, head.ignores, head.ignore_value, width, y)
+cdef double target_weight(const HeadSpec* head, sz width, const real* y,
+                          const real* weights) noexcept nogil:
+    cdef ElementRule rule = rule_of_head(head, weights)
+    return target_weight_row(&rule, width, y)
 
 
 cdef inline bint has_mean_weight(const Batch* batch, int h) noexcept nogil:
@@ -34,11 +54,29 @@ cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* 
         return 2
     if has_mean_weight(batch, h):
         return <double>batch.n_rows * batch.mean_weights[h]
+    if batch.counts_targets:
+        return <double>batch.n_rows * counted_mean(head, target, batch, width)
     if target.weights == NULL and head.class_weights == NULL and not head.ignores:
         return <double>batch.n_rows * (width if head.is_elementwise else 1)
     for r in range(batch.n_rows):
         total += row_weight(head, target, target_row(batch, target, r), width)
     return total
+
+
+cdef double counted_mean(const HeadSpec* head, const Target* target, const Batch* batch,
+                         sz width) noexcept nogil:
+    """What a row of the batch weighs on average without its sample weights."""
+    cdef Target bare
+    cdef double total = 0
+    cdef sz r
+    if head.class_weights == NULL and not head.ignores:
+        return <double>(width if head.is_elementwise else 1)
+    bare = target[0]
+    bare.weights = NULL
+    bare.by_element = False
+    for r in range(batch.n_rows):
+        total += row_weight(head, &bare, target_row(batch, target, r), width)
+    return total / batch.n_rows
 
 
 cdef public bint norms_read_targets(const Plan* plan, const Batch* batch) noexcept nogil:
@@ -65,7 +103,7 @@ cdef public void set_norms(const Plan* plan, Batch* batch) noexcept nogil:
 
 cdef double row_weight(const HeadSpec* head, const Target* target, sz s, sz width) noexcept nogil:
     """The weight of target s in the normaliser, all its outputs together."""
-    cdef double weight = target.weights[s] if target.weights != NULL else 1
+    cdef double weight = target_weight_of(target, s)
     cdef int64_t label
     cdef bint missing
     if target.labels != NULL:
@@ -76,7 +114,8 @@ cdef double row_weight(const HeadSpec* head, const Target* target, sz s, sz widt
     if not head.is_elementwise:
         missing = head.ignores_nan and has_nan(width, target.rows + s * width)
         return 0 if missing else weight
-    return weight * target_weight(head, width, target.rows + s * width)
+    return weight * target_weight(head, width, target.rows + s * width,
+                                  element_weights_of(target, s))
 
 
 cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch, double* row_losses,
@@ -88,7 +127,7 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
     cdef HeadSpec* head
     cdef Target* target
     cdef sz width, r, s
-    cdef double norm, weight, share
+    cdef double norm, share
     cdef real* gradient
     cdef int h
     for h in range(plan.n_heads):
@@ -101,8 +140,7 @@ cdef void loss_rows(const Plan* plan, const Workspace* work, const Batch* batch,
         for r in range(loss_columns(head, target, work, batch, norm, row_losses + h * row_stride,
                                     first, last, to), last):
             s = target_row(batch, target, r)
-            weight = target.weights[s] if target.weights != NULL else 1
-            share = weight / norm if norm != 0 else 0
+            share = target_weight_of(target, s) / norm if norm != 0 else 0
             gradient = row_of(&work.gradients[head.output], to + r - first) \
                 if work.gradients != NULL else NULL
             row_losses[h * row_stride + r] = head_row(
@@ -169,18 +207,34 @@ cdef double head_row(const HeadSpec* head, const Target* target, sz width, sz s,
     if target.labels != NULL:
         return share * label_loss(width, z, label, terms, head.parameter, factor, gradient,
                                   head.accumulate)
-    return share * row_loss(head, width, z, target.rows + s * width, factor, gradient)
+    return share * row_loss(head, width, z, target.rows + s * width,
+                            element_weights_of(target, s), factor, gradient)
 
 
 cdef public double batch_cost(const Plan* plan, const double* row_losses, Py_ssize_t row_stride,
                               Py_ssize_t n_rows) noexcept nogil:
     """The heads' losses, weighted and summed in the order of the rows."""
-    cdef double cost = 0, loss
-    cdef sz r
+    cdef double cost = 0
     cdef int h
     for h in range(plan.n_heads):
-        loss = 0
-        for r in range(n_rows):
-            loss += row_losses[h * row_stride + r]
-        cost += plan.heads[h].weight * loss
+        cost += plan.heads[h].weight * rows_in_order(row_losses + h * row_stride, n_rows)
+    return cost
+
+
+cdef inline double rows_in_order(const double* row_losses, sz n_rows) noexcept nogil:
+    cdef double loss = 0
+    cdef sz r
+    for r in range(n_rows):
+        loss += row_losses[r]
+    return loss
+
+
+cdef public double summed_cost(const Plan* plan, const double* row_losses, Py_ssize_t row_stride,
+                               Py_ssize_t n_rows) noexcept nogil:
+    """`batch_cost` of the heads whose losses are sums over the rows."""
+    cdef double cost = 0
+    cdef int h
+    for h in range(plan.n_heads):
+        if plan.heads[h].reduction != MEAN and not plan.heads[h].is_custom:
+            cost += plan.heads[h].weight * rows_in_order(row_losses + h * row_stride, n_rows)
     return cost

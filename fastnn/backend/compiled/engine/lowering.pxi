@@ -320,7 +320,6 @@ cdef class Lowered:
 
     def _read_heads(self):
         cdef HeadSpec* head
-        cdef real[::1] class_weights
         specs = self.program.heads
         self.plan.n_heads = len(specs)
         self.plan.heads = <HeadSpec*>self.take(len(specs) * sizeof(HeadSpec))
@@ -344,14 +343,10 @@ cdef class Lowered:
             head.is_elementwise = row.is_elementwise
             head.reduction = ("mean", "sum", "half_sum").index(options.get("reduction", "mean"))
             head.parameter = <double>spec.parameter
-            if options.get("class_weights") is not None:
-                class_weights = _np.array(options["class_weights"], self.program.dtype)
-                needed = 2 if head.is_elementwise else self.program.buffers[spec.output].width
-                if class_weights.shape[0] != needed:
-                    raise ValueError(f"class_weights has {class_weights.shape[0]} entries, "
-                                     f"expected {needed}")
-                self.memory.append(class_weights)
-                head.class_weights = &class_weights[0]
+            width = self.program.buffers[spec.output].width
+            head.class_weights = self._numbers_of(
+                options, "class_weights", 2 if head.is_elementwise else width)
+            head.pos_weights = self._numbers_of(options, "pos_weights", width)
             ignored = options.get("ignore_index" if head.takes_labels else "ignore_value")
             if ignored is not None:
                 head.ignores = True
@@ -363,6 +358,17 @@ cdef class Lowered:
             largest = float(_np.finfo(self.program.dtype).max)
             head.highest = <double>min(row.targets.high, largest)
             head.lowest = <double>max(row.targets.low, -largest)
+
+    cdef const real* _numbers_of(self, options, name, sz needed) except? NULL:
+        """The numbers of an option, which must be so many; NULL if it is not in use."""
+        cdef real[::1] numbers
+        if options.get(name) is None:
+            return NULL
+        numbers = _np.array(options[name], self.program.dtype)
+        if numbers.shape[0] != needed:
+            raise ValueError(f"{name} has {numbers.shape[0]} entries, expected {needed}")
+        self.memory.append(numbers)
+        return &numbers[0]
 
     def _read_flow(self, Seeds seeds, starts, inputs_wanted):
         cdef Flow* flow

@@ -22,6 +22,8 @@ cdef extern bint norms_read_targets(const Plan* plan, const Batch* batch) noexce
 cdef extern void set_norms(const Plan* plan, Batch* batch) noexcept nogil
 cdef extern double batch_cost(const Plan* plan, const double* row_losses, Py_ssize_t row_stride,
                               Py_ssize_t n_rows) noexcept nogil
+cdef extern double summed_cost(const Plan* plan, const double* row_losses, Py_ssize_t row_stride,
+                               Py_ssize_t n_rows) noexcept nogil
 
 # engine/limits.pxi
 cdef extern bint step_is_moderate(const Plan* plan, const Update* recipe, double learning_rate,

@@ -110,6 +110,7 @@ cdef class Reader(Lowered):
         if target.labels == NULL and target.row_capacity < n_rows:
             numbers = self.target_rooms[h, "rows"] = _np.empty(n_rows * target.width, REAL_DTYPE)
             target.row_room, target.row_capacity = &numbers[0], n_rows
+        n_rows *= weights_of_row(target)
         if target.given_weights != NULL and target.weight_capacity < n_rows:
             numbers = self.target_rooms[h, "weights"] = _np.empty(n_rows, REAL_DTYPE)
             target.weight_room, target.weight_capacity = &numbers[0], n_rows
@@ -138,6 +139,7 @@ cdef class Reader(Lowered):
         self.batch.start = 0
         self.batch.order = NULL
         self.batch.check = check
+        self.batch.counts_targets = False
         self.bad = 0
 
     cdef int _read_targets(self, targets) except -1:
@@ -161,9 +163,12 @@ cdef class Reader(Lowered):
             if has_labels and target.source.type <= LAST_FLOAT:
                 raise TypeError(f"targets[{i}] must hold integer labels, got {values.dtype}")
             target.given_weights = NULL
+            target.by_element = (self.plan.heads[i].is_elementwise and weights is not None
+                                 and _np.ndim(weights) == 2)
             if weights is not None:
                 target.given_weights = <const real*>elements(
-                    weights, REAL_TYPE, 1, n_rows, -1, "weights", i)
+                    weights, REAL_TYPE, 1 + target.by_element, n_rows,
+                    target.width, "weights", i)
             self._settle(target, has_labels)
         return 0
 

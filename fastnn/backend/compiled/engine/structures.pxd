@@ -234,6 +234,7 @@ cdef struct HeadSpec:
     real weight
     real parameter     # that of the row
     const real* class_weights
+    const real* pos_weights  # of each column, or NULL
     bint ignores
     int64_t ignore_index
     real ignore_value
@@ -245,11 +246,13 @@ cdef struct HeadSpec:
 
 cdef struct Target:
     # Labels or rows, never both; weights may be NULL.  They are those of all samples, or where
-    # `gathered` those of the batch, copied to the rooms; see `target_row`.
+    # `gathered` those of the batch, copied to the rooms; see `target_row`.  Weights are of the
+    # rows, or `by_element` as wide as these.
     const int64_t* labels
     const real* rows
     const real* weights
     sz width
+    bint by_element
     bint gathered
     Source source
     const real* given_weights
@@ -258,7 +261,7 @@ cdef struct Target:
     real* weight_room
     sz label_capacity  # rows that the rooms have
     sz row_capacity
-    sz weight_capacity
+    sz weight_capacity # ... and weights
 
 
 cdef struct Batch:
@@ -270,6 +273,7 @@ cdef struct Batch:
     Target* targets
     double* norms      # per head: what the weighted sum of the losses is divided by
     const double* mean_weights  # per head: of a row of all data, or nan; NULL for nan
+    bint counts_targets  # the norms of means leave the sample weights out
     bint check         # whether inputs and targets are to be looked at; labels are always
     int* bad           # raised when one of them is not fit
 
@@ -335,6 +339,7 @@ cdef struct Run:
     sz n_samples
     const double* learning_rates
     double* losses
+    double* sums              # of each step: the part of its loss that sums over rows, or NULL
     double* row_losses        # (heads, batch_size)
     Batch batch               # all samples; every thread's copy of it takes a step's
     bint norms_read_targets
@@ -396,6 +401,11 @@ cdef inline sz sample(const Batch* batch, sz row) noexcept nogil:
 cdef inline sz target_row(const Batch* batch, const Target* target, sz row) noexcept nogil:
     """Where the target of row `row` of the batch stands in its labels or rows."""
     return row if target.gathered else sample(batch, row)
+
+
+cdef inline sz weights_of_row(const Target* target) noexcept nogil:
+    """How many weights a row has, if any."""
+    return target.width if target.by_element else 1
 
 
 cdef inline real* row_of(const Matrix* matrix, sz row) noexcept nogil:

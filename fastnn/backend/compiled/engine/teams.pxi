@@ -50,6 +50,8 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
         meet(parts)
         if part == 0:
             run.losses[step] = cost + summed_penalty(&plan)
+            if run.sums != NULL:
+                run.sums[step] = summed_cost(&plan, run.row_losses, run.batch_size, batch.n_rows)
             run.steps_done = step + 1
 
 

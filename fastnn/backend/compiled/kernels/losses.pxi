@@ -22,6 +22,12 @@ cdef inline void finish_row(LossOutputs* out, Py_ssize_t i, Py_ssize_t start, Py
     """Note the loss of row i, n elements from `start`; without weight its gradient is zero."""
     if out.losses != NULL:
         out.losses[i] = loss
+    add_row(out, start, n, weight, loss)
+
+
+cdef inline void add_row(LossOutputs* out, Py_ssize_t start, Py_ssize_t n, double weight,
+                         real loss) noexcept nogil:
+    """Add the loss of the n elements from `start`; without weight their gradient is zero."""
     if weight != 0:
         out.total += weight * loss
     elif out.gradient != NULL:
@@ -91,34 +97,48 @@ cdef public void target_losses(const TargetBatch* batch, LossOutputs* out) noexc
 # -------------------------------------------------------------------- elementwise losses
 
 
+cdef inline ElementRule rule_of(const TargetBatch* batch) noexcept nogil:
+    cdef ElementRule rule
+    rule.parameter, rule.class_weights = batch.parameter, batch.class_weights
+    rule.pos_weights = batch.pos_weights
+    rule.ignores, rule.ignore_value = batch.ignores, batch.ignored
+    rule.weights, rule.losses = NULL, NULL
+    return rule
+
+
 cdef public void element_losses(const TargetBatch* batch, LossOutputs* out) noexcept nogil:
-    """Losses and gradients of a loss that is a sum over elements."""
+    """Losses and gradients of a loss that is a sum over elements, which `out.losses` are of."""
     cdef Py_ssize_t i = 0, start = 0, n = batch.K, size = batch.n * batch.K
     cdef double weight = 1
     cdef real loss
-    cdef ElementRule rule
-    rule.parameter, rule.class_weights = batch.parameter, batch.class_weights
-    rule.ignores, rule.ignore_value = batch.ignores, batch.ignored
-    if batch.weights == NULL and out.losses == NULL:
+    cdef ElementRule rule = rule_of(batch)
+    if batch.weights == NULL and batch.pos_weights == NULL:
         n = 256  # rows do not matter: narrow ones go together
     while start < size:
         n = min(n, size - start)
         if batch.weights != NULL:
             weight = batch.weights[i]
+        if batch.element_weights != NULL:
+            rule.weights = batch.element_weights + start
+        if out.losses != NULL:
+            rule.losses = out.losses + start
         loss = element_loss_row(
             batch.code, &rule, n, batch.predictions + start, batch.targets + start,
             <real>(weight * out.factor), gradient_row(out, start, weight), False)
-        finish_row(out, i, start, n, weight, loss)
+        add_row(out, start, n, weight, loss)
         i += 1
         start += n
 
 
 cdef public double element_weights(const TargetBatch* batch) noexcept nogil:
     """Sum of the weights of all elements, where they differ within a row."""
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i, start
     cdef double total = 0, share
+    cdef ElementRule rule = rule_of(batch)
     for i in range(batch.n):
-        share = target_weight_row(batch.class_weights, batch.ignores, batch.ignored, batch.K,
-                                  batch.targets + i * batch.K)
+        start = i * batch.K
+        if batch.element_weights != NULL:
+            rule.weights = batch.element_weights + start
+        share = target_weight_row(&rule, batch.K, batch.targets + start)
         total += batch.weights[i] * share if batch.weights != NULL else share
     return total

@@ -29,7 +29,7 @@ cdef struct LossOutputs:
     # Where a batch of losses goes; pointers are NULL for what is not wanted.
     double factor      # of the weighted sum: 1 over the sum of weights for a mean
     double total
-    real* losses
+    real* losses       # of the rows, or for an elementwise loss of the elements; before weights
     real* gradient
 
 
@@ -53,8 +53,10 @@ cdef struct TargetBatch:
     const real* targets
     int code                   # of an elementwise loss ...
     real parameter             # ... and its parameter, or the smoothing of the cross-entropy
-    const real* weights
+    const real* weights         # of the rows
+    const real* element_weights # of the elements of an elementwise loss, (n, K)
     const real* class_weights
+    const real* pos_weights     # of an elementwise loss, (K)
     bint ignores
     real ignored
 

@@ -29,6 +29,9 @@ cdef struct ElementRule:
     # What an elementwise loss depends on beside the predictions and targets.
     real parameter              # that of its row of fastnn/facts/losses.py
     const real* class_weights   # of targets 0 and 1, or NULL
+    const real* pos_weights     # of each column, or NULL: factors of the share of class 1
+    const real* weights         # of the elements of the row, or NULL
+    real* losses                # receives those of the elements before `weights`, or NULL
     bint ignores                # whether targets equal to `ignore_value` (nan: those that are ...
     real ignore_value           # ... nan) are ignored
 
@@ -218,6 +221,15 @@ cdef inline real element_row(int code, const ElementRule* rule, Py_ssize_t K,
                              const real* a, const real* y, real coefficient, real* gradient,
                              bint accumulate) noexcept nogil:
     """The sum of an elementwise loss over the row, for one constant code."""
+    if rule.weights == NULL and rule.losses == NULL:
+        return element_sum(code, False, rule, K, a, y, coefficient, gradient, accumulate)
+    return element_sum(code, True, rule, K, a, y, coefficient, gradient, accumulate)
+
+
+cdef inline real element_sum(int code, bint detailed, const ElementRule* rule, Py_ssize_t K,
+                             const real* a, const real* y, real coefficient, real* gradient,
+                             bint accumulate) noexcept nogil:
+    """`element_row`; constant `detailed` says whether single elements are weighed or stored."""
     cdef vec total[VECTORS]
     cdef vec part[VECTORS]
     cdef Py_ssize_t j = 0, stop
@@ -226,16 +238,18 @@ cdef inline real element_row(int code, const ElementRule* rule, Py_ssize_t K,
         stop = min(j + CHUNK, K)
         clear(part)
         while j + BLOCK <= stop:
-            element_block(code, rule, BLOCK, a, y, j, coefficient, gradient, accumulate, part)
+            element_block(code, detailed, rule, BLOCK, a, y, j, coefficient, gradient, accumulate,
+                          part)
             j += BLOCK
         if j < stop:
-            element_block(code, rule, stop - j, a, y, j, coefficient, gradient, accumulate, part)
+            element_block(code, detailed, rule, stop - j, a, y, j, coefficient, gradient,
+                          accumulate, part)
             j = stop
         add(total, part)
     return sum_block(total)
 
 
-cdef inline void element_block(int code, const ElementRule* rule, Py_ssize_t n,
+cdef inline void element_block(int code, bint detailed, const ElementRule* rule, Py_ssize_t n,
                                const real* a, const real* y, Py_ssize_t j, real coefficient,
                                real* gradient, bint accumulate, vec* total) noexcept nogil:
     cdef vec goal, loss, slope, weight
@@ -243,8 +257,13 @@ cdef inline void element_block(int code, const ElementRule* rule, Py_ssize_t n,
     cdef int i
     for i in range(VECTORS):
         goal = take(y + j + i * VL, n - i * VL, 0)
-        loss = element_loss(code, rule.parameter, take(a + j + i * VL, n - i * VL, 0), goal,
-                            &slope)
+        if has_classes(code) and rule.pos_weights != NULL:
+            loss = unbalanced_cross_entropy(
+                rule.parameter, take(rule.pos_weights + j + i * VL, n - i * VL, 0),
+                take(a + j + i * VL, n - i * VL, 0), goal, &slope)
+        else:
+            loss = element_loss(code, rule.parameter, take(a + j + i * VL, n - i * VL, 0), goal,
+                                &slope)
         if has_classes(code) and rule.class_weights != NULL:
             weight = class_weight(goal, rule.class_weights)
             loss = times(weight, loss)
@@ -253,6 +272,12 @@ cdef inline void element_block(int code, const ElementRule* rule, Py_ssize_t n,
             ignored = is_ignored(goal, rule.ignore_value)
             loss = select(ignored, splat(0), loss)
             slope = select(ignored, splat(0), slope)
+        if detailed and rule.losses != NULL:
+            put(rule.losses + j + i * VL, n - i * VL, loss, False)
+        if detailed and rule.weights != NULL:
+            weight = take(rule.weights + j + i * VL, n - i * VL, 0)
+            loss = times(weight, loss)
+            slope = times(weight, slope)
         total[i] = total[i] + within(loss, i * VL, n)
         if gradient != NULL:
             put(gradient + j + i * VL, n - i * VL, splat(coefficient) * slope, accumulate)
@@ -319,9 +344,27 @@ cdef inline vec binary_cross_entropy(real smoothing, vec z, vec target,
             + times(rest, at_least(z, splat(0))))
 
 
-cdef inline real target_weight_row(const real* class_weights, bint ignores, real ignore_value,
-                                   Py_ssize_t K, const real* target) noexcept nogil:
-    """The weight of a row's elements in a mean: 1 each, or their class weights; 0 if ignored."""
+cdef inline vec unbalanced_cross_entropy(real smoothing, vec pos_weight, vec z, vec target,
+                                         vec* slope) noexcept nogil:
+    """p y softplus(-z) + (1 - y) softplus(z), p being the weight of the share of class 1.
+
+    y is the target, drawn towards 1/2 by the smoothing; see `binary_cross_entropy`.
+    """
+    cdef vec y = fma_(splat(1 - smoothing), target, splat(<real>0.5 * smoothing))
+    cdef vec decay = vexp(splat(0) - abs_(z))
+    cdef vec likely = splat(1) / (splat(1) + decay)
+    cdef vec unlikely = decay * likely
+    cdef vec share = pos_weight * y, rest = splat(1) - y
+    cdef mask negative = less(z, splat(0))
+    slope[0] = (rest * select(negative, unlikely, likely)
+                - share * select(negative, likely, unlikely))
+    return ((share + rest) * vlog1p(decay) + times(share, at_least(splat(0) - z, splat(0)))
+            + times(rest, at_least(z, splat(0))))
+
+
+cdef inline real target_weight_row(const ElementRule* rule, Py_ssize_t K,
+                                   const real* target) noexcept nogil:
+    """The weight of a row's elements in a mean: their own times their class's; 0 if ignored."""
     cdef vec total[VECTORS]
     cdef Py_ssize_t j = 0
     cdef vec y, weight
@@ -330,9 +373,13 @@ cdef inline real target_weight_row(const real* class_weights, bint ignores, real
     while j < K:
         for i in range(VECTORS):
             y = take(target + j + i * VL, K - j - i * VL, 0)
-            weight = class_weight(y, class_weights) if class_weights != NULL else splat(1)
-            if ignores:
-                weight = select(is_ignored(y, ignore_value), splat(0), weight)
+            weight = splat(1)
+            if rule.class_weights != NULL:
+                weight = class_weight(y, rule.class_weights)
+            if rule.weights != NULL:
+                weight = weight * take(rule.weights + j + i * VL, K - j - i * VL, 0)
+            if rule.ignores:
+                weight = select(is_ignored(y, rule.ignore_value), splat(0), weight)
             total[i] = total[i] + within(weight, i * VL, K - j)
         j += BLOCK
     return sum_block(total)
