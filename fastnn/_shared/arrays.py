@@ -283,6 +283,11 @@ def scaled_weights(weights: np.ndarray) -> np.ndarray:
     return np.ldexp(weights, 1 - math.frexp(largest)[1])
 
 
+def as_columns(weights: np.ndarray) -> np.ndarray:
+    """Weights of rows (N,) or of elements (N, K) as an array that broadcasts with (N, K)."""
+    return weights[:, np.newaxis] if weights.ndim == 1 else weights
+
+
 def weighted(values: np.ndarray, *weights: np.ndarray | None) -> np.ndarray:
     """The values times weights that broadcast with them; 0 where a weight is 0, even times inf."""
     for weight in weights:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import backend
 from fastnn._shared.arrays import (
+    as_columns,
     as_floating,
     as_real,
     as_weights,
@@ -330,9 +331,9 @@ def _elementwise(
         None if slope is None else _samples(slope),
     )  # fmt: skip
     if losses is not None:
-        if weights is not None and weights.ndim == 1:
-            weights = weights[:, np.newaxis]
-        loss = weighted(_samples(losses), weights).reshape(a.shape)[()]
+        if weights is not None:
+            losses = weighted(_samples(losses), as_columns(weights)).reshape(a.shape)
+        loss = losses[()]
     return loss if slope is None else (loss, plain(slope, call.out))
 
 

@@ -176,7 +176,14 @@ class CrossEntropy(EngineLoss):
         losses = np.empty(len(output), output.dtype)
         if target.ndim == 1:
             kernels.cross_entropy_labels(
-                output, target, None, class_weights, self.parameter, self._ignored, "sum", losses,
+                output,
+                target,
+                None,
+                class_weights,
+                self.parameter,
+                self._ignored,
+                "sum",
+                losses,
                 None,
             )
         else:

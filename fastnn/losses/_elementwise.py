@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastnn._shared.arrays import (
+    as_columns,
     as_real,
     check_finite,
     check_range,
@@ -135,9 +136,7 @@ class Elementwise(EngineLoss):
         options = self._options(output.shape[1], output.dtype)
         losses = np.empty_like(output)
         kernels.elementwise_loss(self.name, output, target, None, options, "sum", losses, None)
-        if weights is not None and weights.ndim == 1:
-            weights = weights[:, None]
-        return weighted(losses, weights)
+        return losses if weights is None else weighted(losses, as_columns(weights))
 
     def _options(self, width: int, dtype: np.dtype) -> ElementOptions:
         """The options as the kernels take them, for outputs of `width` columns."""
@@ -165,7 +164,7 @@ class Elementwise(EngineLoss):
         """Weights (N, K) of the elements, 0 for ignored ones."""
         counted = self.observed(target).astype(np.float64)
         if weights is not None:
-            counted *= weights[:, None] if weights.ndim == 1 else weights
+            counted *= as_columns(weights)
         return counted
 
     def scorer(self) -> Scorer:

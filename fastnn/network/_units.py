@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastnn import backend
+from fastnn._shared.arrays import as_columns
 from fastnn._shared.warnings import warn
 from fastnn.losses import (
     BinaryCrossEntropy,
@@ -183,7 +184,7 @@ def _element_weights(loss: Elementwise, target: Target) -> np.ndarray:
     """What each element (N, K) weighs, 0 where its target is ignored."""
     values, weights = target
     observed: np.ndarray = loss.observed(values).astype(np.float64)
-    return observed if weights is None else observed * weights[:, None]
+    return observed if weights is None else observed * as_columns(weights)
 
 
 def _normaliser(loss: Elementwise, weights: np.ndarray) -> float:
@@ -265,7 +266,7 @@ def warn_of_lost_spread(
         rows = slice(None, None, -(-len(values) // _SAMPLE))
         seen = head.loss.observed(values[rows])
         if weights is not None:
-            seen &= weights[rows, None] != 0
+            seen &= as_columns(weights[rows]) != 0
         center, spread, _ = _moments(values[rows].astype(np.float64), seen * 1.0, True)
         step = np.spacing(np.abs(center).astype(dtype)).astype(np.float64)
         lost = (spread > 0) & (spread < _STEPS * step)

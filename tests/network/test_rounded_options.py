@@ -80,6 +80,10 @@ def loss_options():
             lambda v: losses.BinaryCrossEntropy(class_weight={1: v}),
             math.inf,
         ),
+        "pos_weight of loss binary_cross_entropy": (
+            lambda v: losses.BinaryCrossEntropy(pos_weight=[1, v]),
+            math.inf,
+        ),
         "ignore_value of loss mean_squared_error": (
             lambda v: losses.MeanSquaredError(ignore_value=v),
             math.inf,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn._shared.arrays import as_columns
 from fastnn.backend.reference.normalizers import shift
 from fastnn.facts.losses import ElementOptions, formula_of
 
@@ -147,7 +148,7 @@ def elementwise_loss(
     """
     weight = np.ones(prediction.shape)
     if weights is not None:
-        weight *= weights if weights.ndim == 2 else weights[:, np.newaxis]
+        weight *= as_columns(weights)
     factor = np.ones(prediction.shape)
     ignored = options.ignore_value
     if ignored is not None:
