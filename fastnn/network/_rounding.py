@@ -46,7 +46,7 @@ def check_options(
             check_rounded(described.parameter, parameter.name + of_loss, dtype, parameter.below)
 
 
-_OPTIONS = {"class_weights": "class_weight"}
+_OPTIONS = {"class_weights": "class_weight", "pos_weights": "pos_weight"}
 """What users call an attribute, where it is not its key."""
 
 

@@ -172,7 +172,7 @@ def test_every_number_of_a_loss_or_a_schedule_has_its_test():
         loss = getattr(losses, name)
         if dataclasses.is_dataclass(loss):
             for field in dataclasses.fields(loss):
-                if field.name in ("delta", "label_smoothing", "class_weight"):
+                if field.name in ("delta", "label_smoothing", "class_weight", "pos_weight"):
                     assert f"{field.name} of loss {loss.name}" in tested
                 else:
                     assert field.name in ("reduction", "ignore_value", "ignore_index", "ignore_nan")
