@@ -99,7 +99,7 @@ class AutoregressiveRegression(Shown):
         return self.model.variance
 
     def _by_column(self, values: np.ndarray) -> Any:
-        return self.model.ordinary._labels.by_column(values[:, None])
+        return self.model.ordinary.problem.labels.by_column(values[:, None])
 
     @property
     def _covariance(self) -> np.ndarray:
@@ -113,7 +113,7 @@ class AutoregressiveRegression(Shown):
     @cached_property
     def covariance(self) -> Any:
         """Covariance matrix of the coefficients."""
-        return self.model.ordinary._labels.square(self._covariance[None])
+        return self.model.ordinary.problem.labels.square(self._covariance[None])
 
     @cached_property
     def standard_errors(self) -> Any:
@@ -133,7 +133,7 @@ class AutoregressiveRegression(Shown):
     @property
     def residuals(self) -> Any:
         """Responses less X b, the estimates of the errors."""
-        return self.model.ordinary._labels.by_row(self.model.residuals[:, None])
+        return self.model.ordinary.problem.labels.by_row(self.model.residuals[:, None])
 
     @property
     def _n_parameters(self) -> int:
@@ -216,7 +216,7 @@ class AutoregressiveRegression(Shown):
         ]
         grid = Grid(("", "coef", "std err", "z", "P>|z|"), tuple(rows), least=(12, 13, 13, 11, 11))
         lead = (
-            *self.model.ordinary._labels.lead,
+            *self.model.ordinary.problem.labels.lead,
             f"Regression with errors of an autoregression of order {len(self.ar)}, exact maximum "
             "likelihood",
             f"{self.n_observations} observations, {self.iterations} iterations{state}",
@@ -334,7 +334,7 @@ def autoregressive_regression(
             f"{ordinary.n_parameters + 2 * order + 1} rows, got {len(errors)}"
         )
     scale = float(np.abs(errors).max())
-    likelihood = _Likelihood(orthonormal_rows(ordinary._fit), errors / scale)
+    likelihood = _Likelihood(orthonormal_rows(ordinary.problem), errors / scale)
     z, iterations, converged = _maximum(likelihood, order, tolerance, max_iterations)
     if not converged:
         warn(f"the likelihood has no maximum to the tolerance after {iterations} iterations")
@@ -447,11 +447,11 @@ def _result(
     own = likelihood.errors - likelihood.basis @ gamma
     innovations = scale * whitened(r, own[:, None])[:, 0]
     variance = float(innovations @ innovations) / n
-    root = ordinary._fit.solution.root
-    labels = ordinary._labels
+    root = ordinary.problem.solution.root
+    labels = ordinary.problem.labels
     model = ErrorModel(
         ordinary=ordinary,
-        coefficients=ordinary._fit.solution.coefficients[:, 0] + scale * (root @ gamma),
+        coefficients=ordinary.problem.solution.coefficients[:, 0] + scale * (root @ gamma),
         root=root,
         middle=scale**2 * covariance[order:, order:],
         ar=stages(r)[-1],

@@ -55,7 +55,10 @@ class ErrorModel:
         spread = np.full(count, self.variance * _long_run(self.ar))
         if check_flag(following, "following"):
             q = len(self.ar)
-            past = self.ordinary._design.matrix[self.ordinary.n_observations - q :] @ self.root
+            past = (
+                self.ordinary.problem.rows.design.matrix[self.ordinary.n_observations - q :]
+                @ self.root
+            )
             mean = mean + _continued(self.residuals[-q:, None], self.ar, count)[:, 0]
             rows = rows - _continued(past, self.ar, count)
             spread = self.variance * np.cumsum(impulses(self.ar, count) ** 2)

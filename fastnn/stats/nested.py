@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.stats.regression.estimates import f_pvalue
+from fastnn.stats.regression.tails import f_pvalue
 from fastnn.stats.result import RegressionResult
 from fastnn.stats.tables.frames import table
 from fastnn.stats.tables.sheet import Grid, Sheet

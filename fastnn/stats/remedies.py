@@ -21,9 +21,9 @@ from fastnn.stats.diagnostics.residuals import (
 from fastnn.stats.forecasts import ErrorModel
 from fastnn.stats.least_squares import linear_regression
 from fastnn.stats.linalg.basis import unit_columns
-from fastnn.stats.regression.estimates import t_quantile
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.labels import framed
+from fastnn.stats.regression.tails import t_quantile
 from fastnn.stats.result import ConfidenceIntervals, RegressionResult
 from fastnn.stats.tables.frames import table
 from fastnn.stats.tables.sheet import Sheet
@@ -128,12 +128,12 @@ class AutoregressiveResult(Shown):
         (h,) array or Series, or Prediction
             Intervals are conditional on rho.
         """
-        solution = self.regression._fit.solution
+        solution = self.regression.problem.solution
         model = ErrorModel(
             ordinary=self.ordinary,
             coefficients=solution.coefficients[:, 0],
             root=solution.root,
-            middle=self.regression._middles[0],
+            middle=self.regression.law.middles[0],
             ar=np.array([self.rho]),
             variance=float(self.regression.residual_standard_deviation**2),
             residuals=np.asarray(self.residuals),
@@ -154,8 +154,9 @@ class AutoregressiveResult(Shown):
     def _sheets(self) -> tuple[Sheet, ...]:
         state = "" if self.converged else ", NOT converged"
         rounds = f"after {self.iterations} rounds{state}" if self.iterations else "given"
-        lead = *self.ordinary._labels.lead, f"{self.method}: rho = {self.rho:.6g} ({rounds})"
-        return tuple(replace(sheet, lead=lead) for sheet in self.regression._sheets())
+        own = f"{self.method}: rho = {self.rho:.6g} ({rounds})"
+        lead = (*self.ordinary.problem.labels.lead, own)
+        return tuple(replace(sheet, lead=lead) for sheet in self.regression.sheets())
 
     def to_frame(self, level: float = 0.95) -> Any:
         """The coefficients as a pandas DataFrame with one row for each term.
@@ -322,7 +323,8 @@ class _Iteration:
 
     def run(self, start: Influence) -> AutoregressiveResult:
         """The regression of the transformed data, from an ordinary regression."""
-        design, response, labels = start._design.matrix, start._response[:, 0], start._labels
+        stored, labels = start.problem.rows, start.problem.labels
+        design, response = stored.design.matrix, stored.response[:, 0]
         residuals = residual_series(start)  # refuses a perfect fit
         rho, rounds, converged = self.rho, 0, True
         if rho is None:
@@ -369,8 +371,8 @@ def ordinary_regression(
     elif not is_fitted(X, y, named=names is not None, add_intercept=add_intercept):
         start = linear_regression(X, y, add_intercept=add_intercept, names=names)
     start = least_squares(start, in_order=True, weighted=False)
-    if start._labels.formula is not None:
-        start._labels.formula.refuse_gaps("a regression with autoregressive errors")
+    if start.problem.labels.formula is not None:
+        start.problem.labels.formula.refuse_gaps("a regression with autoregressive errors")
     if start.rank < start.n_parameters:
         raise ValueError("the columns of the regression are linearly dependent; drop some first")
     return start

@@ -182,7 +182,10 @@ class RegressionResult(Influence, Shown):
         ConfidenceIntervals
             ``lower`` and ``upper``, each (p,) or (p, m).
         """
-        ends = (self._labels.by_column(self._shown(end)) for end in self._interval(level))
+        ends = (
+            self._labels.by_column(self.law.shown(end))
+            for end in self.law.interval(check_level(level))
+        )
         return ConfidenceIntervals(*ends)
 
     def predict(
@@ -390,7 +393,7 @@ class RegressionResult(Influence, Shown):
             place = operator.index(response)
             if not 0 <= place < len(names):
                 raise IndexError(f"response must be from 0 to {len(names) - 1}, got {place}")
-        return RegressionResult(self._fit.select(place), self._cov)
+        return RegressionResult(self._fit.select(place), self.law.cov)
 
     def durbin_watson(self, alternative: str = "two-sided") -> Any:
         """The Durbin-Watson test of the residuals in the order of the rows, with exact p-value.
@@ -505,7 +508,7 @@ class RegressionResult(Influence, Shown):
 
     def _refuse_several(self, method: str) -> None:
         """Raise an error if there are several responses, or rows that are not stored."""
-        self._refuse_streamed()
+        self.problem.rows  # noqa: B018 raises an error for streamed rows
         if len(self.response_names) > 1:
             raise ValueError(
                 f"{method} draws one response, and there are {len(self.response_names)}; "

@@ -12,7 +12,7 @@ from scipy import stats as scipy_stats
 
 from fastnn.stats import linear_regression, linear_regression_blocks
 from fastnn.stats.linalg.design import block_rows
-from fastnn.stats.regression.estimates import f_pvalue, t_pvalue, t_quantile
+from fastnn.stats.regression.tails import f_pvalue, t_pvalue, t_quantile
 
 METHODS = ("qr", "svd", "cholesky")
 

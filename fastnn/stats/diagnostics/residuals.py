@@ -122,7 +122,7 @@ def least_squares(result: object, *, in_order: bool = False, weighted: bool = Tr
             f"result has {len(result.response_names)} responses, expected one: use "
             "result.for_response(name)"
         )
-    if result._fit.design is None:
+    if result.problem.design is None:
         raise ValueError(
             "result was computed from streamed rows and stores no design; fit it from arrays"
         )
@@ -134,18 +134,18 @@ def least_squares(result: object, *, in_order: bool = False, weighted: bool = Tr
     if result.weights is not None and not weighted:
         raise ValueError("result is a weighted regression, expected one of equal weights")
     if in_order:
-        warn_if_unsorted(result._labels.rows)
+        warn_if_unsorted(result.problem.labels.rows)
     return result
 
 
 def weighted_residuals(result: Influence, *, in_order: bool = False) -> np.ndarray:
     """(n,) residuals of one response, multiplied by the square roots of the weights."""
-    if len(result.response_names) != 1 or result._fit.design is None:
+    if len(result.response_names) != 1 or result.problem.design is None:
         least_squares(result)  # raises the error
     if in_order:
-        warn_if_unsorted(result._labels.rows)
-    residuals: np.ndarray = result._weighted_residuals[:, 0]
-    response = result._response[:, 0] * result._root_weights
+        warn_if_unsorted(result.problem.labels.rows)
+    residuals: np.ndarray = result.problem.rows.weighted_residuals[:, 0]
+    response = result.problem.rows.response[:, 0] * result.problem.rows.root_weights
     refuse_perfect_fit(residuals, response)
     return residuals
 
@@ -159,12 +159,12 @@ def regression_parts(result: object, *, in_order: bool = False) -> tuple[np.ndar
         If `result` is no such regression.
     """
     result = least_squares(result, in_order=in_order, weighted=False)
-    return residual_series(result), result._design.matrix
+    return residual_series(result), result.problem.rows.design.matrix
 
 
 def centred_design(result: Influence) -> np.ndarray:
     """Columns with the span of the design; a constant and centred columns where it has one."""
-    design = result._design.matrix
+    design = result.problem.rows.design.matrix
     if not result.has_intercept:
         return design
     return np.column_stack([np.ones(len(design)), centred_columns(design)])

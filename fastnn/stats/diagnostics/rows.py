@@ -33,9 +33,9 @@ def rows_in_order(result: Any, order_by: object = None) -> tuple[np.ndarray, np.
     basis = orthonormal_basis(centred_design(result))
     if order_by is None:
         return residuals, basis
-    order_by = local(result._labels.key(order_by))
-    check_alignment(result._labels.rows, order_by, "order_by")
-    order = order_of(order_by, result._design.matrix, result.names)
+    order_by = local(result.problem.labels.key(order_by))
+    check_alignment(result.problem.labels.rows, order_by, "order_by")
+    order = order_of(order_by, result.problem.rows.design.matrix, result.names)
     return residuals[order], basis[order]
 
 

@@ -82,8 +82,7 @@ _WORDS = {
 def _bases(result: Any, design: np.ndarray, kind: str) -> np.ndarray:
     """The variables whose powers are added."""
     if kind == "fitted":
-        fitted: np.ndarray = np.asarray(result._response[:, :1] - result._rows_residuals[:, :1])
-        return fitted
+        return np.asarray(result.problem.rows.fitted[:, :1])
     columns = design[:, np.ptp(design, axis=0) > 0]
     if kind == "regressors" or not columns.shape[1]:
         return columns

@@ -50,10 +50,10 @@ def breusch_pagan(result: Any, Z: Any = None, *, studentize: bool = True) -> Tes
     residuals, design = regression_parts(result)
     columns = design
     if Z is not None:
-        Z = local(result._labels.by_name(Z, "Z"))
+        Z = local(result.problem.labels.by_name(Z, "Z"))
         if isinstance(Z, tuple):
             Z = np.column_stack(Z)
-        check_alignment(result._labels.rows, Z, "Z")
+        check_alignment(result.problem.labels.rows, Z, "Z")
         columns = read_columns(Z, "Z", len(residuals))
         refuse_bad_values(columns, "Z")
     name = "Breusch-Pagan test" + (", studentized" if studentize else "")

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from fastnn.stats.regression.estimates import Estimates, f_pvalue, t_pvalue
+from fastnn.stats.regression.estimates import Estimates
 from fastnn.stats.regression.hypotheses import parsed
+from fastnn.stats.regression.tails import f_pvalue, t_pvalue
 from fastnn.stats.tables.frames import table
 from fastnn.stats.tables.sheet import Grid, Sheet
 from fastnn.stats.tables.shown import Shown
@@ -135,7 +136,7 @@ def _checked(R: object, r: object, p: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _refuse_undetermined(R: np.ndarray, result: Estimates) -> None:
     """Raise ValueError for coefficients that dependent columns leave undetermined."""
-    solution = result._fit.solution
+    solution = result.problem.solution
     touched = [k for k in solution.left_out if R[:, k].any()]
     names = [result.names[k] for k in touched]
     if not solution.left_out:
@@ -157,7 +158,7 @@ def tested(
     result: Estimates, R: np.ndarray, r: np.ndarray, texts: tuple[str, ...]
 ) -> HypothesisTest:
     """All tests, where the rows of the design are orthonormal: they do not depend on units."""
-    root = result._fit.solution.root
+    root = result.problem.solution.root
     directions = R @ root
     lengths = np.linalg.norm(directions, axis=1)
     # A row of R is measured beside its terms: x - x has the length of a rounding error.
@@ -170,24 +171,23 @@ def tested(
             f"hypotheses must not follow from each other, got {texts[place]!r}, which depends "
             "linearly on the ones before it, or restricts nothing"
         )
-    differences = R @ result._fit.solution.coefficients[:, 0] - r
-    middle = result._middles[0]
+    differences = R @ result.problem.solution.coefficients[:, 0] - r
+    middle = result.law.middles[0]
     contrasts = unit.T
     factor, df_within = 1 / len(R), result.df_residual
     spread = contrasts @ middle @ contrasts.T
-    if result.cov_type != "classical" and result._meats.involves(contrasts).any():
+    if result.law.is_unknown(contrasts).any():
         spread = np.full_like(spread, np.nan)
-    elif result._clusters is not None:
-        factor, df_within = result._clusters.f_law(contrasts)
+    elif result.law.clusters is not None:
+        factor, df_within = result.law.clusters.f_law(contrasts)
     scaled = np.linalg.solve(triangle.T, differences / sizes)
     wald = float("nan")
     if np.isfinite(spread).all():
         wald = float(scaled @ np.linalg.pinv(spread, hermitian=True) @ scaled)
     variances = np.einsum("ij,jk,ik->i", directions, middle, directions)
-    if result.cov_type != "classical":
-        variances = np.where(result._meats.involves(directions), np.nan, variances)
+    variances = np.where(result.law.is_unknown(directions), np.nan, variances)
     errors = np.sqrt(variances)
-    df = np.broadcast_to(np.ravel(result._df_of(directions / lengths[:, None])), len(R))
+    df = np.broadcast_to(np.ravel(result.law.df_of(directions / lengths[:, None])), len(R))
     with np.errstate(divide="ignore", invalid="ignore"):
         t = differences / errors
     return HypothesisTest(
@@ -195,7 +195,7 @@ def tested(
         estimates=differences,
         standard_errors=errors,
         tvalues=t,
-        pvalues=t_pvalue(t, df if result._clusters is not None else result.df_residual),
+        pvalues=t_pvalue(t, df if result.law.clusters is not None else result.df_residual),
         df=df,
         fvalue=wald * factor,
         f_pvalue=float(f_pvalue(np.array(wald * factor), len(R), df_within)),

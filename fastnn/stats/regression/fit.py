@@ -13,6 +13,7 @@ from fastnn.stats.linalg.refine import refined
 from fastnn.stats.linalg.solvers import Dependency, RankDeficiencyWarning, Solution, solve
 from fastnn.stats.regression.inputs import Data, refuse_not_finite
 from fastnn.stats.regression.labels import Labels
+from fastnn.stats.regression.stored import StoredRows
 
 _REFINED_WORK = 1 << 20  # products in X'X up to which refinement takes a few milliseconds
 _LARGEST = 1e140  # size of numbers whose squares are divided or summed
@@ -64,6 +65,16 @@ class Fit:
     method: str
     ridge: float
     labels: Labels
+
+    @property
+    def rows(self) -> StoredRows:
+        """The rows; AttributeError where they were streamed."""
+        if self.design is None or self.response is None or self.residuals is None:
+            raise AttributeError(
+                "the rows were streamed and are not stored, so statistics of single rows are not "
+                "available; use linear_regression"
+            )
+        return StoredRows(self.design, self.response, self.residuals, self.weights)
 
     def select(self, response: int) -> Fit:
         """The fit of one response alone; arrays are views."""

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.stats.linalg.design import Design
 from fastnn.stats.regression.estimates import Estimates
 
 _CERTAIN = 1e-12  # 1 - leverage below this: the row alone determines a coefficient
@@ -24,47 +23,6 @@ class Influence(Estimates):
 
     Base class of `RegressionResult`, whose docstring describes every attribute.
     """
-
-    def _refuse_streamed(self) -> None:
-        if self._fit.design is None:
-            raise AttributeError(
-                "the rows were streamed and are not stored, so statistics of single rows are not "
-                "available; use linear_regression"
-            )
-
-    @property
-    def _design(self) -> Design:
-        self._refuse_streamed()
-        assert self._fit.design is not None
-        return self._fit.design
-
-    @property
-    def _rows_residuals(self) -> np.ndarray:
-        """(n, m) residuals."""
-        self._refuse_streamed()
-        assert self._fit.residuals is not None
-        return self._fit.residuals
-
-    @property
-    def _response(self) -> np.ndarray:
-        """(n, m) responses."""
-        self._refuse_streamed()
-        assert self._fit.response is not None
-        return self._fit.response
-
-    @property
-    def _root_weights(self) -> np.ndarray:
-        """(n,) square roots of the weights, 1 where there are none."""
-        if self._fit.weights is None:
-            return np.ones(self.n_observations)
-        return np.sqrt(self._fit.weights)
-
-    @property
-    def _weighted_residuals(self) -> np.ndarray:
-        """(n, m) residuals times the roots of the weights: of equal variance."""
-        if self._fit.weights is None:
-            return self._rows_residuals
-        return self._rows_residuals * self._root_weights[:, None]
 
     @property
     def is_weighted(self) -> bool:
@@ -84,27 +42,23 @@ class Influence(Estimates):
     @cached_property
     def response(self) -> Any:
         """Responses that were fitted."""
-        return self._labels.by_row(self._response)
+        return self._labels.by_row(self.problem.rows.response)
 
     @cached_property
     def residuals(self) -> Any:
         """Responses less fitted values, not weighted."""
-        return self._labels.by_row(self._rows_residuals)
+        return self._labels.by_row(self.problem.rows.residuals)
 
     @cached_property
     def fitted(self) -> Any:
         """Fitted values, not weighted."""
-        return self._labels.by_row(self._fitted)
-
-    @property
-    def _fitted(self) -> np.ndarray:
-        return self._response - self._rows_residuals
+        return self._labels.by_row(self.problem.rows.fitted)
 
     @cached_property
     def _leverage(self) -> np.ndarray:
         leverage = np.empty(self.n_observations)
         root = self._fit.solution.root
-        for place, block in self._design.blocks():
+        for place, block in self.problem.rows.design.blocks():
             rows = block @ root
             np.einsum("ij,ij->i", rows, rows, out=leverage[place])
         if self._fit.weights is not None:
@@ -122,7 +76,11 @@ class Influence(Estimates):
         free_share = 1.0 - self._leverage
         with np.errstate(divide="ignore", invalid="ignore"):
             scale = np.sqrt(np.where(free_share > _CERTAIN, free_share, np.nan))
-            return self._weighted_residuals / scale[:, None] / np.sqrt(self._residual_variances)
+            return (
+                self.problem.rows.weighted_residuals
+                / scale[:, None]
+                / np.sqrt(self.law.residual_variances)
+            )
 
     @cached_property
     def standardized_residuals(self) -> Any:
@@ -162,23 +120,12 @@ class Influence(Estimates):
     @cached_property
     def dfbetas(self) -> Any:
         """Change of each coefficient when the row is deleted, in standard errors."""
-        pulls = self._pulls
+        pulls = self.problem.rows.pulls(self._fit.solution.root)
         with np.errstate(divide="ignore", invalid="ignore"):
             pulls = pulls / np.linalg.norm(self._fit.solution.root, axis=1)
             scaled = self._studentized / np.sqrt(self._free_share)
-            changes = scaled.T[:, :, None] * np.where(self._estimated, pulls, np.nan)
+            changes = scaled.T[:, :, None] * np.where(self.law.estimated, pulls, np.nan)
         return self._labels.by_row_and_column(changes)
-
-    @property
-    def _pulls(self) -> np.ndarray:
-        """(n, p) changes of the coefficients by a unit of the (weighted) response of a row."""
-        root = self._fit.solution.root
-        pulls = np.empty(self._design.shape)
-        for place, block in self._design.blocks():
-            np.matmul(block @ root, root.T, out=pulls[place])
-        if self._fit.weights is not None:
-            pulls *= self._root_weights[:, None]
-        return pulls
 
     @cached_property
     def covariance_ratio(self) -> Any:

@@ -30,7 +30,8 @@ _COLUMNS = 3  # largest number of panels side by side
 def influence_plot(result: Influence, path: str | os.PathLike[str] | None) -> Figure:
     """Draw `RegressionResult.plot_influence`."""
     rows = _Rows.of(result)
-    leverage, residuals, cook = result._leverage, result._studentized[:, 0], result._cook[:, 0]
+    leverage, cook = np.asarray(result.leverage), np.ravel(result.cooks_distance)
+    residuals = np.ravel(result.studentized_residuals)
     defined = rows.defined[np.isfinite(residuals[rows.defined])]
     if not len(defined):
         raise ValueError("studentised residuals are undefined in every row: nothing to draw")
@@ -67,9 +68,11 @@ def added_variable_plots(result: Influence, path: str | os.PathLike[str] | None)
     columns = np.flatnonzero(np.isfinite(np.asarray(result.variance_inflation)))
     if not len(columns):
         raise ValueError("plot_added_variables needs a column that is not constant, got none")
-    pulls, coefficients = result._pulls, result._fit.solution.coefficients[:, 0]
-    residuals = result._weighted_residuals[:, 0]
-    names = None if result._labels.rows is None else np.asarray(result._labels.rows)
+    stored, solution = result.problem.rows, result.problem.solution
+    pulls, coefficients = stored.pulls(solution.root), solution.coefficients[:, 0]
+    residuals = stored.weighted_residuals[:, 0]
+    labels = result.problem.labels
+    names = None if labels.rows is None else np.asarray(labels.rows)
     wide = min(_COLUMNS, len(columns))
     axes = panels(math.ceil(len(columns) / wide), wide, 4.2, 3.6).ravel()
     for ax, j in zip(axes, columns, strict=False):

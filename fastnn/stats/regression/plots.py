@@ -47,19 +47,19 @@ class _Rows:
     @staticmethod
     def of(result: Influence) -> _Rows:
         """From a regression of one response."""
-        standardized = result._standardized[:, 0]
+        standardized = np.ravel(result.standardized_residuals)
         defined = np.flatnonzero(np.isfinite(standardized))  # not where leverage is 1
         if not len(defined):
             raise ValueError(
                 "residuals are zero or undefined in every row: there is nothing to draw"
             )
         return _Rows(
-            result._fitted[:, 0],
-            result._weighted_residuals[:, 0],
+            result.problem.rows.fitted[:, 0],
+            result.problem.rows.weighted_residuals[:, 0],
             standardized,
             defined,
             defined[np.argsort(-np.abs(standardized[defined]))],
-            None if result._labels.rows is None else np.asarray(result._labels.rows),
+            None if result.problem.labels.rows is None else np.asarray(result.problem.labels.rows),
         )
 
     @cached_property
@@ -119,8 +119,8 @@ def _residuals_and_leverage(ax: Axes, rows: _Rows, result: Influence) -> None:
     """Residuals with contours of Cook's distance, which determines the rows to label."""
     from matplotlib.ticker import MaxNLocator
 
-    leverage, standardized, defined = result._leverage, rows.standardized, rows.defined
-    extreme = defined[np.argsort(-result._cook[defined, 0])]
+    leverage, standardized, defined = np.asarray(result.leverage), rows.standardized, rows.defined
+    extreme = defined[np.argsort(-np.ravel(result.cooks_distance)[defined])]
     shown = _thinned(defined, extreme)
     _scatter(ax, leverage[shown], standardized[shown])
     ax.axhline(0, color=_GUIDE, linestyle=":")

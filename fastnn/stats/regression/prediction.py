@@ -11,7 +11,7 @@ from fastnn._shared.numbers import check_choice
 from fastnn._shared.warnings import warn
 from fastnn.stats.linalg.design import Design
 from fastnn.stats.linalg.solvers import RankDeficiencyWarning
-from fastnn.stats.regression.estimates import check_level, t_quantile
+from fastnn.stats.regression.estimates import check_level
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.inputs import (
     check_alignment,
@@ -22,6 +22,7 @@ from fastnn.stats.regression.inputs import (
     refuse_bad_values,
 )
 from fastnn.stats.regression.labels import framed
+from fastnn.stats.regression.tails import t_quantile
 
 INTERVALS = ("confidence", "prediction")
 _SATISFIED = 1e-7  # relative tolerance of a dependence: new rows are rounded differently
@@ -47,16 +48,16 @@ def predict(
     design = new_design(result, X)
     scale = _new_weights(result, X, weights, design.shape[0], interval)
     _warn_not_estimable(result, design)
-    mean = design.times(result._fit.solution.coefficients)
+    mean = design.times(result.problem.solution.coefficients)
     if interval is None:
         return labelled(result, X, mean)
-    variances = _variances(design, result._fit.solution.root, result._middles)
-    if result.cov_type != "classical":
+    variances = _variances(design, result.problem.solution.root, result.law.middles)
+    if result.law.is_robust:
         for place, block in design.blocks():
-            variances[place][result._meats.involves(block @ result._fit.solution.root)] = np.nan
+            variances[place][result.law.is_unknown(block @ result.problem.solution.root)] = np.nan
     errors = np.sqrt(variances)
     if interval == "prediction":
-        variances = variances + result._residual_variances / scale
+        variances = variances + result.law.residual_variances / scale
     margin = t_quantile(level, _df(result, design)) * np.sqrt(variances)
     parts = (mean, mean - margin, mean + margin, errors)
     return Prediction(*(labelled(result, X, part) for part in parts))
@@ -79,20 +80,20 @@ def _new_weights(
 
 def _df(result: Influence, design: Design) -> Any:
     """Degrees of freedom of the intervals: a number, or (n, 1)."""
-    root = result._fit.solution.root
-    if result._clusters is None:
+    root = result.problem.solution.root
+    if result.law.clusters is None:
         return result.df_residual
-    return np.concatenate([result._df_of(block @ root) for _, block in design.blocks()])
+    return np.concatenate([result.law.df_of(block @ root) for _, block in design.blocks()])
 
 
 def new_design(result: Influence, X: Any) -> Design:
     """Design of the new rows; columns are selected by name where both have names."""
-    if result._labels.formula is not None:
-        matrix = result._labels.formula.new_columns(X)
+    if result.problem.labels.formula is not None:
+        matrix = result.problem.labels.formula.new_columns(X)
         refuse_bad_values(matrix, "X")
-        return Design(matrix, result._fit.intercept, copy=False)
-    columns = list(result.names[result._fit.intercept :])
-    if is_table(X) and result._labels.named:
+        return Design(matrix, result.problem.intercept, copy=False)
+    columns = list(result.names[result.problem.intercept :])
+    if is_table(X) and result.problem.labels.named:
         labels = {str(label): label for label in X.columns}
         missing = [name for name in columns if name not in labels]
         if missing:
@@ -105,13 +106,13 @@ def new_design(result: Influence, X: Any) -> Design:
             f"X must have the {len(columns)} columns of the fit, got {matrix.shape[1]}{hint}"
         )
     refuse_bad_values(matrix, "X")
-    return Design(matrix, result._fit.intercept, copy=False)
+    return Design(matrix, result.problem.intercept, copy=False)
 
 
 def _warn_not_estimable(result: Influence, design: Design) -> None:
     """Warn of rows that violate a linear dependence of the columns of the fit."""
     broken = np.zeros(design.shape[0], bool)
-    for dependency in result._fit.solution.dependencies:
+    for dependency in result.problem.solution.dependencies:
         others = list(dependency.combination)
         shares = np.array(list(dependency.combination.values()))
         for place, block in design.blocks():
@@ -143,7 +144,7 @@ def _variances(design: Design, root: np.ndarray, middles: np.ndarray) -> np.ndar
 
 def labelled(result: Influence, X: Any, values: np.ndarray) -> Any:
     """Values in the form of X: pandas objects for a DataFrame."""
-    labels = result._labels
+    labels = result.problem.labels
     pandas = labels.pandas and is_table(X) and index_of(X) is not None
     if labels.single:
         values = values[:, 0]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from fastnn.stats.regression.estimates import t_pvalue
 from fastnn.stats.regression.influence import Influence
+from fastnn.stats.regression.tails import t_pvalue
 from fastnn.stats.tables.cells import count_text, number_text, p_text
 from fastnn.stats.tables.sheet import Entries, Grid, Pairs, Part, Sheet, Strip
 
@@ -30,7 +30,7 @@ def sheet(result: Influence, level: float, diagnostics: Entries) -> Sheet:
     if result.design is not None:
         sections.append((_quartiles(result), Pairs.in_turn(diagnostics)))
     notes = tuple(_notes(result))
-    return Sheet(tuple(sections), "Linear regression", result._labels.lead, notes)
+    return Sheet(tuple(sections), "Linear regression", result.problem.labels.lead, notes)
 
 
 def _head(result: Influence) -> Pairs:
@@ -41,7 +41,7 @@ def _head(result: Influence) -> Pairs:
     left = [
         ("Response", result.response_names[0]),
         ("Method", method),
-        ("Covariance", result._cov.described(result.n_observations, result.bandwidth)),
+        ("Covariance", result.law.cov.described(result.n_observations, result.bandwidth)),
         ("Observations", f"{result.n_observations:,}"),
         ("Degrees of freedom", f"{count_text(result.df_model)}, residual {rest}"),
         ("Residual std deviation", number_text(result.residual_standard_deviation)),
@@ -62,12 +62,12 @@ def _head(result: Influence) -> Pairs:
 
 def _coefficients(result: Influence, level: float) -> Grid:
     """A row for each coefficient."""
-    lower, upper = result._interval(level)
+    lower, upper = result.law.interval(level)
     tail = f"{(1 - level) / 2:.4g}", f"{(1 + level) / 2:.4g}"
     titles = ("", "coef", "std err", "t", "P>|t|", f"[{tail[0]}", f"{tail[1]}]")
-    values = (result._shown(result._fit.solution.coefficients), result._errors, result._t)
-    pvalues = t_pvalue(result._t, result._df_of_columns)
-    table = np.column_stack([*values, pvalues, lower, upper])
+    law = result.law
+    pvalues = t_pvalue(law.t, law.df_of_columns)
+    table = np.column_stack([law.coefficients, law.errors, law.t, pvalues, lower, upper])
     rows = [
         (name, number_text(b), number_text(error), f"{t:.3f}" if abs(t) < _LARGE_T else f"{t:.4g}",
          p_text(p), number_text(low), number_text(high))
@@ -79,7 +79,7 @@ def _coefficients(result: Influence, level: float) -> Grid:
 
 def _quartiles(result: Influence) -> Strip:
     """Quartiles of the residuals."""
-    e = result._weighted_residuals[:, 0]
+    e = result.problem.rows.weighted_residuals[:, 0]
     quartiles = np.quantile(e, [0, 0.25, 0.5, 0.75, 1])
     names = ("min", "1Q", "median", "3Q", "max")
     return Strip("Residuals", [*zip(names, map(number_text, quartiles), strict=True)])
@@ -91,7 +91,7 @@ def _notes(result: Influence) -> list[str]:
         f"Condition number {result.condition_number:.3g}; "
         f"{result.scaled_condition_number:.3g} with columns of unit length."
     ]
-    if result._is_perfect:
+    if result.is_perfect:
         notes.append(
             "The fit is essentially perfect: residuals are rounding errors, and so are standard "
             "errors,\nt and p-values."

@@ -18,7 +18,8 @@ import numpy as np
 from fastnn._shared.warnings import warn
 from fastnn.stats.linalg.solvers import tolerance
 from fastnn.stats.regression.contrasts import HypothesisTest, tested
-from fastnn.stats.regression.estimates import Estimates, f_pvalue
+from fastnn.stats.regression.estimates import Estimates
+from fastnn.stats.regression.tails import f_pvalue
 from fastnn.stats.tables.cells import count_text, p_text
 from fastnn.stats.tables.frames import table
 from fastnn.stats.tables.sheet import Grid, Sheet
@@ -146,8 +147,8 @@ def _check_result(result: Estimates, name: str) -> None:
         "the classical covariance for type I; types II and III take a robust one": name == "I"
         and result.cov_type != "classical",
         "coefficients that the data determine; fit with method='qr'": name != "I"
-        and bool(result._fit.solution.dependencies)
-        and not result._fit.solution.left_out,
+        and bool(result.problem.solution.dependencies)
+        and not result.problem.solution.left_out,
     }
     for expected, is_fault in faults.items():
         if is_fault:
@@ -159,7 +160,7 @@ def _check_result(result: Estimates, name: str) -> None:
 
 def _terms_of(result: Estimates) -> list[_Term]:
     """The terms of the formula, or each column; the constant is one of them."""
-    formula = result._labels.formula
+    formula = result.problem.labels.formula
     if formula is None:
         constants = _constant_columns(result)
         return [
@@ -177,7 +178,7 @@ def _terms_of(result: Estimates) -> list[_Term]:
 
 def _constant_columns(result: Estimates) -> list[int]:
     """The column that is a constant, where there is one."""
-    constant = result._fit.constant
+    constant = result.problem.constant
     if constant is None or np.count_nonzero(constant) != 1:
         return []
     return np.flatnonzero(constant).tolist()
@@ -214,7 +215,7 @@ def _test(result: Estimates, term: _Term, terms: list[_Term]) -> HypothesisTest 
     The hypothesis is that of the columns of the term, made uncorrelated with the estimates of the
     terms that contain it, as in R's ``car::Anova``.  None where the term adds no column.
     """
-    left_out = set(result._fit.solution.left_out)
+    left_out = set(result.problem.solution.left_out)
     own = [place for place in term.columns if place not in left_out]
     above = [
         place
@@ -228,7 +229,7 @@ def _test(result: Estimates, term: _Term, terms: list[_Term]) -> HypothesisTest 
     R = np.zeros((len(own), result.n_parameters))
     R[np.arange(len(own)), own] = 1.0
     if above:
-        root, middle = result._fit.solution.root, result._middles[0]
+        root, middle = result.problem.solution.root, result.law.middles[0]
         sizes = np.linalg.norm(root[above], axis=1)
         upper = root[above] / sizes[:, None]
         spread = np.linalg.pinv(upper @ middle @ upper.T, hermitian=True)
@@ -239,7 +240,7 @@ def _test(result: Estimates, term: _Term, terms: list[_Term]) -> HypothesisTest 
 def _table_of(
     result: Estimates, name: str, terms: list[_Term], tests: list[HypothesisTest | None]
 ) -> TermTable:
-    variance = float(result._residual_variances[0]) if result.cov_type == "classical" else np.nan
+    variance = float(result.law.residual_variances[0]) if result.cov_type == "classical" else np.nan
 
     def figures(attribute: str) -> np.ndarray:
         return np.array([np.nan if t is None else getattr(t, attribute) for t in tests], float)
@@ -252,7 +253,7 @@ def _table_of(
         fvalues=figures("fvalue"),
         pvalues=figures("f_pvalue"),
         df_denominator=np.array([np.nan if t is None else t.df_f[1] for t in tests], float),
-        residual_sum_of_squares=float(result._fit.residual_squares[0]),
+        residual_sum_of_squares=float(result.problem.residual_squares[0]),
         df_residual=result.df_residual,
     )
 
@@ -263,10 +264,10 @@ def _sequential(result: Estimates, terms: list[_Term]) -> TermTable:
     In the coordinates where the rows of the design are orthonormal, a term explains the square of
     the fit along the directions that it adds.
     """
-    columns = result._orthonormal
+    columns = result.law.orthonormal
     lengths = np.linalg.norm(columns, axis=0)
     columns = columns / np.where(lengths > 0, lengths, 1.0)
-    fit = result._orthonormal @ result._fit.solution.coefficients[:, 0]
+    fit = result.law.orthonormal @ result.problem.solution.coefficients[:, 0]
     tested_terms = [term for term in terms if not term.is_constant]
     named = {place for term in tested_terms for place in term.columns}
     first = [place for place in range(result.n_parameters) if place not in named]
@@ -282,7 +283,7 @@ def _sequential(result: Estimates, terms: list[_Term]) -> TermTable:
         squares.append(float(np.sum((added.T @ fit) ** 2)))
     counts, sums = np.array(df, int), np.array(squares)
     with np.errstate(divide="ignore", invalid="ignore"):
-        f = sums / counts / result._residual_variances[0]
+        f = sums / counts / result.law.residual_variances[0]
     df_residual = result.df_residual
     p = [float(f_pvalue(np.array(one), k, df_residual)) for one, k in zip(f, df, strict=True)]
     return TermTable(
@@ -293,7 +294,7 @@ def _sequential(result: Estimates, terms: list[_Term]) -> TermTable:
         fvalues=f,
         pvalues=np.array(p),
         df_denominator=np.full(len(f), float(df_residual)),
-        residual_sum_of_squares=float(result._fit.residual_squares[0]),
+        residual_sum_of_squares=float(result.problem.residual_squares[0]),
         df_residual=df_residual,
     )
 
@@ -312,7 +313,7 @@ def _extended(basis: np.ndarray, columns: np.ndarray, least: float) -> np.ndarra
 
 def _warn_of_contrasts(result: Estimates, terms: list[_Term]) -> None:
     """Warn of type III tests that depend on a level which was chosen as the base."""
-    formula = result._labels.formula
+    formula = result.problem.labels.formula
     if formula is None:
         return
     codes = {

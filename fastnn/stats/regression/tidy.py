@@ -17,7 +17,7 @@ _FIGURES = (
 
 def coefficients_table(result: Estimates, level: float) -> Any:
     """The body of `RegressionResult.to_frame`, which documents it."""
-    lower, upper = (result._shown(end) for end in result._interval(level))
+    lower, upper = map(result.law.shown, result.law.interval(level))
     terms, responses = result.names, result.response_names
     columns: dict[str, Any] = {}
     if len(responses) > 1:

@@ -14,6 +14,10 @@ class Shown:
     def _sheets(self) -> tuple[Sheet, ...]:
         raise NotImplementedError
 
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The result as sheets, which text, HTML and LaTeX are made from."""
+        return self._sheets()
+
     def __str__(self) -> str:
         return "\n\n".join(map(as_text, self._sheets()))
 

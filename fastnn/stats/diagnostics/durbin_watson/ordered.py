@@ -176,18 +176,18 @@ def basis_of_data(X: object, add_intercept: bool) -> np.ndarray:
 def _rows_of_fit(result: Influence) -> _Rows:
     least_squares(result)
     return _Rows(
-        design=result._design.matrix,
-        response=result._response[:, 0],
+        design=result.problem.rows.design.matrix,
+        response=result.problem.rows.response[:, 0],
         names=result.names,
-        residuals=result._rows_residuals[:, 0],
-        root_weights=None if result.weights is None else result._root_weights,
+        residuals=result.problem.rows.residuals[:, 0],
+        root_weights=None if result.weights is None else result.problem.rows.root_weights,
     )
 
 
 def _rows_of(X: Any, y: Any, data: Any, add_intercept: bool) -> tuple[_Rows, Labels, Any]:
     """The rows of a fitted regression, of data or of a formula, their labels and their index."""
     if not isinstance(X, str) and data is None and is_fitted(X, y, add_intercept=add_intercept):
-        return _rows_of_fit(X), X._labels, X._labels.rows
+        return _rows_of_fit(X), X.problem.labels, X.problem.labels.rows
     read = _read(X, y, add_intercept, data)
     if read.response.shape[1] != 1:
         raise ValueError(f"y must have one column, got {read.response.shape[1]}")
