@@ -17,7 +17,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy import fft
 
 KERNELS = ("bartlett", "parzen", "uniform", "tukey-hanning", "quadratic-spectral")
 RULES = ("newey-west", "andrews")
@@ -141,6 +140,8 @@ def weighted_products(scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
         for lag, weight in enumerate(halved[1:], 1):
             smooth[lag:] += weight * scores[:-lag]
     else:
+        from scipy import fft
+
         size = fft.next_fast_len(len(scores) + len(weights), real=True)
         spectrum = fft.rfft(scores, size, axis=0) * fft.rfft(halved, size)[:, None]
         smooth = fft.irfft(spectrum, size, axis=0)[: len(scores)]

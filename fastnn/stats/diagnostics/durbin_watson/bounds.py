@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from fastnn._shared.numbers import check_flag, check_integer, check_number
@@ -179,6 +178,8 @@ def _panel_bounds(n_groups: int, n_periods: int, k: int, alpha: float) -> Durbin
 
 def _critical(law: Law, alpha: float, side: int) -> float:
     """The d with P(D < d) = alpha for side 1, with P(D > d) = alpha for side -1."""
+    from scipy.optimize import brentq  # slow to import
+
     if law.low == law.high:  # all eigenvalues are equal: D is a constant
         return law.low
     target = side * float(ndtri(alpha))
