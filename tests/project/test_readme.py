@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (
     "README.md",
     "docs/coming-from.md",
+    "docs/conventions.md",
     "docs/extending.md",
     "docs/formulas.md",
     "docs/graphs.md",
