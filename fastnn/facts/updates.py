@@ -191,9 +191,9 @@ def _lion(np: Any, p: Any, g: Any, slots: Sequence[Any], lr: float, n: Numbers, 
     Then m = beta2 m + (1 - beta2) g.
     """
     (mean,) = slots
-    moved = mean.copy()
-    _keep(moved, n["beta1"])
-    direction = np.sign(moved + (1 - n["beta1"]) * g)
+    if n["beta1"] == n["beta2"] == 0:
+        _keep(mean, 0)
+    direction = np.sign(n["beta1"] * mean + (1 - n["beta1"]) * g)
     if n["weight_decay"]:
         p *= 1 - lr * n["weight_decay"]
     p -= lr * direction

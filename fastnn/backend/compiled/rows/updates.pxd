@@ -8,6 +8,7 @@ its penalty, g + l2 p.
 """
 
 from libc.math cimport pow as power, sqrt
+from libc.string cimport memset
 
 from fastnn.backend.compiled.rows.rows cimport put, take, within
 from fastnn.backend.compiled.simd.simd cimport (
@@ -39,6 +40,8 @@ cdef struct Update:
     real epsilon
     real l2
     bint nesterov
+    bint forgets             # some slot ...
+    bint is_forgotten[MAX_SLOTS]
 
 cdef struct State:
     # The parameters of a tile and the arrays of state, which are laid out alike.
@@ -63,6 +66,7 @@ cdef inline void set_step(Update* u, double learning_rate, Py_ssize_t step) noex
     u.rate = <real>learning_rate
     u.shrink = <real>(1 - learning_rate * u.numbers.weight_decay)
     set_coefficients(u, learning_rate, step)
+    u.forgets = u.is_forgotten[0] or u.is_forgotten[1]
 
 
 cdef inline void set_steps(Update* weights, Update* vectors, double learning_rate,
@@ -96,6 +100,8 @@ cdef inline void update_rows(int code, const Update* u, Py_ssize_t rows, Py_ssiz
     cdef Update local = u[0]  # which no store to the arrays can change
     cdef State arrays = state[0]
     cdef Py_ssize_t r, j, at
+    if local.forgets:
+        forget(&local, rows, columns, &arrays, ld)
     for r in range(rows):
         j = 0
         at = r * ld
@@ -125,6 +131,8 @@ cdef inline void update_outer_rows(int code, Py_ssize_t n_samples, const Update*
     cdef State arrays = state[0]
     cdef Py_ssize_t r, j, i
     cdef vec gradient
+    if local.forgets:
+        forget(&local, rows, columns, &arrays, ld)
     for r in range(rows):
         j = 0
         while j < columns:
@@ -147,10 +155,15 @@ cdef inline void update_vector(int code, const Update* u, Py_ssize_t n, vec grad
     put(state.parameters + j, n, p, False)
 
 
-cdef inline vec remembered(real share, const State* state, int slot, Py_ssize_t n,
-                           Py_ssize_t j) noexcept nogil:
-    """One vector of a slot, of which a share survives: 0 where that is 0, whatever is there."""
-    return take(state.slots[slot] + j, n, 0) if share != 0 else splat(0)
+cdef inline void forget(const Update* u, Py_ssize_t rows, Py_ssize_t columns, const State* state,
+                        Py_ssize_t ld) noexcept nogil:
+    """Clear the slots of which nothing survives: 0 times an infinite number is nan."""
+    cdef Py_ssize_t r
+    cdef int i
+    for i in range(MAX_SLOTS):
+        if u.is_forgotten[i]:
+            for r in range(rows):
+                memset(state.slots[i] + r * ld, 0, columns * sizeof(real))
 
 
 # ------------------------------------------------------------------------- the updates
@@ -170,6 +183,7 @@ cdef inline vec gradient_descent(const Update* u, Py_ssize_t n, vec p, vec g, co
 cdef inline void momentum_coefficients(Update* u, double learning_rate,
                                        Py_ssize_t step) noexcept nogil:
     u.keep_first = <real>u.numbers.momentum
+    u.is_forgotten[0] = u.keep_first == 0
     if step > 1:
         u.rate = <real>(learning_rate * (1 - u.numbers.dampening))
     u.nesterov = u.numbers.nesterov != 0
@@ -180,7 +194,7 @@ cdef inline vec momentum(const Update* u, Py_ssize_t n, vec p, vec g, const Stat
     """v = mu v - lr (1 - dampening) g; p += v, and Nesterov's p += mu v - lr g with the new v."""
     cdef vec v
     g = splat(u.rate) * g
-    v = fma_(splat(u.keep_first), remembered(u.keep_first, state, 0, n, j), -g)
+    v = fma_(splat(u.keep_first), take(state.slots[0] + j, n, 0), -g)
     put(state.slots[0] + j, n, v, False)
     if u.nesterov:
         v = fma_(splat(u.keep_first), v, -g)
@@ -190,6 +204,7 @@ cdef inline vec momentum(const Update* u, Py_ssize_t n, vec p, vec g, const Stat
 cdef inline void rmsprop_coefficients(Update* u, double learning_rate,
                                       Py_ssize_t step) noexcept nogil:
     u.keep_second = <real>u.numbers.rho
+    u.is_forgotten[0] = u.keep_second == 0
     u.add_second = <real>(1 - u.numbers.rho)
     u.epsilon = <real>u.numbers.epsilon
 
@@ -198,7 +213,7 @@ cdef inline vec rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State
                         Py_ssize_t j) noexcept nogil:
     """s = rho s + (1 - rho) g**2; p -= lr g / (sqrt(s) + eps)."""
     cdef vec s = fma_(splat(u.add_second) * g, g,
-                      splat(u.keep_second) * remembered(u.keep_second, state, 0, n, j))
+                      splat(u.keep_second) * take(state.slots[0] + j, n, 0))
     put(state.slots[0] + j, n, s, False)
     return p - splat(u.rate) * g / (sqrt_(s) + splat(u.epsilon))
 
@@ -206,6 +221,7 @@ cdef inline vec rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State
 cdef inline void centered_rmsprop_coefficients(Update* u, double learning_rate,
                                                Py_ssize_t step) noexcept nogil:
     rmsprop_coefficients(u, learning_rate, step)
+    u.is_forgotten[1] = u.keep_second == 0
 
 
 cdef inline vec centered_rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
@@ -214,9 +230,9 @@ cdef inline vec centered_rmsprop(const Update* u, Py_ssize_t n, vec p, vec g, co
     p -= lr g / (sqrt(max(s - m**2, 0)) + eps).
     """
     cdef vec s = fma_(splat(u.add_second) * g, g,
-                      splat(u.keep_second) * remembered(u.keep_second, state, 0, n, j))
+                      splat(u.keep_second) * take(state.slots[0] + j, n, 0))
     cdef vec m = fma_(splat(u.add_second), g,
-                      splat(u.keep_second) * remembered(u.keep_second, state, 1, n, j))
+                      splat(u.keep_second) * take(state.slots[1] + j, n, 0))
     put(state.slots[0] + j, n, s, False)
     put(state.slots[1] + j, n, m, False)
     s = fma_(-m, m, s)
@@ -230,6 +246,8 @@ cdef inline void adam_coefficients(Update* u, double learning_rate,
     u.add_first = <real>(1 - u.numbers.beta1)
     u.keep_second = <real>u.numbers.beta2
     u.add_second = <real>(1 - u.numbers.beta2)
+    u.is_forgotten[0] = u.keep_first == 0
+    u.is_forgotten[1] = u.keep_second == 0
     u.epsilon = <real>u.numbers.epsilon
     u.root = 1
     if u.numbers.bias_correction != 0:
@@ -251,9 +269,9 @@ cdef inline void move_moments(const Update* u, Py_ssize_t n, vec g, const State*
                               Py_ssize_t j, vec* m, vec* v) noexcept nogil:
     """The moving means of g and g**2, in the first two slots."""
     m[0] = fma_(splat(u.add_first), g,
-                splat(u.keep_first) * remembered(u.keep_first, state, 0, n, j))
+                splat(u.keep_first) * take(state.slots[0] + j, n, 0))
     v[0] = fma_(splat(u.add_second) * g, g,
-                splat(u.keep_second) * remembered(u.keep_second, state, 1, n, j))
+                splat(u.keep_second) * take(state.slots[1] + j, n, 0))
     put(state.slots[0] + j, n, m[0], False)
     put(state.slots[1] + j, n, v[0], False)
 
@@ -286,16 +304,15 @@ cdef inline void lion_coefficients(Update* u, double learning_rate,
     u.add_first = <real>(1 - u.numbers.beta1)
     u.keep_second = <real>u.numbers.beta2
     u.add_second = <real>(1 - u.numbers.beta2)
+    u.is_forgotten[0] = u.keep_first == 0 and u.keep_second == 0
 
 
 cdef inline vec lion(const Update* u, Py_ssize_t n, vec p, vec g, const State* state,
                      Py_ssize_t j) noexcept nogil:
     """c = b1 m + (1 - b1) g; p = (1 - lr wd) p - lr sign(c); m = b2 m + (1 - b2) g."""
-    cdef vec c = fma_(splat(u.add_first), g,
-                      splat(u.keep_first) * remembered(u.keep_first, state, 0, n, j))
-    cdef vec m = fma_(splat(u.add_second), g,
-                      splat(u.keep_second) * remembered(u.keep_second, state, 0, n, j))
-    put(state.slots[0] + j, n, m, False)
+    cdef vec m = take(state.slots[0] + j, n, 0)
+    cdef vec c = fma_(splat(u.add_first), g, splat(u.keep_first) * m)
+    put(state.slots[0] + j, n, fma_(splat(u.add_second), g, splat(u.keep_second) * m), False)
     c = select(less(splat(0), abs_(c)), copy_sign(splat(1), c), c)
     return fma_(splat(u.shrink), p, -(splat(u.rate) * c))
 
