@@ -217,6 +217,16 @@ cdef inline vec times(vec factor, vec z) noexcept nogil:
     return select(equal(factor, splat(0)), select(equal(z, z), splat(0), z), factor * z)
 
 
+cdef inline vec times_pair(vec high, vec low, vec factor) noexcept nogil:
+    """(high + low) * factor, rounded little more than once; the product must not overflow."""
+    cdef vec product, rest
+    if HAS_FMA:
+        return fma_(high, factor, low * factor)
+    product = high * factor
+    rest = product_error(high, factor, product) + low * factor
+    return select(equal(rest, splat(0)), product, product + rest)  # -0 stays -0
+
+
 cdef inline vec exponential_part(vec alpha, vec alpha_low, vec z, vec* slope) noexcept nogil:
     """alpha (exp(z) - 1) and alpha exp(z) for z <= 0, with alpha a pair; 2 ULP."""
     cdef vec n, r, low, m, e
@@ -225,7 +235,7 @@ cdef inline vec exponential_part(vec alpha, vec alpha_low, vec z, vec* slope) no
     slope[0] = scale(fma_(alpha, m, alpha_low * m), n)
     # Below 2**-100 nothing is left of the exponential.
     e = copy_sign(expm1_from(r, low, at_least(n, splat(-100))), z)
-    return fma_(alpha, e, alpha_low * e)
+    return times_pair(alpha, alpha_low, e)
 
 
 cdef inline vec elu(vec alpha, vec z, vec* slope) noexcept nogil:
