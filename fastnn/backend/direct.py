@@ -15,9 +15,9 @@ The contract of all direct calls, on every backend:
   a second time.
 - The reference backend always declines.
 
-The direct calls are `Engine.direct_predict`, `Engine.direct_step` and `Engine.direct_gradients`,
-which `fastnn.network` uses, and the kernels `direct` and `direct_cross_entropy`, which
-`fastnn.functional` uses through the functions below.
+The direct calls are `Engine.direct_predict`, `Engine.direct_step`, `Engine.direct_counting_step`
+and `Engine.direct_gradients`, which `fastnn.network` uses, and the kernels `direct` and
+`direct_cross_entropy`, which `fastnn.functional` uses through the functions below.
 """
 
 from __future__ import annotations
