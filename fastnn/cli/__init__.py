@@ -30,6 +30,7 @@ from fastnn.tabular.preset import (
     SCHEDULES,
     Options,
 )
+from fastnn.tabular.recipe import PRESETS
 from fastnn.tabular.splitting import TASKS
 from fastnn.training.progress import Tolerant
 from fastnn.training.session import WEIGHTS_MEANS
@@ -163,7 +164,10 @@ def _command(commands: Any, name: str, run: str, text: str) -> argparse.Argument
 def _add_train(commands: object) -> None:
     parser = _command(commands, "train", "_commands:train", "train a network on a table")
     _add_data_options(parser.add_argument_group("data"))
-    _add_network_options(parser.add_argument_group("network and training"))
+    _add_preset_options(parser.add_argument_group("model"))
+    network = parser.add_argument_group("one dense network (--preset network)")
+    _add_network_options(network)
+    _add_scaling(network)
     output = parser.add_argument_group("output")
     output.add_argument(
         "--output",
@@ -174,7 +178,7 @@ def _add_train(commands: object) -> None:
     output.add_argument(
         "--plot",
         metavar="FILE",
-        help="file of the learning curve, or none; default a PNG beside the model",
+        help="file of the learning curve of one network, or none; default a PNG beside the model",
     )
     output.add_argument(
         "--checkpoint",
@@ -215,27 +219,50 @@ def _add_data_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--task",
         choices=TASKS,
-        default="auto",
         help="auto: classification for text and for a few whole numbers that repeat",
     )
     _add_role_options(group)
     _add_csv_options(group)
     group.add_argument(
+        "--test",
+        type=float,
+        metavar="SHARE",
+        help=f"share of the rows that are held out for the test; default {_DEFAULTS.test}; 0: the "
+        "model learns from all rows",
+    )
+
+
+def _add_preset_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--preset",
+        choices=(*PRESETS, "network"),
+        help="fast: one network; balanced: five networks that each leave out a fifth of the rows; "
+        "best: several such bags; network: one dense network with the options below. Default: "
+        "balanced, and network where one of these options is given",
+    )
+    group.add_argument(
+        "--time-limit", type=float, metavar="SECONDS", help="time that the training may take"
+    )
+    group.add_argument(
+        "--seed", type=int, help="seed of the split, the initial values and the batches; default 0"
+    )
+    group.add_argument("--dtype", choices=DTYPES, help=f"precision; default {_DEFAULTS.dtype}")
+
+
+def _add_scaling(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         "--scaling",
         choices=SCALINGS_OR_AUTO,
-        default="auto",
         help="robust: median and quartiles of each column of numbers, smoothly clipped; columns: a "
         "mean and a scale for each; common: one mean and one "
         "scale for all; none: numbers as they are; auto: common for digits, otherwise columns",
     )
-    for part in ("validation", "test"):
-        group.add_argument(
-            f"--{part}",
-            type=float,
-            default=getattr(_DEFAULTS, part),
-            metavar="SHARE",
-            help=f"share of the rows for {part}; default %(default)s",
-        )
+    group.add_argument(
+        "--validation",
+        type=float,
+        metavar="SHARE",
+        help=f"share of the rows for validation; default {_DEFAULTS.validation}",
+    )
 
 
 def _add_role_options(group: argparse._ArgumentGroup) -> None:
@@ -254,8 +281,8 @@ def _add_role_options(group: argparse._ArgumentGroup) -> None:
 def _add_network_options(group: argparse._ArgumentGroup) -> None:
     def add(name: str, help: str, default: object = None, **more: Any) -> None:
         if default is not None:
-            help += "; default %(default)s"
-        group.add_argument(name, help=help, default=default, **more)
+            help += f"; default {default}"
+        group.add_argument(name, help=help, **more)  # None tells that an option is not there
 
     add("--hidden", "widths of the hidden layers, such as 100,50, or none",
         ",".join(map(str, _DEFAULTS.widths)), type=_widths, metavar="WIDTHS")  # fmt: skip
@@ -289,8 +316,6 @@ def _add_network_options(group: argparse._ArgumentGroup) -> None:
     add("--weights-mean", "with --class-weight, the divisor of the weighted losses of a batch. "
         "data: its rows times the mean weight of all rows; batch: the sum of its weights; count: "
         "the number of its rows", _DEFAULTS.weights_mean, choices=WEIGHTS_MEANS)  # fmt: skip
-    add("--seed", "seed of the split, the initial values and the batches", _DEFAULTS.seed, type=int)
-    add("--dtype", "precision", _DEFAULTS.dtype, choices=DTYPES)
 
 
 def _add_csv_options(group: argparse._ArgumentGroup) -> None:

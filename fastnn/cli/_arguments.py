@@ -13,9 +13,38 @@ from fastnn.tabular import DataError, Options
 _FLAGS = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(Options)}
 """The flag of each parameter."""
 
-_PARAMETER = "|".join(_FLAGS)
+_FLAGS_OF_LIMITS = {"time_limit": "--time-limit"}
+_ALL_FLAGS = _FLAGS | _FLAGS_OF_LIMITS
+_PARAMETER = "|".join(_ALL_FLAGS)
 _SUBJECT = re.compile(rf"^({_PARAMETER})(?= )")
 _SETTING = re.compile(rf"\b({_PARAMETER})=(\(\)|'[^']*'|[\w.]+)")
+
+
+COMMON = ("task", "test", "seed", "dtype")
+"""Parameters of `Options` that every preset takes."""
+
+_OF_NETWORK = (*(name for name in _FLAGS if name not in COMMON), "checkpoint")
+
+
+def preset_of(arguments: argparse.Namespace) -> str:
+    """The preset that a command line chooses: "network" where it has options of the network.
+
+    Raises
+    ------
+    ValueError
+        If an option does not go with the preset.
+    """
+    of_network = [name for name in _OF_NETWORK if getattr(arguments, name) is not None]
+    if arguments.plot not in (None, "none"):
+        of_network.append("plot")
+    preset: str = arguments.preset or ("network" if of_network else "balanced")
+    if preset != "network" and of_network:
+        flag = f"--{of_network[0].replace('_', '-')}"
+        raise ValueError(f"{flag} goes with --preset network, not with --preset {preset}")
+    if preset == "network" and arguments.time_limit is not None:
+        why = "" if arguments.preset else f", which --{of_network[0].replace('_', '-')} implies"
+        raise ValueError(f"--time-limit does not go with --preset network{why}")
+    return preset
 
 
 def options_of(arguments: argparse.Namespace) -> Options:
@@ -26,8 +55,9 @@ def options_of(arguments: argparse.Namespace) -> Options:
     ValueError
         If an option is wrong, or contradicts another one; the message names flags.
     """
+    values = {name: getattr(arguments, name) for name in _FLAGS}
     with naming_flags():
-        return Options(**{name: getattr(arguments, name) for name in _FLAGS})
+        return Options(**{name: value for name, value in values.items() if value is not None})
 
 
 @contextmanager
@@ -53,8 +83,8 @@ def in_flags(message: str) -> str:
     >>> in_flags("patience needs validation data, but validation=0")
     '--patience needs validation data, but --validation 0'
     """
-    message = _SUBJECT.sub(lambda match: _FLAGS[match[1]], message, count=1)
-    return _SETTING.sub(lambda match: f"{_FLAGS[match[1]]} {_word(match[2])}", message)
+    message = _SUBJECT.sub(lambda match: _ALL_FLAGS[match[1]], message, count=1)
+    return _SETTING.sub(lambda match: f"{_ALL_FLAGS[match[1]]} {_word(match[2])}", message)
 
 
 def _word(value: str) -> str:

@@ -15,8 +15,8 @@ from fastnn._shared.config import as_json
 from fastnn._shared.text import aligned
 from fastnn._shared.writing import is_same_file
 from fastnn.cli import INTERRUPTED
-from fastnn.cli._arguments import naming_flags, options_of
-from fastnn.cli._report import description, report, score_table
+from fastnn.cli._arguments import naming_flags, options_of, preset_of
+from fastnn.cli._report import baseline, description, report, results_of, score_table
 from fastnn.cli._source import (
     check_output,
     chosen_roles,
@@ -28,8 +28,9 @@ from fastnn.cli._text import show
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
 from fastnn.tabular.encoders import TableEncoder
-from fastnn.tabular.learning import Training, split_and_fit
+from fastnn.tabular.learning import Limits, Training, split_and_blend, split_and_fit
 from fastnn.tabular.model import Model, load_any
+from fastnn.tabular.recipe import PRESETS
 from fastnn.tabular.table import DataError, MixedColumnError, listing
 
 _SHOWN_COLUMNS = 40
@@ -37,10 +38,13 @@ _SHOWN_COLUMNS = 40
 
 def train(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn train``."""
+    preset = preset_of(arguments)
     options = options_of(arguments)
     output = Path(arguments.output)
     check_output(arguments.output, [arguments.file])
     curve = curve_path(arguments.plot, output)
+    if preset != "network":
+        curve = None
     if curve is not None:
         check_output(str(curve), [arguments.file])
     checkpoint = _checkpoint(arguments, [arguments.file, arguments.output, curve])
@@ -49,13 +53,22 @@ def train(arguments: argparse.Namespace) -> int:
     verbose = int(not (arguments.quiet or arguments.json))
     try:
         with naming_flags():
-            training = split_and_fit(table, target, options, verbose, checkpoint, columns)
+            if preset == "network":
+                training = split_and_fit(table, target, options, verbose, checkpoint, columns)
+            else:
+                limits = Limits(arguments.time_limit)
+                recipe = PRESETS[preset]
+                training = split_and_blend(table, target, recipe, options, limits, verbose, columns)
     except MixedColumnError as error:
         hint = f"correct it, or take the column as text with --category {shlex.quote(error.column)}"
         raise DataError(f"{error}; {hint}") from error
-    training.model.facts["reading"] = reading_facts(arguments)
+    model = training.model
+    model.facts["preset"] = preset
+    model.facts["reading"] = reading_facts(arguments)
+    if "test" in training.rows and not training.is_interrupted:
+        model.facts["baseline"] = baseline(training, columns)
     finish(training, output, curve, arguments.json)
-    return INTERRUPTED if training.history.interrupted else 0
+    return INTERRUPTED if training.is_interrupted else 0
 
 
 def _checkpoint(
@@ -74,7 +87,7 @@ def finish(training: Training, output: Path, curve: Path | None, in_json: bool =
     """Write the model and its learning curve, and print the report."""
     training.model.save(output)
     files = [("model", str(output))]
-    if curve is not None and training.history.epochs:
+    if curve is not None and training.recipe is None and training.history.epochs:
         plot.learning_curve(training.history, curve)
         files.append(("learning curve", str(curve)))
     if in_json:
@@ -92,24 +105,27 @@ def info(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_facts(item)))
         return 0
-    network = item if isinstance(item, Network) else item.network
-    show(network.summary())
+    networks = [item] if isinstance(item, Network) else item.learner.networks
+    if len(networks) > 1:
+        show(f"The first of {len(networks)} networks:\n")
+    show(networks[0].summary())
     if isinstance(item, Model):
         show(f"\n{_description(item)}\n")
         show(f"{item.decisions}\n")
         show("\n".join(aligned([*_column_lines(item.learner.encoder)])))
-    if network.history.epochs:
-        show(f"\n{network.history}")
+    if len(networks) == 1 and networks[0].history.epochs:
+        show(f"\n{networks[0].history}")
     return 0
 
 
 def _facts(item: Model | Network) -> dict[str, Any]:
     """What a file holds, as data for JSON."""
-    network = item if isinstance(item, Network) else item.network
+    networks = [item] if isinstance(item, Network) else item.learner.networks
     facts: dict[str, Any] = {
-        "parameters": network.n_parameters,
-        "dtype": str(network.dtype),
-        "epochs": network.history.epochs,
+        "networks": len(networks),
+        "parameters": sum(network.n_parameters for network in networks),
+        "dtype": str(networks[0].dtype),
+        "epochs": [network.history.epochs for network in networks],
     }
     if isinstance(item, Model):
         facts |= {
@@ -131,7 +147,7 @@ def _description(model: Model) -> str:
     line = ", ".join([*words, *model.learner.describe()])
     if not isinstance(model.results, dict):
         return line
-    table = score_table(str(model.facts.get("data", "")), model.task, model.results)
+    table = score_table(str(model.facts.get("data", "")), model.task, results_of(model))
     return "\n".join([line, "", *table])
 
 

@@ -54,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     training = split_and_fit(data.table(), "target", options, verbose=int(not arguments.quiet))
     finish(training, MODEL, curve)
     print(f"\n{gallery(training, data.X)}")
-    if training.history.interrupted:
+    if training.is_interrupted:
         return INTERRUPTED
     print(f"\n{_NEXT}")
     return 0

@@ -6,13 +6,18 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from fastnn import backend
 from fastnn._shared.text import aligned, printable
 from fastnn.cli._text import duration, number
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import Cosine, CosineLog, FlatCosine
+from fastnn.tabular.baseline import linear_measures
+from fastnn.tabular.learner import Learner
 from fastnn.tabular.learning import Training
 from fastnn.tabular.model import Model
+from fastnn.tabular.recipe import Recipe
 
 MEASURES = {
     "classification": {"loss": "loss", "accuracy": "accuracy"},
@@ -34,10 +39,28 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
     blocks = [
         [_data_line(training)],
         str(model.decisions).splitlines(),
-        score_table("", model.task, model.results),
+        score_table("", model.task, results_of(model)),
         aligned([*_settings(training), *files]),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks)
+
+
+def baseline(training: Training, columns: Mapping[str, str]) -> dict[str, Any]:
+    """The measures of a linear model for the test part; undefined ones are None."""
+    rows = training.rows
+    known = np.concatenate([rows[part] for part in rows if part != "test"])
+    measures = linear_measures(
+        training.table, training.model.aim, np.sort(known), rows["test"], columns
+    )
+    finite = {name: value if math.isfinite(value) else None for name, value in measures.items()}
+    return {"rows": len(rows["test"]), **finite}
+
+
+def results_of(model: Model) -> dict[str, Any]:
+    """The results of each part, and those of the linear model for the test part."""
+    results = model.results if isinstance(model.results, dict) else {}
+    linear = model.facts.get("baseline")
+    return {**results, "linear model, test": linear} if isinstance(linear, dict) else results
 
 
 def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
@@ -49,7 +72,7 @@ def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
     files : mapping of str to str
         Path of each file that was written, by its kind.
     """
-    model, history = training.model, training.history
+    model = training.model
     return {
         "data": training.table.name,
         "rows": len(training.table),
@@ -58,10 +81,12 @@ def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
         "target": model.target,
         "classes": list(model.classes),
         "columns": model.decisions.to_state(),
+        "preset": model.facts.get("preset"),
         "results": model.results,
-        "epochs": history.epochs,
-        "seconds": sum(history.get("seconds", ())),
-        "interrupted": history.interrupted,
+        "baseline": model.facts.get("baseline"),
+        "epochs": [network.history.epochs for network in model.learner.networks],
+        "seconds": training.seconds,
+        "interrupted": training.is_interrupted,
         "files": {kind: printable(path) for kind, path in files.items()},
     }
 
@@ -70,7 +95,8 @@ def _data_line(training: Training) -> str:
     model = training.model
     kind = f"{len(model.classes)} classes" if model.classes else "regression"
     columns, width = len(model.decisions.used), _width(model)
-    inputs = "" if columns == width else f" ({width} inputs)"
+    is_blend = training.recipe is not None
+    inputs = "" if is_blend or columns == width else f" ({width} inputs)"
     dropped = training.model.facts.get("rows_without_target", 0)
     note = f"; {dropped:,} without a target dropped" if dropped else ""
     return (
@@ -100,6 +126,9 @@ def measured(name: str, value: object) -> str:
 
 def _settings(training: Training) -> Iterator[tuple[str, str]]:
     """Names and values of what the training was done with, and of how long it took."""
+    if training.recipe is not None:
+        yield from _settings_of_blend(training, training.recipe)
+        return
     options, history = training.options, training.history
     yield "network", ", ".join(_network_words(training))
     yield "training", ", ".join(_training_words(training))
@@ -110,6 +139,20 @@ def _settings(training: Training) -> Iterator[tuple[str, str]]:
         yield "time", duration(seconds)
     elif seconds:
         yield "time", f"{duration(seconds)}, {samples / seconds:,.0f} samples a second"
+    yield "backend", _backend()
+
+
+def _settings_of_blend(training: Training, recipe: Recipe) -> Iterator[tuple[str, str]]:
+    model, learner = training.model, training.model.learner
+    kind = "one network" if recipe.folds == 1 else f"bags of {recipe.folds} networks"
+    yield "preset", f"{model.facts.get('preset')}, {kind}"
+    yield "model", ", ".join([*learner.describe(), training.options.dtype])
+    assert isinstance(learner, Learner)
+    epochs = sorted(epoch for bag in learner.blend.bags for epoch in bag.epochs)
+    spread = f"{epochs[0]} to {epochs[-1]}" if epochs[0] < epochs[-1] else f"{epochs[0]}"
+    notes = ["interrupted"] if training.is_interrupted else []
+    yield "epochs", ", ".join([f"{spread} of {recipe.epochs}, the best of each network", *notes])
+    yield "time", duration(training.seconds)
     yield "backend", _backend()
 
 

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from fastnn import serialization
 from fastnn.network._network import Network, rebuild
 from fastnn.network._save import DEFECTS, by_name
 from fastnn.serialization import File, FormatError, name_of
+
+TABULAR_MODEL = "TabularModel"
+"""Class of the file of a model for tables that has several networks."""
+
+_OTHERS = {
+    "Ensemble": "an ensemble: fastnn.Ensemble.load",
+    TABULAR_MODEL: "a model for tables: fastnn.tabular.load",
+}
 
 
 def load(path: File, custom: Sequence[object] | Mapping[str, object] = ()) -> Network:
@@ -38,10 +48,21 @@ def load(path: File, custom: Sequence[object] | Mapping[str, object] = ()) -> Ne
     MemoryError
         If the memory does not suffice for the network.
     """
-    custom = by_name(custom)
     described, values = serialization.load(path)
-    if described.get("class") == "Ensemble":
-        raise FormatError(f"{name_of(path)} holds an ensemble: fastnn.Ensemble.load reads it")
+    return from_file(described, values, path, custom)
+
+
+def from_file(
+    described: Mapping[str, object],
+    values: Mapping[str, np.ndarray],
+    path: File,
+    custom: Sequence[object] | Mapping[str, object] = (),
+) -> Network:
+    """The network from the contents of the file `path`; see `load`."""
+    custom = by_name(custom)
+    for kind, hint in _OTHERS.items():
+        if described.get("class") == kind:
+            raise FormatError(f"{name_of(path)} holds {hint} reads it")
     try:
         return rebuild(described, values, custom)
     except FormatError:

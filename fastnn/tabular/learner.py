@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from fastnn.tabular import blends
+from fastnn.network import Network
+from fastnn.tabular import blends, scores
 from fastnn.tabular.bags import Problem, Setting
 from fastnn.tabular.blends import Blend
 from fastnn.tabular.construction import Shape
 from fastnn.tabular.encoders import Encoded, TableEncoder
-from fastnn.tabular.objectives import Objective
+from fastnn.tabular.objectives import Classification, Objective
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import decide
 from fastnn.tabular.table import DataError, Table
@@ -110,6 +111,61 @@ class Learner:
             rows = table.take(slice(start, start + _ROWS_AT_ONCE))
             parts.append(self.blend.predictions(_inputs(self.encoder.transform(rows, dtype))))
         return np.concatenate(parts)
+
+    @property
+    def networks(self) -> list[Network]:
+        """The networks of the blend."""
+        return self.blend.networks
+
+    def outputs(self, table: Table) -> np.ndarray:
+        """`predictions`, from which the other methods of a learner follow."""
+        return self.predictions(table)
+
+    def numbers(self, values: np.ndarray) -> np.ndarray:
+        """The predictions (N,) of a regression."""
+        return values
+
+    def class_indices(self, values: np.ndarray) -> np.ndarray:
+        """The indices (N,) of the most probable classes."""
+        return values.argmax(axis=1)
+
+    def probabilities(self, values: np.ndarray) -> np.ndarray:
+        """The probabilities of the classes (N, K)."""
+        return values
+
+    def measures(self, values: np.ndarray, y: np.ndarray) -> dict[str, float]:
+        """The measures of predictions for indices of classes, or numbers in their unit."""
+        objective = self.blend.objective
+        if isinstance(objective, Classification):
+            return scores.of_classes(values, y)
+        loss = float(objective.losses(values, objective.encode(y)).mean())
+        return {"loss": loss, **scores.of_numbers(values, y, objective.scale)}
+
+    def held_out_measures(self, y: np.ndarray) -> dict[str, float] | None:
+        """The measures of the held-out predictions, and ``rows``; None if there are none.
+
+        Parameters
+        ----------
+        y : (N,) array
+            Indices of classes, or numbers in their unit, of all rows of the training.
+        """
+        first = self.held_out.reshape(len(self.held_out), -1)[:, :1]
+        rows = np.flatnonzero(~np.isnan(first))
+        if not len(rows):
+            return None
+        return {"rows": len(rows), **self.measures(self.held_out[rows], y[rows])}
+
+    def describe(self) -> Iterator[str]:
+        """The networks, as a line of text."""
+        networks = self.networks
+        sizes = {network.n_parameters for network in networks}
+        total = sum(network.n_parameters for network in networks)
+        least, most = min(sizes), max(sizes)
+        size = f"{most:,}" if least == most else f"{least:,} to {most:,}"
+        if len(networks) == 1:
+            yield f"1 network of {total:,} parameters"
+        else:
+            yield f"{len(networks)} networks of {size} parameters"
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The learner as data for JSON, and the arrays of its networks by name."""

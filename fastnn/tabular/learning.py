@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from fastnn import backend
+from fastnn._shared.numbers import check_integer, check_number
 from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
+from fastnn.tabular.bags import Setting
 from fastnn.tabular.dense import DenseLearner, measure
 from fastnn.tabular.frames import as_table
+from fastnn.tabular.learner import Learner
 from fastnn.tabular.model import Model
+from fastnn.tabular.objectives import Classification, Objective, Regression
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
-from fastnn.tabular.splitting import choose_task, split_rows
-from fastnn.tabular.table import Table
+from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.recipe import get as get_recipe
+from fastnn.tabular.splitting import split_rows
+from fastnn.tabular.table import DataError, Table
 from fastnn.tabular.targets import Target, with_target
 from fastnn.training.callbacks import History
 from fastnn.training.session import Plan
 
-__all__ = ["PARTS", "Training", "fit", "split_and_fit"]
+__all__ = ["PARTS", "Limits", "Training", "fit", "split_and_blend", "split_and_fit"]
 
 PARTS = ("train", "validation", "test")
 """Names of the parts of a table."""
@@ -39,17 +47,31 @@ class Training:
         All rows, of all parts.
     rows : dict of str to array of int
         Indices of the rows of each part; an empty part is absent.
+    seconds : float
+        Time of the training.
+    recipe : Recipe or None
+        The recipe of a blend; None for one dense network.
     """
 
     model: Model
     options: Options
     table: Table
     rows: dict[str, np.ndarray]
+    seconds: float
+    recipe: Recipe | None = None
 
     @property
     def history(self) -> History:
-        """The measures of each epoch."""
+        """The measures of each epoch of the only network."""
         return self.model.network.history
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether Ctrl-C has ended the training."""
+        learner = self.model.learner
+        if isinstance(learner, DenseLearner):
+            return learner.network.history.interrupted
+        return learner.blend.is_partial
 
 
 def fit(
@@ -57,15 +79,20 @@ def fit(
     target: str,
     options: Options | None = None,
     *,
+    preset: str | Recipe | None = None,
     columns: Mapping[str, str] | None = None,
+    task: str = "auto",
+    test: float = 0.15,
+    time_limit: float | None = None,
+    n_jobs: int | None = None,
+    seed: int = 0,
+    dtype: str = "float32",
     verbose: int = 0,
 ) -> Model:
-    """Train a network on a table.
+    """Train a model on a table.
 
-    The rows are split into parts for training, validation and test; rows without a target are
-    dropped.  The role of each column is decided as by `decide`.  Numbers are standardised,
-    columns of text are one-hot encoded.  The parameters of the epoch with the lowest validation
-    loss are kept.
+    The role of each column is decided as by `decide`; values may be missing.  Rows without a
+    target are dropped.  A part of the rows, `test`, is held out for the results of the model.
 
     Parameters
     ----------
@@ -74,16 +101,34 @@ def fit(
     target : str
         Name of the column to predict.
     options : Options, optional
-        The shares of the parts, the network and the optimizer; by default ``Options()``.
+        Train one dense network with these options, which have the parameters `task`, `test`,
+        `seed` and `dtype` too.
+    preset : {"fast", "balanced", "best", "network"} or Recipe, optional
+        How networks are built and trained; see `TabularClassifier`.  "network" is one dense
+        network with ``Options()``.  By default "balanced", and with `options` "network".
     columns : mapping of str to str, optional
         Roles of columns, such as ``{"zip": "category", "id": "drop"}``; see `decide`.
+    task : {"auto", "classification", "regression"}, default "auto"
+        For "auto", text and a few whole numbers that repeat are classes.
+    test : float, default 0.15
+        Share of the rows that are held out for the test, in [0, 1).  With 0, the model learns
+        from all rows.
+    time_limit : float, optional
+        Seconds that the training may take; results then depend on the speed of the computer.
+    n_jobs : int, optional
+        Number of networks that are trained at the same time; by default the number of threads.
+    seed : int, default 0
+        Seed of the split, the initial values and the batches.
+    dtype : {"float32", "float64"}, default "float32"
+        Precision of the parameters and computations.
     verbose : {0, 1, 2}, default 0
-        Nothing, a progress bar, or a line for each epoch.
+        Nothing, a progress bar, or a line for each epoch or network.
 
     Returns
     -------
     Model
-        Its `results` have the measures of each part.
+        Its `results` have the measures of each part: ``"test"``; and for a preset ``"held out"``,
+        where each row is predicted by networks that have not seen it.
 
     Raises
     ------
@@ -101,15 +146,100 @@ def fit(
     >>> rng = np.random.default_rng(0)
     >>> area, city = rng.uniform(30, 200, 400), rng.choice(["Rom", "Ulm"], 400)
     >>> houses = {"area": area, "city": city, "price": 3 * area + 50 * (city == "Rom")}
-    >>> model = tabular.fit(houses, "price", tabular.Options(hidden=(16,), learning_rate=0.01))
+    >>> model = tabular.fit(houses, "price", preset="fast")
     >>> model.task, model.results["test"]["r2"] > 0.99
     ('regression', True)
     >>> model.predict({"area": [100.0], "city": ["Rom"]}).shape
     (1,)
     """
-    return split_and_fit(
-        as_table(table), target, options or Options(), verbose, columns=columns
-    ).model
+    table = as_table(table)
+    if options is not None and preset not in (None, "network"):
+        raise ValueError(f"options are for preset='network', got preset={preset!r}")
+    common = {"task": task, "test": test, "seed": seed, "dtype": dtype}
+    if options is not None or preset == "network":
+        if time_limit is not None:
+            raise ValueError("time_limit does not go with one dense network")
+        chosen = Options(**common) if options is None else options  # type: ignore[arg-type]
+        return split_and_fit(table, target, chosen, verbose, columns=columns).model
+    recipe = get_recipe("balanced" if preset is None else preset)
+    chosen = Options(**common)  # type: ignore[arg-type]
+    limits = Limits(time_limit, n_jobs)
+    return split_and_blend(table, target, recipe, chosen, limits, verbose, columns).model
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a training may use.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds.
+    n_jobs : int, optional
+        Number of networks that are trained at the same time; by default the number of threads.
+    """
+
+    time_limit: float | None = None
+    n_jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_limit is not None:
+            check_number(self.time_limit, "time_limit", above=0.0)
+        if self.n_jobs is not None:
+            check_integer(self.n_jobs, "n_jobs", 1)
+
+
+def split_and_blend(
+    table: Table,
+    target: str,
+    recipe: Recipe,
+    options: Options,
+    limits: Limits,
+    verbose: int = 0,
+    columns: Mapping[str, str] | None = None,
+) -> Training:
+    """Train the networks of a recipe on a table, as `fit` does.
+
+    Parameters
+    ----------
+    table : Table
+    target : str
+    recipe : Recipe
+    options : Options
+        Its `task`, `test`, `seed` and `dtype` are used.
+    limits : Limits
+    verbose : {0, 1, 2}, default 0
+    columns : mapping of str to str, optional
+        As in `fit`.
+    """
+    start = time.monotonic()
+    deadline = None if limits.time_limit is None else start + limits.time_limit
+    table, n_dropped = with_target(table, target)
+    aim = Target.of(table, target, options.task)
+    _check_columns(table, target)
+    y = aim.encode(table)
+    rows = _rows(table, aim, y, 0.0, options)
+    objective: Objective = Classification(max(len(aim.classes), 2))
+    encoded = y
+    if aim.task == "regression":
+        objective = Regression.fit(y[rows["train"]])
+        encoded = objective.encode(y)
+    jobs = limits.n_jobs or backend.get_num_threads()
+    setting = Setting(options.seed, options.dtype, jobs, verbose, deadline)
+    features = table.without(target).take(rows["train"])
+    part = encoded[rows["train"]]
+    learner = Learner.fit(features, part, objective, recipe, setting, None, columns)
+    results = {}
+    held_out = learner.held_out_measures(y[rows["train"]])
+    if held_out is not None:
+        results["held out"] = held_out
+    if "test" in rows:
+        values = learner.outputs(table.take(rows["test"]))
+        measures = learner.measures(values, y[rows["test"]])
+        results["test"] = {"rows": len(values), **measures}
+    facts = {"data": table.name, "rows_without_target": n_dropped, "results": _for_json(results)}
+    model = Model(aim, learner, facts)
+    return Training(model, options, table, rows, time.monotonic() - start, recipe)
 
 
 def split_and_fit(
@@ -120,7 +250,10 @@ def split_and_fit(
     checkpoint: CheckpointFile | None = None,
     columns: Mapping[str, str] | None = None,
 ) -> Training:
-    """Train a network on a table, as `fit` does, and return the parts and options with the model.
+    """Train a dense network on a table, as `fit` does.
+
+    Numbers are standardised, columns of text are one-hot encoded.  The parameters of the epoch
+    with the lowest validation loss are kept.
 
     Parameters
     ----------
@@ -133,12 +266,14 @@ def split_and_fit(
     columns : mapping of str to str, optional
         As in `fit`.
     """
+    start = time.monotonic()
     table, n_dropped = with_target(table, target)
-    task = choose_task(table.column(target), options.task)
-    labels = Target.of(table, target, task).indices(table) if task == "classification" else None
-    parts = split_rows(len(table), options.validation, options.test, options.seed, labels)
-    rows = {part: indices for part, indices in zip(PARTS, parts, strict=True) if len(indices)}
-    preprocessor = Preprocessor.fit(table, target, task, rows["train"], options.scaling, columns)
+    _check_columns(table, target)
+    aim = Target.of(table, target, options.task)
+    rows = _rows(table, aim, aim.encode(table), options.validation, options)
+    preprocessor = Preprocessor.fit(
+        table, target, aim.task, rows["train"], options.scaling, columns
+    )
     network = build(preprocessor, options, len(rows["train"]))
     core = network.core
     X = preprocessor.features(table, options.dtype)
@@ -165,7 +300,21 @@ def split_and_fit(
     }
     facts = {"data": table.name, "rows_without_target": n_dropped, "results": _for_json(results)}
     model = Model(preprocessor.aim, DenseLearner(network, preprocessor), facts)
-    return Training(model, options, table, rows)
+    return Training(model, options, table, rows, time.monotonic() - start)
+
+
+def _check_columns(table: Table, target: str) -> None:
+    if len(table.columns) < 2:
+        raise DataError(f"{table.name} has no column besides the target {target!r}")
+
+
+def _rows(
+    table: Table, aim: Target, y: np.ndarray, validation: float, options: Options
+) -> dict[str, np.ndarray]:
+    """The rows of each part that is not empty."""
+    labels = y if aim.task == "classification" else None
+    parts = split_rows(len(table), validation, options.test, options.seed, labels)
+    return {part: indices for part, indices in zip(PARTS, parts, strict=True) if len(indices)}
 
 
 def _for_json(results: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -2,59 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from fastnn import serialization
+from fastnn._shared.fields import entry
 from fastnn._shared.warnings import warn
 from fastnn.network import Network
-from fastnn.network import load as load_network
+from fastnn.network._load import TABULAR_MODEL, from_file
 from fastnn.serialization import File, FormatError, name_of
 from fastnn.tabular import dense
 from fastnn.tabular.dense import DenseLearner
-from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.frames import as_table
+from fastnn.tabular.learner import Learner
 from fastnn.tabular.roles import Decisions
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table, listing
 from fastnn.tabular.targets import Label, Target
 
-__all__ = ["Model", "Outputs", "TableLearner", "Tally", "load", "load_any", "remarks"]
+__all__ = ["Model", "Outputs", "Tally", "load", "load_any", "remarks"]
 
 _KEY = "model"
 """Key of the model in the metadata of a network."""
-
-
-class TableLearner(Protocol):
-    """What has learnt from a table: one dense network, or a blend of networks."""
-
-    @property
-    def encoder(self) -> TableEncoder:
-        """The encoders of the columns."""
-
-    @property
-    def networks(self) -> list[Network]:
-        """The networks."""
-
-    def outputs(self, table: Table) -> np.ndarray:
-        """What the networks give for the rows of a table; the other methods take it."""
-
-    def numbers(self, values: np.ndarray) -> np.ndarray:
-        """The predictions (N,) of a regression in the unit of the target, in float64."""
-
-    def class_indices(self, values: np.ndarray) -> np.ndarray:
-        """The indices (N,) of the predicted classes."""
-
-    def probabilities(self, values: np.ndarray) -> np.ndarray:
-        """The probabilities of the classes (N, K)."""
-
-    def measures(self, values: np.ndarray, y: np.ndarray) -> dict[str, float]:
-        """The measures for targets as `Target.encode` returns them."""
-
-    def describe(self) -> Iterator[str]:
-        """Facts about the learner, as lines of text."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +39,7 @@ class Model:
     ----------
     aim : Target
         The target column.
-    learner : TableLearner
+    learner : DenseLearner or Learner
         Encoders and networks.
     facts : dict
         Facts about the training as data for JSON: ``data``, the name of the table, and
@@ -75,7 +47,7 @@ class Model:
     """
 
     aim: Target
-    learner: TableLearner
+    learner: DenseLearner | Learner
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -231,10 +203,14 @@ class Model:
         OSError
             If the file cannot be written.
         """
-        assert isinstance(self.learner, DenseLearner)
-        described = {"preprocessing": self.learner.preprocessor.to_dict(), **self.facts}
-        network = self.learner.network
-        network.save(path, {**network.metadata, _KEY: described})
+        if isinstance(self.learner, DenseLearner):
+            described = {"preprocessing": self.learner.preprocessor.to_dict(), **self.facts}
+            network = self.learner.network
+            network.save(path, {**network.metadata, _KEY: described})
+        else:
+            state, arrays = self.learner.to_state()
+            model = {"target": self.aim.to_state(), "learner": state, "facts": self.facts}
+            serialization.save(path, {"class": TABULAR_MODEL, _KEY: model}, arrays)
 
 
 @dataclass(frozen=True, eq=False)
@@ -383,7 +359,10 @@ def load_any(path: File) -> Model | Network:
     OSError
         If the file cannot be read.
     """
-    network = load_network(path)
+    described, arrays = serialization.load(path)
+    if described.get("class") == TABULAR_MODEL:
+        return _of_blend(described, arrays, path)
+    network = from_file(described, arrays, path)
     facts = network.metadata.pop(_KEY, None)
     if facts is None:
         return network
@@ -395,3 +374,17 @@ def load_any(path: File) -> Model | Network:
     except ValueError as error:
         raise FormatError(f"{name}: damaged: {error}") from error
     return Model(learner.aim, learner, facts)
+
+
+def _of_blend(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray], path: File) -> Model:
+    """The model of a blend from the contents of a file."""
+    try:
+        model = described[_KEY]
+        facts = entry(model, "facts", dict, "a model")
+        aim = Target.from_state(model["target"])
+        learner = Learner.from_state(model["learner"], arrays)
+        if learner.blend.objective.n_outputs != max(len(aim.classes), 1):
+            raise ValueError("the networks do not fit the classes")
+        return Model(aim, learner, facts)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise FormatError(f"{name_of(path)}: damaged: {error!r}") from error
