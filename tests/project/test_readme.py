@@ -21,12 +21,16 @@ PAGES = (
     "docs/graphs.md",
     "docs/optimizers.md",
     "docs/quickstart.md",
+    "docs/reading-tables.md",
     "docs/reference-values.md",
     "docs/residuals.md",
     "docs/statistics.md",
     "docs/watching.md",
 )
-REQUIRED = {"docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic")}
+REQUIRED = {
+    "docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic"),
+    "docs/reading-tables.md": ("pyarrow",),
+}
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
 WITHOUT_A_TEST = ("pip ", "pytest", "python -m", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
 """Beginnings of commands that install, test or measure: `.ci/run` runs those of the README."""
