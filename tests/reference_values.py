@@ -56,6 +56,7 @@ def savings() -> Table:
     m = stats.linear_regression(X, y, names=NAMES)
     names = {
         "m": m,
+        "null": stats.linear_regression(np.ones(50), y, names=["one"], add_intercept=False),
         "small": stats.linear_regression(X[:, 0], y, names=NAMES[:1]),
         "weighted": stats.linear_regression(X, y, names=NAMES, weights=weights),
         "groups": np.arange(50) // 5,
@@ -152,6 +153,15 @@ SAVINGS_VALUES = (
      "0.137835826223 0.871608129442"),
     ('m.with_covariance("HC3").test("pop75 = 0, ddpi = 0.5")',
      "linearHypothesis(m, ..., vcov. = vcovHC)", "1.002344040987 0.375063774821"),
+    ("stats.anova(null, small, m).fvalues[1:]", "anova(lm(sr ~ 1), small, m)",
+     "14.11573223176 2.96899754931"),
+    ("m.anova(1).fvalues", "anova(m)", "14.11573223176 3.68891038302 0.85758634020 4.36049592472"),
+    ("m.anova().fvalues", "car::Anova(m)",
+     "10.166594567405 2.436720267965 0.130920449441 4.360495924723"),
+    ("m.anova(3).fvalues", "Anova(m, type = 3)",
+     "15.086666437894 10.166594567405 2.436720267965 0.130920449441 4.360495924723"),
+    ('m.with_covariance("HC3").anova().fvalues', 'Anova(m, vcov. = hccm(m, "hc3"))',
+     "8.377011811649 1.835021070709 0.304460720972 2.547722367962"),
     ("stats.anova(small, m)", "anova(small, m)", "2.9689975493140 0.0417709183742"),
     ("m.cooks_distance[libya], m.dffits[libya]", "cooks.distance(m), dffits(m)",
      "0.268070416127 -1.16013340851"),

@@ -28,6 +28,7 @@ RESULTS = {
     "autoregression": stats.autoregressive_regression(REGRESSION),
     "hypotheses": REGRESSION.test(f'"{HOSTILE[0]}" = 0'),
     "anova": stats.anova(SMALL, REGRESSION),
+    "terms": REGRESSION.anova(),
     "comparison": stats.compare(SMALL, REGRESSION, names=HOSTILE, stars=True),
     "comparison beside": stats.compare(SMALL, REGRESSION, errors="beside"),
     "test": stats.white(REGRESSION),
