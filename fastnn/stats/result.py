@@ -13,8 +13,6 @@ from fastnn.stats.regression.estimates import check_level
 from fastnn.stats.regression.influence import Influence
 from fastnn.stats.regression.prediction import predict
 from fastnn.stats.regression.summary import sheet
-from fastnn.stats.tables.latex import as_latex
-from fastnn.stats.tables.plain import as_text
 from fastnn.stats.tables.sheet import Sheet
 from fastnn.stats.tables.shown import Shown
 
@@ -139,6 +137,8 @@ class RegressionResult(Influence, Shown):
         -------
         str
         """
+        from fastnn.stats.tables.plain import as_text
+
         return "\n\n".join(map(as_text, self._sheets(level)))
 
     def to_latex(self, level: float = 0.95) -> str:
@@ -154,6 +154,8 @@ class RegressionResult(Influence, Shown):
         str
             Environments ``tabular``, without a float around them.
         """
+        from fastnn.stats.tables.latex import as_latex
+
         return "\n\n".join(map(as_latex, self._sheets(level)))
 
     def _sheets(self, level: float = 0.95) -> tuple[Sheet, ...]:

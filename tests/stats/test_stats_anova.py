@@ -32,7 +32,7 @@ def test_tables_are_those_of_statsmodels(weights):
 
 
 def test_the_denominator_has_the_degrees_of_freedom_of_the_largest_model():
-    # As R's anova, whose values tests/reference_values.py has.  statsmodels takes those of each row,
+    # As R's anova (values: tests/reference_values.py).  statsmodels takes those of each row,
     # although its scale is that of the largest model.
     table = stats.anova(fit(1), fit(2), fit(4))
     expected = special.fdtrc([1, 2], 45, table.fvalues[1:])

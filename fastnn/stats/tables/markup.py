@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from html import escape
 
 from fastnn._shared.text import printable
 from fastnn.stats.tables.sheet import Facts, Grid, Pairs, Part, Sheet, Strip
@@ -23,8 +24,6 @@ def as_html(sheet: Sheet) -> str:
 
 
 def _safe(text: str) -> str:
-    from html import escape  # with tables of entities, that no other output needs
-
     return escape(printable(text))
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from fastnn.stats.tables.latex import as_latex
-from fastnn.stats.tables.markup import as_html
-from fastnn.stats.tables.plain import as_text
 from fastnn.stats.tables.sheet import Sheet
 
 
@@ -19,10 +16,14 @@ class Shown:
         return self._sheets()
 
     def __str__(self) -> str:
+        from fastnn.stats.tables.plain import as_text
+
         return "\n\n".join(map(as_text, self._sheets()))
 
     def _repr_html_(self) -> str:
         """The result as HTML, which Jupyter shows."""
+        from fastnn.stats.tables.markup import as_html
+
         return "\n".join(map(as_html, self._sheets()))
 
     def to_latex(self) -> str:
@@ -33,4 +34,6 @@ class Shown:
         str
             Environments ``tabular``, without a float around them.
         """
+        from fastnn.stats.tables.latex import as_latex
+
         return "\n\n".join(map(as_latex, self._sheets()))
