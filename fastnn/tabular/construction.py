@@ -75,7 +75,7 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     first: list[Layer] = []
     if shape.numbers:
         inputs.append(Input(shape.numbers, "numbers"))
-        first.append(Dense(shape.numbers, width, weight=start, name="scaled"))
+        first.append(Dense(shape.numbers, width, weight=start, bias=Normal(1.0), name="scaled"))
     if shape.bins:
         inputs.append(Input(len(shape.bins), "positions"))
         first.append(PiecewiseLinear(shape.bins, width, weight=start, name="bins"))
@@ -87,7 +87,7 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     activation = recipe.activation or _ACTIVATION[is_classification]
     for i, n_out in enumerate(recipe.hidden):
         if i:
-            hidden = Dense(hidden.width, n_out, weight="lecun_normal")(hidden)
+            hidden = Dense(hidden.width, n_out, weight="lecun_normal", bias=Normal(1.0))(hidden)
         hidden = Activation(activation)(hidden)
         if recipe.dropout:
             hidden = Dropout(recipe.dropout)(hidden)

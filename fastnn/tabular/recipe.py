@@ -32,7 +32,7 @@ class Recipe:
     activation : str, optional
         Activation of the hidden layers.  By default "selu" for classification and "mish" for
         regression.
-    dropout : float, default 0
+    dropout : float, default 0.1
         Rate of the dropout after each hidden layer, in [0, 1).
     bins : int, default 16
         Largest number of bins of the piecewise-linear embedding of a number; 0 for none.
@@ -63,7 +63,7 @@ class Recipe:
 
     hidden: Sequence[int] = (128, 128, 128)
     activation: str | None = None
-    dropout: float = 0.0
+    dropout: float = 0.1
     bins: int = 16
     epochs: int = 64
     batch_size: int | None = None
