@@ -5,8 +5,10 @@
 >>> print(result)
 """
 
+from typing import TYPE_CHECKING
+
+from fastnn._shared.lazy import importer
 from fastnn.stats.autoregressive import AutoregressiveRegression, autoregressive_regression
-from fastnn.stats.comparison import Comparison, compare
 from fastnn.stats.diagnostics.autocorrelation import (
     autocorrelation,
     box_pierce,
@@ -45,10 +47,22 @@ from fastnn.stats.nested import AnovaTable, anova
 from fastnn.stats.network_report import FitReport, ResidualReport, residual_report
 from fastnn.stats.regression.contrasts import HypothesisTest
 from fastnn.stats.regression.prediction import Prediction
-from fastnn.stats.regression.terms import TermTable
 from fastnn.stats.remedies import AutoregressiveResult, cochrane_orcutt, prais_winsten
 from fastnn.stats.result import ConfidenceIntervals, RegressionResult
 from fastnn.stats.streamed import linear_regression_blocks
+
+if TYPE_CHECKING:
+    from fastnn.stats.comparison import Comparison, compare
+    from fastnn.stats.regression.terms import TermTable
+else:
+    __getattr__ = importer(
+        "fastnn.stats",
+        {
+            "Comparison": "fastnn.stats.comparison",
+            "TermTable": "fastnn.stats.regression.terms",
+            "compare": "fastnn.stats.comparison",
+        },
+    )
 
 __all__ = [
     "AnovaTable",
