@@ -203,8 +203,9 @@ cdef class Lowered:
             parameter.trainable = spec.trainable
             parameter.penalized = spec.penalized
             parameter.is_matrix = len(spec.shape) == 2
-            parameter.rate_factor, parameter.decay_factor = spec.rate_factor, spec.decay_factor
-            parameter.has_factors = (spec.rate_factor, spec.decay_factor) != (1, 1)
+            if (spec.rate_factor, spec.decay_factor) != (1, 1):
+                parameter.factors = <double*>self.take(2 * sizeof(double))
+                parameter.factors[0], parameter.factors[1] = spec.rate_factor, spec.decay_factor
         self.plan.rate_factor = max([1] + [spec.rate_factor for spec in specs])
         self.plan.decay_factor = max([1] + [spec.decay_factor for spec in specs])
         for index, operation in enumerate(self.program.operations):
@@ -277,8 +278,9 @@ cdef class Lowered:
         elif operation.kind == "scale":
             op.gain = first
         elif operation.kind in ("embedding", "piecewise_linear"):
+            op.table = <Table*>self.take(sizeof(Table))
             op.table.weight = operation.parameters[0]
-            self._read_table(&op.table, operation)
+            self._read_table(op.table, operation)
         return 0
 
     cdef int _read_table(self, Table* table, operation) except -1:
@@ -411,6 +413,9 @@ cdef class Lowered:
                 use.table = table
                 if given >= 0:
                     use.given = self._returned_gradient(index, given)
+            if seeds == FROM_LOSSES:
+                roles = [operation.roles[operation.parameters.index(i)] for operation, *_ in terms]
+                parameter.is_outer = roles == ["weight"]
 
     cdef const real* _returned_gradient(self, index, position) except NULL:
         """Where Python's gradient of an operation's parameter goes, laid out like the storage."""

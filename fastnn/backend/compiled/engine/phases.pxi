@@ -297,9 +297,9 @@ cdef inline const Update* update_of(const Param* parameter, const Update* weight
                                     const Update* vectors, Update* own) noexcept nogil:
     """The update of a parameter; where it has factors, a copy in `own`."""
     cdef const Update* update = weights if parameter.penalized else vectors
-    if not parameter.has_factors:
+    if parameter.factors == NULL:
         return update
-    own[0] = with_factors(update, parameter.rate_factor, parameter.decay_factor)
+    own[0] = with_factors(update, parameter.factors[0], parameter.factors[1])
     return own
 
 
@@ -312,7 +312,7 @@ cdef void update_task(const Plan* plan, const Update* weights, const Update* vec
     cdef Update own
     update_tile(update_of(parameter, weights, vectors, &own), task.n_rows, task.n_columns, g, ldg,
                 &state, parameter.ld)
-    if parameter.n_edged > 0 and plan.edges_follow:
+    if plan.edges_follow and parameter.n_edged > 0:
         update_edges(plan, task)
 
 
@@ -322,12 +322,12 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     cdef real memory[TILE_ROWS * TILE_COLUMNS + 16]
     cdef real* g = aligned(memory)
     cdef sz ldg = plan.tasks[index].n_columns
+    if n_rows <= FEW_SAMPLES and train_outer(plan, weights, vectors, index, n_rows):
+        return
     if plan.parameters[plan.tasks[index].parameter].is_table:
         g = plan.gradients + task_offset(plan, index)  # of any number of rows
         ldg = plan.parameters[plan.tasks[index].parameter].ld
     CHECK(g != aligned(memory) or plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
-    if n_rows <= FEW_SAMPLES and train_outer(plan, weights, vectors, index, n_rows):
-        return
     if plan.is_large:
         prefetch_task(plan, index)
     gradient_task(plan, FROM_LOSSES, index, n_rows, False, g, ldg)
@@ -348,13 +348,9 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     cdef Outer outer
     cdef Update own
     cdef State state = state_at(plan, task_offset(plan, index))
-    if not parameter.is_matrix or plan.l2 != 0 or parameter.n_contributions[0] != 1:
-        return False
-    if parameter.is_table:
+    if not parameter.is_outer or plan.l2 != 0:
         return False
     use = &parameter.contributions[0][0]
-    if use.given != NULL:
-        return False
     dz = &plan.work.gradients[use.dz]
     outer.x = plan.work.values[use.x].data + task.k
     outer.ldx = plan.work.values[use.x].ld

@@ -144,7 +144,7 @@ cdef struct Op:
     Dense dense
     Activation activation
     LayerNorm norm
-    Table table
+    Table* table       # NULL for operations without one
     int gain           # scale: the parameter
     Dropout dropout
     real share         # average: 1 / n
@@ -178,9 +178,8 @@ cdef struct Param:
     bint trainable
     bint penalized
     bint is_matrix
-    bint has_factors   # of the learning rate and the weight decay:
-    double rate_factor
-    double decay_factor
+    double* factors    # of the learning rate and the weight decay; NULL where both are 1
+    bint is_outer      # its gradient is one X' dZ
     bint is_table      # its gradient is summed in the array of gradients, not in tiles
     int n_edged        # operations that read it between edges of bins ...
     int* edged         # ... and their indices

@@ -86,7 +86,7 @@ cdef inline void locate_samples(const Table* table, sz column, sz n, const Matri
 cdef void forward_table(const Plan* plan, const Op* op, int index, const Workspace* work,
                         sz first, sz last) noexcept nogil:
     """What the numbers of X read: side by side, or the sum over its columns in their order."""
-    cdef const Table* table = &op.table
+    cdef const Table* table = op.table
     cdef Matrix* y = &work.values[op.output]
     cdef sz width = plan.parameters[table.weight].width
     cdef sz column = 0, row
@@ -226,7 +226,7 @@ cdef inline void copy_rows(bint is_linear, const Reading* reading, sz width, rea
 cdef void backward_table(const Plan* plan, const Op* op, int index, const Flow* flow,
                          const Workspace* work, sz first, sz last) noexcept nogil:
     """dX (+)= 2 dY W_b within bins; 0 beyond them, and of codes."""
-    cdef const Table* table = &op.table
+    cdef const Table* table = op.table
     cdef Matrix* x = &work.values[op.inputs[0]]
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef const real* dy
@@ -276,7 +276,7 @@ cdef void sum_table_gradients(const Plan* plan, const Task* task, const Contribu
     cdef real* term
     cdef int c
     for c in range(n_uses):
-        table = &plan.ops[uses[c].table].table
+        table = plan.ops[uses[c].table].table
         first = column_at(table, task.k)
         last = column_at(table, task.k + task.n_rows)
         term = g
@@ -331,7 +331,7 @@ cdef void sum_over_samples(const Plan* plan, const Task* task, const Op* op, sz 
 
     A row of the table has one row of sums, and between edges two: those of dy and (2 t - 1) dy.
     """
-    cdef const Table* table = &op.table
+    cdef const Table* table = op.table
     cdef Matrix* x = &plan.work.values[op.inputs[0]]
     cdef Matrix* dy = &plan.work.gradients[op.output]
     cdef const Param* weight = &plan.parameters[table.weight]
@@ -469,8 +469,8 @@ cdef public void make_edges(const Plan* plan) noexcept nogil:
     cdef const Table* table
     cdef int i
     for i in range(plan.n_ops):
-        table = &plan.ops[i].table
-        if plan.ops[i].kind == PIECEWISE_LINEAR:
+        table = plan.ops[i].table
+        if table != NULL and table.is_linear:
             edges_of_columns(plan, table, 0, table.n_columns, 0,
                              plan.parameters[table.weight].columns)
 
@@ -481,7 +481,7 @@ cdef void update_edges(const Plan* plan, const Task* task) noexcept nogil:
     cdef const Table* table
     cdef int i
     for i in range(parameter.n_edged):
-        table = &plan.ops[parameter.edged[i]].table
+        table = plan.ops[parameter.edged[i]].table
         edges_of_columns(plan, table, column_at(table, task.k),
                          column_at(table, task.k + task.n_rows), task.n, task.n + task.n_columns)
 
