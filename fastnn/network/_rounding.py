@@ -39,8 +39,14 @@ def check_options(
         check_rounded(head.weight, f"loss_weights[{head.name!r}]", dtype)
         described = head.loss.head(head.output, head.width)
         of_loss = f" of loss {head.loss.name}"
-        _check(described.attributes, of_loss, dtype)
         row = LOSSES.get(described.loss)
+        attributes = dict(described.attributes)
+        if row is not None and row.is_elementwise and attributes.get("reduction", "mean") == "mean":
+            # Only the ratios of these weights matter: they are scaled before they are rounded.
+            scaled = f"a class_weight{of_loss}, divided by about the largest of them,"
+            for weight in attributes.pop("class_weights", ()):
+                check_rounded(weight, scaled, dtype)
+        _check(attributes, of_loss, dtype)
         if row is not None and row.parameter is not None:
             parameter = row.parameter
             check_rounded(described.parameter, parameter.name + of_loss, dtype, parameter.below)

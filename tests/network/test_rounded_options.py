@@ -77,7 +77,7 @@ def loss_options():
             math.inf,
         ),
         "class_weight of loss binary_cross_entropy": (
-            lambda v: losses.BinaryCrossEntropy(class_weight={1: v}),
+            lambda v: losses.BinaryCrossEntropy(class_weight={1: v}, reduction="sum"),
             math.inf,
         ),
         "pos_weight of loss binary_cross_entropy": (
@@ -144,6 +144,14 @@ def keeps_its_meaning(value, dtype, below):
     if value and float(rounded) < float(np.finfo(dtype).tiny):
         return False
     return bool(np.isfinite(rounded)) and (value < below) == (float(rounded) < below)
+
+
+def test_weights_of_a_mean_are_refused_by_their_ratio():
+    loss = losses.BinaryCrossEntropy(class_weight={0: 1e30, 1: 1e-20})
+    with pytest.raises(ValueError, match="divided by about the largest of them"):
+        compiled("float32", loss=loss)
+    compiled("float64", loss=loss)
+    compiled("float32", loss=losses.BinaryCrossEntropy(class_weight={0: 1e60, 1: 1e50}))
 
 
 @pytest.mark.parametrize(("name", "build", "below"), OPTIONS)
