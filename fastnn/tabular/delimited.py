@@ -301,8 +301,12 @@ class DelimitedFile:
 
         `cells` has the columns of pyarrow in the order of `columns`, and is emptied.
         """
+        import pyarrow as pa
+
         cells.reverse()
-        return {name: self._typed_column(cells.pop(), name) for name in columns}
+        typed = {name: self._typed_column(cells.pop(), name) for name in columns}
+        pa.default_memory_pool().release_unused()
+        return typed
 
     def _typed_column(self, cells: Any, name: str) -> Column:
         if name not in self._form.text and self._form.notation.is_plain:

@@ -11,8 +11,9 @@ import numpy as np
 
 from fastnn.network import Network
 from fastnn.network._core import Core
-from fastnn.tabular.encoders import Scaled, TableEncoder
+from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.preprocessing import Preprocessor
+from fastnn.tabular.scaling import Scaled
 from fastnn.tabular.table import Table
 from fastnn.tabular.targets import Target
 from fastnn.training.data import Data

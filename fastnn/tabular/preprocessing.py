@@ -15,16 +15,10 @@ import numpy as np
 
 from fastnn._shared.numbers import check_choice
 from fastnn.tabular import stored
-from fastnn.tabular.encoders import (
-    SCALINGS,
-    CategoryEncoder,
-    Encoded,
-    NumberEncoder,
-    Scaled,
-    TableEncoder,
-    rounded_scale,
-)
+from fastnn.tabular.columns import CategoryEncoder, Encoded, NumberEncoder
+from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.roles import Decision, Decisions, decide
+from fastnn.tabular.scaling import SCALINGS, Scaled, rounded_scale
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table
 from fastnn.tabular.targets import Label, Target

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from fastnn.tabular.encoders import Scaled
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.preprocessing import MAX_LEVELS, Preprocessor
+from fastnn.tabular.scaling import Scaled
 from fastnn.tabular.table import DataError, Table
 
 
