@@ -204,7 +204,9 @@ def _train(
     is_partial = False
     try:
         train_members(members, setting.verbose, setting.n_jobs)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
+        if isinstance(interrupt.__context__, KeyboardInterrupt):
+            raise  # a second Ctrl-C: threads may still train the networks
         is_partial = True  # what has been trained is kept
     # Without a weighed row among those held out, no epoch is better than the last.
     pairs = zip(watchers, networks, strict=True)

@@ -139,6 +139,18 @@ def test_one_network_is_the_network_of_the_model(houses):
         _ = model.network
 
 
+def test_a_second_ctrl_c_ends_the_training_without_a_model(houses, monkeypatch):
+    def train_members(members, verbose, jobs):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastnn.tabular.bags.train_members", train_members)
+    with pytest.raises(KeyboardInterrupt):
+        tabular.fit(houses, "price", preset=QUICK)
+
+
 def saved(houses):
     file = io.BytesIO()
     tabular.fit(houses, "price", preset=QUICK).save(file)
