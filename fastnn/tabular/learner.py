@@ -86,7 +86,7 @@ class Learner:
         decisions = decide(table, columns)
         if not decisions.used:
             raise DataError(f"{table.name} has no column to learn from:\n{decisions}")
-        encoder = TableEncoder(decisions, bins=recipe.bins).fit(table)
+        encoder = TableEncoder(decisions, bins=recipe.bins_of_number(len(table))).fit(table)
         names, bins, levels = encoder.number_names, encoder.bins, encoder.levels
         shape = Shape(len(names), tuple(bins), tuple(levels), objective.n_outputs)
         inputs = _inputs(encoder.transform(table, setting.dtype))

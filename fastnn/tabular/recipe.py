@@ -19,6 +19,8 @@ __all__ = ["PRESETS", "Recipe", "get"]
 
 _ROWS_OF_BATCH = (16, 256)
 _BATCHES_OF_EPOCH = 40
+_BINS = (16, 48)
+_MANY_ROWS = 20_000
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,9 @@ class Recipe:
         regression.
     dropout : float, default 0.1
         Rate of the dropout after each hidden layer, in [0, 1).
-    bins : int, default 16
-        Largest number of bins of the piecewise-linear embedding of a number; 0 for none.
+    bins : int, optional
+        Largest number of bins of the piecewise-linear embedding of a number; 0 for none.  By
+        default 16, and 48 for 20,000 rows and more.
     epochs : int, default 64
         Number of epochs; the parameters of the best one on the held-out rows are used.
     batch_size : int, optional
@@ -64,7 +67,7 @@ class Recipe:
     hidden: Sequence[int] = (128, 128, 128)
     activation: str | None = None
     dropout: float = 0.1
-    bins: int = 16
+    bins: int | None = None
     epochs: int = 64
     batch_size: int | None = None
     rate_factor: float = 1.0
@@ -81,7 +84,8 @@ class Recipe:
         if self.activation is not None:
             check_choice(self.activation, "activation", ACTIVATIONS)
         check_number(self.dropout, "dropout", 0.0, below=1.0)
-        check_integer(self.bins, "bins", 0)
+        if self.bins is not None:
+            check_integer(self.bins, "bins", 0)
         check_integer(self.epochs, "epochs", 1)
         if self.batch_size is not None:
             check_integer(self.batch_size, "batch_size", 1)
@@ -91,6 +95,12 @@ class Recipe:
         check_number(self.validation, "validation", above=0.0, below=1.0)
         check_flag(self.refit, "refit")
         check_integer(self.candidates, "candidates", 1)
+
+    def bins_of_number(self, n_rows: int) -> int:
+        """Largest number of bins of a number for a training on `n_rows` rows."""
+        if self.bins is not None:
+            return self.bins
+        return _BINS[n_rows >= _MANY_ROWS]
 
     def rows_of_batch(self, n_rows: int) -> int:
         """Rows of a batch for a training on `n_rows` rows."""

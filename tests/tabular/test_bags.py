@@ -211,6 +211,12 @@ def test_batches_grow_with_the_rows(n_rows, rows):
     assert Recipe().rows_of_batch(n_rows) == rows
 
 
+@pytest.mark.parametrize(("n_rows", "bins"), [(19_999, 16), (20_000, 48)])
+def test_many_rows_have_more_bins(n_rows, bins):
+    assert Recipe().bins_of_number(n_rows) == bins
+    assert Recipe(bins=5).bins_of_number(n_rows) == 5
+
+
 def test_a_preset_may_be_changed():
     assert get("fast", epochs=3, hidden=None) == replace(PRESETS["fast"], epochs=3)
 
