@@ -161,7 +161,7 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Bag:
     networks, folds = [networks[i] for i in used], [folds[i] for i in used]
     epochs = [epochs[i] for i in used]
     held_out, factor = _judged(problem, networks, folds)
-    if recipe.folds == 1 and recipe.refit and not is_partial and setting.seconds_left > 0:
+    if recipe.refits(len(problem)) and not is_partial and setting.seconds_left > 0:
         networks = [_refitted(problem, recipe, setting, networks[0], epochs[0])]
     return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial)
 

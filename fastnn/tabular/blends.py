@@ -231,7 +231,7 @@ def _fitted_to_time(problem: Problem, recipe: Recipe, setting: Setting) -> Recip
     time_of_bag = share * setting.seconds_left
     seconds = bags.seconds_of_epoch(problem, recipe, setting)
     jobs = max(1, min(setting.n_jobs, recipe.folds))
-    runs = recipe.folds if recipe.folds > 1 else 1 + recipe.refit
+    runs = recipe.folds + recipe.refits(len(problem))
     epochs = int(time_of_bag * jobs / (seconds * runs))
     if epochs >= min(recipe.epochs, _LEAST_EPOCHS):
         return replace(recipe, epochs=min(epochs, recipe.epochs))

@@ -52,8 +52,9 @@ class Recipe:
         network holds out the share `validation` of the rows.
     validation : float, default 0.2
         Share of the held-out rows for one network, in (0, 1).
-    refit : bool, default True
-        For one network: train again on all rows, for the number of epochs that was best.
+    refit : bool, optional
+        For one network: train again on all rows, for the number of epochs that was best.  By
+        default for fewer than 20,000 rows.
     candidates : int, default 1
         Number of bags that are trained, with other hyperparameters each from the second on.
         Bags are chosen and weighted by their predictions of the held-out rows.
@@ -74,7 +75,7 @@ class Recipe:
     weight_decay: float = 0.0
     folds: int = 5
     validation: float = 0.2
-    refit: bool = True
+    refit: bool | None = None
     candidates: int = 1
 
     def __post_init__(self) -> None:
@@ -93,7 +94,8 @@ class Recipe:
         check_number(self.weight_decay, "weight_decay", 0.0)
         check_integer(self.folds, "folds", 1)
         check_number(self.validation, "validation", above=0.0, below=1.0)
-        check_flag(self.refit, "refit")
+        if self.refit is not None:
+            check_flag(self.refit, "refit")
         check_integer(self.candidates, "candidates", 1)
 
     def bins_of_number(self, n_rows: int) -> int:
@@ -101,6 +103,10 @@ class Recipe:
         if self.bins is not None:
             return self.bins
         return _BINS[n_rows >= _MANY_ROWS]
+
+    def refits(self, n_rows: int) -> bool:
+        """Whether one network is trained again on all of `n_rows` rows."""
+        return self.folds == 1 and (n_rows < _MANY_ROWS if self.refit is None else self.refit)
 
     def rows_of_batch(self, n_rows: int) -> int:
         """Rows of a batch for a training on `n_rows` rows."""
