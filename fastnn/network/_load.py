@@ -48,18 +48,18 @@ def load(path: File, custom: Sequence[object] | Mapping[str, object] = ()) -> Ne
     MemoryError
         If the memory does not suffice for the network.
     """
+    classes = by_name(custom)  # before the file, which may be large, is read
     described, values = serialization.load(path)
-    return from_file(described, values, path, custom)
+    return from_file(described, values, path, classes)
 
 
 def from_file(
     described: Mapping[str, object],
     values: Mapping[str, np.ndarray],
     path: File,
-    custom: Sequence[object] | Mapping[str, object] = (),
+    custom: Mapping[str, object] | None = None,
 ) -> Network:
-    """The network from the contents of the file `path`; see `load`."""
-    custom = by_name(custom)
+    """The network from the contents of the file `path`; `custom` is what `by_name` returned."""
     for kind, hint in _OTHERS.items():
         if described.get("class") == kind:
             raise FormatError(f"{name_of(path)} holds {hint} reads it")
