@@ -25,11 +25,13 @@ PAGES = (
     "docs/reference-values.md",
     "docs/residuals.md",
     "docs/statistics.md",
+    "docs/tables.md",
     "docs/watching.md",
 )
 REQUIRED = {
     "docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic"),
     "docs/reading-tables.md": ("pyarrow",),
+    "docs/tables.md": ("pandas", "sklearn"),
 }
 SET_UP = ['pip install ".[cli]" && fastnn demo', 'pip install -e ".[test]" && pytest']
 WITHOUT_A_TEST = ("pip ", "pytest", "python -m", "FASTNN_", "cd ", "make ", "asv ", ".ci/run")
