@@ -204,7 +204,7 @@ class NetworkClassifier(ClassifierMixin, _NetworkEstimator):
         "loss", nothing is held out.
     validation_fraction : float, default 0.1
         Share of the samples that is held out, for early stopping or for a callback whose
-        `monitor` begins with "val_"; each class has the same share.
+        `monitor` begins with ``"val_"``; each class has the same share.
     patience : int, default 10
         Number of successive epochs without improvement after which early stopping ends the
         training, for early_stopping=True.

@@ -168,9 +168,6 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     classes_ : (K,) array
     decisions_ : Decisions
         The role of each column; ``print(model.decisions_)`` shows it.
-    held_out_predictions_ : (N, K) array
-        The probabilities of the training rows by networks that have not seen them; nan for rows
-        that all have seen.
     learner_ : Learner
         The encoders and networks.
     n_features_in_, feature_names_in_
@@ -257,7 +254,10 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
 
     @property
     def held_out_predictions_(self) -> np.ndarray:
-        """Probabilities (N, K) of the training rows by networks that have not seen them."""
+        """Probabilities (N, K) of the training rows by networks that have not seen them.
+
+        They are nan for rows that all networks have seen.
+        """
         check_is_fitted(self, "learner_")
         return self.learner_.held_out
 
@@ -298,9 +298,6 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
 
     Attributes
     ----------
-    held_out_predictions_ : (N,) array
-        The predictions of the training rows by networks that have not seen them; nan for rows
-        that all have seen.
     decisions_, learner_, n_features_in_, feature_names_in_
         As in `TabularClassifier`.
 
@@ -366,7 +363,10 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
 
     @property
     def held_out_predictions_(self) -> np.ndarray:
-        """Predictions (N,) of the training rows by networks that have not seen them."""
+        """Predictions (N,) of the training rows by networks that have not seen them.
+
+        They are nan for rows that all networks have seen.
+        """
         check_is_fitted(self, "learner_")
         return self.learner_.held_out
 
