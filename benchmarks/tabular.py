@@ -184,8 +184,8 @@ def draw(results: Sequence[dict[str, str]], path: Path) -> None:
         is_ours = method.startswith("fastnn")
         axes.scatter(total, rank, s=60, color="#c03030" if is_ours else "#5070a0", zorder=3)
         axes.annotate(
-            method, (total, rank), xytext=(6, 5), textcoords="offset points",
-            fontweight="bold" if is_ours else "normal",
+            method, (total, rank), xytext=(0, 9 if is_ours else -15), ha="center",
+            textcoords="offset points", fontweight="bold" if is_ours else "normal",
         )  # fmt: skip
     axes.set_xscale("log")
     axes.invert_yaxis()
