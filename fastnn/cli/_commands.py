@@ -27,8 +27,9 @@ from fastnn.cli._source import (
 from fastnn.cli._text import show
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
+from fastnn.tabular.bags import Limits
 from fastnn.tabular.encoders import TableEncoder
-from fastnn.tabular.learning import Limits, Training, split_and_blend, split_and_fit
+from fastnn.tabular.learning import Training, split_and_blend, split_and_fit
 from fastnn.tabular.model import Model, load_any
 from fastnn.tabular.recipe import PRESETS
 from fastnn.tabular.table import DataError, MixedColumnError, listing

@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.numbers import check_integer, check_number
+from fastnn.backend import get_num_threads
 from fastnn.ensemble.members import Member, train_members
 from fastnn.network import Network
 from fastnn.network._fit import Extras
@@ -26,7 +28,7 @@ from fastnn.training.callbacks import Callback, Context, EarlyStopping
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
 
-__all__ = ["Bag", "Problem", "Setting", "train"]
+__all__ = ["Bag", "Limits", "Problem", "Setting", "train"]
 
 _FACTORS = (0.1, 4.0)
 """Range of the factor of the logits."""
@@ -94,6 +96,33 @@ class Setting:
     def seconds_left(self) -> float:
         """Seconds until the deadline."""
         return math.inf if self.deadline is None else self.deadline - time.monotonic()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a training may use.
+
+    Parameters
+    ----------
+    time_limit : float, optional
+        Seconds.
+    n_jobs : int, optional
+        Number of networks that are trained at the same time; by default the number of threads.
+    """
+
+    time_limit: float | None = None
+    n_jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.time_limit is not None:
+            check_number(self.time_limit, "time_limit", above=0.0)
+        if self.n_jobs is not None:
+            check_integer(self.n_jobs, "n_jobs", 1)
+
+    def setting(self, seed: int, dtype: str, verbose: int) -> Setting:
+        """The setting of a training that starts now."""
+        deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
+        return Setting(seed, dtype, self.n_jobs or get_num_threads(), verbose, deadline)
 
 
 class _Deadline(Callback):
@@ -249,9 +278,9 @@ def _judged(
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, float]:
     """Predictions of the held-out rows, and the factor of the logits that fits them best."""
-    data, objective = problem.data(networks[0]), problem.objective
+    objective = problem.objective
     outputs = [
-        network.core.outputs(data.rows(held_out).inputs)[0]
+        network.core.outputs([array[held_out] for array in problem.inputs])[0]
         for network, (_, held_out) in zip(networks, folds, strict=True)
     ]
     rows = np.concatenate([held_out for _, held_out in folds])

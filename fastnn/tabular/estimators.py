@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from fastnn._shared.arrays import as_weights
-from fastnn._shared.numbers import check_choice, check_integer, check_number
-from fastnn.backend import get_num_threads
+from fastnn._shared.numbers import check_choice
 from fastnn.tabular import recipe
-from fastnn.tabular.bags import Setting
+from fastnn.tabular.bags import Limits
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
 from fastnn.tabular.objectives import LOSSES, Classification, Objective, Regression
@@ -52,15 +50,11 @@ class _TabularEstimator(BaseEstimator):
         self, table: Table, y: np.ndarray, objective: Objective, weights: np.ndarray | None
     ) -> Self:
         """Train `learner_` on the features of a table and an encoded target."""
-        deadline = None
-        if self.time_limit is not None:
-            limit = check_number(self.time_limit, "time_limit", above=0.0)
-            deadline = time.monotonic() + limit
-        jobs = self.n_jobs
-        jobs = get_num_threads() if jobs in (None, -1) else check_integer(jobs, "n_jobs", 1)
+        jobs = None if self.n_jobs == -1 else self.n_jobs
+        limits = Limits(self.time_limit, jobs)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         dtype = check_choice(self.dtype, "dtype", ("float32", "float64"))
-        setting = Setting(seed, dtype, jobs, self.verbose, deadline)
+        setting = limits.setting(seed, dtype, self.verbose)
         chosen = recipe.get(self.preset)
         columns = self._roles(table)
         self.learner_ = Learner.fit(table, y, objective, chosen, setting, weights, columns)

@@ -10,10 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from fastnn import backend
-from fastnn._shared.numbers import check_integer, check_number
 from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
-from fastnn.tabular.bags import Setting
+from fastnn.tabular.bags import Limits
 from fastnn.tabular.dense import DenseLearner, measure
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
@@ -29,7 +27,7 @@ from fastnn.tabular.targets import Target, with_target
 from fastnn.training.callbacks import History
 from fastnn.training.session import Plan
 
-__all__ = ["PARTS", "Limits", "Training", "fit", "split_and_blend", "split_and_fit"]
+__all__ = ["PARTS", "Training", "fit", "split_and_blend", "split_and_fit"]
 
 PARTS = ("train", "validation", "test")
 """Names of the parts of a table."""
@@ -167,28 +165,6 @@ def fit(
     return split_and_blend(table, target, recipe, chosen, limits, verbose, columns).model
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What a training may use.
-
-    Parameters
-    ----------
-    time_limit : float, optional
-        Seconds.
-    n_jobs : int, optional
-        Number of networks that are trained at the same time; by default the number of threads.
-    """
-
-    time_limit: float | None = None
-    n_jobs: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.time_limit is not None:
-            check_number(self.time_limit, "time_limit", above=0.0)
-        if self.n_jobs is not None:
-            check_integer(self.n_jobs, "n_jobs", 1)
-
-
 def split_and_blend(
     table: Table,
     target: str,
@@ -213,7 +189,7 @@ def split_and_blend(
         As in `fit`.
     """
     start = time.monotonic()
-    deadline = None if limits.time_limit is None else start + limits.time_limit
+    setting = limits.setting(options.seed, options.dtype, verbose)
     table, n_dropped = with_target(table, target)
     aim = Target.of(table, target, options.task)
     _check_columns(table, target)
@@ -224,8 +200,6 @@ def split_and_blend(
     if aim.task == "regression":
         objective = Regression.fit(y[rows["train"]])
         encoded = objective.encode(y)
-    jobs = limits.n_jobs or backend.get_num_threads()
-    setting = Setting(options.seed, options.dtype, jobs, verbose, deadline)
     features = table.without(target).take(rows["train"])
     part = encoded[rows["train"]]
     learner = Learner.fit(features, part, objective, recipe, setting, None, columns)
