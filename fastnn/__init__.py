@@ -133,6 +133,7 @@ _LAZY = {
     "check_gradient": "fastnn.inspection",
     "check_gradients": "fastnn.network",
     "ensemble": "fastnn.ensemble",
+    "formats": "fastnn.formats",
     "inspection": "fastnn.inspection",
     "stats": "fastnn.stats",  # imports SciPy
 }

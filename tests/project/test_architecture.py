@@ -14,6 +14,7 @@ import pytest
 from imports import WRITTEN, Imports, circle, upward
 
 import fastnn
+import fastnn.formats
 import fastnn.functional
 import fastnn.stats
 
@@ -28,7 +29,7 @@ FLOORS = (
     {"graph", "training"},
     {"inspection"},
     {"network"},
-    {"ensemble", "plot", "threshold"},
+    {"ensemble", "formats", "plot", "threshold"},
     {"tabular"},
     {"cli", "estimators"},
 )
@@ -37,7 +38,9 @@ FLOORS = (
 FLOORS_OF_STATS = ({"tables", "linalg"}, {"regression"}, {"diagnostics"})
 """Rooms of fastnn.stats, the ground floor first; the functions users call stand above them."""
 
-NOT_IMPORTED = {"scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas"}
+NOT_IMPORTED = {
+    "scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas", "onnx", "skl2onnx", "torch",
+}  # fmt: skip
 
 
 # ---------------------------------------------------------------------- imports
@@ -125,7 +128,7 @@ def modules_loaded_by(statement):
 
 
 def test_import_brings_in_nothing_slow_or_optional():
-    assert not modules_loaded_by("import fastnn, fastnn.functional") & NOT_IMPORTED
+    assert not modules_loaded_by("import fastnn, fastnn.formats, fastnn.functional") & NOT_IMPORTED
 
 
 def test_prediction_brings_in_nothing_slow_or_optional():
@@ -280,7 +283,7 @@ def test_package_reads_no_format_that_runs_code():
 
 def public():
     """Public functions, classes and methods by dotted name, with the arguments to describe."""
-    for module in (fastnn, fastnn.functional, fastnn.stats):
+    for module in (fastnn, fastnn.formats, fastnn.functional, fastnn.stats):
         for name in module.__all__:
             item = getattr(module, name)
             if inspect.isclass(item):

@@ -17,6 +17,7 @@ PAGES = (
     "docs/coming-from.md",
     "docs/conventions.md",
     "docs/extending.md",
+    "docs/formats.md",
     "docs/formulas.md",
     "docs/graphs.md",
     "docs/optimizers.md",
