@@ -17,6 +17,8 @@ from typing import Any, TypeGuard
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from fastnn._shared.exchange import from_arrow, is_narrow_float, to_numpy
+
 Arrays = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
 """One array, or several in order or by name."""
 
@@ -49,23 +51,23 @@ def as_real(values: object, name: str) -> np.ndarray:
     """`values` as an array of real numbers, not copied where it is one already.
 
     Booleans, integers and floating types of any width are accepted, in arrays, memory
-    maps, lists and everything else that NumPy can convert.  Columns of a table of pandas, polars
-    or pyarrow may have different real types, nullable ones included: they become float64, and
-    missing values nan.
+    maps, lists and everything else that NumPy can convert, and in objects that offer their
+    memory by DLPack or Arrow (`fastnn._shared.exchange`).  Columns of a table of pandas,
+    polars or pyarrow may have different real types, nullable ones included: they become
+    float64, and missing values nan.
 
     Raises
     ------
     TypeError
-        For complex numbers, strings, dates, objects and sparse matrices.
+        For complex numbers, strings, dates, objects, sparse matrices, and memory of other
+        devices than the CPU.
     ValueError
         For rows of unequal length and for masked elements.
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} must have no masked elements; fill or drop them first")
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise ValueError(f"{name} must be a rectangular array of numbers: {error}") from None
+    values = from_arrow(values, name)
+    array = to_numpy(values, name)
     if array.dtype.kind not in _REAL_KINDS and not isinstance(values, np.ndarray):
         array = _of_table(values, name, array)
     if array.dtype.kind not in _REAL_KINDS:
@@ -113,6 +115,8 @@ def _of_column(column: Any) -> np.ndarray:
 def _hint(values: object, array: np.ndarray) -> str:
     if hasattr(values, "toarray"):
         return "; convert a sparse matrix with .toarray()"
+    if is_narrow_float(values):
+        return "; convert it to float32 first"
     if isinstance(values, int):
         return " beyond 64 bits; use a float"
     if array.dtype.kind in "OUST" and array.ndim:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fastnn import backend
-from fastnn._shared.arrays import as_floating, as_weights, check_shape, contiguous
+from fastnn._shared.arrays import as_floating, as_real, as_weights, check_shape, contiguous
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.facts import losses as facts
 from fastnn.losses._tallies import Scorer
@@ -239,9 +239,10 @@ class EngineLoss(Loss):
         target = contiguous(target, np.int64 if target.ndim == 1 else z.dtype)
         weights = None
         if sample_weight is not None:
-            by_element = self.row.is_elementwise and np.ndim(sample_weight) == 2
+            values = as_real(sample_weight, "sample_weight")
+            by_element = self.row.is_elementwise and values.ndim == 2
             shape = columns.shape if by_element else columns.shape[:1]
-            weights = as_weights(sample_weight, "sample_weight", shape, z.dtype)
+            weights = as_weights(values, "sample_weight", shape, z.dtype)
         kernels = backend.kernels(z.dtype)
         if self.reduction != "none":
             return self.value(columns, target, weights, kernels)

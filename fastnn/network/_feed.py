@@ -118,19 +118,22 @@ def prepare_weights(
             prepared.append(None)
             continue
         name = called(argument, head.name, names)
+        part = as_real(part, name)
         checked = _weights(part, name, _shape_of_weights(part, name, head, n), rule)
         checked = checked if checked.shape[1:] != (1,) else checked[:, 0]
         prepared.append(weights_in(checked, head, dtype, name, rule))
     return prepared
 
 
-def _shape_of_weights(weights: Any, name: str, head: LossOnOutput, n: int) -> tuple[int, ...]:
+def _shape_of_weights(
+    weights: np.ndarray, name: str, head: LossOnOutput, n: int
+) -> tuple[int, ...]:
     """(n,), or the shape of the targets where the loss takes weights of single elements."""
-    if np.ndim(weights) != 2:
+    if weights.ndim != 2:
         return (n,)
     if not head.loss.weighs_elements:
         raise ValueError(
-            f"{name} must have shape ({n},), got {np.shape(weights)}: "
+            f"{name} must have shape ({n},), got {weights.shape}: "
             f"{head.loss.name} has one loss for a whole row"
         )
     return (n, head.width)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.exchange import to_numpy
 from fastnn.tabular.cells import PLAIN, Notation
 from fastnn.tabular.table import (
     Booleans,
@@ -39,8 +40,8 @@ def as_table(data: Any, name: str = "table", names: Sequence[str] | None = None)
     Parameters
     ----------
     data : Table, frame, array, or mapping of str to (N,) array_like
-        A frame of pandas, polars, modin or pyarrow, whose index is ignored; an array of shape
-        (N, d), of records or of objects; a mapping of names to columns.
+        A frame of pandas, polars, modin or pyarrow, whose index is ignored; an array or tensor of
+        shape (N, d), an array of records or of objects; a mapping of names to columns.
     name : str, default "table"
         Name of the new table in error messages.
     names : sequence of d str, optional
@@ -69,6 +70,8 @@ def as_table(data: Any, name: str = "table", names: Sequence[str] | None = None)
         table = from_arrow(data, name)
     elif hasattr(type(data), "columns"):
         table = Table(name, _of_frame(data, name))
+    elif hasattr(data, "__dlpack__"):
+        table = Table(name, _of_array(to_numpy(data, name), name, names))
     else:
         hint = "; convert a sparse matrix with .toarray()" if hasattr(data, "toarray") else ""
         raise TypeError(
@@ -155,7 +158,9 @@ def as_column(values: Any, where: str) -> Column:
         return values
     if type(values).__module__.partition(".")[0] == "pyarrow":
         return _of_arrow(values, where)
-    if hasattr(values, "dtype") and not isinstance(values, np.ndarray | np.generic):
+    if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
+        values = to_numpy(values, where)
+    elif hasattr(values, "dtype") and not isinstance(values, np.ndarray | np.generic):
         return _of_series(_narwhals().from_native(values, series_only=True), where)
     if not isinstance(values, np.ndarray):
         values = _of_sequence(values, where)
