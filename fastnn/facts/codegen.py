@@ -223,13 +223,19 @@ def loss_dispatch(rows: Rows) -> str:
     """Codes of the losses, and the choice of the formula of an elementwise one by the code.
 
     A row called ``name`` has its loss and derivative from ``name(a, y, &slope)``, with the
-    parameter as the first argument if there is one.
+    parameter as the first argument if there is one.  One with `columns` has them too from
+    ``name_of_column(column, a, y, &slope)``, behind a parameter that the columns do not replace.
     """
     by_element = [row for row in rows if row.is_elementwise]
+    of_columns = [row for row in by_element if row.columns]
     arguments = {True: "parameter, a, y, slope", False: "a, y, slope"}
     formulas = [
         (row.name.upper(), f"return {row.name}({arguments[row.parameter is not None]})")
         for row in by_element
+    ]
+    column_formulas = [
+        (row.name.upper(), f"return {row.name}_of_column({_common(row)}column, a, y, slope)")
+        for row in of_columns
     ]
     of_classes = [(row.name.upper(), "return True") for row in by_element if row.has_classes]
     call = "return element_row({}, rule, K, a, y, coefficient, gradient, accumulate)"
@@ -241,6 +247,18 @@ def loss_dispatch(rows: Rows) -> str:
                 "vec element_loss(int code, real parameter, vec a, vec y, vec* slope)",
                 "l(a, y) for each element; its derivative with respect to a goes to `slope`.",
                 ladder("code", formulas, "return a"),
+            ),
+            function(
+                "vec column_loss(int code, real parameter, vec column, vec a, vec y,\n"
+                "                             vec* slope)",
+                "`element_loss` with one number for each column.",
+                [*chain("code", column_formulas), "return a"],
+            ),
+            function(
+                "bint has_columns(int code)",
+                "Whether there may be one number for each column.",
+                ladder("code", [(row.name.upper(), "return True") for row in of_columns],
+                       "return False"),
             ),
             function(
                 "bint has_classes(int code)",
@@ -256,7 +274,12 @@ def loss_dispatch(rows: Rows) -> str:
                 chain("code", instances),
             ),
         ]
-    )
+    )  # fmt: skip
+
+
+def _common(row: Any) -> str:
+    """The argument of a formula of columns that is common to all of them."""
+    return "" if row.parameter is None or row.parameter.by_column else "parameter, "
 
 
 def loss_codes(rows: Rows) -> str:

@@ -20,7 +20,7 @@ Link = Literal["none", "log", "sigmoid", "softmax"]
 Formula = Callable[..., tuple[Any, Any]]
 """From (numpy, outputs, targets, parameter) to losses and their derivatives by the outputs.
 
-Where targets are shares of classes, weights of the share of class 1 may follow.
+Where a row has `columns`, an array of one number for each column may follow.
 """
 
 
@@ -57,11 +57,15 @@ class Interval:
 
 @dataclass(frozen=True)
 class Parameter:
-    """The one number that a loss takes besides the arrays; `below` is its strict bound."""
+    """The one number that a loss takes besides the arrays; `below` is its strict bound.
+
+    With `by_column` each column may have its own, by the option `columns` of the loss.
+    """
 
     name: str
     default: float
     below: float = math.inf
+    by_column: bool = False
 
 
 class ElementOptions(NamedTuple):
@@ -76,14 +80,14 @@ class ElementOptions(NamedTuple):
     class_weights : (2,) array or None
         Weights u of losses whose targets y are shares of classes, y u[1] + (1 - y) u[0]; they
         count in the mean.
-    pos_weights : (K,) array or None
-        For each column a factor of the share of class 1, which does not count in the mean.
+    columns : (K,) array or None
+        One number for each column: the option `columns` of the row.
     """
 
     parameter: float = 0.0
     ignore_value: float | None = None
     class_weights: Any = None
-    pos_weights: Any = None
+    columns: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +109,12 @@ class Loss:
         Whether targets may be integer labels (N,), which `ignore_index` ignores; other targets
         are ignored by `ignore_value`.
     parameter : Parameter or None
+    columns : str
+        Name of the option that has one number for each column; empty if there is none.
+    degree : int
+        The power of the unit of the targets in the loss, where this is a loss of differences:
+        with targets, outputs and the parameter in another unit it is multiplied by this power.
+        0 for other losses.
     corners : callable
         From the parameter to the values of output - target at which one formula follows another.
     deviance : callable or None
@@ -123,6 +133,8 @@ class Loss:
     formula: Formula | None = field(default=None, repr=False)
     takes_labels: bool = False
     parameter: Parameter | None = None
+    columns: str = ""
+    degree: int = 0
     corners: Callable[[float], tuple[float, ...]] = field(default=lambda p: (), repr=False)
     deviance: Callable[[Any, Any, Any], Any] | None = field(default=None, repr=False)
     metric: Literal["accuracy", "r2", "d2"] = "r2"
@@ -185,6 +197,14 @@ def _huber(np: Any, a: Any, y: Any, delta: float) -> tuple[Any, Any]:
     return loss, np.clip(residual, -delta, delta)
 
 
+def _quantile(np: Any, a: Any, y: Any, level: float, levels: Any = None) -> tuple[Any, Any]:
+    """max(q (y - a), (1 - q) (a - y)) with the levels q of the columns, or one for all."""
+    residual = a - y
+    q = np.asarray(level, residual.dtype) if levels is None else levels
+    slope = np.where(residual < 0, -q, np.where(residual > 0, 1 - q, residual))
+    return slope * residual, slope
+
+
 def _poisson(np: Any, z: Any, y: Any, unused: float) -> tuple[Any, Any]:
     rate = np.exp(z)
     return rate - _times(np, y, z), rate - y
@@ -216,6 +236,7 @@ ROWS = (
         "sigmoid",
         _binary_cross_entropy,
         parameter=_SMOOTHING,
+        columns="pos_weights",
         metric="accuracy",
         title="Cross-entropy of sigmoid",
         value="softplus(z) - y z",
@@ -224,6 +245,7 @@ ROWS = (
     Loss(
         "mean_squared_error",
         formula=_mean_squared_error,
+        degree=2,
         title="Squared error",
         value="(a - y)^2",
         slope="2 (a - y)",
@@ -231,6 +253,7 @@ ROWS = (
     Loss(
         "mean_absolute_error",
         formula=_mean_absolute_error,
+        degree=1,
         corners=lambda unused: (0.0,),
         title="Absolute error",
         value="abs(a - y)",
@@ -240,6 +263,7 @@ ROWS = (
         "huber",
         formula=_huber,
         parameter=Parameter("delta", 1.0),
+        degree=2,
         corners=lambda delta: (-delta, delta),
         title="Huber's loss",
         value="r^2 / 2 if abs(r) <= delta, else delta (abs(r) - delta / 2), r = a - y",
@@ -256,6 +280,18 @@ ROWS = (
         value="exp(a) - y a",
         slope="exp(a) - y",
         inputs="Predictions are logarithms of rates, targets are counts or other numbers >= 0.",
+    ),
+    Loss(
+        "quantile",
+        formula=_quantile,
+        parameter=Parameter("quantile", 0.5, below=1.0, by_column=True),
+        columns="quantiles",
+        degree=1,
+        corners=lambda unused: (0.0,),
+        metric="d2",
+        title="Loss of the quantile of level q, the pinball loss",
+        value="q (y - a) if y > a, else (1 - q) (a - y)",
+        slope="-q if y > a, 1 - q if y < a, and 0 where they are equal",
     ),
 )
 """The position of a row is its code in the compiled engine."""

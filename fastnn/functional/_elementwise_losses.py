@@ -41,6 +41,7 @@ __all__ = [
     "mean_absolute_error",
     "mean_squared_error",
     "poisson",
+    "quantile",
 ]
 
 _PREDICTIONS = """predictions, targets : (...,) or (..., K) array_like of float32 or float64
@@ -64,6 +65,9 @@ def _notes(name: str, factor: str = "") -> str:
 
 
 _NO_OPTIONS = ElementOptions()
+
+_COLUMNS = {"binary_cross_entropy": "pos_weight", "quantile": "quantile"}
+"""What users call the numbers of the columns."""
 
 _INTERVALS = {
     row.name: (row.targets.low, row.targets.high)
@@ -305,6 +309,79 @@ def huber(
     return _elementwise("huber", call, options)
 
 
+@overload
+def quantile(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    quantile: ArrayLike = ...,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Reduction = ...,
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> float: ...
+@overload
+def quantile(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    quantile: ArrayLike = ...,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: Literal["none"],
+    gradient: Literal[False] = ...,
+    out: None = ...,
+) -> np.ndarray: ...
+@overload
+def quantile(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    quantile: ArrayLike = ...,
+    sample_weight: ArrayLike | None = ...,
+    ignore_value: float | None = ...,
+    reduction: AnyReduction = ...,
+    gradient: Literal[True],
+    out: np.ndarray | None = ...,
+) -> tuple[Any, np.ndarray]: ...
+@with_sections(
+    SECTIONS,
+    first="predictions",
+    weights=_WEIGHTS,
+    each="an ndarray of the shape of the predictions",
+    inputs=_PREDICTIONS,
+    options="quantile : float or (K,) array_like\n    Levels q, 0 < q < 1: one for all outputs or "
+    "one for each.\n" + _IGNORE_VALUE,
+    errors="or a level or a weight is out of range",
+    notes=_notes("quantile"),
+)
+def quantile(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    *,
+    quantile: ArrayLike = 0.5,
+    sample_weight: ArrayLike | None = None,
+    ignore_value: float | None = None,
+    reduction: AnyReduction = "mean",
+    gradient: bool = False,
+    out: np.ndarray | None = None,
+) -> Any:
+    """Pinball loss of quantiles: q (y - a) if y > a, else (1 - q) (a - y).
+
+    Source: Koenker & Bassett (1978), "Regression quantiles", Econometrica 46.
+    """
+    call = LossCall(predictions, "predictions", targets, sample_weight, reduction, gradient, out)
+    if np.ndim(quantile):
+        levels = [check_number(q, "quantile", above=0.0, below=1.0) for q in np.ravel(quantile)]
+        options = ElementOptions(ignore_value=ignore_value, columns=np.asarray(levels))
+    else:
+        options = ElementOptions(
+            check_number(quantile, "quantile", above=0.0, below=1.0), ignore_value
+        )
+    return _elementwise("quantile", call, options)
+
+
 def _elementwise(
     name: str, call: LossCall, options: ElementOptions
 ) -> float | np.ndarray | tuple[float | np.ndarray, np.ndarray]:
@@ -312,7 +389,7 @@ def _elementwise(
     a = as_floating(call.first, call.first_name)
     y = as_floating(call.targets, "targets", a.dtype)
     check_shape(y, "targets", a.shape)
-    checked = _checked(options, a)
+    checked = _checked(name, options, a)
     if name in _INTERVALS:
         low, high = _INTERVALS[name]
         check_interval(y, "targets", low, high, _is_ignored(y, checked.ignore_value))
@@ -320,7 +397,7 @@ def _elementwise(
     reduction = check_reduction(call.reduction)
     slope = None
     if call.gradient is not False or call.out is not None:
-        slope = _gradient_array(a, call, options)
+        slope = _gradient_array(name, a, call, options)
     if a.size == 0:
         loss = of_nothing(call.reduction, a.shape, a.dtype)
         return loss if slope is None else (loss, slope)
@@ -337,14 +414,17 @@ def _elementwise(
     return loss if slope is None else (loss, plain(slope, call.out))
 
 
-def _gradient_array(a: np.ndarray, call: LossCall, options: ElementOptions) -> np.ndarray | None:
+def _gradient_array(
+    name: str, a: np.ndarray, call: LossCall, options: ElementOptions
+) -> np.ndarray | None:
     """Where the gradient goes; `options` are as the caller passed them."""
     inputs = {
         "targets": call.targets,
         "sample_weight": call.sample_weight,
         "class_weight": options.class_weights,
-        "pos_weight": options.pos_weights,
     }
+    if options.columns is not None:
+        inputs[_COLUMNS[name]] = options.columns
     return gradient_array(a, (call.first, call.first_name), inputs, call.gradient, call.out)
 
 
@@ -353,23 +433,23 @@ def _samples(array: np.ndarray) -> np.ndarray:
     return array.reshape(-1, 1) if array.ndim == 1 else as_rows(array)
 
 
-def _checked(options: ElementOptions, a: np.ndarray) -> ElementOptions:
+def _checked(name: str, options: ElementOptions, a: np.ndarray) -> ElementOptions:
     """The options as kernels take them, for predictions a."""
-    if options.ignore_value is options.class_weights is options.pos_weights is None:
+    if options.ignore_value is options.class_weights is options.columns is None:
         return options
-    class_weights = pos_weights = None
+    class_weights = columns = None
     if options.class_weights is not None:
         factors = as_weights(options.class_weights, "class_weight", (2,))
         check_class_weights(factors, "class_weight", a.dtype)
         class_weights = contiguous(factors, a.dtype)
-    if options.pos_weights is not None:
+    if options.columns is not None:
         width = a.shape[-1] if a.ndim > 1 else 1
-        shape = (width,) if np.ndim(options.pos_weights) else ()
-        factors = as_weights(options.pos_weights, "pos_weight", shape)
-        check_class_weights(factors, "pos_weight", a.dtype)
-        pos_weights = contiguous(np.broadcast_to(factors, (width,)), a.dtype)
+        shape = (width,) if np.ndim(options.columns) else ()
+        numbers = as_weights(options.columns, _COLUMNS[name], shape)
+        check_class_weights(numbers, _COLUMNS[name], a.dtype)
+        columns = contiguous(np.broadcast_to(numbers, (width,)), a.dtype)
     ignore_value = _check_ignore_value(options.ignore_value)
-    return ElementOptions(options.parameter, ignore_value, class_weights, pos_weights)
+    return ElementOptions(options.parameter, ignore_value, class_weights, columns)
 
 
 def _weights(sample_weight: Any, a: np.ndarray) -> np.ndarray:

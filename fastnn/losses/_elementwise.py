@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle, pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -28,12 +29,26 @@ from fastnn.losses._base import (
     frozen_class_weight,
     in_use,
 )
-from fastnn.losses._tallies import Accuracy, ByColumn, ExplainedDeviance, RSquared, Scorer
+from fastnn.losses._tallies import (
+    Accuracy,
+    ByColumn,
+    ExplainedDeviance,
+    ExplainedPinball,
+    RSquared,
+    Scorer,
+)
 
 if TYPE_CHECKING:
     from fastnn.backend.protocol import Kernels
 
-__all__ = ["BinaryCrossEntropy", "Huber", "MeanAbsoluteError", "MeanSquaredError", "Poisson"]
+__all__ = [
+    "BinaryCrossEntropy",
+    "Huber",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Poisson",
+    "Quantile",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +78,8 @@ class Elementwise(EngineLoss):
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
         options = in_use(reduction=self.reduction, ignore_value=self.ignore_value)
+        if self.row.columns:
+            options |= in_use(**{self.row.columns: self._columns(width)})
         if self.row.parameter is not None and self.parameter:
             options[self.row.parameter.name] = self.parameter
         return options
@@ -79,7 +96,8 @@ class Elementwise(EngineLoss):
     def _class_weights(self) -> tuple[float, ...] | None:
         return None
 
-    def _pos_weights(self, width: int) -> tuple[float, ...] | None:
+    def _columns(self, width: int) -> tuple[float, ...] | None:
+        """One number for each column, where the loss has them."""
         return None
 
     def target(
@@ -148,7 +166,7 @@ class Elementwise(EngineLoss):
             self.parameter,
             self.ignore_value,
             array(self._class_weights()),
-            array(self._pos_weights(width)),
+            array(self._columns(width)),
         )
 
     def row_weights(self, target: np.ndarray, weights: np.ndarray | None, width: int) -> np.ndarray:
@@ -216,11 +234,9 @@ class BinaryCrossEntropy(Elementwise):
 
     def attributes(self, width: int) -> dict[str, Any]:
         """What the engines need to know, for an output of `width` columns."""
-        return super().attributes(width) | in_use(
-            class_weights=self._class_weights(), pos_weights=self._pos_weights(width)
-        )
+        return super().attributes(width) | in_use(class_weights=self._class_weights())
 
-    def _pos_weights(self, width: int) -> tuple[float, ...] | None:
+    def _columns(self, width: int) -> tuple[float, ...] | None:
         weights = self.pos_weight
         if weights is None:
             return None
@@ -360,6 +376,94 @@ class Poisson(Elementwise):
     """
 
     name: ClassVar[str] = "poisson"
+
+
+@dataclass(frozen=True)
+class Quantile(Elementwise):
+    """q (target - output) below the target and (1 - q) (output - target) above: quantiles.
+
+    The mean of this loss, the pinball loss, is least where a share q of the targets lies below
+    the outputs.  With Q levels, the output of a network has Q columns for each column of the
+    targets: all levels of the first one, then those of the next.  `Network.predict` returns the
+    outputs.  `Network.predict_mean` returns them in ascending order for each target, so that
+    quantiles never cross; this rearrangement does not raise the loss (Chernozhukov et al. 2010).
+    The score is D^2, the share of the loss of constant quantiles that the outputs avoid.
+
+    Parameters
+    ----------
+    quantiles : float or sequence of float, default 0.5
+        Levels in (0, 1), in ascending order.  0.5 is the median.
+    reduction : {"mean", "sum", "half_sum", "none"}
+        The mean is over all samples and columns, weighted.
+    ignore_value : float, optional
+        Targets equal to this value are ignored; nan ignores missing targets.
+
+    References
+    ----------
+    Koenker & Bassett (1978), "Regression quantiles".
+    Chernozhukov, Fernandez-Val & Galichon (2010), "Quantile and probability curves without
+    crossing".
+    """
+
+    name: ClassVar[str] = "quantile"
+    quantiles: float | Sequence[float] = (0.5,)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        replace_fields(self, quantiles=quantile_levels(self.quantiles))
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels, as a tuple."""
+        assert isinstance(self.quantiles, tuple)
+        return self.quantiles
+
+    @property
+    def parameter(self) -> float:
+        """The only level; 0 if there are several."""
+        return self.levels[0] if len(self.levels) == 1 else 0.0
+
+    def _columns(self, width: int) -> tuple[float, ...] | None:
+        n = len(self.levels)
+        if width % n:
+            raise ValueError(
+                f"{n} quantiles need an output with {n} columns for each target, got {width}"
+            )
+        return None if n == 1 else self.levels * (width // n)
+
+    def target(
+        self, y: Any, width: int, dtype: np.dtype, name: str = "y", check: bool = True
+    ) -> np.ndarray:
+        """Targets as (N, width): each column once for every level."""
+        n = len(self.levels)
+        targets = super().target(y, width // n, dtype, name, check)
+        return targets if n == 1 else np.repeat(targets, n, axis=1)
+
+    def expected(self, output: np.ndarray, kernels: Kernels) -> np.ndarray:
+        """Outputs (N, K) with the quantiles of each target in ascending order."""
+        by_target = output.reshape(len(output), -1, len(self.levels))
+        return np.sort(by_target, axis=2).reshape(output.shape)
+
+    def scorer(self) -> Scorer:
+        """The score of each column, averaged over the columns that have targets."""
+        levels = cycle(self.levels)
+        return ByColumn(self.observed, lambda: ExplainedPinball(next(levels)))
+
+
+def quantile_levels(quantiles: Any) -> tuple[float, ...]:
+    """The levels of quantiles as a tuple.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not numbers in (0, 1) in ascending order.
+    """
+    if isinstance(quantiles, str) or np.ndim(quantiles) == 0:
+        quantiles = [quantiles]
+    levels = tuple(check_number(q, "quantiles", above=0.0, below=1.0) for q in quantiles)
+    if not levels or any(low >= high for low, high in pairwise(levels)):
+        raise ValueError(f"quantiles must be levels in ascending order, got {levels}")
+    return levels
 
 
 def _frozen_pos_weight(value: Any) -> float | tuple[float, ...] | None:

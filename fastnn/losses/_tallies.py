@@ -208,6 +208,53 @@ def _power(size: float) -> float:
     return math.ldexp(1.0, min(-math.frexp(size)[1], 1023))
 
 
+class ExplainedPinball:
+    """D^2 of quantiles: the share of the pinball loss of a constant that predictions avoid.
+
+    1 - loss(outputs) / loss(quantile of the targets), as scikit-learn's ``d2_pinball_score`` has
+    it for weighted targets: the constant is the least target up to which their weights make the
+    share `level`.  Targets that are all equal give 1 if they are predicted exactly, else 0; fewer
+    than two samples give nan.
+
+    Parameters
+    ----------
+    level : float
+        That of the quantile, in (0, 1).
+    """
+
+    def __init__(self, level: float) -> None:
+        self._level = level
+        self._loss = 0.0
+        self._targets: list[Array] = []
+        self._weights: list[Array] = []
+
+    def add(self, output: Array, target: Array, weights: Array) -> None:
+        """Count samples, (N,) each."""
+        counted = weights > 0
+        y, w = target[counted].astype(np.float64), weights[counted]
+        self._loss += float(w @ self._of(output[counted], y))
+        self._targets.append(y)
+        self._weights.append(w)
+
+    def _of(self, output: Array | float, target: Array) -> Array:
+        residual = target - output
+        losses: Array = np.maximum(self._level * residual, (self._level - 1) * residual)
+        return losses
+
+    def score(self) -> float:
+        """1 - loss of the outputs / loss of the constant."""
+        if sum(map(len, self._targets)) < 2:
+            return math.nan
+        y, w = np.concatenate(self._targets), np.concatenate(self._weights)
+        order = np.argsort(y, kind="stable")
+        share = np.cumsum(w[order])
+        place = np.searchsorted(share, self._level * share[-1])
+        constant = float(w @ self._of(y[order][place], y))
+        if constant == 0:
+            return 1.0 if self._loss == 0 else 0.0
+        return 1.0 - self._loss / constant
+
+
 class ExplainedDeviance:
     """D^2: the share of the deviance from the mean that predictions explain.
 

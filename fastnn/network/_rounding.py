@@ -49,7 +49,11 @@ def check_options(
         _check(attributes, of_loss, dtype)
         if row is not None and row.parameter is not None:
             parameter = row.parameter
-            check_rounded(described.parameter, parameter.name + of_loss, dtype, parameter.below)
+            numbers = [described.parameter]
+            if parameter.by_column:
+                numbers += attributes.get(row.columns, ())
+            for number in numbers:
+                check_rounded(number, parameter.name + of_loss, dtype, parameter.below)
 
 
 _OPTIONS = {"class_weights": "class_weight", "pos_weights": "pos_weight"}

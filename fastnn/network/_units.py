@@ -23,10 +23,9 @@ from fastnn.losses import (
     CustomLoss,
     Huber,
     Loss,
-    MeanAbsoluteError,
-    MeanSquaredError,
     Poisson,
 )
+from fastnn.losses._base import EngineLoss
 from fastnn.losses._elementwise import Elementwise
 from fastnn.network._affine import AffinePart, affine_part
 from fastnn.network._heads import LossOnOutput
@@ -46,9 +45,6 @@ _STEPS = 100
 
 _SAMPLE = 1 << 16
 """Number of targets whose spread is looked at before a training."""
-
-_SQUARED = (MeanSquaredError, MeanAbsoluteError, Huber)
-"""Losses of the difference between output and target."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +82,7 @@ class Units:
     @property
     def gradient_size(self) -> float:
         """The unit of the gradient: without a layer that absorbs units, at most 1."""
-        by_differences = isinstance(self.loss, (*_SQUARED, CustomLoss))
+        by_differences = isinstance(self.loss, CustomLoss) or _degree(self.loss) > 0
         return min(self.size, 1.0) if by_differences and self.affine is None else self.size
 
     def enlarge(self, affine: AffinePart, storage: np.ndarray) -> None:
@@ -117,7 +113,7 @@ def units_of(head: LossOnOutput, target: Target, program: Program, outputs: np.n
         Of the parameters where the training starts.
     """
     affine = affine_part(program, head.output)
-    if isinstance(head.loss, _SQUARED):
+    if isinstance(head.loss, Elementwise) and _degree(head.loss):
         return _of_numbers(head.weight, head.loss, target, affine)
     if isinstance(head.loss, Poisson):
         return _of_counts(head.weight, head.loss, target, affine)
@@ -128,15 +124,20 @@ def units_of(head: LossOnOutput, target: Target, program: Program, outputs: np.n
     return Units(target[0], head.loss, head.weight * abs(_loss(head, target, outputs)))
 
 
+def _degree(loss: Loss) -> int:
+    """The power of the targets' unit in a loss of differences; 0 for other losses."""
+    return loss.row.degree if isinstance(loss, EngineLoss) else 0
+
+
 def _of_numbers(
     weight: float, loss: Elementwise, target: Target, affine: AffinePart | None
 ) -> Units:
-    """Units of a loss of differences: of a squared, an absolute or Huber's error."""
+    """Units of a loss of differences between outputs and targets."""
     weights = _element_weights(loss, target)
     values = target[0].astype(np.float64)
     shifts = affine is not None and affine.shifts is not None
     center, spread, scale = _moments(values, weights, shifts)
-    factor = scale if isinstance(loss, MeanAbsoluteError) else scale * scale
+    factor = scale if _degree(loss) == 1 else scale * scale
     unit = scale * min(scale, loss.delta) if isinstance(loss, Huber) else factor
     if not 0 < unit < math.inf:
         raise ValueError(
@@ -261,7 +262,7 @@ def warn_of_lost_spread(
     Of many targets, some that lie evenly among them are looked at.
     """
     for head, (values, weights) in zip(heads, targets, strict=True):
-        if not isinstance(head.loss, _SQUARED):
+        if not (isinstance(head.loss, Elementwise) and _degree(head.loss)):
             continue
         rows = slice(None, None, -(-len(values) // _SAMPLE))
         seen = head.loss.observed(values[rows])

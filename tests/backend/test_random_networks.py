@@ -12,7 +12,7 @@ from custom_layers import Bilinear, Centering, RadialBasis
 
 import fastnn as fnn
 from fastnn import backend as backends
-from fastnn.losses import CrossEntropy, CustomLoss, Huber
+from fastnn.losses import CrossEntropy, CustomLoss, Huber, Quantile
 
 SEEDS = range(24)
 ROWS = (1, 3, 16, 33, 129)
@@ -34,6 +34,7 @@ LOSSES = {
     "binary": lambda: "binary_cross_entropy",
     "squared": lambda: "mean_squared_error",
     "huber": lambda: Huber(0.7),
+    "quantile": lambda: Quantile(0.3),
     "custom": lambda: CustomLoss(squared, weighted=True),
 }
 

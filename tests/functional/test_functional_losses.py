@@ -59,6 +59,8 @@ def test_gradient_of_elementwise_losses(backend, rng, name, reduction, ignore_va
         options |= {"class_weight": [0.5, 3.0], "label_smoothing": 0.2}
     if name == "huber":
         options["delta"] = 0.7
+    if name == "quantile":
+        options["quantile"] = [0.1, 0.5, 0.8]
 
     def loss(z, **more):
         return getattr(F, name)(z, y, **options, **more)

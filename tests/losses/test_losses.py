@@ -15,6 +15,7 @@ from fastnn.losses import (
     Huber,
     MeanAbsoluteError,
     MeanSquaredError,
+    Quantile,
     expand_class_weight,
 )
 
@@ -27,6 +28,7 @@ SPECIFICATIONS = [
     MeanSquaredError(reduction="half_sum"),
     MeanAbsoluteError(ignore_value=9.0),
     Huber(2.5),
+    Quantile((0.1, 0.9)),
 ]
 
 

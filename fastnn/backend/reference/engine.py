@@ -391,16 +391,15 @@ class Engine:
         class_weights = options.get("class_weights")
         if class_weights is not None:
             class_weights = np.asarray(class_weights, output.dtype)
-        if not LOSSES[head.loss].is_elementwise:
+        row = LOSSES[head.loss]
+        if not row.is_elementwise:
             return _cross_entropy(head, output, target, class_weights, losses, gradient)
-        pos_weights = options.get("pos_weights")
-        if pos_weights is not None:
-            pos_weights = np.asarray(pos_weights, output.dtype)
+        columns = options.get(row.columns)
+        if columns is not None:
+            columns = np.asarray(columns, output.dtype)
         return kernels.elementwise_loss(
             head.loss, output, values, weights,
-            ElementOptions(
-                head.parameter, options.get("ignore_value"), class_weights, pos_weights
-            ),
+            ElementOptions(head.parameter, options.get("ignore_value"), class_weights, columns),
             options.get("reduction", "mean"), losses, gradient,
         )  # fmt: skip
 

@@ -157,10 +157,10 @@ def elementwise_loss(
         target = np.where(is_ignored, 0, target)
     if options.class_weights is not None:
         factor *= target * options.class_weights[1] + (1 - target) * options.class_weights[0]
-    pos_weights = () if options.pos_weights is None else (options.pos_weights,)
+    columns = () if options.columns is None else (options.columns,)
 
     with np.errstate(all="ignore"):
-        loss, slope = formula_of(name)(np, prediction, target, options.parameter, *pos_weights)
+        loss, slope = formula_of(name)(np, prediction, target, options.parameter, *columns)
         if losses is not None:
             losses[...] = _times(factor, loss)
         value, scale = _reduce(weight * factor, loss, reduction)

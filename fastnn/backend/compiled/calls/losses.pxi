@@ -112,7 +112,7 @@ cdef TargetBatch target_batch(const real[:, ::1] predictions, const real[:, ::1]
     batch.n, batch.K = predictions.shape[0], predictions.shape[1]
     batch.predictions, batch.targets = &predictions[0, 0], &targets[0, 0]
     batch.weights, batch.class_weights = pointer_to(weights), pointer_to(class_weights)
-    batch.element_weights, batch.pos_weights = NULL, NULL
+    batch.element_weights, batch.columns = NULL, NULL
     batch.code, batch.parameter = 0, 0
     batch.ignores, batch.ignored = False, 0
     return batch
@@ -150,13 +150,13 @@ def elementwise_loss(name, const real[:, ::1] prediction, const real[:, ::1] tar
     cdef bint by_element = weights is not None and weights.ndim == 2
     cdef const real[:, ::1] element_weights_ = weights if by_element else None
     cdef const real[::1] class_weights = options.class_weights
-    cdef const real[::1] pos_weights = options.pos_weights
+    cdef const real[::1] columns = options.columns
     cdef TargetBatch batch = target_batch(prediction, target, None if by_element else weights,
                                           class_weights)
     cdef LossOutputs out
     cdef double weight
     batch.code, batch.parameter = loss_code(name), <real><double>options.parameter
-    batch.pos_weights = pointer_to(pos_weights)
+    batch.columns = pointer_to(columns)
     if by_element:
         batch.element_weights = &element_weights_[0, 0]
     if options.ignore_value is not None:

@@ -14,7 +14,7 @@ cdef inline double target_weight_of(const Target* target, sz s) noexcept nogil:
 cdef inline ElementRule rule_of_head(const HeadSpec* head, const real* weights) noexcept nogil:
     cdef ElementRule rule
     rule.parameter, rule.class_weights = head.parameter, head.class_weights
-    rule.pos_weights = head.pos_weights
+    rule.columns = head.columns
     rule.ignores, rule.ignore_value = head.ignores, head.ignore_value
     rule.weights, rule.losses = weights, NULL
     return rule

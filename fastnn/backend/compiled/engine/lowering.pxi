@@ -348,7 +348,7 @@ cdef class Lowered:
             width = self.program.buffers[spec.output].width
             head.class_weights = self._numbers_of(
                 options, "class_weights", 2 if head.is_elementwise else width)
-            head.pos_weights = self._numbers_of(options, "pos_weights", width)
+            head.columns = self._numbers_of(options, row.columns, width)
             ignored = options.get("ignore_index" if head.takes_labels else "ignore_value")
             if ignored is not None:
                 head.ignores = True

@@ -233,7 +233,7 @@ cdef struct HeadSpec:
     real weight
     real parameter     # that of the row
     const real* class_weights
-    const real* pos_weights  # of each column, or NULL
+    const real* columns  # one number of each, or NULL
     bint ignores
     int64_t ignore_index
     real ignore_value

@@ -100,7 +100,7 @@ cdef public void target_losses(const TargetBatch* batch, LossOutputs* out) noexc
 cdef inline ElementRule rule_of(const TargetBatch* batch) noexcept nogil:
     cdef ElementRule rule
     rule.parameter, rule.class_weights = batch.parameter, batch.class_weights
-    rule.pos_weights = batch.pos_weights
+    rule.columns = batch.columns
     rule.ignores, rule.ignore_value = batch.ignores, batch.ignored
     rule.weights, rule.losses = NULL, NULL
     return rule
@@ -112,7 +112,7 @@ cdef public void element_losses(const TargetBatch* batch, LossOutputs* out) noex
     cdef double weight = 1
     cdef real loss
     cdef ElementRule rule = rule_of(batch)
-    if batch.weights == NULL and batch.pos_weights == NULL:
+    if batch.weights == NULL and batch.columns == NULL:
         n = 256  # rows do not matter: narrow ones go together
     while start < size:
         n = min(n, size - start)

@@ -56,7 +56,7 @@ cdef struct TargetBatch:
     const real* weights         # of the rows
     const real* element_weights # of the elements of an elementwise loss, (n, K)
     const real* class_weights
-    const real* pos_weights     # of an elementwise loss, (K)
+    const real* columns         # of an elementwise loss, (K): one number of each
     bint ignores
     real ignored
 

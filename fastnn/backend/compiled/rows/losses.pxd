@@ -29,7 +29,7 @@ cdef struct ElementRule:
     # What an elementwise loss depends on beside the predictions and targets.
     real parameter              # that of its row of fastnn/facts/losses.py
     const real* class_weights   # of targets 0 and 1, or NULL
-    const real* pos_weights     # of each column, or NULL: factors of the share of class 1
+    const real* columns         # one number of each column, or NULL
     const real* weights         # of the elements of the row, or NULL
     real* losses                # receives those of the elements before `weights`, or NULL
     bint ignores                # whether targets equal to `ignore_value` (nan: those that are ...
@@ -257,9 +257,9 @@ cdef inline void element_block(int code, bint detailed, const ElementRule* rule,
     cdef int i
     for i in range(VECTORS):
         goal = take(y + j + i * VL, n - i * VL, 0)
-        if has_classes(code) and rule.pos_weights != NULL:
-            loss = unbalanced_cross_entropy(
-                rule.parameter, take(rule.pos_weights + j + i * VL, n - i * VL, 0),
+        if has_columns(code) and rule.columns != NULL:
+            loss = column_loss(
+                code, rule.parameter, take(rule.columns + j + i * VL, n - i * VL, 0),
                 take(a + j + i * VL, n - i * VL, 0), goal, &slope)
         else:
             loss = element_loss(code, rule.parameter, take(a + j + i * VL, n - i * VL, 0), goal,
@@ -295,7 +295,8 @@ cdef inline mask is_ignored(vec y, real ignore_value) noexcept nogil:
 
 
 # Each formula has the name of its row: l(a, y) for each element, and to `slope` its derivative
-# with respect to a.  The parameter of the row, if it has one, is the first argument.
+# with respect to a.  The parameter of the row, if it has one, is the first argument; the formulas
+# called `.._of_column` have a number of each column too.
 
 
 cdef inline vec mean_squared_error(vec a, vec y, vec* slope) noexcept nogil:
@@ -317,6 +318,18 @@ cdef inline vec huber(real delta, vec a, vec y, vec* slope) noexcept nogil:
     cdef vec r = a - y, size = abs_(r), limit = splat(delta)
     slope[0] = select(less(limit, size), copy_sign(limit, r), r)
     return select(less(limit, size), limit * (size - <real>0.5 * limit), <real>0.5 * r * r)
+
+
+cdef inline vec quantile(real level, vec a, vec y, vec* slope) noexcept nogil:
+    """max(q (y - a), (1 - q) (a - y)) with the level q."""
+    return quantile_of_column(splat(level), a, y, slope)
+
+
+cdef inline vec quantile_of_column(vec level, vec a, vec y, vec* slope) noexcept nogil:
+    """`quantile` with one level for each column."""
+    cdef vec r = a - y, zero = splat(0)
+    slope[0] = select(less(r, zero), zero - level, select(less(zero, r), splat(1) - level, r))
+    return slope[0] * r
 
 
 cdef inline vec poisson(vec z, vec y, vec* slope) noexcept nogil:
@@ -344,8 +357,8 @@ cdef inline vec binary_cross_entropy(real smoothing, vec z, vec target,
             + times(rest, at_least(z, splat(0))))
 
 
-cdef inline vec unbalanced_cross_entropy(real smoothing, vec pos_weight, vec z, vec target,
-                                         vec* slope) noexcept nogil:
+cdef inline vec binary_cross_entropy_of_column(real smoothing, vec pos_weight, vec z, vec target,
+                                               vec* slope) noexcept nogil:
     """p y softplus(-z) + (1 - y) softplus(z), p being the weight of the share of class 1.
 
     y is the target, drawn towards 1/2 by the smoothing; see `binary_cross_entropy`.
