@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastnn._shared.arrays import as_real, check_shape
-from fastnn._shared.config import replace_fields
+from fastnn._shared.config import replace_fields, restore_fields
 from fastnn._shared.numbers import check_number
 
 Shape = tuple[int, ...]
@@ -43,6 +43,8 @@ class Initializer(ABC):
     """Base class of initializers: a rule for the initial values of a parameter."""
 
     name: ClassVar[str] = ""
+
+    __setstate__ = restore_fields
 
     @abstractmethod
     def __call__(self, shape: Shape, rng: np.random.Generator) -> np.ndarray:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -188,6 +188,40 @@ class Program:
     def __post_init__(self) -> None:
         index = {buffer.name: i for i, buffer in enumerate(self.buffers)}
         object.__setattr__(self, "_index", index)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The program in plain data, for pickles, copies and skops."""
+        return {
+            "dtype": self.dtype.name,
+            "seed": self.seed,
+            "buffers": [(buffer.name, buffer.width) for buffer in self.buffers],
+            "operations": [
+                (step.kind, step.inputs, step.output, step.parameters, dict(step.attributes))
+                for step in self.operations
+            ],
+            "parameters": [
+                (p.name, p.shape, p.trainable, p.penalized, p.rate_factor, p.decay_factor)
+                for p in self.parameters
+            ],
+            "inputs": self.inputs,
+            "outputs": self.outputs,
+            "heads": [(h.output, h.loss, h.weight, dict(h.attributes)) for h in self.heads],
+            "l2": self.l2,
+        }
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        """Build the program again, with the checks of the builder.
+
+        Raises
+        ------
+        ValueError
+            If the state does not describe a program.
+        """
+        try:
+            program = _rebuilt(state)
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"the state of a program is damaged: {error!r}") from error
+        vars(self).update(vars(program))
 
     @cached_property
     def storage_size(self) -> int:
@@ -378,6 +412,40 @@ class ProgramBuilder:
         self._names.add(name)
         self.buffers.append(Buffer(name, int(width)))
         return len(self.buffers) - 1
+
+
+def _rebuilt(state: Mapping[str, Any]) -> Program:
+    """The program that `Program.__getstate__` described."""
+    builder = ProgramBuilder(state["dtype"], state["seed"])
+    for name, shape, trainable, penalized, rate, decay in state["parameters"]:
+        i = builder.parameter(name, shape, trainable=trainable, penalized=penalized)
+        builder.parameters[i] = replace(
+            builder.parameters[i], rate_factor=float(rate), decay_factor=float(decay)
+        )
+    operations = iter(state["operations"])
+    for i, (name, width) in enumerate(state["buffers"]):
+        if i in state["inputs"]:
+            builder.input(name, width)
+            continue
+        kind, inputs, output, parameters, attributes = next(operations)
+        _check_indices(inputs, i)
+        _check_indices(parameters, len(builder.parameters))
+        builder.add(kind, inputs, name, parameters, **attributes)
+        if output != i or builder.buffers[i].width != width:
+            raise ValueError(f"{name!r} is not the output of its operation")
+    if next(operations, None) is not None or tuple(builder.inputs) != tuple(state["inputs"]):
+        raise ValueError("the operations and inputs do not fit the buffers")
+    _check_indices(state["outputs"], len(builder.buffers))
+    _check_indices([head[0] for head in state["heads"]], len(builder.buffers))
+    heads = [Head(*head) for head in state["heads"]]
+    return builder.build(state["outputs"]).with_heads(heads, float(state["l2"]))
+
+
+def _check_indices(indices: Sequence[int], n: int) -> None:
+    """Raise ValueError unless all are integers from 0 to n - 1."""
+    for i in indices:
+        if type(i) is not int or not 0 <= i < n:
+            raise ValueError(f"{i!r} is not an index below {n}")
 
 
 def _listing(program: Program) -> list[str]:

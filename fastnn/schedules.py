@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn._shared.config import build, replace_fields
+from fastnn._shared.config import build, replace_fields, restore_fields
 from fastnn._shared.numbers import check_integer, check_number, check_rounded
 
 __all__ = [
@@ -47,6 +47,8 @@ class Schedule(ABC):
     name: ClassVar[str]
     rate_fields: ClassVar[tuple[str, ...]] = ()
     """The fields that are learning rates themselves."""
+
+    __setstate__ = restore_fields
 
     def __call__(self, steps: ArrayLike) -> Any:
         """Learning rates of the given steps.

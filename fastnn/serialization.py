@@ -144,6 +144,29 @@ def load(file: File) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise FormatError(f"{name_of(file)}: {error}") from error.__cause__
 
 
+def to_bytes(structure: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> bytes:
+    """What `save` writes."""
+    file = io.BytesIO()
+    save(file, structure, arrays)
+    return file.getvalue()
+
+
+def from_bytes(data: object, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What `to_bytes` was given; errors call the data `what`.
+
+    Raises
+    ------
+    FormatError
+        If the data are not bytes or have any defect.
+    """
+    if not isinstance(data, bytes):
+        raise FormatError(f"{what}: 'file' must be bytes, got {type(data).__name__}")
+    try:
+        return _read(io.BytesIO(data), len(data))
+    except FormatError as error:
+        raise FormatError(f"{what}: {error}") from error
+
+
 def name_of(file: Any) -> str:
     """What error messages call a file: its path, or the type of a file object without one."""
     if isinstance(file, (str, bytes, os.PathLike)):

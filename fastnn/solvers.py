@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from fastnn._shared.config import replace_fields
+from fastnn._shared.config import replace_fields, restore_fields
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 
 __all__ = ["LBFGS", "LevenbergMarquardt", "Solver"]
@@ -39,6 +39,8 @@ class Solver:
     """None: a solver chooses the lengths of its steps."""
 
     max_iterations: int = 200
+
+    __setstate__ = restore_fields
 
     def __post_init__(self) -> None:
         replace_fields(self, max_iterations=check_integer(self.max_iterations, "max_iterations", 1))

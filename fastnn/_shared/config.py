@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 from fastnn._shared.numbers import check_flag, check_number
@@ -27,6 +27,36 @@ def replace_fields(instance: object, **values: Any) -> None:
     """Store checked values in a frozen dataclass; for `__post_init__` only."""
     for key, value in values.items():
         object.__setattr__(instance, key, value)
+
+
+def restore_fields(instance: object, state: object) -> None:
+    """The ``__setstate__`` of frozen dataclasses: pickles, copies and skops files are checked.
+
+    Parameters
+    ----------
+    instance : object
+        New and empty.  A subclass that is no dataclass receives all attributes unchecked.
+    state : mapping of str to value
+        Its attributes; `__post_init__` checks them as it checks the constructor's arguments.
+
+    Raises
+    ------
+    ValueError
+        If they are not the attributes of such an instance.
+    """
+    what = f"the state of a {type(instance).__name__}"
+    if not isinstance(state, Mapping):
+        raise ValueError(f"{what} must be a dict, got {type(state).__name__}")
+    names = [f.name for f in fields(instance) if f.init] if is_dataclass(instance) else []
+    for name in names:
+        if name not in state:
+            raise ValueError(f"{what} has no {name!r}")
+    vars(instance).update(state)
+    try:
+        getattr(instance, "__post_init__", lambda: None)()
+    except (TypeError, ValueError, OverflowError) as error:
+        vars(instance).clear()
+        raise ValueError(f"{what} is damaged: {error}") from error
 
 
 def check_as(number: Any, value: Any) -> float:

@@ -17,7 +17,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
@@ -144,6 +144,11 @@ def use(backend: str) -> Iterator[None]:
         yield
     finally:
         _override.reset(token)
+
+
+def use_where_installed(backend: str) -> AbstractContextManager[None]:
+    """`use`, for what comes from another computer: without that backend, the one in use stays."""
+    return use(backend if backend in available() else name())
 
 
 def load(isa: str | None, dtype: DTypeLike) -> Kernels:

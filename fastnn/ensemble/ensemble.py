@@ -531,10 +531,7 @@ class Ensemble:
         ensemble.oob_score = _score_from_json(described.get("oob_score"))
         members = zip(structures, parts.values(), strict=True)
         ensemble.members = tuple(rebuild(one, values, custom) for one, values in members)
-        for i, member in enumerate(ensemble.members):
-            if member.optimizer is None:
-                raise ValueError(f"member {i} has no losses")
-        check_alike(ensemble.members)
+        _check_members(ensemble.members)
         return ensemble
 
     # ---------------------------------------------------------- descriptions
@@ -548,6 +545,15 @@ class Ensemble:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "callbacks": []}  # they may hold anything
 
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        what = "the state of an ensemble"
+        members = entry(state, "members", tuple, what)
+        entry(state, "bootstrap", bool, what)
+        check_seed(entry(state, "seed", int, what))
+        entry(state, "oob_score", (float, dict, type(None)), what)
+        _check_members(members)
+        vars(self).update(state)
+
     def __len__(self) -> int:
         return len(self.members)
 
@@ -555,6 +561,15 @@ class Ensemble:
         first, kind = self.members[0], "bootstrap" if self.bootstrap else "seeds"
         score = "" if self.oob_score is None else f", oob_score {self.oob_score}"
         return f"<Ensemble of {len(self.members)} {type(first).__name__} by {kind}{score}>"
+
+
+def _check_members(members: Sequence[Any]) -> None:
+    """Raise ValueError unless they are networks that an ensemble can have."""
+    check_integer(len(members), "n", 2)
+    for i, member in enumerate(members):
+        if not isinstance(member, Network) or member.optimizer is None:
+            raise ValueError(f"member {i} has no losses")
+    check_alike(members)
 
 
 def _score_from_json(score: object) -> Any:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn import backend
-from fastnn._shared.arrays import as_matrix, as_real
+from fastnn._shared.arrays import as_matrix, as_real, check_shape
+from fastnn._shared.fields import entry
 from fastnn._shared.numbers import check_flag, check_seed
 from fastnn._shared.views import Views
 from fastnn.initializers import Explicit, Initializer, generator
@@ -454,11 +455,39 @@ class Layer(ABC):
         values = self.parameters if self.has_values else None
         return _restore(type(self), {**self._arguments, "name": name}, self._dtype, values)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __getstate__(self) -> dict[str, Any]:
+        """The layer outside its network, in plain data and arrays."""
+        arguments = {
+            key: value.values if _has_values(value) else value
+            for key, value in self._arguments.items()
+        }
         values = None
         if self.has_values:
             values = {key: np.array(value) for key, value in self.parameters.items()}
-        return _restore, (type(self), self._arguments, self._dtype, values)
+        dtype = None if self._dtype is None else self._dtype.name
+        return {"arguments": arguments, "dtype": dtype, "values": values}
+
+    def __setstate__(self, state: object) -> None:
+        """Make the layer again.
+
+        Raises
+        ------
+        ValueError
+            If the state does not describe a layer of this class.
+        """
+        what = f"the state of a {type(self).__name__}"
+        values = entry(state, "values", (dict, type(None)), what)
+        dtype = entry(state, "dtype", (str, type(None)), what)
+        try:
+            dtype = None if dtype is None else check_dtype(dtype)
+            layer = _restore(type(self), entry(state, "arguments", dict, what), dtype, None)
+            if values is not None:
+                for key, shape in layer.shapes.items():
+                    check_shape(as_real(values[key], key), key, shape)
+                layer._fill(values, dtype or np.dtype(np.float32))
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{what} is damaged: {error!r}") from error
+        vars(self).update(vars(layer))
 
     def _shown(self) -> list[str]:
         """The arguments in the repr that only this kind of layer has."""
@@ -485,6 +514,11 @@ def _restore(
     if values:
         layer._fill(values, dtype or np.dtype(np.float32))
     return layer
+
+
+def _has_values(rule: object) -> bool:
+    """Whether an argument is the initializer of an array, from which it can be made again."""
+    return isinstance(rule, Explicit) and rule.values is not None
 
 
 def _natural_dtype(arrays: Sequence[np.ndarray]) -> np.dtype:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from fastnn import backend
 from fastnn._shared.arrays import as_floating, as_real, as_weights, check_shape, contiguous
+from fastnn._shared.config import restore_fields
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.facts import losses as facts
 from fastnn.losses._tallies import Scorer
@@ -200,6 +201,8 @@ class EngineLoss(Loss):
 
     name: ClassVar[str] = ""
     row: ClassVar[facts.Loss]
+
+    __setstate__ = restore_fields
 
     reduction: str = "mean"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _JUDGES: dict[str | None, Loss] = {"softmax": CrossEntropy(), "sigmoid": BinaryCrossEntropy()}
 """Losses whose probabilities, classes and scores a custom one borrows, by its activation."""
+
+_OPTIONS = ("target", "weighted", "allow_nan", "activation", "name")
 
 
 class CustomLoss(Loss):
@@ -99,6 +101,17 @@ class CustomLoss(Loss):
             check_choice(activation, "activation", [key for key in _JUDGES if key])
         self._activation = activation
         self._judge = _JUDGES.get(activation)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {key: value for key, value in vars(self).items() if key != "_judge"}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        try:
+            options = {key: state[f"_{key}"] for key in _OPTIONS}
+            fresh = CustomLoss(state["_function"], **options)
+        except (LookupError, TypeError, ValueError) as error:
+            raise ValueError(f"the state of a CustomLoss is damaged: {error!r}") from error
+        vars(self).update({**state, **vars(fresh)})
 
     @property
     def name(self) -> str:

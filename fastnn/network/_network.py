@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from fastnn import backend
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.fields import entry
 from fastnn._shared.views import Views
@@ -18,7 +17,7 @@ from fastnn.graph import Graph, trace
 from fastnn.layers import Input, Layer, Tensor
 from fastnn.layers._tensor import check_name
 from fastnn.losses import Loss, SampleClassWeight
-from fastnn.network import _evaluate, _fit, _look, _predict, _save, _state, _summary
+from fastnn.network import _copies, _evaluate, _fit, _look, _predict, _save, _state, _summary
 from fastnn.network._checkpoint import CheckpointFile
 from fastnn.network._compile import AnyLoss, compile_core
 from fastnn.network._core import Core, owner
@@ -874,10 +873,11 @@ class Network:
         """
         _save.save(self, path, metadata)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        with self.core.lock:
-            structure = _save.structure(self, as_data=False)
-            return rebuild_on, (self.core.backend, structure, _save.arrays(self.core))
+    def __getstate__(self) -> dict[str, Any]:
+        return _copies.state_of(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        _copies.restore(self, state)
 
     # -------------------------------------------------------- descriptions
 
@@ -1014,16 +1014,6 @@ def reseeded(network: Network, seed: int) -> Network:
     """
     described = _save.structure(network, as_data=False)
     return _from_core(_save.reseeded(network.core, described, seed), described, {})
-
-
-def rebuild_on(
-    backend_name: str, described: Mapping[str, object], values: Mapping[str, np.ndarray]
-) -> Network:
-    """`rebuild` on a backend, or on the default one where that is not installed: for pickles."""
-    if backend_name not in backend.available():
-        return rebuild(described, values)
-    with backend.use(backend_name):
-        return rebuild(described, values)
 
 
 def _from_core(core: Core, described: Mapping[str, Any], metadata: dict[str, Any]) -> Network:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
+from fastnn._shared.fields import entry
+from fastnn.backend.choice import use_where_installed
 from fastnn.network._named import called, split
 from fastnn.program import Program
 
@@ -90,8 +92,37 @@ class Predictor:
     def __signature__(self) -> inspect.Signature:
         return inspect.signature(self._several)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _rebuild, (self._backend, self._program, self._storage, self._output_names)
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "backend": self._backend,
+            "program": self._program,
+            "parameters": self._program.flatten(self._storage),
+            "output_names": self._output_names,
+        }
+
+    def __setstate__(self, state: object) -> None:
+        """Make the predictor again, on its backend where that is installed.
+
+        Raises
+        ------
+        ValueError
+            If it is no state of a predictor.
+        """
+        what = "the state of a predictor"
+        program = entry(state, "program", Program, what)
+        values = entry(state, "parameters", np.ndarray, what)
+        names = entry(state, "output_names", (list, type(None)), what)
+        if values.shape != (program.n_parameters,) or values.dtype != program.dtype:
+            raise ValueError(
+                f"{what}: the parameters must be {program.n_parameters} numbers of "
+                f"{program.dtype}, got {values.shape} of {values.dtype}"
+            )
+        if names is not None and len(names) != len(program.outputs):
+            raise ValueError(f"{what}: {len(names)} names for {len(program.outputs)} outputs")
+        storage = program.allocate()
+        program.unflatten(values, storage)
+        with use_where_installed(entry(state, "backend", str, what)):
+            Predictor.__init__(self, program, storage, names)
 
     def __repr__(self) -> str:
         widths = [
@@ -99,13 +130,3 @@ class Predictor:
             for ends in (self._program.inputs, self._program.outputs)
         ]
         return f"<Predictor {' -> '.join(widths)}, {self._program.dtype}>"
-
-
-def _rebuild(
-    backend_name: str, program: Program, storage: np.ndarray, output_names: list[str] | None
-) -> Predictor:
-    """Make a pickled predictor again, on its backend where that is installed."""
-    if backend_name not in backend.available():
-        return Predictor(program, storage, output_names)
-    with backend.use(backend_name):
-        return Predictor(program, storage, output_names)

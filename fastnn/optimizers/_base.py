@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import DTypeLike
 
-from fastnn._shared.config import check_as, replace_fields
+from fastnn._shared.config import check_as, replace_fields, restore_fields
 from fastnn._shared.numbers import check_number, check_rounded
 from fastnn.facts.updates import UPDATES
 from fastnn.schedules import LearningRate, check_learning_rate, check_rates, to_config
@@ -49,6 +49,8 @@ class Optimizer:
 
     def __init_subclass__(cls) -> None:
         cls.slot_names = UPDATES[cls.kind].slots
+
+    __setstate__ = restore_fields
 
     def __post_init__(self) -> None:
         replace_fields(self, learning_rate=check_learning_rate("learning_rate", self.learning_rate))

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.fields import entry
 from fastnn.network import Network
 from fastnn.network._core import Core
 from fastnn.tabular.encoders import TableEncoder
@@ -33,6 +34,15 @@ class DenseLearner:
 
     network: Network
     preprocessor: Preprocessor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"network": self.network, "preprocessor": self.preprocessor.to_dict()}
+
+    def __setstate__(self, state: object) -> None:
+        what = "the state of a learner"
+        network = entry(state, "network", Network, what)
+        learner = from_network(network, entry(state, "preprocessor", dict, what))
+        vars(self).update(vars(learner))
 
     @property
     def encoder(self) -> TableEncoder:

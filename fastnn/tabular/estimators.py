@@ -15,6 +15,7 @@ from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
 from fastnn.tabular.objectives import LOSSES, Classification, Objective, Regression
 from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.roles import Decisions
 from fastnn.tabular.table import Numbers, Table
 
 try:
@@ -58,11 +59,16 @@ class _TabularEstimator(BaseEstimator):
         chosen = recipe.get(self.preset)
         columns = self._roles(table)
         self.learner_ = Learner.fit(table, y, objective, chosen, setting, weights, columns)
-        self.decisions_ = self.learner_.encoder.decisions
         if self.learner_.blend.is_partial:
             # The model stays usable, but a search over many fits must end.
             raise KeyboardInterrupt
         return self
+
+    @property
+    def decisions_(self) -> Decisions:
+        """The role of each column; ``print(model.decisions_)`` shows it."""
+        check_is_fitted(self, "learner_")
+        return self.learner_.encoder.decisions
 
     def _roles(self, table: Table) -> Mapping[str, str]:
         """The roles that the user chose; numbers of an array are numbers in any case."""
@@ -160,8 +166,6 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     Attributes
     ----------
     classes_ : (K,) array
-    decisions_ : Decisions
-        The role of each column; ``print(model.decisions_)`` shows it.
     learner_ : Learner
         The encoders and networks.
     n_features_in_, feature_names_in_
@@ -292,7 +296,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
 
     Attributes
     ----------
-    decisions_, learner_, n_features_in_, feature_names_in_
+    learner_, n_features_in_, feature_names_in_
         As in `TabularClassifier`.
 
     Examples

@@ -8,7 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import serialization
+from fastnn._shared.fields import entry
+from fastnn.backend.choice import use_where_installed
 from fastnn.network import Network
+from fastnn.serialization import FormatError
 from fastnn.tabular import blends, scores
 from fastnn.tabular.bags import Problem, Setting
 from fastnn.tabular.blends import Blend
@@ -22,6 +26,7 @@ from fastnn.tabular.table import DataError, Table
 __all__ = ["Learner"]
 
 _ROWS_AT_ONCE = 1 << 17
+_STATE = "the state of a learner"
 _ARRAYS = ("numbers", "positions", "codes")
 
 
@@ -111,6 +116,31 @@ class Learner:
             rows = table.take(slice(start, start + _ROWS_AT_ONCE))
             parts.append(self.blend.predictions(_inputs(self.encoder.transform(rows, dtype))))
         return np.concatenate(parts)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The bytes of a file, and the held-out predictions, which files do not have."""
+        return {
+            "backend": self.networks[0].backend,
+            "file": serialization.to_bytes(*self.to_state()),
+            "held_out": self.held_out,
+        }
+
+    def __setstate__(self, state: object) -> None:
+        """Become the learner of a state.
+
+        Raises
+        ------
+        FormatError, ValueError
+            If it describes none.
+        """
+        described, arrays = serialization.from_bytes(entry(state, "file", bytes, _STATE), _STATE)
+        held_out = entry(state, "held_out", np.ndarray, _STATE)
+        try:
+            with use_where_installed(entry(state, "backend", str, _STATE)):
+                learner = Learner.from_state(described, arrays)
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            raise FormatError(f"{_STATE} is damaged: {error!r}") from error
+        vars(self).update(vars(learner), held_out=held_out)
 
     @property
     def networks(self) -> list[Network]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from fastnn import serialization
 from fastnn._shared.fields import entry
 from fastnn._shared.warnings import warn
+from fastnn.backend.choice import use_where_installed
 from fastnn.network import Network
 from fastnn.network._load import TABULAR_MODEL, from_file
 from fastnn.serialization import File, FormatError, name_of
@@ -188,6 +190,32 @@ class Model:
         """Those of some columns that the training did not have, so that they are ignored."""
         expected = {decision.column for decision in self.decisions} | {self.target}
         return [name for name in names if name not in expected]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The bytes of a file, and the held-out predictions, which files do not have."""
+        file = io.BytesIO()
+        self.save(file)
+        held_out = self.learner.held_out if isinstance(self.learner, Learner) else None
+        backend = self.learner.networks[0].backend
+        return {"backend": backend, "file": file.getvalue(), "held_out": held_out}
+
+    def __setstate__(self, state: object) -> None:
+        """Become the model of a state.
+
+        Raises
+        ------
+        FormatError, ValueError
+            If it describes none.
+        """
+        what = "the state of a model"
+        file, kinds = entry(state, "file", bytes, what), (np.ndarray, type(None))
+        held_out = entry(state, "held_out", kinds, what)
+        with use_where_installed(entry(state, "backend", str, what)):
+            model = load(io.BytesIO(file))
+        learner = model.learner
+        if isinstance(learner, Learner) and held_out is not None:
+            learner = replace(learner, held_out=held_out)
+        vars(self).update(vars(model), learner=learner)
 
     def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.

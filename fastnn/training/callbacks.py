@@ -15,7 +15,7 @@ from fastnn._shared.config import as_json
 from fastnn._shared.fields import check_kind, entry, real
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn._shared.text import aligned, printable
-from fastnn.training.measures import Measure, Mode
+from fastnn.training.measures import Measure, Mode, restore_monitor, state_of_monitor
 
 __all__ = ["Callback", "Context", "EarlyStopping", "History"]
 
@@ -146,6 +146,12 @@ class History(Mapping[str, list[float]]):
                     f"in {history._epochs} epochs"
                 )
         return history
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.to_dict()
+
+    def __setstate__(self, state: object) -> None:
+        vars(self).update(vars(History.from_dict(state)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, History) and self.to_dict() == other.to_dict()
@@ -362,6 +368,12 @@ class EarlyStopping(Callback):
         self.baseline = None if baseline is None else check_number(baseline, "baseline")
         self.start_from_epoch = check_integer(start_from_epoch, "start_from_epoch", 0)
         self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return state_of_monitor(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        restore_monitor(self, EarlyStopping, state)
 
     def _forget(self) -> None:
         self.best: float | None = None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
+
+from fastnn._shared.fields import entry
 from fastnn._shared.numbers import check_choice, check_number
 
-__all__ = ["Measure", "Mode"]
+__all__ = ["Measure", "Mode", "restore_monitor", "state_of_monitor"]
 
 Mode = Literal["auto", "min", "max"]
 
@@ -68,6 +72,42 @@ class Measure:
             return True
         gain = value - reference if self.mode == "max" else reference - value
         return gain > self.min_delta
+
+
+def state_of_monitor(callback: Any) -> dict[str, Any]:
+    """The attributes of a callback that monitors a measure, which stands there in plain data."""
+    measure: Measure = callback._measure
+    plain = {"mode": measure.mode, "min_delta": measure.min_delta}
+    return {key: x for key, x in vars(callback).items() if key != "_measure"} | plain
+
+
+def restore_monitor(callback: Any, cls: Any, state: Mapping[str, Any]) -> None:
+    """Give a new callback the attributes that `state_of_monitor` returned.
+
+    Parameters
+    ----------
+    callback : instance of cls
+    cls : type
+        Its constructor checks the options, and makes every attribute that a callback needs.
+    state : mapping of str to value
+
+    Raises
+    ------
+    ValueError
+        If they do not describe such a callback.
+    """
+    what = f"a state of {cls.__name__}"
+    options = list(inspect.signature(cls).parameters)
+    try:
+        fresh = cls(**{name: state[name] for name in options})
+    except (LookupError, TypeError, ValueError) as error:
+        raise ValueError(f"not {what}: {error!r}") from error
+    for name, value in vars(fresh).items():
+        if name not in options and name != "_measure":
+            kinds = (int,) if isinstance(value, int) else (float, np.ndarray, type(None))
+            entry(state, name, kinds, what)
+    vars(callback).update(vars(fresh))
+    vars(callback).update({key: x for key, x in state.items() if key not in options})
 
 
 def _direction(monitor: str) -> Literal["min", "max"]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import entry, real
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn.training.callbacks import Callback, Context
-from fastnn.training.measures import Measure, Mode
+from fastnn.training.measures import Measure, Mode, restore_monitor, state_of_monitor
 
 __all__ = ["ReduceOnPlateau"]
 
@@ -78,6 +79,12 @@ min_learning_rate=0, mode='min')
         self.cooldown = check_integer(cooldown, "cooldown", 0)
         self.min_learning_rate = check_number(min_learning_rate, "min_learning_rate", 0.0)
         self._forget()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return state_of_monitor(self)
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        restore_monitor(self, ReduceOnPlateau, state)
 
     def _forget(self) -> None:
         self.best: float | None = None
