@@ -6,7 +6,9 @@ A format reads and writes a `Program` with its parameters.
 from fastnn._shared.lazy import importer
 
 _HOMES = {
+    "from_onnx": "fastnn.formats.onnx_read",
     "from_sklearn": "fastnn.formats.scikit",
+    "to_onnx": "fastnn.formats.onnx_write",
 }
 """For each public name the module that defines it; a format is imported at first use."""
 

@@ -14,10 +14,12 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastnn.facts import activations
 from fastnn.graph import trace
-from fastnn.layers import CustomLayer, Input, Merge, Tensor
+from fastnn.layers import CustomLayer, Input, Layer, Merge, Tensor, _activations
+from fastnn.layers._activations import GELU, LogSoftmax, Softmax
 from fastnn.network import Network, Sequential
-from fastnn.program import Operation, Program
+from fastnn.program import ROW_FUNCTIONS, Operation, Program
 
 
 @dataclass(frozen=True)
@@ -154,3 +156,25 @@ def free_name(name: str, taken: Iterable[str]) -> str:
         n += 1
         candidate = f"{clean}_{n}"
     return candidate
+
+
+def activation_layer(function: str, alpha: float | None = None, name: str | None = None) -> Layer:
+    """The layer of an activation, of the class that users would write.
+
+    Parameters
+    ----------
+    function : str
+        A name in ``fastnn.activations.names()``, or softmax or log_softmax.
+    alpha : float, optional
+        The parameter of an activation that has one; its default if None.
+    name : str, optional
+    """
+    if function in ROW_FUNCTIONS:
+        row_function: Layer = {"softmax": Softmax, "log_softmax": LogSoftmax}[function](name=name)
+        return row_function
+    row = activations.get(function)
+    if row.layer == "GELU":
+        return GELU(approximate=function == "gelu_tanh", name=name)
+    cls = getattr(_activations, row.layer)
+    layer: Layer = cls(name=name) if alpha is None else cls(alpha, name=name)
+    return layer

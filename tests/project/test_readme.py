@@ -30,6 +30,7 @@ PAGES = (
     "docs/watching.md",
 )
 REQUIRED = {
+    "docs/formats.md": ("onnx",),
     "docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic"),
     "docs/reading-tables.md": ("pyarrow",),
     "docs/tables.md": ("pandas", "sklearn"),
