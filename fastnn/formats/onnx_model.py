@@ -211,7 +211,7 @@ def _node(onnx: Any, node: Any, position: int, folder: Path | None) -> Node:
     return Node(operator, tuple(node.input), tuple(node.output), attributes, label)
 
 
-def shortest(number: np.floating) -> float:
+def shortest(number: Any) -> float:
     """The float64 number of the fewest digits that is this float32 or float64 number."""
     return float(str(number))
 

@@ -113,7 +113,7 @@ def matches(pattern: Pattern, value: str, graph: ReadGraph, bound: Bindings) -> 
 def _match_number(pattern: Number, array: np.ndarray, bound: Bindings) -> Iterator[Bindings]:
     if array.size != 1 or array.dtype.kind not in "fiu":
         return
-    number = shortest(array.reshape(())[()])
+    number = shortest(array.flat[0])
     if pattern.value is None:
         yield bound | {pattern.name: number}
     elif abs(number - pattern.value) <= _RELATIVE.get(array.dtype, 0.0) * abs(pattern.value):
