@@ -14,7 +14,19 @@ import fastnn
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-EXTRAS = {"cli", "sklearn", "plot", "frames", "tables", "formula", "test", "bench", "docs", "all"}
+EXTRAS = {
+    "cli",
+    "sklearn",
+    "onnx",
+    "plot",
+    "frames",
+    "tables",
+    "formula",
+    "test",
+    "bench",
+    "docs",
+    "all",
+}
 
 
 def required(extra=None):
