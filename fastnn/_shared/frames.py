@@ -1,7 +1,7 @@
-"""Tables and columns of other libraries than NumPy and pandas, read through narwhals.
+"""Tables and columns of other libraries than NumPy, read through narwhals.
 
-Libraries are recognised by the names of their modules, so that none is imported before the caller
-imports it.
+`wrapped` takes frames of any library, `local` those of others than pandas.  Libraries are
+recognised by the names of their modules, so that none is imported before the caller imports it.
 """
 
 from __future__ import annotations
@@ -100,6 +100,33 @@ def local(values: Any) -> Any:
     """
     if type(values) is np.ndarray or not is_foreign(values):
         return values
+    item = wrapped(values)
+    if item is None:
+        return values
+    if item.implementation.is_pandas_like():
+        return item.to_pandas()
+    if hasattr(item, "columns"):
+        return Table([_column(column) for column in item.iter_columns()], len(item))
+    return _column(item)
+
+
+def wrapped(values: Any, name: str = "a table") -> Any:
+    """The narwhals DataFrame or Series of a frame or a series; None for other values.
+
+    Parameters
+    ----------
+    values : object
+        Also a record batch or an array of pyarrow.
+    name : str, default "a table"
+        What error messages call it.
+
+    Raises
+    ------
+    ImportError
+        If narwhals is not installed.
+    TypeError
+        For a frame whose rows are not in memory.
+    """
     try:
         import narwhals
     except ImportError as error:
@@ -107,19 +134,14 @@ def local(values: Any) -> Any:
         raise ImportError(
             f"tables of {library} need narwhals: pip install 'fastnn[frames]'"
         ) from error
-    wrapped = narwhals.from_native(_arrow_table(values), pass_through=True, allow_series=True)
-    if isinstance(wrapped, narwhals.LazyFrame):
+    item = narwhals.from_native(_arrow_table(values), pass_through=True, allow_series=True)
+    if isinstance(item, narwhals.LazyFrame):
+        method = "compute" if hasattr(values, "compute") else "collect"
         raise TypeError(
-            f"a table must have its rows in memory, got a {type(values).__name__}; "
-            "call .collect() first"
+            f"{name} must have its rows in memory, got a {type(values).__name__}; "
+            f"call .{method}() first"
         )
-    if not isinstance(wrapped, narwhals.DataFrame | narwhals.Series):
-        return values
-    if wrapped.implementation.is_pandas_like():
-        return wrapped.to_pandas()
-    if isinstance(wrapped, narwhals.DataFrame):
-        return Table([_column(column) for column in wrapped.iter_columns()], len(wrapped))
-    return _column(wrapped)
+    return item if isinstance(item, narwhals.DataFrame | narwhals.Series) else None
 
 
 def _arrow_table(values: Any) -> Any:

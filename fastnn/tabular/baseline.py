@@ -52,4 +52,4 @@ def linear_measures(
     network.core.fit(data, Plan(epochs=_ITERATIONS, batch_size=None), None, network)
     learner = DenseLearner(network, preprocessor)
     test = table.take(test_rows)
-    return learner.measures(learner.outputs(test), aim.encode(test))
+    return learner.measures(learner.apply(test)[0], aim.encode(test))

@@ -78,6 +78,8 @@ class Blend:
         return self._mean([bag.held_out for bag in self.bags])
 
     def _mean(self, parts: Sequence[np.ndarray]) -> np.ndarray:
+        if len(parts) == 1:
+            return parts[0]
         total = np.zeros_like(parts[0])
         for weight, part in zip(self.weights, parts, strict=True):
             total += weight * part

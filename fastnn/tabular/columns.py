@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -27,6 +27,8 @@ __all__ = [
     "Encoded",
     "NumberEncoder",
     "SignEncoder",
+    "Unseen",
+    "Write",
     "Writer",
     "codes_of",
     "fit_column",
@@ -98,14 +100,20 @@ class NumberEncoder(_Part):
 
     levels = 0
 
-    def write(self, table: Table, column: Numbers, out: Writer) -> None:
-        """Write the inputs of a column."""
-        refuse_infinite(table, self.name, column.values)
-        out.numbers(self.scaled.apply(column.values))
-        if self.indicates:
-            out.numbers(column.missing())
-        if self.scaled.bins:
-            out.positions(self.scaled.positions(column.values))
+    def bind(self, table: Table, column: Numbers, unseen: Unseen) -> Write:
+        """The function that writes the inputs of some rows of a column."""
+        positions = self.scaled.bind_positions(len(column))
+
+        def write(rows: slice, out: Writer) -> None:
+            values = column.values[rows]
+            refuse_infinite(table, self.name, values, rows.start)
+            out.numbers(self.scaled.apply(values))
+            if self.indicates:
+                out.numbers(np.isnan(values))
+            if self.scaled.bins:
+                out.positions(positions(values))
+
+        return write
 
     def describe(self) -> str:
         """The transformation of the column as text."""
@@ -139,17 +147,20 @@ class SignEncoder(_Part):
         name = f"{self.name} is {self.texts[1]}" if self.texts else self.name
         return [name, *self._indicator()]
 
-    def write(self, table: Table, column: Booleans | Texts, out: Writer) -> None:
-        """Write the inputs of a column."""
+    def bind(self, table: Table, column: Booleans | Texts, unseen: Unseen) -> Write:
+        """The function that writes the inputs of some rows of a column."""
         if isinstance(column, Booleans):
             signs = np.array([-1, 1, 0], np.int8)[column.codes]
         else:
-            codes, n_other = codes_of(column, self.texts)
+            codes = _known_codes(self.name, column, self.texts, unseen)
             signs = np.array([-1, 1, 0, 0], np.int8)[codes]
-            out.count_unseen(self.name, n_other)
-        out.numbers(signs)
-        if self.indicates:
-            out.numbers(column.missing())
+
+        def write(rows: slice, out: Writer) -> None:
+            out.numbers(signs[rows])
+            if self.indicates:
+                out.numbers(column.codes[rows] < 0)
+
+        return write
 
     def describe(self) -> str:
         """The transformation of the column as text."""
@@ -184,11 +195,14 @@ class CategoryEncoder(_Part):
         """Number of different codes."""
         return len(self.texts) + 2
 
-    def write(self, table: Table, column: Texts, out: Writer) -> None:
-        """Write the codes of a column."""
-        codes, n_other = codes_of(column, self.texts)
-        out.codes(codes)
-        out.count_unseen(self.name, n_other)
+    def bind(self, table: Table, column: Texts, unseen: Unseen) -> Write:
+        """The function that writes the codes of some rows of a column."""
+        codes = _known_codes(self.name, column, self.texts, unseen)
+
+        def write(rows: slice, out: Writer) -> None:
+            out.codes(codes[rows])
+
+        return write
 
     def describe(self) -> str:
         """The transformation of the column as text."""
@@ -212,6 +226,14 @@ def codes_of(column: Texts, texts: Sequence[str]) -> tuple[np.ndarray, int]:
     table = [index.get(level.strip(), other) for level in column.levels.tolist()]
     codes = np.array([*table, len(texts)], np.int32)[column.codes]
     return codes, int(np.count_nonzero(codes == other))
+
+
+def _known_codes(name: str, column: Texts, texts: Sequence[str], unseen: Unseen) -> np.ndarray:
+    """`codes_of`; the number of rows with another text goes to `unseen`."""
+    codes, n_other = codes_of(column, texts)
+    if n_other:
+        unseen[name] = n_other
+    return codes
 
 
 def _fit_category(
@@ -255,18 +277,24 @@ class DateEncoder(_Part):
         """Name and number of bins of the column of `Encoded.positions` that it writes."""
         return [(f"{self.name} in days", self.scaled.bins)] if self.scaled.bins else []
 
-    def write(self, table: Table, column: Times, out: Writer) -> None:
-        """Write the inputs of a column."""
-        days = _days(column.values)
-        out.numbers(self.scaled.apply(days))
-        for part in self.cycles:
-            turn = _cyclic(column.values, part) * (2 * np.pi / _CYCLES[part])
-            for wave in (np.sin, np.cos):
-                out.numbers(np.nan_to_num(wave(turn), nan=0.0))
-        if self.indicates:
-            out.numbers(column.missing())
-        if self.scaled.bins:
-            out.positions(self.scaled.positions(days))
+    def bind(self, table: Table, column: Times, unseen: Unseen) -> Write:
+        """The function that writes the inputs of some rows of a column."""
+        positions = self.scaled.bind_positions(len(column))
+
+        def write(rows: slice, out: Writer) -> None:
+            values = column.values[rows]
+            days = _days(values)
+            out.numbers(self.scaled.apply(days))
+            for part in self.cycles:
+                turn = _cyclic(values, part) * (2 * np.pi / _CYCLES[part])
+                for wave in (np.sin, np.cos):
+                    out.numbers(np.nan_to_num(wave(turn), nan=0.0))
+            if self.indicates:
+                out.numbers(np.isnat(values))
+            if self.scaled.bins:
+                out.positions(positions(days))
+
+        return write
 
     def describe(self) -> str:
         """The transformation of the column as text."""
@@ -320,14 +348,15 @@ KINDS: dict[str, Any] = {
 
 
 class Writer:
-    """The arrays that encoders fill from the left, one column at a time."""
+    """Some rows of the arrays that encoders fill from the left, one column at a time."""
 
-    def __init__(self, encoded: Encoded) -> None:
+    def __init__(self, encoded: Encoded, rows: slice) -> None:
         self._encoded = encoded
+        self._rows = rows
         self._next = {"numbers": 0, "positions": 0, "codes": 0}
 
     def _add(self, name: str, values: np.ndarray) -> None:
-        getattr(self._encoded, name)[:, self._next[name]] = values
+        getattr(self._encoded, name)[self._rows, self._next[name]] = values
         self._next[name] += 1
 
     def numbers(self, values: np.ndarray) -> None:
@@ -342,10 +371,12 @@ class Writer:
         """Write the next column of codes."""
         self._add("codes", values)
 
-    def count_unseen(self, name: str, count: int) -> None:
-        """Note the number of rows of a category whose level is "other"."""
-        if count:
-            self._encoded.unseen[name] = count
+
+Write = Callable[[slice, Writer], None]
+"""Writes the inputs of some rows of a column, from `slice.start` to `slice.stop`."""
+
+Unseen = dict[str, int]
+"""For each category with such rows, the number of rows whose level is "other"."""
 
 
 def with_common_scale(columns: list[ColumnEncoder]) -> list[ColumnEncoder]:

@@ -59,12 +59,17 @@ def _without_level(column: Texts, level: int) -> Texts:
     return merged(column.codes, levels, column.origin, column.notation)
 
 
-def refuse_infinite(table: Table, name: str, values: np.ndarray) -> None:
-    """Raise DataError if a number is infinite; the message names its cell."""
+def refuse_infinite(table: Table, name: str, values: np.ndarray, start: int = 0) -> None:
+    """Raise DataError if a number is infinite; the message names its cell.
+
+    `values` are those of the rows from `start` on.
+    """
     is_infinite = np.isinf(values)
     if is_infinite.any():
         row = int(np.argmax(is_infinite))
-        raise DataError(f"{table.where(row, name)}: {values[row]}, expected a finite number")
+        raise DataError(
+            f"{table.where(start + row, name)}: {values[row]}, expected a finite number"
+        )
 
 
 def booleans_of(table: Table, name: str) -> Booleans:

@@ -12,6 +12,7 @@ import numpy as np
 from fastnn._shared.fields import entry
 from fastnn.network import Network
 from fastnn.network._core import Core
+from fastnn.tabular.columns import Unseen
 from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.scaling import Scaled
@@ -59,13 +60,14 @@ class DenseLearner:
         """The target column."""
         return self.preprocessor.aim
 
-    def outputs(self, table: Table) -> np.ndarray:
-        """The outputs (N, n_out) of the network."""
+    def apply(self, table: Table) -> tuple[np.ndarray, Unseen]:
+        """The outputs (N, n_out) of the network, and the numbers of unseen levels."""
         core = self.network.core
-        X = self.preprocessor.features(table, core.dtype)
+        encoded = self.encoder.transform(table, core.dtype)
+        X = self.preprocessor.inputs(encoded)
         with core.lock:
             (values,) = core.outputs([X], check=True)
-        return values
+        return values, encoded.unseen
 
     def numbers(self, values: np.ndarray) -> np.ndarray:
         """Outputs of a regression in the unit of the target: (N,) float64."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,16 +14,64 @@ from fastnn.tabular.columns import (
     KINDS,
     ColumnEncoder,
     Encoded,
+    Unseen,
+    Write,
     Writer,
-    codes_of,
     fit_column,
     with_common_scale,
 )
 from fastnn.tabular.roles import Decision, Decisions
 from fastnn.tabular.scaling import Settings
-from fastnn.tabular.table import Table, Texts
+from fastnn.tabular.table import Table
 
-__all__ = ["Encoded", "TableEncoder"]
+__all__ = ["BoundTable", "Encoded", "TableEncoder"]
+
+_ROWS_AT_ONCE = 4096
+"""Rows whose temporary arrays fit into the cache of a core."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoundTable:
+    """A table whose columns are converted and whose categories are codes; see `TableEncoder.bind`.
+
+    Attributes
+    ----------
+    rows : int
+        Number of rows.
+    widths : (int, int, int)
+        Numbers of columns of the three arrays of `Encoded`.
+    writers : sequence of callable
+        Those of the columns.
+    unseen : dict of str to int
+        As in `Encoded`, for all rows.
+    """
+
+    rows: int
+    widths: tuple[int, int, int]
+    writers: Sequence[Write]
+    unseen: Unseen
+
+    def encode(self, start: int, stop: int, dtype: DTypeLike) -> Encoded:
+        """The rows from `start` to `stop` as arrays, without counts of unseen levels.
+
+        Raises
+        ------
+        DataError
+            If a number is infinite; the message names the cell.
+        """
+        n = stop - start
+        numbers, positions, codes = self.widths
+        encoded = Encoded(
+            np.empty((n, numbers), dtype),
+            np.empty((n, positions), dtype),
+            np.empty((n, codes), np.int32),
+        )
+        for first in range(start, stop, _ROWS_AT_ONCE):
+            last = min(first + _ROWS_AT_ONCE, stop)
+            out = Writer(encoded, slice(first - start, last - start))
+            for write in self.writers:
+                write(slice(first, last), out)
+        return encoded
 
 
 class TableEncoder:
@@ -136,30 +186,31 @@ class TableEncoder:
             If a column is absent or does not fit its role, or a number is infinite; the message
             names the column or the cell.
         """
-        used = table.select(self.decisions.names)
-        n = len(table)
-        encoded = Encoded(
-            np.empty((n, sum(len(column.names) for column in self.columns)), dtype),
-            np.empty((n, sum(len(column.bins) for column in self.columns)), dtype),
-            np.empty((n, len(self.code_names)), np.int32),
-        )
-        target = Writer(encoded)
-        for decision, column in zip(self.decisions.used, self.columns, strict=True):
-            column.write(used, decision.convert(used), target)  # type: ignore[arg-type]
+        bound = self.bind(table)
+        encoded = bound.encode(0, len(table), dtype)
+        encoded.unseen.update(bound.unseen)
         return encoded
+
+    def bind(self, table: Table) -> BoundTable:
+        """A table whose rows `BoundTable.encode` writes as arrays, some at a time.
+
+        Raises
+        ------
+        DataError
+            As in `transform`; infinite numbers are refused when their rows are encoded.
+        """
+        used = table.select(self.decisions.names)
+        unseen: Unseen = {}
+        writers = [
+            column.bind(used, decision.convert(used), unseen)  # type: ignore[arg-type]
+            for decision, column in zip(self.decisions.used, self.columns, strict=True)
+        ]
+        widths = len(self.number_names), len(self.position_names), len(self.code_names)
+        return BoundTable(len(table), widths, writers, unseen)
 
     def unseen(self, table: Table) -> dict[str, int]:
         """For each category with such rows, the number of rows whose level is "other"."""
-        counts = {}
-        for decision, column in zip(self.decisions.used, self.columns, strict=True):
-            texts = getattr(column, "texts", ())
-            if texts:
-                values = decision.convert(table)
-                assert isinstance(values, Texts)
-                _, count = codes_of(values, texts)
-                if count:
-                    counts[decision.column] = count
-        return counts
+        return self.bind(table).unseen
 
     def describe(self) -> list[tuple[str, str]]:
         """The name and the transformation of each column."""

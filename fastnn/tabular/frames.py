@@ -11,12 +11,14 @@ import decimal
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib import util
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from fastnn._shared.exchange import to_numpy
+from fastnn._shared.frames import wrapped
 from fastnn.tabular.cells import PLAIN, Notation
 from fastnn.tabular.table import (
     Booleans,
@@ -161,7 +163,9 @@ def as_column(values: Any, where: str) -> Column:
     if hasattr(values, "__dlpack__") and not isinstance(values, np.ndarray):
         values = to_numpy(values, where)
     elif hasattr(values, "dtype") and not isinstance(values, np.ndarray | np.generic):
-        return _of_series(_narwhals().from_native(values, series_only=True), where)
+        series = wrapped(values)
+        if series is not None:
+            return _of_series(series, where)
     if not isinstance(values, np.ndarray):
         values = _of_sequence(values, where)
     if values.ndim != 1:
@@ -321,27 +325,13 @@ def _times(values: list[Any], where: str) -> np.ndarray:
 # ----------------------------------------------------------------------- frames
 
 
-def _narwhals() -> Any:
-    try:
-        import narwhals
-    except ImportError as error:
-        raise ImportError(
-            'frames are read through narwhals: pip install "fastnn[frames]"'
-        ) from error
-    return narwhals
-
-
 def _of_frame(data: Any, table: str) -> dict[str, Column]:
-    nw = _narwhals()
     try:
-        frame = nw.from_native(data, eager_only=True)
-    except nw.exceptions.DuplicateError:
+        frame = wrapped(data, table)
+    except ValueError:  # of narwhals, for names that are not unique
         raise DataError(_repeated(map(str, data.columns), table)) from None
-    except TypeError:
-        raise TypeError(
-            f"{table} must be a frame in memory, got {type(data).__module__}."
-            f"{type(data).__name__}; call its .collect() or .compute() first"
-        ) from None
+    if frame is None:
+        raise TypeError(f"{table} must be a frame, got {type(data).__name__}")
     return {
         name: _of_series(series, f"{table}, column {name!r}")
         for name, series in zip(
@@ -353,28 +343,22 @@ def _of_frame(data: Any, table: str) -> dict[str, Column]:
 def _of_series(series: Any, where: str) -> Column:
     nw = sys.modules["narwhals"]
     dtype = series.dtype
-    if dtype.is_integer() or dtype.is_decimal():
-        has_none = series.null_count() > 0
-        if not has_none and dtype.is_integer():
-            return _of_ndarray(series.to_numpy(), where)
+    if dtype.is_integer() and series.null_count() == 0:
+        return _of_ndarray(series.to_numpy(), where)
+    if dtype.is_decimal() or (dtype.is_integer() and not _is_exact(series)):
         return _of_objects(series.to_list(), where)
     if dtype.is_numeric():
         return Numbers(np.asarray(series.cast(nw.Float64).to_numpy(), np.float64))
     if dtype == nw.Boolean:
-        if series.null_count() == 0:
-            return Booleans(np.asarray(series.to_numpy()).astype(np.int8))
-        return _of_objects(series.to_list(), where)
-    if dtype in (nw.Categorical, nw.Enum):
-        texts = _texts(_without_nan(series.cast(nw.String).to_list()), "categories")
-        return texts
-    if dtype == nw.String:
-        return _texts(_without_nan(series.to_list()))
+        return Booleans(np.asarray(series.cast(nw.Int8).fill_null(-1).to_numpy(), np.int8))
+    if dtype in (nw.Categorical, nw.Enum, nw.String):
+        return _of_text_series(series, where)
     if isinstance(dtype, nw.Datetime):
         if dtype.time_zone is not None:
             series = series.dt.convert_time_zone("UTC").dt.replace_time_zone(None)
         return Times(np.asarray(series.to_numpy()).astype("datetime64[us]"))
     if dtype == nw.Date:
-        return _of_objects(series.to_list(), where)
+        return Times(np.asarray(series.cast(nw.Datetime("us")).to_numpy(), "datetime64[us]"))
     if dtype == nw.Duration:
         return Numbers(_seconds(np.asarray(series.to_numpy())))
     if dtype == nw.Object or dtype == nw.Unknown:
@@ -382,8 +366,33 @@ def _of_series(series: Any, where: str) -> Column:
     raise DataError(f"{where} has type {dtype}, expected real numbers, truth values, text or dates")
 
 
-def _without_nan(values: list[Any]) -> list[str | None]:
-    return [value if isinstance(value, str) else None for value in values]
+def _is_exact(series: Any) -> bool:
+    """Whether float64 holds all integers of a series."""
+    low, high = series.min(), series.max()
+    return low is None or max(-low, high) <= _LARGEST_EXACT
+
+
+def _of_text_series(series: Any, where: str) -> Column:
+    """Text or categories, by the codes that the library of the series has for them."""
+    nw = sys.modules["narwhals"]
+    is_text = series.dtype == nw.String
+    if series.implementation.is_pandas() or series.implementation.is_modin():
+        native = series.to_native()
+        if is_text:
+            codes, levels = native.factorize()
+            levels = levels.tolist()
+            if not all(isinstance(level, str) for level in levels):
+                return _of_objects(series.to_list(), where)
+        else:
+            codes, levels = native.cat.codes, native.cat.categories.astype(str).tolist()
+        return merged(np.asarray(codes).astype(np.int32), levels, _origin(is_text))
+    if util.find_spec("pyarrow") is not None:
+        return _of_arrow(series.to_arrow(), where)
+    return _texts(series.cast(nw.String).to_list(), _origin(is_text))
+
+
+def _origin(is_text: bool) -> str:
+    return "text" if is_text else "categories"
 
 
 # ---------------------------------------------------------------------- pyarrow
@@ -464,7 +473,7 @@ def _of_arrow_text(values: Any, where: str) -> Column:
                 "dates"
             )
         values = values.dictionary_encode()
-    codes = values.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    codes = values.indices.cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
     return merged(codes, [_level(x) for x in values.dictionary.to_pylist()], origin)
 
 

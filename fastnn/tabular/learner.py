@@ -16,6 +16,7 @@ from fastnn.serialization import FormatError
 from fastnn.tabular import blends, scores
 from fastnn.tabular.bags import Problem, Setting
 from fastnn.tabular.blends import Blend
+from fastnn.tabular.columns import Unseen
 from fastnn.tabular.construction import Shape
 from fastnn.tabular.encoders import Encoded, TableEncoder
 from fastnn.tabular.objectives import Classification, Objective
@@ -25,7 +26,7 @@ from fastnn.tabular.table import DataError, Table
 
 __all__ = ["Learner"]
 
-_ROWS_AT_ONCE = 1 << 17
+_ROWS_AT_ONCE = 1 << 14
 _STATE = "the state of a learner"
 _ARRAYS = ("numbers", "positions", "codes")
 
@@ -110,12 +111,7 @@ class Learner:
         DataError
             If a column is absent or does not fit its role.
         """
-        dtype = self.blend.networks[0].dtype
-        parts = []
-        for start in range(0, len(table), _ROWS_AT_ONCE):
-            rows = table.take(slice(start, start + _ROWS_AT_ONCE))
-            parts.append(self.blend.predictions(_inputs(self.encoder.transform(rows, dtype))))
-        return np.concatenate(parts)
+        return self.apply(table)[0]
 
     def __getstate__(self) -> dict[str, Any]:
         """The bytes of a file, and the held-out predictions, which files do not have."""
@@ -147,9 +143,15 @@ class Learner:
         """The networks of the blend."""
         return self.blend.networks
 
-    def outputs(self, table: Table) -> np.ndarray:
-        """`predictions`, from which the other methods of a learner follow."""
-        return self.predictions(table)
+    def apply(self, table: Table) -> tuple[np.ndarray, Unseen]:
+        """`predictions`, from which the other methods of a learner follow, and unseen levels."""
+        dtype = self.blend.networks[0].dtype
+        bound = self.encoder.bind(table)
+        n, parts = len(table), []
+        for start in range(0, n, _ROWS_AT_ONCE):
+            encoded = bound.encode(start, min(start + _ROWS_AT_ONCE, n), dtype)
+            parts.append(self.blend.predictions(_inputs(encoded)))
+        return np.concatenate(parts), bound.unseen
 
     def numbers(self, values: np.ndarray) -> np.ndarray:
         """The predictions (N,) of a regression."""

@@ -208,7 +208,7 @@ def split_and_blend(
     if held_out is not None:
         results["held out"] = held_out
     if "test" in rows:
-        values = learner.outputs(table.take(rows["test"]))
+        values, _ = learner.apply(table.take(rows["test"]))
         measures = learner.measures(values, y[rows["test"]])
         results["test"] = {"rows": len(values), **measures}
     facts = {"data": table.name, "rows_without_target": n_dropped, "results": _for_json(results)}

@@ -183,8 +183,7 @@ class Model:
 
     def outputs_of(self, table: Table) -> Outputs:
         """`outputs` without warnings about columns and categories that are unknown."""
-        values = self.learner.outputs(table)
-        return Outputs(self, table, values, self.learner.encoder.unseen(table))
+        return Outputs(self, table, *self.learner.apply(table))
 
     def unknown_columns(self, names: Iterable[str]) -> list[str]:
         """Those of some columns that the training did not have, so that they are ignored."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn import functional
 from fastnn._shared.numbers import check_choice, check_integer
 from fastnn.losses import CrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError, Poisson
 from fastnn.tabular import stored
@@ -46,10 +47,11 @@ class Classification:
         factor : float, default 1
             Factor of the logits: the reciprocal of the temperature.
         """
-        total = np.zeros(outputs[0].shape)
-        for logits in outputs:
-            total += softmax(factor * logits.astype(np.float64))
-        return total / len(outputs)
+        total = functional.softmax(factor * outputs[0].astype(np.float64))
+        for logits in outputs[1:]:
+            total += functional.softmax(factor * logits.astype(np.float64))
+        total /= len(outputs)
+        return total
 
     def losses(self, combined: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The log loss (N,) of probabilities; `y` has indices of classes."""
@@ -186,9 +188,3 @@ def from_state(state: Any) -> Objective:
     low, high = stored.finite(state["low"]), stored.finite(state["high"])
     centre, scale = stored.finite(state["centre"]), stored.positive(state["scale"])
     return Regression(centre, scale, low, high, check_choice(state["loss"], "loss", LOSSES))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities (N, K) of logits, in their dtype."""
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)

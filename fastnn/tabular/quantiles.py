@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["edges_of", "median_and_scale", "positions"]
+__all__ = ["Bins", "edges_of", "median_and_scale"]
+
+_MANY = 4096
+_INTERVALS = (1 << 10, 1 << 13)
+_MOST_STEPS = 3
 
 
 def median_and_scale(ordered: np.ndarray) -> tuple[float, float]:
@@ -60,22 +64,76 @@ def edges_of(ordered: np.ndarray, bins: int) -> tuple[float, ...]:
     return tuple(edges.tolist()) if len(edges) > 2 else ()
 
 
-def positions(values: np.ndarray, edges: np.ndarray, center: float) -> np.ndarray:
-    """The position of each number among the bins: the index of its bin plus the fraction in it.
+class Bins:
+    """Bins of many numbers: their edges, and where to begin the search for a number.
+
+    For many numbers, equal intervals of the range each know the first bin that they touch; few
+    comparisons with edges give the bin.
 
     Parameters
     ----------
-    values : (N,) array of float64
-        nan has the position of `center`.
     edges : (bins + 1,) array of float64, ascending
+        Empty for no bins.
     center : float
-
-    Returns
-    -------
-    (N,) array of float64
-        In [0, bins]; 0 below the first edge, `bins` above the last.
+        The number that stands for nan.
+    n : int
+        Number of the numbers.
     """
-    values = np.clip(np.where(np.isnan(values), center, values), edges[0], edges[-1])
-    bin_of = np.searchsorted(edges[1:-1], values, side="right")
-    result: np.ndarray = (values - edges[bin_of]) / np.diff(edges)[bin_of] + bin_of
-    return result
+
+    def __init__(self, edges: np.ndarray, center: float, n: int) -> None:
+        self._edges, self._center = edges, center
+        self._steps = 0
+        if not len(edges):
+            return
+        self._widths = np.diff(edges)
+        self._ends = np.append(edges[1:-1], np.inf)
+        if n >= _MANY:
+            for size in _INTERVALS:
+                self._divide(size)
+                if self._steps:
+                    break
+
+    def _divide(self, size: int) -> None:
+        """Divide the range into intervals, unless one of them has many edges."""
+        edges = self._edges
+        with np.errstate(over="ignore", divide="ignore"):
+            factor = size / (edges[-1] - edges[0])
+        if not 0 < factor < np.inf:
+            return
+        # `_interval` ascends with the number: edges in lower intervals are lower numbers.
+        interval = ((edges[1:-1] - edges[0]) * factor).astype(np.intp)
+        steps = int(np.bincount(interval).max())
+        if steps <= _MOST_STEPS:
+            self._factor, self._steps = factor, steps
+            self._starts = np.searchsorted(interval, np.arange(size + 2)).astype(np.intp)
+
+    def _of(self, values: np.ndarray) -> np.ndarray:
+        """The index of the bin of each number in the range of the edges."""
+        if not self._steps:
+            return np.searchsorted(self._ends[:-1], values, side="right")
+        place = values - self._edges[0]
+        place *= self._factor
+        bins = self._starts.take(place.astype(np.intp))
+        for _ in range(self._steps):
+            bins += values >= self._ends.take(bins)
+        return bins
+
+    def positions(self, values: np.ndarray) -> np.ndarray:
+        """The position of each number: the index of its bin plus the fraction in it.
+
+        Parameters
+        ----------
+        values : (N,) array of float64
+
+        Returns
+        -------
+        (N,) array of float64
+            In [0, bins]; 0 below the first edge, `bins` above the last.
+        """
+        result = np.clip(values, self._edges[0], self._edges[-1])
+        result[np.isnan(result)] = np.clip(self._center, self._edges[0], self._edges[-1])
+        bins = self._of(result)
+        result -= self._edges.take(bins)
+        result /= self._widths.take(bins)
+        result += bins
+        return result

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn._shared.numbers import check_choice, check_integer
 from fastnn.tabular import stored
-from fastnn.tabular.quantiles import edges_of, median_and_scale, positions
+from fastnn.tabular.quantiles import Bins, edges_of, median_and_scale
 
 __all__ = ["SCALINGS", "Scaled", "Settings", "rounded_scale"]
 
@@ -100,16 +100,25 @@ class Scaled:
         if self.scale == 0:
             return np.zeros(len(values))
         with np.errstate(over="ignore"):
-            t = (values - self.center) / self.scale
+            t = values - self.center
+            t /= self.scale
         if self.clips:
             t /= _CLIP
             np.clip(t, -1e8, 1e8, out=t)  # beyond, the result is 3 in float64, and t * t overflows
-            t *= _CLIP / np.sqrt(1 + t * t)
-        return np.nan_to_num(t, copy=False, nan=0.0, posinf=np.inf, neginf=-np.inf)
+            root = t * t
+            root += 1
+            np.sqrt(root, out=root)
+            np.divide(_CLIP, root, out=root)
+            t *= root
+        t[np.isnan(t)] = 0
+        return t
 
-    def positions(self, values: np.ndarray) -> np.ndarray:
-        """The positions (N,) in float64; that of the center for nan."""
-        return positions(values, np.array(self.edges), self.center)
+    def bind_positions(self, n: int) -> Callable[[np.ndarray], np.ndarray]:
+        """The function from numbers to their positions in float64; that of the center for nan.
+
+        It is prepared for `n` numbers, which may come in parts.
+        """
+        return Bins(np.array(self.edges), self.center, n).positions
 
     def describe(self) -> str:
         """The transformation as text."""

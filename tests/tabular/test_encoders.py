@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastnn.tabular import DataError, TableEncoder, as_table, decide
-from fastnn.tabular.quantiles import edges_of, median_and_scale, positions
+from fastnn.tabular.quantiles import Bins, edges_of, median_and_scale
 
 
 def encode(columns, roles=None, **options):
@@ -70,15 +70,58 @@ def test_a_position_is_the_bin_plus_the_fraction_in_it(values, x):
     edges = np.array(edges_of(np.sort(values), 8))
     if not len(edges):
         return
-    (u,) = positions(np.array([x]), edges, 0.0)
+    (u,) = Bins(edges, 0.0, 1).positions(np.array([x]))
     assert u == pytest.approx(np.interp(x, edges, np.arange(len(edges))), abs=1e-6)
 
 
 def test_positions_are_monotone_from_0_to_bins():
     values = np.sort(np.random.default_rng(0).normal(size=1000))
-    u = positions(values, np.array(edges_of(values, 16)), 0.0)
+    u = Bins(np.array(edges_of(values, 16)), 0.0, len(values)).positions(values)
     assert (np.diff(u) >= 0).all()
     assert (u[0], u[-1]) == (0, 16)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    values=st.lists(st.floats(-1e300, 1e300), min_size=3, unique=True),
+    bins=st.integers(2, 48),
+)
+def test_positions_of_many_numbers_are_those_of_single_ones(values, bins):
+    edges = np.array(edges_of(np.sort(values), bins))
+    if not len(edges):
+        return
+    between = np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf), edges
+    x = np.r_[values, np.concatenate(between), np.nan]
+    many, one = Bins(edges, edges[1], 1 << 20), Bins(edges, edges[1], 1)
+    np.testing.assert_array_equal(many.positions(x), one.positions(x))
+
+
+@pytest.mark.parametrize("draw", ["normal", "lognormal", "standard_cauchy"])
+def test_positions_in_blocks_are_those_of_the_whole(draw):
+    x = getattr(np.random.default_rng(0), draw)(size=20_000)
+    edges = np.array(edges_of(np.sort(x), 48))
+    u = Bins(edges, 0.0, len(x)).positions(x)
+    np.testing.assert_allclose(u, np.interp(x, edges, np.arange(49)), atol=1e-9)
+
+
+def test_rows_encoded_in_blocks_are_those_of_the_whole():
+    n = 9000
+    rng = np.random.default_rng(0)
+    columns = {"x": rng.normal(size=n), "c": rng.choice(list("abc"), n), "b": rng.random(n) < 0.5}
+    columns["t"] = np.datetime64("2020-01-01") + rng.integers(0, 900, n)
+    encoder, whole = encode(columns)
+    bound = encoder.bind(as_table(columns))
+    for name in ("numbers", "positions", "codes"):
+        parts = [getattr(bound.encode(i, i + 3000, np.float64), name) for i in range(0, n, 3000)]
+        np.testing.assert_array_equal(np.concatenate(parts), getattr(whole, name))
+
+
+def test_an_infinite_number_behind_the_first_block_is_named():
+    x = np.arange(9000.0)
+    encoder, _ = encode({"x": x})
+    x[8000] = np.inf
+    with pytest.raises(DataError, match="row 8001, column 'x'"):
+        encoder.transform(as_table({"x": x}))
 
 
 # ---------------------------------------------------------------------- numbers
