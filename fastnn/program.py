@@ -286,13 +286,21 @@ class Program:
             parameter.view(storage)[...] = part.reshape(parameter.shape)
             start += parameter.size
 
-    def penalty(self, storage: np.ndarray) -> float:
-        """l2 / 2 times the sum of the squared penalized, trainable parameters, in float64."""
-        if not self.l2:
+    def penalty(self, storage: np.ndarray, l2: float | None = None) -> float:
+        """l2 / 2 times the sum of the squared penalized, trainable parameters, in float64.
+
+        Parameters
+        ----------
+        storage : (storage_size,) array
+        l2 : float, optional
+            The factor, by default that of the program.
+        """
+        l2 = self.l2 if l2 is None else l2
+        if not l2:
             return 0.0
         views = [p.view(storage) for p in self.parameters if p.in_penalty]
         squares = sum(float(np.sum(np.square(view, dtype=np.float64))) for view in views)
-        return 0.5 * self.l2 * squares
+        return 0.5 * l2 * squares
 
     def __str__(self) -> str:
         return "\n".join(_listing(self))

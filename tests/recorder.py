@@ -33,7 +33,7 @@ class Recorder:
 
     def train(
         self, inputs, targets, order, batch_size, learning_rates, first_step, losses,
-        check=False, mean_weights=None,
+        check=False, mean_weights=None, penalties=None,
     ):  # fmt: skip
         self.calls.append((inputs, targets, order))
         n = len(inputs[0]) if order is None else len(order)

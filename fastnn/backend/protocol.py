@@ -362,6 +362,7 @@ class Engine(Protocol):
         losses: Array,
         check: bool = False,
         mean_weights: Array | None = None,
+        penalties: Array | None = None,
     ) -> int:
         """One optimizer step per batch; the number of steps that were done.
 
@@ -369,6 +370,8 @@ class Engine(Protocol):
         the head, all its outputs together.  The sum of the losses of n rows is then divided by
         n times this number, for the reduction "mean".  With nan, or without `mean_weights`, it is
         divided by the sum of what the rows of the batch weigh.  Custom losses are not affected.
+
+        `penalties` has the factor l2 of each step, float64, in place of that of the program.
 
         `losses` receives the loss of each step; where it is (2, n_steps), its second row the part
         of heads whose losses are sums over the rows, without penalty.  Training stops before the

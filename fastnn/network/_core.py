@@ -306,9 +306,10 @@ class Core:
                         problem = FullBatch(optimizer, self.engine, self.heads, data)
                     return solve(self, problem, plan, validation, network)
                 means = mean_weights(self.heads, data, plan.weights_mean)
-                counts = plan.weights_mean == "count"
-                weights = None if counts else row_weights(self.heads, data, means)
-                weighing = loop.Weighing(weights, means, any(map(is_sum, self.heads)))
+                by_rows = plan.weights_mean == "count" or plan.penalty_weights is not None
+                weights = None if by_rows else row_weights(self.heads, data, means)
+                has_sums = any(map(is_sum, self.heads))
+                weighing = loop.Weighing(weights, means, has_sums, plan.penalty_weights)
                 return loop.fit(self, data, plan, validation, network, weighing)
             finally:
                 self.is_fitting = before

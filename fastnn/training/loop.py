@@ -36,11 +36,14 @@ class Weighing(NamedTuple):
         What a row of all data weighs on average in each loss; see `Engine.train`.
     has_sums : bool
         Whether a loss is a sum over the rows.
+    penalty : (N,) array or None
+        What each row counts in the number that the L2 penalty of a batch is divided by.
     """
 
     rows: np.ndarray | None = None
     means: np.ndarray | None = None
     has_sums: bool = False
+    penalty: np.ndarray | None = None
 
 
 def learning_rate(optimizer: Optimizer | Solver, step: int, factor: float = 1.0) -> float:
@@ -117,7 +120,11 @@ def fit(
 
     def train() -> None:
         for _ in range(epochs):
-            order = row_order(batches.n_rows, seed, session.state.epoch) if plan.shuffle else None
+            epoch, order = session.state.epoch, None
+            if plan.order is not None:
+                order = plan.order(epoch)
+            elif plan.shuffle:
+                order = row_order(batches.n_rows, seed, epoch)
             if session.end_epoch(loop.epoch(order)):
                 break
 
@@ -143,6 +150,7 @@ class _Loop:
         self._state = session.state
         self._weighing = weighing
         self._batches_per_call = 1
+        self._epoch_penalties: np.ndarray | None = None
 
     def epoch(self, order: np.ndarray | None) -> dict[str, float]:
         """One pass over the data; returns its measures."""
@@ -168,15 +176,34 @@ class _Loop:
         batches, row_weights = self._batches, self._weighing.rows
         if row_weights is None:
             return float((losses * batches.batch_rows).sum() / batches.n_rows)
-        rows = row_weights if order is None else row_weights[order]
-        weights = np.add.reduceat(rows, np.arange(0, batches.n_rows, batches.batch_size))
+        weights = self._by_batch(row_weights, order)
         total = weights.sum()
         return float((losses * weights).sum() / total) if total > 0 else math.nan
+
+    def _by_batch(self, numbers: np.ndarray, order: np.ndarray | None) -> np.ndarray:
+        """The sums of numbers of the rows (N,) over each batch of an epoch."""
+        rows = numbers if order is None else numbers[order]
+        starts = np.arange(0, self._batches.n_rows, self._batches.batch_size)
+        sums: np.ndarray = np.add.reduceat(rows, starts)
+        return sums
+
+    def _penalties(self, order: np.ndarray | None) -> np.ndarray | None:
+        """The factor of the L2 penalty of each batch, 0 for one of no weight; None for one for all.
+
+        The batches of an epoch are the same in each of its calls of the engine.
+        """
+        if self._weighing.penalty is None:
+            return None
+        sums = self._by_batch(self._weighing.penalty, order)
+        l2 = self._engine.program.l2
+        penalties: np.ndarray = np.divide(l2, sums, out=np.zeros(len(sums)), where=sums > 0)
+        return penalties
 
     def _pass(self, order: np.ndarray | None) -> np.ndarray:
         """All batches of an epoch; returns their losses."""
         n_batches = self._batches.n_batches
         losses = np.full((2, n_batches) if self._weighing.has_sums else n_batches, np.nan)
+        self._epoch_penalties = self._penalties(order)
         done = 0
         while done < n_batches:
             n = min(self._batches_per_call, self._batches.max_batches, n_batches - done)
@@ -190,12 +217,15 @@ class _Loop:
         state = self._state
         steps = np.arange(state.step + 1, state.step + 1 + n)
         learning_rates = state.rate_factor * rates(self._optimizer.learning_rate, steps)
+        penalties = self._epoch_penalties
+        if penalties is not None:
+            penalties = penalties[done : done + n]
         start = time.perf_counter()
         inputs, targets, rows = self._batches.take(order, done, n)
         try:
             taken = self._engine.train(
                 inputs, targets, rows, self._batches.batch_size, learning_rates,
-                state.step + 1, losses, False, self._weighing.means,
+                state.step + 1, losses, False, self._weighing.means, penalties,
             )  # fmt: skip
         except BaseException as error:  # the steps before it were taken
             taken = int(np.isfinite(np.atleast_2d(losses)[0]).sum())

@@ -90,6 +90,12 @@ class Plan:
         Whose weights the mean of a batch's losses is taken by; see `Network.fit`.
     checkpoint : Checkpoint, optional
         The file of this training, which counts the epochs that are done already.
+    order : function, optional
+        From an epoch, counted from 0 over all trainings, to the order of its rows: an int64 array.
+        It takes the place of the random order of `row_order`.
+    penalty_weights : (N,) array, optional
+        The L2 penalty of a batch is then divided by the sum of these numbers over its rows, and
+        batches count by their rows in the loss of an epoch.  Not for a solver.
     """
 
     epochs: int | None = None
@@ -100,6 +106,8 @@ class Plan:
     verbose: int = 0
     weights_mean: Literal["data", "batch", "count"] = "data"
     checkpoint: Checkpoint | None = None
+    order: Callable[[int], np.ndarray] | None = None
+    penalty_weights: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         check_flag(self.shuffle, "shuffle")

@@ -27,13 +27,13 @@ PUBLIC_MODULES = (
 )  # fmt: skip
 
 LONG_SIGNATURES = {
-    "backend/protocol.py:Engine.train": 9,
+    "backend/protocol.py:Engine.train": 10,
     "backend/protocol.py:Kernels.cross_entropy_labels": 9,
     "backend/protocol.py:Kernels.cross_entropy_rows": 8,
     "backend/protocol.py:Kernels.dense_backward": 10,
     "backend/protocol.py:Kernels.elementwise_loss": 8,
     "backend/protocol.py:Kernels.update": 8,
-    "backend/reference/engine.py:Engine.train": 9,
+    "backend/reference/engine.py:Engine.train": 10,
     "backend/reference/kernels.py:dense_backward": 10,
     "backend/reference/losses.py:cross_entropy_labels": 9,
     "backend/reference/losses.py:cross_entropy_rows": 8,

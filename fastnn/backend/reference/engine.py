@@ -62,6 +62,7 @@ class Engine:
         self._row_losses: list[Array] = []
         self._is_stepping = False
         self._mean_weights: Array | None = None
+        self._l2 = program.l2
         self.guard: AbstractContextManager[object] = Guard()
         _engines.add(self)
 
@@ -246,6 +247,7 @@ class Engine:
         losses: Array,
         check: bool = False,
         mean_weights: Array | None = None,
+        penalties: Array | None = None,
     ) -> int:
         """One optimizer step per batch; returns how many were done.
 
@@ -266,7 +268,7 @@ class Engine:
             batch_targets = [(t[rows], None if w is None else w[rows]) for t, w in targets]
             step = first_step + i
             try:
-                with self._taking_a_step(mean_weights):
+                with self._taking_a_step(mean_weights, None if penalties is None else penalties[i]):
                     cost = self.loss_and_gradients(
                         [x[rows] for x in inputs], batch_targets, True, step, check
                     )
@@ -326,15 +328,17 @@ class Engine:
         return len(inputs[0])
 
     @contextmanager
-    def _taking_a_step(self, mean_weights: Array | None) -> Iterator[None]:
+    def _taking_a_step(self, mean_weights: Array | None, l2: float | None) -> Iterator[None]:
         """Gradients of custom losses and layers must be finite in a training step."""
         self._is_stepping = True
         self._mean_weights = mean_weights
+        self._l2 = self.program.l2 if l2 is None else float(l2)
         try:
             yield
         finally:
             self._is_stepping = False
             self._mean_weights = None
+            self._l2 = self.program.l2
             self._buffers.step_cost = None
 
     def begin_child(self) -> None:
@@ -418,7 +422,7 @@ class Engine:
 
     def _cost(self, losses: Sequence[float]) -> float:
         weights = [head.weight for head in self.program.heads]
-        return total_loss(weights, losses, self.program.penalty(self.storage))
+        return total_loss(weights, losses, self.program.penalty(self.storage, self._l2))
 
     def _summed_cost(self) -> float:
         """The part of the last cost whose losses are sums over the rows."""
@@ -430,8 +434,8 @@ class Engine:
         )
 
     def _add_penalty_gradients(self) -> None:
-        if self.program.l2:
-            l2 = self.program.dtype.type(self.program.l2)
+        if self._l2:
+            l2 = self.program.dtype.type(self._l2)
             for i, parameter in enumerate(self.program.parameters):
                 if parameter.in_penalty:
                     self._buffers.parameter_gradients[i] += l2 * self._buffers.parameters[i]

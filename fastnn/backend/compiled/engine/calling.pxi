@@ -204,6 +204,8 @@ cdef class Caller(Reader):
         cdef Span span
         cdef double cost
         self.plan.step = <uint32_t>(run.first_step + step)
+        if run.penalties != NULL:
+            self.plan.l2 = run.penalties[step]
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
         rows = slice(batch.start, batch.start + batch.n_rows)

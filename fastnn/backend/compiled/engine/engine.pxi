@@ -306,7 +306,7 @@ cdef class Engine(Caller):
         return 0
 
     def train(self, inputs, targets, order, sz batch_size, learning_rates, sz first_step, losses,
-              check=False, mean_weights=None):
+              check=False, mean_weights=None, penalties=None):
         """One optimizer step per batch; see `fastnn.backend.protocol`."""
         self._enter()
         try:
@@ -316,12 +316,14 @@ cdef class Engine(Caller):
                 self.batch.mean_weights = <double*>elements(
                     mean_weights, cnp.NPY_FLOAT64, 1, self.plan.n_heads, -1, "arguments",
                     "mean_weights")
-            return self._train(order, batch_size, learning_rates, first_step, losses)
+            return self._train(order, batch_size, learning_rates, first_step, losses, penalties)
         finally:
             self.batch.mean_weights = NULL
+            if penalties is not None:
+                self.plan.l2 = self.program.l2
             self._leave()
 
-    cdef _train(self, order, sz batch_size, learning_rates, sz first_step, losses):
+    cdef _train(self, order, sz batch_size, learning_rates, sz first_step, losses, penalties):
         cdef Run run
         cdef const int64_t[::1] indices
         run.n_samples = self.batch.n_rows
@@ -336,6 +338,10 @@ cdef class Engine(Caller):
                              f"{run.n_samples} samples")
         run.learning_rates = <double*>elements(
             learning_rates, cnp.NPY_FLOAT64, 1, -1, -1, "arguments", "learning_rates")
+        run.penalties = NULL
+        if penalties is not None:
+            run.penalties = <double*>elements(
+                penalties, cnp.NPY_FLOAT64, 1, run.n_steps, -1, "arguments", "penalties")
         run.sums = NULL
         if _np.ndim(losses) == 2:
             losses, sums = losses
@@ -362,6 +368,7 @@ cdef class Engine(Caller):
         cdef Run run
         run.first_step = number
         run.learning_rates = &learning_rate
+        run.penalties = NULL
         return self._step_directly(&run, X, y, check, state, weights, False)
 
     def direct_counting_step(self, X, y, double learning_rate, sz number, check=True, state=None,
@@ -372,6 +379,7 @@ cdef class Engine(Caller):
             return None  # NumPy adds these up in another order
         run.first_step = number
         run.learning_rates = &learning_rate
+        run.penalties = NULL
         return self._step_directly(&run, X, y, check, state, weights, True)
 
     cdef _step_directly(self, Run* run, X, y, check, state, weights, bint counts):
@@ -531,6 +539,8 @@ cdef class Engine(Caller):
         cdef double cost
         cdef bint stored = not self.calls and (self.plan.clip_norm > 0
                                                or n_rows > run.rows_at_once)
+        if run.penalties != NULL:
+            self.plan.l2 = run.penalties[step]
         with nogil:
             finish_gradients(&self.plan, n_rows, stored)
             cost = run.cost + summed_penalty(&self.plan)

@@ -337,6 +337,7 @@ cdef struct Run:
     sz rows_at_once           # of a batch, in the workspace
     sz n_samples
     const double* learning_rates
+    const double* penalties   # the factor of the L2 penalty of each step, or NULL for the plan's
     double* losses
     double* sums              # of each step: the part of its loss that sums over rows, or NULL
     double* row_losses        # (heads, batch_size)

@@ -20,6 +20,8 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
     for step in range(run.steps_done, run.n_steps):
         plan.step = <uint32_t>(run.first_step + step)
         plan.edges_follow = step + 1 < run.n_steps
+        if run.penalties != NULL:
+            plan.l2 = run.penalties[step]
         batch.start = step * run.batch_size
         batch.n_rows = min(run.batch_size, run.n_samples - batch.start)
         stored = plan.clip_norm > 0 or batch.n_rows > run.rows_at_once
