@@ -52,6 +52,7 @@ from fastnn.optimizers import _updates
 from fastnn.optimizers._updates import *
 from fastnn.program import Program
 from fastnn.schedules import (
+    BiasCorrection,
     Constant,
     Cosine,
     CosineLog,
@@ -72,6 +73,7 @@ __all__ = [
     "Add",
     "Average",
     "BackendError",
+    "BiasCorrection",
     "Callback",
     "Concatenate",
     "Constant",

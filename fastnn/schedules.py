@@ -21,6 +21,7 @@ from fastnn._shared.config import build, replace_fields, restore_fields
 from fastnn._shared.numbers import check_integer, check_number, check_rounded
 
 __all__ = [
+    "BiasCorrection",
     "Constant",
     "Cosine",
     "CosineLog",
@@ -348,9 +349,58 @@ class WarmUp(Schedule):
         return rates(self.then, after) * np.minimum(steps / self.steps, 1.0)
 
 
+@dataclass(frozen=True)
+class BiasCorrection(Schedule):
+    """`rate * sqrt(1 - beta2 ** step) / (1 - beta1 ** step)`: the bias of Adam's averages.
+
+    With ``Adam(BiasCorrection(rate), bias_correction=False)`` the correction is in the learning
+    rate, and `epsilon` is added to the root of the average that is not corrected, as in
+    scikit-learn and TensorFlow.  It has a larger effect in the first steps than in `Adam`.
+
+    Parameters
+    ----------
+    rate : float, Schedule or function of the step
+        Learning rate without the correction.
+    beta1, beta2 : float, default 0.9 and 0.999
+        Those of the optimizer, in [0, 1).
+
+    References
+    ----------
+    Kingma & Ba (2015), "Adam: a method for stochastic optimization", the end of section 2, where
+    this epsilon is called epsilon hat.
+    """
+
+    name: ClassVar[str] = "bias_correction"
+    rate_fields: ClassVar[tuple[str, ...]] = ("rate",)
+
+    rate: LearningRate
+    beta1: float = 0.9
+    beta2: float = 0.999
+
+    def __post_init__(self) -> None:
+        replace_fields(
+            self,
+            rate=check_learning_rate("rate", self.rate),
+            beta1=check_number(self.beta1, "beta1", 0.0, below=1.0),
+            beta2=check_number(self.beta2, "beta2", 0.0, below=1.0),
+        )
+
+    def _rates(self, steps: np.ndarray) -> Any:
+        # NumPy may round a power of a scalar otherwise than that of an array.
+        rows = np.atleast_1d(steps)
+        first, second = (
+            (1.0 - np.power(np.full(rows.shape, beta), rows)).reshape(steps.shape)[()]
+            for beta in (self.beta1, self.beta2)
+        )
+        return rates(self.rate, steps) * np.sqrt(second) / first
+
+
 _CLASSES: dict[str, type[Schedule]] = {
-    cls.name: cls for cls in (Constant, Step, Exponential, Cosine, FlatCosine, CosineLog, WarmUp)
-}
+    cls.name: cls
+    for cls in (
+        Constant, Step, Exponential, Cosine, FlatCosine, CosineLog, WarmUp, BiasCorrection,
+    )
+}  # fmt: skip
 
 
 def rates(learning_rate: LearningRate, steps: ArrayLike) -> np.ndarray:
@@ -457,6 +507,7 @@ def from_config(config: object) -> float | Schedule:
     if not isinstance(config, Mapping):
         return check_number(config, "learning_rate", 0.0)
     arguments = dict(config)
-    if "then" in arguments:
-        arguments["then"] = from_config(arguments["then"])
+    for name in ("then", "rate"):
+        if name in arguments:
+            arguments[name] = from_config(arguments[name])
     return build("schedule", _CLASSES, arguments)

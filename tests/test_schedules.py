@@ -8,6 +8,7 @@ import pytest
 
 from fastnn import schedules
 from fastnn.schedules import (
+    BiasCorrection,
     Constant,
     Cosine,
     CosineLog,
@@ -27,6 +28,8 @@ EVERY = [
     CosineLog(0.1, steps=20, cycles=3),
     WarmUp(5, Cosine(0.1, steps=20)),
     WarmUp(5, 0.1),
+    BiasCorrection(0.1),
+    BiasCorrection(Cosine(0.1, steps=20), 0.8, 0.99),
 ]
 each_schedule = pytest.mark.parametrize("schedule", EVERY, ids=repr)
 
@@ -53,6 +56,18 @@ def test_exponential_meets_step_at_the_start_of_each_stair():
     np.testing.assert_allclose(
         Exponential(0.3, 0.7, 7)(stairs), Step(0.3, 0.7, 7)(stairs), rtol=1e-13
     )
+
+
+def test_bias_correction_is_that_of_adams_averages():
+    steps = np.array([1, 2, 10, 10**6])
+    expected = 0.3 * np.sqrt(1 - 0.99**steps) / (1 - 0.8**steps)
+    np.testing.assert_allclose(BiasCorrection(0.3, 0.8, 0.99)(steps), expected, rtol=1e-13)
+
+
+def test_bias_correction_multiplies_another_schedule():
+    steps, falling = np.arange(1, 30), Cosine(0.3, steps=20)
+    expected = falling(steps) * BiasCorrection(1.0)(steps)
+    np.testing.assert_allclose(BiasCorrection(falling)(steps), expected, rtol=1e-15)
 
 
 def test_cosine_starts_at_initial_and_ends_at_final_exactly():

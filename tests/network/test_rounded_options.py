@@ -49,6 +49,7 @@ def rate_options():
         "final of learning_rate": lambda v: schedules.Cosine(0.1, 10, v),
         "peak of learning_rate": lambda v: schedules.CosineLog(v, 10),
         "then of learning_rate": lambda v: schedules.WarmUp(5, v),
+        "rate of learning_rate": lambda v: schedules.BiasCorrection(v),
         "initial of then of learning_rate": lambda v: schedules.WarmUp(
             5, schedules.Step(v, 0.5, 3)
         ),
@@ -188,7 +189,8 @@ def test_every_number_of_a_loss_or_a_schedule_has_its_test():
         schedule = getattr(schedules, name)
         if schedule is not schedules.Schedule:
             floats = {f.name for f in dataclasses.fields(schedule) if f.type != "int"}
-            assert floats - set(schedule.rate_fields) <= {"factor", "flat"}  # which stay in float64
+            in_double = {"factor", "flat", "beta1", "beta2"}  # which stay in float64
+            assert floats - set(schedule.rate_fields) <= in_double
 
 
 @pytest.mark.parametrize(

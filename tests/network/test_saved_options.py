@@ -52,6 +52,7 @@ RATES = st.one_of(
     st.builds(schedules.Cosine, NUMBER, COUNT),
     st.builds(schedules.FlatCosine, NUMBER, COUNT, NUMBER, SHARE),
     st.builds(schedules.CosineLog, NUMBER, COUNT),
+    st.builds(schedules.BiasCorrection, SHARE, SHARE, SHARE),
 )
 OPTIMIZERS = st.one_of(
     st.builds(optimizers.GradientDescent, RATES),
