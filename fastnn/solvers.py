@@ -71,6 +71,9 @@ class LBFGS(Solver):
         share of it (of 1, for costs below 1), in the units of the notes.
     line_search_steps : int, default 20
         Largest number of evaluations in one line search.
+    max_evaluations : int, optional
+        Largest number of evaluations of the cost in a `fit`; it is compared at the end of each
+        iteration.  By default the numbers of iterations and of line search steps are the limits.
 
     Notes
     -----
@@ -104,6 +107,7 @@ class LBFGS(Solver):
     tolerance: float = 1e-5
     loss_tolerance: float = 1e-9
     line_search_steps: int = 20
+    max_evaluations: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -114,6 +118,9 @@ class LBFGS(Solver):
             loss_tolerance=check_number(self.loss_tolerance, "loss_tolerance", 0.0),
             line_search_steps=check_integer(self.line_search_steps, "line_search_steps", 1),
         )
+        if self.max_evaluations is not None:
+            evaluations = check_integer(self.max_evaluations, "max_evaluations", 1)
+            replace_fields(self, max_evaluations=evaluations)
 
 
 @dataclass(frozen=True)

@@ -188,7 +188,7 @@ def _lbfgs(solver: LBFGS, run: _Run) -> str:
     run.check(*run.problem.cost(run.start), "the gradient of the cost")
     options = {
         "maxiter": run.iterations,
-        "maxfun": run.iterations * (solver.line_search_steps + 1) + 1,
+        "maxfun": solver.max_evaluations or run.iterations * (solver.line_search_steps + 1) + 1,
         "maxcor": solver.memory,
         "maxls": solver.line_search_steps,
         "gtol": solver.tolerance * run.problem.gradient_share,
@@ -224,6 +224,7 @@ _ENDS = {
     "PROJECTED GRADIENT": "converged: the gradient is within tolerance",
     "REDUCTION OF F": "converged: the cost falls by less than loss_tolerance",
     "ABNORMAL": "no descent in the line search: the precision of the cost is reached",
+    "EVALUATIONS EXCEEDS": "reached the limit of evaluations",
 }
 """The meaning of SciPy's messages about L-BFGS-B, by a text that they contain."""
 
