@@ -1,11 +1,24 @@
-"""Networks as scikit-learn estimators."""
+"""Networks as scikit-learn estimators, with the parameters of scikit-learn's own networks.
 
-from fastnn.estimators.estimators import NetworkClassifier, NetworkRegressor
+The estimators do not scale the inputs: put a `StandardScaler` before them in a pipeline
+unless the inputs have comparable scales of about 1.  The same holds for the targets
+of regression (`TransformedTargetRegressor`).
+"""
+
+try:
+    import sklearn.base  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        'fastnn.estimators needs scikit-learn 1.6 or newer: pip install "fastnn[sklearn]"'
+    ) from error
+
+from fastnn.estimators.classifier import MLPClassifier
+from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.trained import TrainedClassifier, TrainedRegressor, as_estimator
 
 __all__ = [
-    "NetworkClassifier",
-    "NetworkRegressor",
+    "MLPClassifier",
+    "MLPRegressor",
     "TrainedClassifier",
     "TrainedRegressor",
     "as_estimator",

@@ -372,10 +372,24 @@ def test_estimator_trains_by_lbfgs():
     from fastnn import estimators
 
     X, y = flowers(np.random.default_rng(0))
-    model = estimators.NetworkClassifier((8,), optimizer="lbfgs", random_state=0)
+    model = estimators.MLPClassifier((8,), solver="lbfgs", random_state=0)
     assert model.fit(X, y).score(X, y) > 0.95
-    with pytest.raises(ValueError, match=r"learning_rate does not go with .*lbfgs"):
-        model.set_params(learning_rate=0.1).fit(X, y)
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_evaluations_have_a_limit(limit, backend):
+    calls = []
+
+    def squared(output, target):
+        calls.append(1)
+        return float(np.mean((output - target) ** 2)), 2 * (output - target) / output.size
+
+    X, y = flowers(np.random.default_rng(0))
+    net = fnn.Sequential([fnn.Dense(X.shape[1], 3, "tanh"), fnn.Dense(3, 1)], seed=0)
+    net.compile(squared, fnn.LBFGS(max_evaluations=limit, line_search_steps=3))
+    history = net.fit(X, y.astype(float))
+    assert history.message == "reached the limit of evaluations"
+    assert len(calls) <= 2 + limit + 3  # a line search ends what it began
 
 
 def test_net_can_be_compiled_again_for_steps():
