@@ -253,6 +253,13 @@ class Program:
                 sizes[source] = tuple(map(min, own, sizes.get(source, own)))
         return tuple(sizes.get(i) for i in self.inputs)
 
+    @cached_property
+    def sparse_inputs(self) -> tuple[bool, ...]:
+        """For each input, whether it may be sparse rows: dense operations alone read it."""
+        others = {i for o in self.operations if o.kind != "dense" for i in o.inputs}
+        others.update(self.outputs, (head.output for head in self.heads))
+        return tuple(i not in others for i in self.inputs)
+
     def with_heads(self, heads: Sequence[Head], l2: float = 0.0) -> Program:
         """The same program with other heads and L2 penalty.
 

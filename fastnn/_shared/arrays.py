@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from fastnn._shared.exchange import from_arrow, is_narrow_float, to_numpy
+from fastnn._shared.sparse import Rows, RowsT, SparseRows
 
 Arrays = ArrayLike | Sequence[ArrayLike] | Mapping[str, ArrayLike]
 """One array, or several in order or by name."""
@@ -317,16 +318,26 @@ def converted(array: np.ndarray, name: str, dtype: DTypeLike) -> np.ndarray:
     return result
 
 
-def is_readable(array: np.ndarray) -> bool:
-    """Whether the engines read the array as it is: a native type of at most 64 bits, aligned."""
+def is_readable(array: Rows) -> bool:
+    """Whether the engines read the array as it is: a native type of at most 64 bits, aligned.
+
+    Sparse rows are converted together.
+    """
+    if isinstance(array, SparseRows):
+        return True
     dtype = array.dtype
     return (
         dtype.kind in _REAL_KINDS and dtype.isnative and dtype.itemsize <= 8 and array.flags.aligned
     )
 
 
-def readable(array: np.ndarray, dtype: DTypeLike) -> np.ndarray:
-    """The array if the engines can read it, or else a copy in `dtype`."""
+def readable(array: RowsT, dtype: DTypeLike) -> RowsT:
+    """The array if the engines can read it, or else a copy in `dtype`.
+
+    Engines read sparse rows in `dtype` alone.
+    """
+    if isinstance(array, SparseRows):
+        return array.astype(dtype)
     return array if is_readable(array) else contiguous(array, dtype)
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from fastnn._shared.sparse import Rows
 from fastnn.facts.losses import ElementOptions
 from fastnn.program import Program
 
@@ -255,7 +256,9 @@ class Engine(Protocol):
     -----
     Inputs are (N, width) arrays, targets (N,) labels or (N, width) rows, or (N,) where the
     width is 1, of any real type in native byte order and with any strides.  They are converted
-    a batch or a block at a time.  Weights are (N,), for elementwise losses also (N, width), and
+    a batch or a block at a time.  Inputs that dense operations alone read may be
+    `fastnn._shared.sparse.SparseRows` of the program's dtype; these have no `value` and
+    `gradient`, and no `backward`.  Weights are (N,), for elementwise losses also (N, width), and
     of the program's dtype.  With `check`,
     inputs and targets that are not finite in that dtype or out of range raise ValueError;
     labels that are no classes always do.
@@ -280,7 +283,7 @@ class Engine(Protocol):
         """
 
     def forward(
-        self, inputs: Sequence[Array], training: bool = False, step: int = 0, check: bool = False
+        self, inputs: Sequence[Rows], training: bool = False, step: int = 0, check: bool = False
     ) -> list[Array]:
         """Run the operations; a new array for each output of the program."""
 
@@ -337,13 +340,13 @@ class Engine(Protocol):
         """
 
     def evaluate(
-        self, inputs: Sequence[Array], targets: Sequence[Target]
+        self, inputs: Sequence[Rows], targets: Sequence[Target]
     ) -> tuple[float, list[float]]:
         """The cost and the loss of each head, without dropout."""
 
     def loss_and_gradients(
         self,
-        inputs: Sequence[Array],
+        inputs: Sequence[Rows],
         targets: Sequence[Target],
         training: bool = False,
         step: int = 0,
@@ -353,7 +356,7 @@ class Engine(Protocol):
 
     def train(
         self,
-        inputs: Sequence[Array],
+        inputs: Sequence[Rows],
         targets: Sequence[Target],
         order: Array | None,
         batch_size: int,

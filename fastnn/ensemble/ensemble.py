@@ -15,6 +15,7 @@ from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.config import as_json
 from fastnn._shared.fields import entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_seed
+from fastnn._shared.sparse import Rows
 from fastnn.ensemble.members import (
     Member,
     check_alike,
@@ -350,7 +351,7 @@ class Ensemble:
         arrays, single = self._core.feed.rows(X)
         return self._outputs(arrays, check), single
 
-    def _outputs(self, arrays: Sequence[np.ndarray], check: bool) -> list[list[np.ndarray]]:
+    def _outputs(self, arrays: Sequence[Rows], check: bool) -> list[list[np.ndarray]]:
         """For each output what every member predicts for prepared inputs."""
         by_member = []
         for i, member in enumerate(self.members):

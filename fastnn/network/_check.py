@@ -11,7 +11,7 @@ from fastnn import backend
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.numbers import check_flag, check_integer, check_number
 from fastnn.inspection import TOLERANCE, GradientCheck, Shadow, compare
-from fastnn.network._feed import Feed
+from fastnn.network._feed import Feed, dense
 from fastnn.network._network import Network
 from fastnn.training.progress import new_bar
 
@@ -121,7 +121,7 @@ def _shadow(net: Network, X: object, y: object, sample_weight: object, dropout: 
     double = np.dtype(np.float64)
     feed = Feed(core.feed.inputs, core.heads, double, shadow.engine)
     data = feed.data(X, y, sample_weight, True, hint="")
-    inputs = [np.ascontiguousarray(x, double) for x in data.inputs]
+    inputs = [np.ascontiguousarray(x, double) for x in dense(data.inputs, "check_gradients")]
     shadow.set_data(inputs, data.targets)
     return shadow
 

@@ -14,6 +14,7 @@ import numpy as np
 from fastnn import serialization
 from fastnn._shared.fields import entry
 from fastnn._shared.numbers import check_integer
+from fastnn._shared.sparse import Rows, SparseRows
 from fastnn._shared.writing import check_destination, is_file_object
 from fastnn.network._core import Core
 from fastnn.network._save import CHECKPOINT, DEFECTS, SLOT, Saved, arrays, save_with, structure
@@ -290,7 +291,17 @@ def _digest_of_data(data: Data) -> str:
     n = len(data)
     rows = np.unique(np.linspace(0, n - 1, min(n, _ROWS)).astype(np.int64))
     columns = [*data.inputs, *(column for pair in data.targets for column in pair)]
-    return _crc((None, None) if c is None else (np.asarray(c)[rows], c.shape) for c in columns)
+    return _crc(part for column in columns for part in _parts_of(column, rows))
+
+
+def _parts_of(column: Rows | None, rows: np.ndarray) -> list[tuple[np.ndarray | None, object]]:
+    """Some rows of a column of data as arrays, and what to call them."""
+    if column is None:
+        return [(None, None)]
+    if isinstance(column, SparseRows):
+        part = column[rows]
+        return [(part.values, column.shape), (part.columns, ""), (part.starts, "")]
+    return [(np.asarray(column)[rows], column.shape)]
 
 
 def _digest(core: Core) -> str:

@@ -17,6 +17,7 @@ from numpy.typing import DTypeLike
 from fastnn import backend
 from fastnn._shared.arrays import check_class_weights, converted, is_readable, readable
 from fastnn._shared.numbers import check_integer, check_seed
+from fastnn._shared.sparse import Rows
 from fastnn.graph import Graph, build_program
 from fastnn.layers._tensor import check_dtype, check_name
 from fastnn.network._factors import Factors
@@ -214,18 +215,18 @@ class Core:
 
     # --------------------------------------------------------------- outputs
 
-    def readable(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def readable(self, arrays: Sequence[Rows]) -> list[Rows]:
         """Arrays that the engine reads; only those of other types are converted."""
         return [readable(array, self.dtype) for array in arrays]
 
     def outputs(
-        self, arrays: Sequence[np.ndarray], batch_size: int | None = None, check: bool = False
+        self, arrays: Sequence[Rows], batch_size: int | None = None, check: bool = False
     ) -> list[np.ndarray]:
         """All outputs (N, width) for inputs of any real dtype, computed in blocks of rows.
 
         Parameters
         ----------
-        arrays : sequence of (N, width) array
+        arrays : sequence of (N, width) array or SparseRows
         batch_size : int, optional
             Rows of a block.
         check : bool, default False

@@ -28,6 +28,7 @@ from fastnn._shared.arrays import (
     scaled_weights,
 )
 from fastnn._shared.numbers import check_flag
+from fastnn._shared.sparse import Rows, SparseRows, as_sparse_rows, is_sparse
 from fastnn.losses._base import EngineLoss
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
@@ -38,8 +39,19 @@ if TYPE_CHECKING:
     from fastnn.backend.protocol import Engine
 
 
-def prepare_inputs(X: object, buffers: Sequence[Buffer], argument: str = "X") -> list[np.ndarray]:
-    """Inputs as (N, width) arrays of one length, in the dtypes that they have.
+def prepare_inputs(
+    X: object, buffers: Sequence[Buffer], may_be_sparse: Sequence[bool], argument: str = "X"
+) -> list[Rows]:
+    """Inputs as (N, width) arrays or sparse rows of one length, in the dtypes that they have.
+
+    Parameters
+    ----------
+    X : object
+        What a user passed.
+    buffers : sequence of Buffer
+        The inputs of a program, and `may_be_sparse` its `sparse_inputs`.
+    argument : str, default "X"
+        Name of the argument.
 
     Raises
     ------
@@ -47,17 +59,36 @@ def prepare_inputs(X: object, buffers: Sequence[Buffer], argument: str = "X") ->
         If types, shapes or lengths do not fit.
     """
     names = [buffer.name for buffer in buffers]
-    arrays: list[np.ndarray] = []
-    for values, buffer in zip(split(X, names, argument), buffers, strict=True):
-        arrays.append(as_matrix(values, called(argument, buffer.name, names), buffer.width))
-        _check_length(arrays[-1], arrays[0], called(argument, buffer.name, names), argument)
+    arrays: list[Rows] = []
+    parts = zip(split(X, names, argument), buffers, may_be_sparse, strict=True)
+    for values, buffer, sparse in parts:
+        name = called(argument, buffer.name, names)
+        if isinstance(values, SparseRows):
+            arrays.append(values)
+        elif is_sparse(values):
+            if not sparse:
+                raise TypeError(
+                    f"{name} may be sparse only where dense layers alone read it, got "
+                    f"{type(values).__name__}; convert it with .toarray()"
+                )
+            arrays.append(as_sparse_rows(values, name, buffer.width))
+        else:
+            arrays.append(as_matrix(values, name, buffer.width))
+        _check_length(arrays[-1], arrays[0], name, argument)
     return arrays
+
+
+def dense(inputs: Sequence[Rows], use: str) -> list[np.ndarray]:
+    """Inputs that are arrays; TypeError where one is sparse, which `use` does not take."""
+    if any(isinstance(rows, SparseRows) for rows in inputs):
+        raise TypeError(f"{use} takes no sparse X; convert some rows with .toarray()")
+    return [rows for rows in inputs if isinstance(rows, np.ndarray)]
 
 
 def prepare_targets(
     y: object,
     heads: Sequence[LossOnOutput],
-    inputs: Sequence[np.ndarray],
+    inputs: Sequence[Rows],
     dtype: np.dtype,
     check: bool = True,
     argument: str = "y",
@@ -187,7 +218,7 @@ def _is_per_head(weights: object, n_heads: int) -> bool:
     return all(part is None or np.ndim(part) in (1, 2) for part in weights)
 
 
-def _check_length(array: np.ndarray, first: np.ndarray, name: str, first_name: str) -> None:
+def _check_length(array: Rows, first: Rows, name: str, first_name: str) -> None:
     if len(array) != len(first):
         raise ValueError(
             f"{name} must have {len(first)} rows as {first_name} has, got {len(array)}"
@@ -236,7 +267,7 @@ class Feed:
         self._engine = engine
 
     def check(
-        self, arrays: Sequence[np.ndarray], argument: str = "X", hint: str = CAN_BE_ALLOWED
+        self, arrays: Sequence[Rows], argument: str = "X", hint: str = CAN_BE_ALLOWED
     ) -> None:
         """Raise ValueError if an input has nan, inf or numbers beyond the network's dtype.
 
@@ -246,24 +277,33 @@ class Feed:
         names = [buffer.name for buffer in self.inputs]
         sizes = self._engine.program.code_sizes
         for array, name, codes in zip(arrays, names, sizes, strict=True):
+            if isinstance(array, SparseRows):
+                array.check_finite(called(argument, name, names), hint, self._dtype)
+                continue
             if codes is not None:
                 check_codes(array, called(argument, name, names), codes, hint)
             if is_readable(array) and self._engine.all_finite(array):
                 continue
             check_finite(array, called(argument, name, names), hint, self._dtype)
 
-    def rows(self, X: object) -> tuple[list[np.ndarray], bool]:
-        """Inputs as (N, width) arrays of any real dtype, and whether X was a single sample."""
+    def rows(self, X: object) -> tuple[list[Rows], bool]:
+        """Inputs as `data` has them, and whether X was a single sample."""
         names = [buffer.name for buffer in self.inputs]
         parts = [
-            as_real(part, called("X", name, names))
+            part if is_sparse(part) else as_real(part, called("X", name, names))
             for part, name in zip(split(X, names, "X"), names, strict=True)
         ]
         widths = [(buffer.width,) for buffer in self.inputs]
-        single = [part.shape for part in parts] == widths
+        single = [part.shape for part in parts] == widths and not any(map(is_sparse, parts))
         if single:
             parts = [part[None, :] for part in parts]
-        return prepare_inputs(dict(zip(names, parts, strict=True)), self.inputs), single
+        sparse = self._engine.program.sparse_inputs
+        return prepare_inputs(dict(zip(names, parts, strict=True)), self.inputs, sparse), single
+
+    def arrays(self, X: object, use: str) -> tuple[list[np.ndarray], bool]:
+        """`rows` for a use that needs arrays; TypeError where X is sparse."""
+        rows, single = self.rows(X)
+        return dense(rows, use), single
 
     def data(
         self,
@@ -280,7 +320,8 @@ class Feed:
         `rule` is that of `prepare_weights`.
         """
         check = check_flag(check, "check_finite")
-        inputs = prepare_inputs(X, self.inputs, f"X{suffix}")
+        sparse = self._engine.program.sparse_inputs
+        inputs = prepare_inputs(X, self.inputs, sparse, f"X{suffix}")
         if check:
             self.check(inputs, f"X{suffix}", hint)
         targets = prepare_targets(y, self.heads, inputs, self._dtype, check, f"y{suffix}")

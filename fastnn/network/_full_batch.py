@@ -13,6 +13,7 @@ from fastnn import backend
 from fastnn._shared.arrays import contiguous, readable
 from fastnn.facts.losses import ElementOptions
 from fastnn.losses import MeanSquaredError
+from fastnn.network._feed import dense
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._units import Units, coordinates, is_fresh, units_of
 from fastnn.program import Program
@@ -161,6 +162,7 @@ class FullBatch:
         self._penalty_scale = math.sqrt(self._l2 / 2) * self._scales[self._penalized]
         from fastnn.inspection import Linearization
 
+        self._arrays = dense(self._inputs, "Levenberg-Marquardt")
         kernels = backend.kernels(np.float64)
         self._row_scales = [
             _scale(head, contiguous(target, np.float64), weights, kernels)
@@ -208,7 +210,7 @@ class FullBatch:
         parts = []
         for (head, _), scale in zip(self._pairs(), self._row_scales, strict=True):
             jacobian = self._linearization.by_parameters(
-                self._inputs, head.output, range(head.width), trainable
+                self._arrays, head.output, range(head.width), trainable
             ).reshape(-1, self._program.n_parameters)
             parts.append(jacobian[:, self._trainable] * scale.reshape(-1, 1))
         rows = np.zeros((len(self._penalized), len(x)))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import backend
-from fastnn._shared.arrays import Arrays, Weights
+from fastnn._shared.arrays import Arrays, Weights, readable
 from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.losses import EngineLoss
 from fastnn.network._core import Core
+from fastnn.network._feed import dense
 from fastnn.solvers import Solver
 from fastnn.training.data import Data
 from fastnn.training.state import TrainingError
@@ -37,7 +38,8 @@ def trace(
         if apply or not isinstance(optimizer, Solver):
             rate = core.learning_rate(number)
         step = TracedStep(core.graph, core.program, core.storage, core.slots, optimizer)
-        cost = step.run(core.readable(data.inputs), data.targets, number, rate)
+        inputs = [readable(x, core.dtype) for x in dense(data.inputs, "trace")]
+        cost = step.run(inputs, data.targets, number, rate)
         result = Trace(
             step.calls, step.parameters(), _traced_heads(core, step, data),
             cost, number, rate, repr(optimizer),
@@ -137,10 +139,10 @@ def _by_output(
 ) -> Any:
     """What `derive` gives for the output called `output`, or arranged for all of them."""
     with core.lock, backend.use(core.backend):
-        arrays, single = core.feed.rows(X)
+        arrays, single = core.feed.arrays(X, "a derivative")
         if check_flag(check, "check_finite"):
             core.feed.check(arrays)
-        inputs = core.readable(arrays)
+        inputs = [readable(x, core.dtype) for x in arrays]
         results = [
             derive(_Derived(inputs, single, position, _columns(core, position, column)))
             for position in _positions(core.output_names, output, column)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fastnn._shared.sparse import is_sparse
+
 
 def split(values: object, names: Sequence[str], argument: str) -> list[Any]:
     """One value for each name.
@@ -23,7 +25,7 @@ def split(values: object, names: Sequence[str], argument: str) -> list[Any]:
     TypeError, ValueError
         If there is not exactly one value for each name.
     """
-    if isinstance(values, Mapping):
+    if isinstance(values, Mapping) and not is_sparse(values):  # SciPy's dok_matrix is a dict
         for name in values:
             if name not in names:
                 raise ValueError(f"{argument} has {name!r}, expected {', '.join(map(repr, names))}")

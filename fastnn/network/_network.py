@@ -118,7 +118,8 @@ class Network:
         ----------
         X : (N, n_in) array_like, or (n_in,) for a single sample
             For several inputs a list of arrays, or a dict by name.  Any real
-            dtype; memory maps are read in blocks.
+            dtype; memory maps are read in blocks.  An input that dense layers alone
+            read may be a sparse matrix of SciPy, which stays sparse.
         batch_size : int, optional
             Rows of a block of the computation; by default as many as fit the cache.
         check_finite : bool, default True
@@ -456,7 +457,8 @@ class Network:
         ----------
         X : (N, n_in) array_like
             For several inputs a list of arrays, or a dict by name.  Any real
-            dtype; memory maps are read some batches at a time.
+            dtype; memory maps are read some batches at a time.  An input that dense
+            layers alone read may be a sparse matrix of SciPy, which stays sparse.
         y : array_like
             Labels (N,) or rows (N, n_out) for cross-entropy, 0 and 1 for binary
             cross-entropy, numbers for the other losses; (N,) where n_out is 1.

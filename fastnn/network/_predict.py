@@ -124,7 +124,7 @@ def _sampled(core: Core, X: Arrays, sampling: Sampling, rule: Rule) -> Predictio
     keep = check_flag(sampling.return_samples, "return_samples")
     check = check_flag(sampling.check_finite, "check_finite")
     with core.lock, backend.use(core.backend):
-        arrays, single = core.feed.rows(X)
+        arrays, single = core.feed.arrays(X, "predict_samples")
         sampler = Sampler(core.program, core.storage, n_samples, seed)
         try:
             predictions = sampler.run(arrays, rule, keep, check)

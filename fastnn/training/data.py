@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn._shared.arrays import contiguous, is_readable, readable
 from fastnn._shared.numbers import check_integer, check_number
+from fastnn._shared.sparse import Rows, SparseRows
 
 Target = tuple[np.ndarray, np.ndarray | None]
 
@@ -23,14 +24,14 @@ class Data:
 
     Attributes
     ----------
-    inputs : sequence of (N, width) array
+    inputs : sequence of (N, width) array or SparseRows
         One for each input of the program, of any real dtype.
     targets : sequence of (array, weights or None)
         One pair for each loss: (N,) labels or (N, K) rows of any real dtype, and (N,) sample
         weights in the dtype of the program.
     """
 
-    inputs: Sequence[np.ndarray]
+    inputs: Sequence[Rows]
     targets: Sequence[Target]
 
     def __len__(self) -> int:
@@ -77,7 +78,7 @@ class Batches:
     """The data of a training, cut into batches.
 
     The engine gathers and converts the rows of a batch itself.  Arrays of types that it cannot
-    read are converted here, some batches at a time.
+    read are converted here, some batches at a time, and sparse rows once.
 
     Parameters
     ----------
@@ -125,7 +126,7 @@ class Batches:
 
     def take(
         self, order: np.ndarray | None, first: int, n: int
-    ) -> tuple[list[np.ndarray], list[Target], np.ndarray | None]:
+    ) -> tuple[list[Rows], list[Target], np.ndarray | None]:
         """Inputs, targets and order of `n` batches, counted from batch `first` of the epoch."""
         start = first * self.batch_size
         stop = min(start + n * self.batch_size, self.n_rows)
@@ -133,7 +134,7 @@ class Batches:
             return *self._rows(slice(None)), order[start:stop]
         return *self._rows(slice(start, stop) if order is None else order[start:stop]), None
 
-    def _rows(self, rows: object) -> tuple[list[np.ndarray], list[Target]]:
+    def _rows(self, rows: object) -> tuple[list[Rows], list[Target]]:
         inputs = [column.take(rows) for column in self._inputs]
         targets = [(t.take(rows), None if w is None else w.take(rows)) for t, w in self._targets]
         return inputs, targets
@@ -143,7 +144,7 @@ class Batches:
 class _Column:
     """One array of the data, and the dtype to convert it to if the engine cannot read it."""
 
-    array: np.ndarray
+    array: Any
     dtype: np.dtype
 
     @property
@@ -152,14 +153,18 @@ class _Column:
 
     @property
     def row_bytes(self) -> int:
+        if isinstance(self.array, SparseRows):
+            return 0
         return self.dtype.itemsize * (self.array.size // max(1, len(self.array)))
 
-    def take(self, rows: Any) -> np.ndarray:
+    def take(self, rows: Any) -> Any:
         """The given rows as the engine reads them; a view where they are ready and a slice."""
         return readable(self.array[rows], self.dtype)
 
 
-def _column(array: np.ndarray, dtype: Any) -> _Column:
+def _column(array: Rows, dtype: Any) -> _Column:
+    if isinstance(array, SparseRows):
+        return _Column(array.astype(dtype), np.dtype(dtype))
     return _Column(np.asarray(array), np.dtype(dtype))
 
 

@@ -23,7 +23,7 @@ linked with every core.pyx of that dtype into one shared object: calls from here
 
 cimport numpy as cnp
 from libc.math cimport INFINITY, NAN, fabs, isfinite
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memset
 
 from fastnn.backend.compiled.engine.passes cimport (
@@ -51,6 +51,7 @@ from fastnn.backend.compiled.simd.threads cimport (
 
 import numpy as _np
 
+from fastnn._shared.sparse import SparseRows as _SparseRows
 from fastnn.facts import losses as _losses
 
 cnp.import_array()

@@ -10,6 +10,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     rows/instances.pxi          the larger functions of a row, once for all that call them
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
+    engine/sparse.pxi           inputs given without their zeros
     engine/gather.pxi           rows of what callers give, converted and checked
     engine/tables.pxi           operations that look up rows of a weight
     engine/operations.pxi       forward and backward of each kind of operation
@@ -26,7 +27,7 @@ Formulas of single elements, rows and updates come from math/ and rows/.
 
 from cython.parallel cimport parallel, threadid
 from libc.math cimport fabs, fma, fmax, frexp, isfinite, isnan, ldexp, sqrt
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from fastnn.backend.compiled.engine.structures cimport *
@@ -100,6 +101,7 @@ include "products/transpose.pxi"
 include "products/gemm.pxi"
 include "rows/instances.pxi"
 include "kernels/functional.pxi"
+include "engine/sparse.pxi"
 include "engine/gather.pxi"
 include "engine/tables.pxi"
 include "engine/operations.pxi"

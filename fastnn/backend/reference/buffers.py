@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Buffers:
         self.step = 0
         self.user_code = UserCode()
         self.step_cost: float | None = None
-        self._values: list[Array | None] = [None] * len(program.buffers)
+        self._values: list[Any] = [None] * len(program.buffers)
         self._gradients: list[Array | None] = [None] * len(program.buffers)
         self._finiteness = FinitenessCheck(program)
 
@@ -88,16 +89,26 @@ class Buffers:
         """Columns of buffer i."""
         return self.program.buffers[i].width
 
-    def value(self, i: int) -> Array:
-        """The value of buffer i, as the last forward pass left it."""
+    def value(self, i: int) -> Any:
+        """The value of buffer i, as the last forward pass left it; of SciPy where it is sparse."""
         value = self._values[i]
         if value is None:
             raise RuntimeError(f"buffer {self.program.buffers[i].name!r} has not been computed")
         return value
 
-    def set_value(self, i: int, value: Array) -> None:
-        """Store the value of buffer i."""
+    def set_value(self, i: int, value: Any) -> None:
+        """Store the value of buffer i: an array, or for inputs a sparse array of SciPy."""
         self._values[i] = value
+
+    def is_sparse(self, i: int) -> bool:
+        """Whether buffer i is an input with sparse rows."""
+        return self._values[i] is not None and not isinstance(self._values[i], np.ndarray)
+
+    def refuse_sparse(self, i: int) -> None:
+        """Raise ValueError if buffer i is an input with sparse rows."""
+        if self.is_sparse(i):
+            name = self.program.buffers[i].name
+            raise ValueError(f"input {name!r} is sparse: the engine has no array of it")
 
     def gradient(self, i: int) -> Array:
         """The gradient of the cost with respect to buffer i; zeros if nothing was added."""

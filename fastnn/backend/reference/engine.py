@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn._shared.sparse import Rows, SparseRows
 from fastnn.backend.finite import update_carefully
 from fastnn.backend.reference import kernels
 from fastnn.backend.reference.buffers import Buffers
@@ -103,7 +104,7 @@ class Engine:
 
     @_quiet
     def forward(
-        self, inputs: Sequence[Array], training: bool = False, step: int = 0, check: bool = False
+        self, inputs: Sequence[Rows], training: bool = False, step: int = 0, check: bool = False
     ) -> list[Array]:
         """Run the operations; returns a new array for each output of the program."""
         self._buffers.training, self._buffers.step = training, step
@@ -120,17 +121,21 @@ class Engine:
                 output[rows] = part
         return outputs
 
-    def _forward(self, inputs: Sequence[Array], check: bool) -> list[Array]:
+    def _forward(self, inputs: Sequence[Rows], check: bool) -> list[Array]:
         code_sizes = self.program.code_sizes
         for i, x, sizes in zip(self.program.inputs, inputs, code_sizes, strict=True):
+            name = self.program.buffers[i].name
+            if isinstance(x, SparseRows):
+                self._buffers.set_value(i, x.astype(self.program.dtype).matrix())
+                if check and not np.isfinite(x.values).all():
+                    raise ValueError(f"input {name!r} is not finite")
+                continue
             values = np.ascontiguousarray(x, self.program.dtype)
             self._buffers.set_value(i, values)
             if check and not np.isfinite(values).all():
-                raise ValueError(f"input {self.program.buffers[i].name!r} is not finite")
+                raise ValueError(f"input {name!r} is not finite")
             if check and sizes and not are_codes(values, sizes).all():
-                raise ValueError(
-                    f"input {self.program.buffers[i].name!r} has numbers that are no codes"
-                )
+                raise ValueError(f"input {name!r} has numbers that are no codes")
         for operation in self.program.operations:
             arguments = [self._buffers.value(i) for i in operation.inputs]
             output = FORWARD[operation.kind](self._buffers, operation, arguments)
@@ -182,6 +187,8 @@ class Engine:
 
         Overwrites `gradients`; returns the gradients of the inputs.
         """
+        for i in self.program.inputs:
+            self._buffers.refuse_sparse(i)
         self._clear_gradients()
         for i, dy in zip(self.program.outputs, output_gradients, strict=True):
             if dy is not None:
@@ -193,7 +200,7 @@ class Engine:
 
     @_quiet
     def evaluate(
-        self, inputs: Sequence[Array], targets: Sequence[Target]
+        self, inputs: Sequence[Rows], targets: Sequence[Target]
     ) -> tuple[float, list[float]]:
         """The cost and the loss of each head, without dropout."""
         self._buffers.training = False
@@ -208,7 +215,7 @@ class Engine:
     @_quiet
     def loss_and_gradients(
         self,
-        inputs: Sequence[Array],
+        inputs: Sequence[Rows],
         targets: Sequence[Target],
         training: bool = False,
         step: int = 0,
@@ -238,7 +245,7 @@ class Engine:
     @_quiet
     def train(
         self,
-        inputs: Sequence[Array],
+        inputs: Sequence[Rows],
         targets: Sequence[Target],
         order: Array | None,
         batch_size: int,
@@ -299,7 +306,10 @@ class Engine:
 
     def value(self, name: str) -> Array:
         """The named buffer as the last forward left it."""
-        return self._buffers.value(self.program.buffer_index(name))
+        i = self.program.buffer_index(name)
+        self._buffers.refuse_sparse(i)
+        value: Array = self._buffers.value(i)
+        return value
 
     def gradient(self, name: str) -> Array:
         """Gradient of the cost with respect to the named buffer.
@@ -307,7 +317,9 @@ class Engine:
         The compiled engine computes only what a trainable parameter (or, after
         `backward` or with `keep_all`, an input) needs, and has zeros for the rest.
         """
-        return self._buffers.gradient(self.program.buffer_index(name))
+        i = self.program.buffer_index(name)
+        self._buffers.refuse_sparse(i)
+        return self._buffers.gradient(i)
 
     def sample_losses(self) -> Array:
         """What each sample adds to each head's loss in the last `loss_and_gradients`.
@@ -318,7 +330,7 @@ class Engine:
 
     # ---------------------------------------------------------------- arguments
 
-    def _check_inputs(self, inputs: Sequence[Array]) -> int:
+    def _check_inputs(self, inputs: Sequence[Rows]) -> int:
         """The number of rows; ValueError unless the inputs are as many as wide as they must be."""
         self._buffers.user_code.refuse_call()
         expected = [(len(inputs[0]), self._buffers.width(i)) for i in self.program.inputs]
@@ -349,7 +361,7 @@ class Engine:
 
     def _targets(self, targets: Sequence[Target], check: bool) -> list[Target]:
         """Labels as int64, rows as (N, width) of the program's dtype."""
-        n_rows = len(self._buffers.value(self.program.inputs[0]))
+        n_rows = self._buffers.value(self.program.inputs[0]).shape[0]
         prepared = []
         for head, (values, weights) in zip(self.program.heads, targets, strict=True):
             if len(values) != n_rows:

@@ -86,7 +86,7 @@ class Frozen:
     def _check_dtype(self, x: object, name: str) -> None:
         dtype = self._program.dtype
         if not isinstance(x, np.ndarray) or x.dtype != dtype or not x.flags.aligned:
-            came = str(getattr(x, "dtype", type(x).__name__))
+            came = str(x.dtype) if isinstance(x, np.ndarray) else type(x).__name__
             if came == dtype:
                 came += " that is not aligned"
             raise TypeError(f"{name} must be an array of {dtype}, got {came}")

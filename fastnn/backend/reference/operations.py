@@ -31,13 +31,14 @@ def _dense(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Ar
 
 
 def _dense_backward(buffers: Buffers, operation: Operation, dz: Array) -> None:
-    """DX = dZ W', dW = X' dZ, db = the column sums of dZ."""
+    """DX = dZ W', dW = X' dZ, db = the column sums of dZ; sparse inputs have no gradient."""
     (source,) = operation.inputs
     weight = operation.parameters[0]
     buffers.add_parameter_gradient(weight, buffers.value(source).T @ dz)
     if len(operation.parameters) > 1:
         buffers.add_parameter_gradient(operation.parameters[1], column_sums(dz))
-    buffers.add_gradient(source, dz @ buffers.parameters[weight].T)
+    if not buffers.is_sparse(source):
+        buffers.add_gradient(source, dz @ buffers.parameters[weight].T)
 
 
 def _activation(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:

@@ -46,6 +46,7 @@ cdef bint describe(cnp.ndarray x, sz width, Source* source) noexcept:
     source.row_stride = cnp.PyArray_STRIDE(x, 0)
     source.stride = cnp.PyArray_STRIDE(x, ndim - 1)
     source.plain = source.type == REAL_SOURCE and (source.stride == sizeof(real) or width == 1)
+    source.columns = NULL
     return True
 
 
@@ -60,6 +61,7 @@ cdef bint describe_row(cnp.ndarray x, sz width, Source* source) noexcept:
     source.row_stride = 0
     source.stride = cnp.PyArray_STRIDE(x, 0)
     source.plain = source.type == REAL_SOURCE and (source.stride == sizeof(real) or width == 1)
+    source.columns = NULL
     return source.type >= 0
 
 
@@ -76,6 +78,39 @@ cdef int read_source(array, sz n_rows, sz width, what, index, Source* source) ex
                         f"got {array.dtype!r}")
     raise ValueError(f"{what}[{index}] must have at least one row of {width} columns, "
                      f"got shape {array.shape}")
+
+
+cdef int read_sparse(rows, sz n_rows, sz width, what, index, Source* source) except -1:
+    """Describe `fastnn._shared.sparse.SparseRows`; each row is checked when it is wanted."""
+    cdef cnp.ndarray values = sparse_part(rows.values, REAL_SOURCE, what, index)
+    cdef cnp.ndarray columns = sparse_part(rows.columns, INT32, what, index)
+    cdef cnp.ndarray starts = sparse_part(rows.starts, INT64, what, index)
+    source.n_rows = cnp.PyArray_DIM(starts, 0) - 1
+    if source.n_rows < 1 or rows.shape[1] != width:
+        raise ValueError(f"{what}[{index}] must have at least one row of {width} columns, "
+                         f"got shape {rows.shape}")
+    if n_rows >= 0 and source.n_rows != n_rows:
+        raise ValueError(f"{what}[{index}] must have {n_rows} rows, got {source.n_rows}")
+    source.data = <const char*>cnp.PyArray_DATA(values)
+    source.type = REAL_SOURCE
+    source.width = width
+    source.row_stride = source.stride = 0
+    source.plain = False
+    source.columns = <const int32_t*>cnp.PyArray_DATA(columns)
+    source.starts = <const int64_t*>cnp.PyArray_DATA(starts)
+    source.n_numbers = min(cnp.PyArray_DIM(values, 0), cnp.PyArray_DIM(columns, 0))
+    return 0
+
+
+cdef cnp.ndarray sparse_part(array, int type, what, index):
+    """An array of sparse rows, which must be a vector of this type side by side."""
+    cdef cnp.ndarray x
+    if isinstance(array, cnp.ndarray):
+        x = array
+        if (cnp.PyArray_NDIM(x) == 1 and source_type(x) == type and cnp.PyArray_ISCARRAY_RO(x)):
+            return x
+    raise TypeError(f"the parts of {what}[{index}] must be contiguous vectors, numbers of "
+                    f"{REAL_DTYPE}, columns of int32 and starts of int64")
 
 
 cdef void* elements(array, int dtype, int ndim, sz n_rows, sz width, what, index) except NULL:

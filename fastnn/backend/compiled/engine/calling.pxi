@@ -101,7 +101,7 @@ cdef class Caller(Reader):
     cdef int _stream_calling(self, Room room, const Batch* batch) except -1:
         """A prediction in blocks, of as many rows as a call of Python is worth."""
         cdef Span span = self._span(&room.work, batch)
-        cdef sz rows = min(batch.n_rows, min(CALLED_ROWS, self.rows_at_once)), start = 0
+        cdef sz rows = min(batch.n_rows, min(CALLED_ROWS, self.rows_together())), start = 0
         self.furnish(room, rows)
         while start < batch.n_rows and not is_raised(batch.bad):
             span.start = start
@@ -182,6 +182,7 @@ cdef class Caller(Reader):
         self._set_row_losses(run.batch_size)
         self._set_target_rooms(run.batch_size)
         self.set_capacity(run.batch_size)
+        self._set_columns(self.batch.order, run.n_samples, run.batch_size)
         self.n_rows = run.batch_size
         self.plan.training = True
         self.plan.keep = False

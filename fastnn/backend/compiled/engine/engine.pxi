@@ -246,6 +246,7 @@ cdef class Engine(Caller):
         self._set_row_losses(n_rows)
         self._set_target_rooms(n_rows)
         self.set_capacity(n_rows)
+        self._set_columns(NULL, n_rows, n_rows)
         self.n_rows = n_rows
         self.plan.training = training
         self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
@@ -273,6 +274,8 @@ cdef class Engine(Caller):
         cdef int i, threads = team_for(2 * self.work_per_row * self.n_rows)
         if self.n_rows == 0:
             raise RuntimeError("backward comes after forward(training=True)")
+        for i in self.program.inputs:
+            self._dense_buffer(self.program.buffers[i].name)
         if len(output_gradients) != self.plan.n_outputs:
             raise ValueError(f"got {len(output_gradients)} output gradients, "
                              f"expected {self.plan.n_outputs}")
@@ -577,6 +580,7 @@ cdef class Engine(Caller):
         run.rows_at_once = min(run.batch_size, self._rows_of_part())
         self._keep_lost(run.rows_at_once < run.batch_size)
         self.set_capacity(run.rows_at_once)
+        self._set_columns(self.batch.order, run.n_samples, run.batch_size)
         self.n_rows = run.rows_at_once
         run.batch = self.batch
         run.norms_read_targets = norms_read_targets(&self.plan, &self.batch)
@@ -600,7 +604,7 @@ cdef class Engine(Caller):
 
     cdef sz _rows_of_part(self):
         """Rows of a part of a batch: whole blocks of sums over rows, for the bits of one piece."""
-        return (self.rows_at_once + SUMMED_ROWS - 1) // SUMMED_ROWS * SUMMED_ROWS
+        return (self.rows_together() + SUMMED_ROWS - 1) // SUMMED_ROWS * SUMMED_ROWS
 
     cdef int _keep_lost(self, bint in_parts) except -1:
         """Memory for what the sums of a batch in parts lose by rounding."""
@@ -625,9 +629,16 @@ cdef class Engine(Caller):
 
     # --------------------------------------------------------------- reading back
 
+    cdef int _dense_buffer(self, name) except -1:
+        """Index of a buffer; ValueError if it is an input that the last call had as sparse rows."""
+        cdef int i = self.program.buffer_index(name)
+        if self.value_arrays[i] is None:
+            raise ValueError(f"input {name!r} is sparse: the engine has no array of it")
+        return i
+
     def value(self, name):
         """The named buffer as the last training forward left it."""
-        i = self.program.buffer_index(name)
+        i = self._dense_buffer(name)
         return self.value_arrays[i][: self.n_rows, : self.program.buffers[i].width]
 
     def gradient(self, name):
@@ -636,7 +647,7 @@ cdef class Engine(Caller):
         Only what a trainable parameter (or, after `backward` or with `keep_all`, an input)
         needs is computed; the rest is zero.
         """
-        i = self.program.buffer_index(name)
+        i = self._dense_buffer(name)
         return self.gradient_arrays[i][: self.n_rows, : self.program.buffers[i].width]
 
     def sample_losses(self):

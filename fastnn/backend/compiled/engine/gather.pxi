@@ -4,7 +4,7 @@
 # are wanted, a batch or a block at a time, so that no copy of the whole is made; what was converted
 # is checked while it is in the cache.
 
-from libc.stdint cimport INT64_MAX, int8_t, int16_t, int32_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport INT64_MAX, int8_t, int16_t, uint8_t, uint16_t, uint64_t
 
 cdef extern from *:
     """
@@ -163,6 +163,11 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
     cdef int i
     for i in range(plan.n_inputs):
         x = &work.values[plan.inputs[i]]
+        if x.sparse != NULL:
+            for r in range(first, last):
+                fit &= point_row(&batch.inputs[i], sample(batch, r), batch.check,
+                                 &x.sparse.rows[to + r - first])
+            continue
         for r in range(first, last):
             fit &= gather_row(&batch.inputs[i], sample(batch, r), batch.check,
                               row_of(x, to + r - first))

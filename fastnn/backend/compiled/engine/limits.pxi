@@ -30,7 +30,10 @@ cdef bint rows_are_moderate(const Plan* plan, sz first, sz last) noexcept nogil:
         n = plan.n_unsummed
     for i in range(n):
         factor = &plan.factors[i]
-        sums = squares_of((last - first) * factor.matrix.ld, row_of(factor.matrix, first))
+        if factor.matrix.sparse != NULL:
+            sums = sparse_squares(factor.matrix.sparse, first, last)
+        else:
+            sums = squares_of((last - first) * factor.matrix.ld, row_of(factor.matrix, first))
         if factor.is_dz:
             zz = zz + sums
         else:

@@ -135,9 +135,13 @@ cdef class Lowered:
     cdef list gradient_arrays
     cdef list kept_arrays     # slopes and terms
     cdef dict returned        # by operation: the parameters' gradients that Python returned
-    cdef double work_per_row  # multiply-adds of a forward pass
+    cdef double dense_work    # multiply-adds of a forward pass, of each row ...
+    cdef double work_per_row  # ... and in the call under way: sparse rows need fewer
+    cdef const Source* sources  # the inputs of the call under way; NULL before the first
+    cdef dict sparse_arrays   # by input: what sparse rows of the training workspace point into
     cdef double update_work   # those in the time of one update of all parameters
-    cdef public sz rows_at_once  # rows of a batch that a training step takes through together
+    cdef public sz rows_at_once  # rows of a batch that a training step takes through together ...
+    cdef sz row_bytes            # ... of so many bytes each, where no input is sparse
 
     def __init__(self, program, storage, keep_all=False):
         self.program = program
@@ -154,13 +158,15 @@ cdef class Lowered:
         self.plan.l2 = program.l2
         self.update_work = UPDATE_WORK * <double>program.storage_size
         self.returned = {}
+        self.sparse_arrays = {}
         self._read_parameters()
         self._read_operations()
         self._read_heads()
         self._read_flow(FROM_LOSSES, [head.output for head in program.heads], keep_all)
         self._read_flow(FROM_OUTPUTS, program.outputs, True)
         self._make_tasks()
-        self.rows_at_once = max(1, WORKSPACE_BYTES // self._bytes_per_row())
+        self.row_bytes = self._bytes_per_row()
+        self.rows_at_once = max(1, WORKSPACE_BYTES // self.row_bytes)
         self.set_capacity(1)
         self._read_factors()
         self.plan.block = rows_per_block(&self.plan)
@@ -230,6 +236,10 @@ cdef class Lowered:
         for i, sizes in enumerate(program.code_sizes):
             if sizes:
                 self.plan.last_codes[<int>i] = self.reals([size - 1 for size in sizes])
+        self.plan.input_work = <double*>self.take(len(program.inputs) * sizeof(double))
+        self.plan.may_be_sparse = <bint*>self.take(len(program.inputs) * sizeof(bint))
+        for i, may_be_sparse in enumerate(program.sparse_inputs):
+            self.plan.may_be_sparse[<int>i] = may_be_sparse
         self.plan.n_ops = len(operations)
         self.plan.ops = <Op*>self.take(len(operations) * sizeof(Op))
         for i, operation in enumerate(operations):
@@ -242,10 +252,14 @@ cdef class Lowered:
             self._read_attributes(op, operation)
             if op.kind == DENSE:
                 parameter = program.parameters[op.dense.weight]
-                self.work_per_row += parameter.size
+                self.dense_work += parameter.size
+                if operation.inputs[0] in program.inputs:
+                    place = program.inputs.index(operation.inputs[0])
+                    self.plan.input_work[<int>place] += parameter.shape[1]
             elif op.kind == EMBEDDING or op.kind == PIECEWISE_LINEAR:
-                self.work_per_row += (op.table.n_columns * (1 + op.table.is_linear)
-                                      * self.plan.parameters[op.table.weight].width)
+                self.dense_work += (op.table.n_columns * (1 + op.table.is_linear)
+                                    * self.plan.parameters[op.table.weight].width)
+        self.work_per_row = self.dense_work
         for dense, activation in fused.items():
             self.plan.ops[dense].dense.fused = activation
             self.plan.ops[dense].dense.function = self.plan.ops[activation].activation.function
@@ -525,29 +539,81 @@ cdef class Lowered:
     # ------------------------------------------------------------ workspaces
 
     def _bytes_per_row(self):
-        """What one row of a batch takes in the training workspace."""
-        strides = sum(_program.padded(buffer.width) for buffer in self.program.buffers)
+        """What one row of a batch takes in the training workspace, sparse inputs not counted."""
+        strides = sum(_program.padded(width) for width in self._widths() if width)
         slopes = sum(_program.padded(width) for width in self._slope_widths().values())
         terms = sum(_program.padded(1) for _ in self._operations_with_terms())
         return (2 * strides + slopes + terms) * sizeof(real)
 
+    cdef bint _is_sparse(self, int i) noexcept:
+        """Whether input i of the call under way is."""
+        return self.sources != NULL and self.sources[i].columns != NULL
+
+    def _widths(self):
+        """The widths of all buffers, 0 for those of sparse inputs."""
+        widths = [buffer.width for buffer in self.program.buffers]
+        for i, index in enumerate(self.program.inputs):
+            if self._is_sparse(i):
+                widths[index] = 0
+        return widths
+
+    cdef bint has_room(self, const Workspace* work, sz n_rows) noexcept:
+        """Whether a workspace has room for so many rows, of the inputs of this call."""
+        cdef int i
+        if work.capacity < n_rows:
+            return False
+        for i in range(self.plan.n_inputs):
+            if (work.values[self.plan.inputs[i]].sparse != NULL) != self._is_sparse(i):
+                return False
+        return True
+
+    cdef sz rows_together(self):
+        """`rows_at_once` for the inputs of this call: sparse ones take next to no memory."""
+        cdef int i
+        for i in range(self.plan.n_inputs):
+            if self._is_sparse(i):
+                return self.rows_at_once * self.row_bytes // <sz>self._bytes_per_row()
+        return self.rows_at_once
+
     def _arrays(self, widths, sz n_rows):
-        """Zeroed memory for n_rows rows of some widths, an array each."""
+        """Zeroed memory for n_rows rows of some widths, an array each; None for width 0."""
         arrays = []
         for width in widths:
             ld = _program.padded(width)
             arrays.append(_program.aligned_zeros(n_rows * ld, self.program.dtype)
-                          .reshape(n_rows, ld))
+                          .reshape(n_rows, ld) if width else None)
         return arrays
 
     cdef int point(self, Matrix* matrix, array, sz width) except -1:
-        cdef real[:, ::1] rows = array
-        matrix.data = &rows[0, 0]
-        matrix.rows = rows.shape[0]
-        matrix.ld = rows.shape[1]
+        """Let a matrix have the rows of an array, or none where that is None."""
+        cdef real[:, ::1] rows
         matrix.width = width
         matrix.columns = up(width)
+        matrix.sparse = NULL
+        matrix.data, matrix.rows, matrix.ld = NULL, 0, 0
+        if array is not None:
+            rows = array
+            matrix.data = &rows[0, 0]
+            matrix.rows = rows.shape[0]
+            matrix.ld = rows.shape[1]
         return 0
+
+    cdef dict point_sparse(self, Matrix* values, sz n_rows):
+        """Let the inputs of this call that are sparse have n_rows rows; what they point into."""
+        cdef unsigned char[::1] memory
+        cdef Matrix* matrix
+        cdef int i
+        arrays = {}
+        for i in range(self.plan.n_inputs):
+            if self._is_sparse(i):
+                memory = _program.aligned_zeros(sizeof(Sparse) + n_rows * sizeof(SparseRow),
+                                                _np.uint8)
+                arrays[i] = [memory]
+                matrix = &values[self.plan.inputs[i]]
+                matrix.rows = n_rows
+                matrix.sparse = <Sparse*>&memory[0]
+                matrix.sparse.rows = <SparseRow*>(matrix.sparse + 1)
+        return arrays
 
     def _slope_widths(self):
         """Row widths of what operations keep for their backward pass, by operation."""
@@ -574,14 +640,14 @@ cdef class Lowered:
         """
         cdef Workspace* work = &self.plan.work
         cdef int i
-        if n_rows <= work.capacity:
+        if self.has_room(work, n_rows):
             return 0
         if work.values == NULL:
             work.values = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.gradients = <Matrix*>self.take(self.plan.n_buffers * sizeof(Matrix))
             work.slopes = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
             work.terms = <Matrix*>self.take(self.plan.n_ops * sizeof(Matrix))
-        widths = [buffer.width for buffer in self.program.buffers]
+        widths = self._widths()
         slope_widths, with_terms = self._slope_widths(), self._operations_with_terms()
         values, gradients = self._arrays(widths, n_rows), self._arrays(widths, n_rows)
         slopes = self._arrays(slope_widths.values(), n_rows)
@@ -593,6 +659,7 @@ cdef class Lowered:
             self.point(&work.slopes[i], slope, width)
         for i, term in zip(with_terms, terms):
             self.point(&work.terms[i], term, 1)
+        self.sparse_arrays = self.point_sparse(work.values, n_rows)
         self.value_arrays, self.gradient_arrays = values, gradients
         self.kept_arrays = slopes + terms
         work.capacity = n_rows

@@ -49,7 +49,7 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
     cdef Matrix* y = z
     cdef Matrix* slope
     cdef Finish finish = finish_of(dense.function.code, dense.function.alpha)
-    cdef Product product = product_of(weight.rows, row_of(x, first), x.ld,
+    cdef Product product = product_of(weight.rows, NULL, x.ld,
                                       plan.storage + weight.offset, weight.ld, NULL, 0)
     product.start, product.ld_start = vector_of(plan, dense.bias), 0
     if dense.fused >= 0:
@@ -62,6 +62,10 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
     if dense.sums_squares:
         finish.squares = plan.factor_squares[0]
     product.c, product.ldc = row_of(y, first), y.ld
+    if x.sparse != NULL:
+        sparse_block(x.sparse.rows + first, last - first, weight.columns, &product, &finish)
+        return
+    product.a = row_of(x, first)
     dense_block(last - first, weight.columns, &product, &finish)
 
 
@@ -74,7 +78,7 @@ cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* 
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef sz n = 0, width
     cdef Product product
-    if not flow.wanted[0]:
+    if not flow.wanted[0] or work.values[op.inputs[0]].sparse != NULL:
         return
     product = product_of(weight.width, row_of(dz, first), dz.ld, NULL, weight.ld, NULL, dx.ld)
     while n < dx.columns:

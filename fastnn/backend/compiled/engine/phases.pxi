@@ -130,6 +130,9 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
     dz = &plan.work.gradients[use.dz]
     if plan.parameters[task.parameter].is_matrix:
         x = &plan.work.values[use.x]
+        if x.sparse != NULL:
+            sparse_gradient(task, x.sparse, dz, accumulate, g, ldg)
+            return
         product = product_of(0, x.data + task.k, x.ld, dz.data + task.n, dz.ld, g, ldg)
         if accumulate:
             product.start = g
@@ -351,6 +354,8 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     if not parameter.is_outer or plan.l2 != 0:
         return False
     use = &parameter.contributions[0][0]
+    if plan.work.values[use.x].sparse != NULL:
+        return False
     dz = &plan.work.gradients[use.dz]
     outer.x = plan.work.values[use.x].data + task.k
     outer.ldx = plan.work.values[use.x].ld

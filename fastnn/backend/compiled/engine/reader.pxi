@@ -15,7 +15,8 @@ cdef class Room:
     """What one prediction under way needs of its own: its arguments and blocks of rows."""
 
     cdef Workspace work    # for each thread of the team a block of rows
-    cdef list arrays       # what the workspace points into
+    cdef list arrays       # what the workspace points into ...
+    cdef dict sparse_arrays  # ... and its sparse inputs
     cdef object memory     # of the two below
     cdef Source* inputs
     cdef real** outputs
@@ -39,7 +40,7 @@ cdef class Reader(Lowered):
         self.room = self.new_room()
         self.target_rooms = {}
         self.custom_targets = {}
-        self.batch.inputs = self.room.inputs
+        self.batch.inputs = self.sources = self.room.inputs
         self.batch.targets = <Target*>self.take(self.plan.n_heads * sizeof(Target))
         self.batch.norms = <double*>self.take(
             MAX_THREADS * self.plan.n_heads * sizeof(double))
@@ -66,11 +67,12 @@ cdef class Reader(Lowered):
 
     cdef int furnish(self, Room room, sz n_rows) except -1:
         """Room for so many rows."""
-        if room.work.capacity >= n_rows:
+        if self.has_room(&room.work, n_rows):
             return 0
-        arrays = self._arrays([b.width for b in self.program.buffers], n_rows)
+        arrays = self._arrays(self._widths(), n_rows)
         for i, buffer in enumerate(self.program.buffers):
             self.point(&room.work.values[i], arrays[i], buffer.width)
+        room.sparse_arrays = self.point_sparse(room.work.values, n_rows)
         room.arrays = arrays
         room.work.capacity = n_rows
         return 0
@@ -121,20 +123,62 @@ cdef class Reader(Lowered):
     cdef int _read_inputs(self, inputs, bint check) except -1:
         """Describe the inputs to the batch, after checking their types and shapes."""
         cdef Room room = self.room
-        cdef sz n_rows = -1
+        cdef sz n_rows = -1, width
+        cdef double numbers
         cdef int i
         if len(inputs) != self.plan.n_inputs:
             raise ValueError(f"got {len(inputs)} inputs, expected {self.plan.n_inputs}")
         for i in range(self.plan.n_inputs):
-            read_source(inputs[i], n_rows, self.plan.work.values[self.plan.inputs[i]].width,
-                        "inputs", i, &room.inputs[i])
+            width = self.plan.work.values[self.plan.inputs[i]].width
+            if isinstance(inputs[i], _SparseRows):
+                if not self.plan.may_be_sparse[i]:
+                    raise TypeError(f"inputs[{i}] must be an array: an operation reads it that "
+                                    "takes no sparse rows")
+                read_sparse(inputs[i], n_rows, width, "inputs", i, &room.inputs[i])
+            else:
+                read_source(inputs[i], n_rows, width, "inputs", i, &room.inputs[i])
+                if cnp.PyArray_NDIM(inputs[i]) != 2:
+                    raise ValueError(f"inputs[{i}] must have shape (N, 1), got {inputs[i].shape}")
             n_rows = room.inputs[i].n_rows
-            if cnp.PyArray_NDIM(inputs[i]) != 2:
-                raise ValueError(f"inputs[{i}] must have shape (N, 1), got {inputs[i].shape}")
         self._begin_batch(n_rows, check)
+        for i in range(self.plan.n_inputs):
+            if self._is_sparse(i):
+                numbers = room.inputs[i].n_numbers / <double>n_rows
+                self.work_per_row += (numbers - room.inputs[i].width) * self.plan.input_work[i]
+        return 0
+
+    cdef int _set_columns(self, const int64_t* order, sz n_samples, sz batch_size) except -1:
+        """Room in the training workspace for the columns of sparse inputs, batch by batch."""
+        cdef Sparse* sparse
+        cdef const Source* source
+        cdef sz n, largest, r
+        cdef sz[::1] ends
+        cdef int32_t[::1] samples
+        cdef real[::1] factors
+        cdef int i
+        for i in range(self.plan.n_inputs):
+            if not self._is_sparse(i):
+                continue
+            sparse = self.plan.work.values[self.plan.inputs[i]].sparse
+            source = self.sources + i
+            n = largest = 0
+            for r in range(n_samples):
+                n = 0 if r % batch_size == 0 else n
+                n += numbers_of_row(source, order[r] if order != NULL else r)
+                largest = max(largest, n)
+            if sparse.ends == NULL:
+                ends = _np.empty(source.width, _np.intp)
+                sparse.ends = &ends[0]
+                self.sparse_arrays[i].append(ends)
+            if sparse.capacity < largest:
+                samples, factors = _np.empty(largest, _np.int32), _np.empty(largest, REAL_DTYPE)
+                sparse.samples, sparse.factors = &samples[0], &factors[0]
+                sparse.capacity = largest
+                self.sparse_arrays[i][2:] = [samples, factors]
         return 0
 
     cdef void _begin_batch(self, sz n_rows, bint check) noexcept:
+        self.work_per_row = self.dense_work
         self.batch.n_rows = n_rows
         self.batch.start = 0
         self.batch.order = NULL

@@ -28,6 +28,8 @@ cdef void span_tasks(const Plan* plan, const Span* span, int part, int parts) no
     """Phase 2: this thread's gradients, and in a training step their updates."""
     cdef sz i
     cdef bint stored = span.stage == GRADIENTS or plan.clip_norm > 0
+    if sort_columns(plan, span.n_rows, part, parts):
+        meet(parts)
     for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
         if not stored:
             train_task(plan, span.weights, span.vectors, i, span.n_rows)

@@ -3,7 +3,7 @@
 # Both units of a core read this file: core.pyx, which computes, and calls.pyx, which is called
 # by Python.  Nothing here depends on the length of a vector.
 
-from libc.stdint cimport int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 
 from fastnn.backend.compiled.rows.updates cimport MAX_SLOTS, Update
 from fastnn.backend.compiled.simd.simd cimport real
@@ -65,8 +65,25 @@ cdef enum:
     FEW_SAMPLES = 4       # up to here a gradient is cheaper to make again than to store
 
 
+cdef struct SparseRow:
+    # The numbers of a row that are not zero, where the caller has them; columns rise.
+    sz n
+    const int32_t* columns
+    const real* values
+
+
+cdef struct Sparse:
+    # An input given without its zeros: its rows, and in training also its columns (sparse.pxi).
+    SparseRow* rows
+    sz* ends           # by column: where its numbers end ...
+    int32_t* samples   # ... of which these are the rows, rising in each column ...
+    real* factors      # ... and these the numbers
+    sz capacity        # for so many numbers
+
+
 cdef struct Matrix:
     # One row per sample; rows start `ld` apart and are writable up to `columns`.
+    Sparse* sparse     # in the place of data, which is then NULL
     real* data
     sz rows
     sz width
@@ -221,6 +238,10 @@ cdef struct Source:
     sz row_stride
     sz stride
     bint plain         # each row holds `real` side by side
+    # Of sparse rows, whose numbers in `data` are of the type `real`; else NULL:
+    const int32_t* columns
+    const int64_t* starts  # by row: where its numbers start
+    sz n_numbers
 
 
 cdef struct HeadSpec:
@@ -295,6 +316,8 @@ cdef struct Plan:
     int n_heads
     int* inputs
     int* outputs
+    double* input_work       # per input: multiply-adds of dense operations for each number
+    bint* may_be_sparse      # per input
     const real** last_codes  # per input: the largest code of each column, or NULL
     Op* ops
     Param* parameters
@@ -396,6 +419,12 @@ cdef inline sz up(sz n) noexcept nogil:
 cdef inline sz sample(const Batch* batch, sz row) noexcept nogil:
     """Index of the sample in row `row` of the batch."""
     return batch.order[batch.start + row] if batch.order != NULL else batch.start + row
+
+
+cdef inline sz numbers_of_row(const Source* source, sz row) noexcept nogil:
+    """How many numbers a sparse row has; 0 where `starts` is no part of the array of numbers."""
+    cdef int64_t start = source.starts[row], end = source.starts[row + 1]
+    return end - start if 0 <= start and start <= end and end <= source.n_numbers else 0
 
 
 cdef inline sz target_row(const Batch* batch, const Target* target, sz row) noexcept nogil:

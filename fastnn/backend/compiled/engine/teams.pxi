@@ -72,6 +72,8 @@ cdef void run_rows(Plan* plan, Run* run, const Batch* batch, bint stored, int pa
         phase_one(plan, batch, run.row_losses, run.batch_size, n_rows, part, parts,
                   &run.suspect)
         meet(parts)
+        if sort_columns(plan, n_rows, part, parts):
+            meet(parts)
         if stored:
             for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
                 store_gradient_task(plan, FROM_LOSSES, i, n_rows, plan.first_row > 0)
@@ -182,6 +184,8 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
         last = batch.n_rows * (part + 1) // parts
         backward_rows(plan, seeds, &plan.work, row, last)
     meet(parts)
+    if sort_columns(plan, batch.n_rows, part, parts):
+        meet(parts)
     for i in range(task_bound(plan, part, parts), task_bound(plan, part + 1, parts)):
         store_gradient_task(plan, seeds, i, batch.n_rows, False)
         if seeds == FROM_LOSSES:  # the penalty is part of the cost, not of the outputs
