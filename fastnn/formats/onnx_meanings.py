@@ -211,9 +211,14 @@ def normalised(
     return Meaning(
         (graph.resolve(x),),
         lambda name: LayerNorm(width, epsilon=epsilon, name=name, **options),
-        ("layer_norm", *names.values()) if names else None,
+        ("layer_norm", *names.values()) if _is_own(options.get("scale")) else None,
         next(iter(names.values()), None),
     )
+
+
+def _is_own(array: np.ndarray | None) -> bool:
+    """Whether a parameter tells its layer from others: exporters join arrays of ones to one."""
+    return array is not None and not (array == array[0]).all()
 
 
 def one_length(graph: Graph, name: str) -> int:
@@ -280,7 +285,7 @@ def _scaled(
     return Meaning(
         (graph.resolve(x),),
         lambda name: Scale(width, scale=gains, name=name),
-        ("scale", parameter) if parameter else None,
+        ("scale", parameter) if parameter and _is_own(gains) else None,
         parameter,
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.text import printable
 from fastnn.formats.onnx_nodes import library
 from fastnn.serialization import FormatError, name_of
 
@@ -120,19 +121,21 @@ def _checked(onnx: Any, model: Any, folder: Path | None) -> Model:
     if graph.sparse_initializer:
         raise FormatError("the graph has sparse initializers, which are not read")
     if model.functions:
-        names = ", ".join(function.name for function in model.functions)
+        names = ", ".join(_text(function.name) for function in model.functions)
         raise FormatError(f"the model has functions of its own, which are not read: {names}")
     constants: dict[str, np.ndarray] = {}
     for tensor in graph.initializer:
-        if tensor.name in constants:
-            raise FormatError(f"two initializers are called {tensor.name!r}")
-        constants[tensor.name] = _array(onnx, tensor, f"initializer {tensor.name!r}", folder)
-    inputs = tuple(_end(onnx, info) for info in graph.input if info.name not in constants)
+        name = _text(tensor.name)
+        if name in constants:
+            raise FormatError(f"two initializers are called {name!r}")
+        constants[name] = _array(onnx, tensor, f"initializer {name!r}", folder)
+    inputs = tuple(_end(onnx, info) for info in graph.input if _text(info.name) not in constants)
     outputs = tuple(_end(onnx, info) for info in graph.output)
     nodes = tuple(_node(onnx, node, i, folder) for i, node in enumerate(graph.node))
     _check_order(nodes, [end.name for end in inputs], constants, outputs)
     opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    return Model(inputs, outputs, nodes, constants, graph.name, model.producer_name, opset)
+    name, producer = _text(graph.name), _text(model.producer_name)
+    return Model(inputs, outputs, nodes, constants, name, producer, opset)
 
 
 def _check_order(
@@ -172,13 +175,13 @@ def _check_order(
 def _end(onnx: Any, info: Any) -> End:
     """An input or output of the graph."""
     if not info.type.HasField("tensor_type"):
-        return End(info.name, info.type.WhichOneof("value") or "unknown", None)
+        return End(_text(info.name), info.type.WhichOneof("value") or "unknown", None)
     tensor = info.type.tensor_type
     shape = None
     if tensor.HasField("shape"):
         dims = tensor.shape.dim
         shape = tuple(d.dim_value if d.HasField("dim_value") else None for d in dims)
-    return End(info.name, _type_name(onnx, tensor.elem_type), shape)
+    return End(_text(info.name), _type_name(onnx, tensor.elem_type), shape)
 
 
 def _type_name(onnx: Any, number: int) -> str:
@@ -188,27 +191,33 @@ def _type_name(onnx: Any, number: int) -> str:
 
 def _node(onnx: Any, node: Any, position: int, folder: Path | None) -> Node:
     """A node with its attributes as Python values."""
-    operator = (
-        f"{node.domain}.{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
-    )
-    named = f" {node.name!r}" if node.name else f" {position}"
+    domain, operator = _text(node.domain), printable(_text(node.op_type))
+    operator = operator if domain in ("", "ai.onnx") else f"{printable(domain)}.{operator}"
+    named = f" {_text(node.name)!r}" if node.name else f" {position}"
     label = f"node{named} ({operator})"
     attributes: dict[str, Any] = {}
     for attribute in node.attribute:
+        name = _text(attribute.name)
         kind = onnx.AttributeProto.AttributeType.Name(attribute.type)
         if kind == "TENSOR":
-            attributes[attribute.name] = _array(onnx, attribute.t, label, folder)
+            attributes[name] = _array(onnx, attribute.t, label, folder)
         elif kind == "FLOAT":
-            attributes[attribute.name] = shortest(np.float32(attribute.f))
+            attributes[name] = shortest(np.float32(attribute.f))
         elif kind == "INT":
-            attributes[attribute.name] = attribute.i
+            attributes[name] = attribute.i
         elif kind == "STRING":
-            attributes[attribute.name] = attribute.s.decode("utf-8", "replace")
+            attributes[name] = attribute.s.decode("utf-8", "replace")
         elif kind in ("FLOATS", "INTS", "STRINGS"):
-            attributes[attribute.name] = list(getattr(attribute, kind.lower()))
+            attributes[name] = list(getattr(attribute, kind.lower()))
         else:
-            raise FormatError(f"attribute {attribute.name!r} of {label} is of the kind {kind}")
-    return Node(operator, tuple(node.input), tuple(node.output), attributes, label)
+            raise FormatError(f"attribute {name!r} of {label} is of the kind {kind}")
+    inputs, outputs = tuple(map(_text, node.input)), tuple(map(_text, node.output))
+    return Node(operator, inputs, outputs, attributes, label)
+
+
+def _text(text: str | bytes) -> str:
+    """Text of a message, which is bytes where it is no UTF-8."""
+    return text if isinstance(text, str) else text.decode("utf-8", "replace")
 
 
 def shortest(number: Any) -> float:
@@ -258,7 +267,7 @@ def _listed(tensor: Any, kind: str, dtype: np.dtype, n: int, label: str) -> np.n
 
 def _external(tensor: Any, label: str, folder: Path | None, n_bytes: int) -> bytes:
     """The bytes of a tensor in another file, which must be in the folder of the model."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
+    entries = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
     location = entries.get("location", "")
     if folder is None:
         raise FormatError(

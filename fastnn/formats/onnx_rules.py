@@ -91,6 +91,7 @@ def _activations() -> Iterator[Rule]:
         ("swish", op("Mul", X, op("Sigmoid", X))),
         ("softplus", stable),
         ("softplus", plain),
+        ("softplus", op("Where", op("Greater", X, 20.0), X, op("Softplus", X))),
         ("softsign", op("Div", X, op("Add", op("Abs", X), 1.0))),
         ("zero_indicator", op("Sub", Number(1.0), op("Abs", op("Sign", X)))),
         ("binary_step", op("Cast", op("Not", op("Less", X, 0.0)))),

@@ -145,7 +145,10 @@ _RULES: dict[str, Callable[[Node, Sequence[Shape], Any], Shape | None]] = {
     "Unsqueeze": _unsqueezed,
 }
 
-_ELEMENTWISE = ("Add", "Div", "Less", "Max", "Mean", "Min", "Mul", "Pow", "Sub", "Sum")
+_ELEMENTWISE = (
+    "Add", "Div", "Greater", "GreaterOrEqual", "Less", "Max", "Mean", "Min", "Mul", "Pow", "Sub",
+    "Sum", "Where",
+)  # fmt: skip
 
 _KEEPING = (
     "Abs", "Cast", "Clip", "Dropout", "Elu", "Erf", "Exp", "Gelu", "HardSigmoid", "HardSwish",
