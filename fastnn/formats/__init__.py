@@ -8,6 +8,7 @@ from fastnn._shared.lazy import importer
 _HOMES = {
     "from_onnx": "fastnn.formats.onnx_read",
     "from_sklearn": "fastnn.formats.scikit",
+    "to_c": "fastnn.formats.c.export",
     "to_onnx": "fastnn.formats.onnx_write",
 }
 """For each public name the module that defines it; a format is imported at first use."""

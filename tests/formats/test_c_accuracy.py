@@ -1,0 +1,114 @@
+"""Errors of the activations in exported C against mpmath, in ULP, with and without FMA."""
+
+import functools
+import re
+from pathlib import Path
+
+import accuracy
+import numpy as np
+import pytest
+from c_code import COMPILERS, Library
+
+from fastnn import backend
+from fastnn.backend import kernels
+from fastnn.formats.c.constants import CONSTANTS
+from fastnn.program import ACTIVATIONS, ProgramBuilder
+
+pytestmark = pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 64
+BOUND = 4
+OPTIONS = {
+    "plain": ["-O2", "-ffp-contract=off"],
+    "native": ["-O3", "-march=native", "-ffp-contract=fast"],
+}
+
+
+def one_activation(function, alpha, dtype):
+    """A program of one activation."""
+    builder = ProgramBuilder(dtype)
+    x = builder.input("x", WIDTH)
+    return builder.build([builder.add("activation", [x], "y", function=function, alpha=alpha)])
+
+
+@pytest.fixture(scope="module", params=[(d, o) for d in ("float32", "float64") for o in OPTIONS])
+def library(request, tmp_path_factory):
+    """One program for each activation, compiled with some options; the native ones use FMA."""
+    dtype, options = request.param
+    programs = {name: one_activation(name, 1.0, dtype) for name in ACTIVATIONS}
+    programs["beta"] = one_activation("swish", 30.0, dtype)
+    storages = {name: program.allocate() for name, program in programs.items()}
+    folder = tmp_path_factory.mktemp("library")
+    return Library(folder, programs, storages, *OPTIONS[options])
+
+
+def evaluate(library, name, z):
+    """The function at each z, in rows of the width."""
+    rows = np.zeros(-(-len(z) // WIDTH) * WIDTH, z.dtype)
+    rows[: len(z)] = z
+    return library.outputs(name, [rows.reshape(-1, WIDTH)]).ravel()[: len(z)]
+
+
+@functools.cache
+def cases(function, dtype):
+    """Hard and random arguments and the exact values there."""
+    hard, random = accuracy.hard_arguments, accuracy.random_arguments
+    z = np.concatenate([hard(function, dtype)[::2], random(function, dtype, 200)])
+    return z, [accuracy.exact_value(function, x) for x in z.tolist()]
+
+
+FUNCTIONS = [name for name in ACTIVATIONS if name not in accuracy.ROUND_ONCE]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_error_is_within_the_promised_bound(library, function):
+    dtype = str(library.programs[function].dtype)
+    z, expected = cases(function, dtype)
+    error = accuracy.errors(function, z, evaluate(library, function, z), expected)
+    i = int(error.argmax())
+    assert error[i] <= BOUND, z[i]
+
+
+@pytest.mark.parametrize("function", sorted(accuracy.ROUND_ONCE))
+def test_simple_functions_are_those_of_the_reference(library, function):
+    z = accuracy.hard_arguments(function, str(library.programs[function].dtype))
+    expected = np.empty_like(z)
+    with backend.use("reference"):
+        kernels(z.dtype).activation(function, z, 1.0, expected)
+    assert np.array_equal(evaluate(library, function, z), expected)
+
+
+@pytest.mark.parametrize("function", [*ACTIVATIONS, "beta"])
+def test_limits_are_those_of_the_reference(library, function):
+    z = np.array([np.inf, -np.inf, np.nan, 0.0], library.programs[function].dtype)
+    name, alpha = ("swish", 30.0) if function == "beta" else (function, 1.0)
+    expected = np.empty_like(z)
+    with backend.use("reference"):
+        kernels(z.dtype).activation(name, z, alpha, expected)
+    assert np.allclose(evaluate(library, function, z), expected, rtol=1e-6, equal_nan=True)
+
+
+def test_swish_is_as_accurate_for_a_large_beta(library):
+    z = accuracy.random_arguments("swish", str(library.programs["beta"].dtype), 200)
+    z = z[np.abs(z) < 20]
+    sigmoid = accuracy.DERIVATIVES["softplus"]
+    expected = [x * sigmoid(30 * x) for x in map(accuracy.mpf, z.tolist())]
+    error = accuracy.errors("swish", z, evaluate(library, "beta", z), expected)
+    assert error.max() <= BOUND
+
+
+def test_constants_are_those_of_the_compiled_backend():
+    """In this order: double, then float; MILLS_POLYNOMIAL is in three parts here."""
+    header = (ROOT / "fastnn/backend/compiled/simd/constants.h").read_text()
+    for ctype, text in zip(("double", "float"), header.split("#else"), strict=True):
+        own = CONSTANTS[ctype]
+        numbers = r"R_\((.*?)\)"
+        for name in ("EXP", "LOG", "TANH", "MILLS"):
+            body = re.search(rf"{name}_POLYNOMIAL\[\] = \{{(.*?)\}}", text, re.DOTALL)[1]
+            found = tuple(map(float, re.findall(numbers, body)))
+            parts = (own.get("MILLS_FIRST"), own.get("MILLS_SECOND"), *own["MILLS_REST"])
+            assert found == (parts if name == "MILLS" else own[name])
+        for name, value in re.findall(rf"#define (\w+) {numbers}", text):
+            if name in own:
+                assert float(value) == own[name], name
