@@ -9,6 +9,7 @@ from networks import siamese
 import fastnn as fnn
 from fastnn import initializers, layers, losses, optimizers, schedules, solvers
 from fastnn.ensemble import Ensemble
+from fastnn.estimators import MLPClassifier, MLPRegressor
 from fastnn.tabular import Recipe, TabularClassifier, TabularRegressor, fit
 
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
@@ -98,11 +99,15 @@ def models():
     small = Recipe(hidden=(8,), epochs=2, folds=2)
     classifier = TabularClassifier(small, random_state=0).fit(rows, LABELS)
     regressor = TabularRegressor("fast", loss="huber", random_state=0).fit(rows, TABLE["y"])
+    perceptron = MLPClassifier((8,), max_iter=3, random_state=0).fit(X, LABELS)
+    early = MLPRegressor(solver="sgd", early_stopping=True, max_iter=3, learning_rate="adaptive")
     dense = fit(TABLE, "y", preset="network", verbose=0)
     blend = fit(TABLE, "y", preset="fast", verbose=0)
     return {
         "TabularClassifier": classifier,
         "TabularRegressor": regressor,
+        "MLPClassifier": perceptron,
+        "MLPRegressor": early.fit(X, TABLE["y"]),
         "Learner": classifier.learner_,
         "Model": dense,
         "DenseLearner": dense.learner,
@@ -120,6 +125,7 @@ def declarations():
     made += [fnn.MeanSquaredError(ignore_value=float("nan")), OwnAdam(fnn.Cosine(0.1, 9))]
     made += [schedules.Constant(0.1), fnn.Step(0.1, 0.5, 3), fnn.Exponential(0.1, 0.9)]
     made += [fnn.Cosine(0.1, 9), fnn.FlatCosine(0.1, 9), fnn.CosineLog(0.1, 9)]
+    made += [fnn.BiasCorrection(0.1, 0.9, 0.99)]
     made += [fnn.WarmUp(4, fnn.Cosine(0.1, 9)), initializers.HeNormal(0.1), initializers.Zeros()]
     made += [initializers.Explicit(np.ones(3))]
     return {f"{type(x).__name__} {i}": x for i, x in enumerate(made)}

@@ -137,6 +137,8 @@ FEW = {
     "Predictor": {"Predictor", "Program"},
     "TabularClassifier": {"TabularClassifier", "Learner", "Recipe"},
     "TabularRegressor": {"TabularRegressor", "Learner"},
+    "MLPClassifier": {"MLPClassifier", "Sequential"},
+    "MLPRegressor": {"MLPRegressor", "Sequential"},
     "Model": {"Model"},
     "Model of a blend": {"Model"},
     "DenseLearner": {"DenseLearner", "Sequential"},

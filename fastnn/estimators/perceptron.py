@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backend
-from fastnn.estimators import construction, data
+from fastnn.estimators import construction, copies, data
 from fastnn.estimators.data import Rows
 from fastnn.estimators.parameters import (
     CONSTRAINTS,
@@ -58,6 +58,12 @@ class Perceptron(BaseEstimator):
     def __init__(self, values: Mapping[str, Any]) -> None:
         for name in self._get_param_names():
             setattr(self, name, values[name])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return copies.described(super().__getstate__())
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        super().__setstate__(copies.attributes(state))
 
     # ------------------------------------------------- what a subclass has
 
