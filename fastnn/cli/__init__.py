@@ -20,6 +20,7 @@ from fastnn._version import __version__
 from fastnn.cli._text import note
 from fastnn.program import ACTIVATIONS
 from fastnn.tabular.datasets import NAMES
+from fastnn.tabular.objectives import LOSSES, QUANTILES
 from fastnn.tabular.preprocessing import SCALINGS_OR_AUTO
 from fastnn.tabular.preset import (
     DEFAULT_BATCH_SIZE,
@@ -241,6 +242,18 @@ def _add_preset_options(group: argparse._ArgumentGroup) -> None:
         "balanced, and network where one of these options is given",
     )
     group.add_argument(
+        "--loss",
+        choices=LOSSES,
+        help="for numbers, what the training minimises: squared_error (the prediction is a mean; "
+        "default), absolute_error (a median), huber, poisson (counts), quantile",
+    )
+    group.add_argument(
+        "--quantiles",
+        type=_levels,
+        metavar="LEVELS",
+        help=f"levels of --loss quantile; default {','.join(map(str, QUANTILES))}",
+    )
+    group.add_argument(
         "--time-limit", type=float, metavar="SECONDS", help="time that the training may take"
     )
     group.add_argument(
@@ -407,6 +420,16 @@ def _add_bench(commands: object) -> None:
 
 def _add_config(commands: object) -> None:
     _command(commands, "config", "_commands:config", "show backend, instruction set and versions")
+
+
+def _levels(text: str) -> tuple[float, ...]:
+    """Levels of quantiles from text such as "0.1,0.9"."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no list of levels; write 0.5 or 0.05,0.5,0.95"
+        ) from None
 
 
 def _widths(text: str) -> tuple[int, ...]:

@@ -20,7 +20,7 @@ _SUBJECT = re.compile(rf"^({_PARAMETER})(?= )")
 _SETTING = re.compile(rf"\b({_PARAMETER})=(\(\)|'[^']*'|[\w.]+)")
 
 
-COMMON = ("task", "test", "seed", "dtype")
+COMMON = ("task", "loss", "quantiles", "test", "seed", "dtype")
 """Parameters of `Options` that every preset takes."""
 
 _OF_NETWORK = (*(name for name in _FLAGS if name not in COMMON), "checkpoint")

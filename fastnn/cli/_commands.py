@@ -148,7 +148,7 @@ def _description(model: Model) -> str:
     line = ", ".join([*words, *model.learner.describe()])
     if not isinstance(model.results, dict):
         return line
-    table = score_table(str(model.facts.get("data", "")), model.task, results_of(model))
+    table = score_table(str(model.facts.get("data", "")), model.loss, results_of(model))
     return "\n".join([line, "", *table])
 
 

@@ -43,7 +43,7 @@ def predict(arguments: argparse.Namespace) -> int:
     parts.note_remarks()
     if parts.tally is not None:
         measures = parts.tally.measures()
-        titles = MEASURES[model.task].items()
+        titles = MEASURES[model.loss].items()
         words = [f"{title} {measured(name, measures[name])}" for name, title in titles]
         note("  ".join([f"{parts.tally.rows:,} rows", *words]))
     return 0
@@ -64,7 +64,7 @@ def evaluate(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json({"data": file.name, **result})))
     else:
-        show("\n".join(score_table("", model.task, {file.name: result})))
+        show("\n".join(score_table("", model.loss, {file.name: result})))
     return 0
 
 
@@ -120,7 +120,13 @@ def _columns(outputs: Outputs, proba: bool) -> Columns:
     if outputs.model.task == "regression":
         dtype = outputs.model.learner.networks[0].dtype
         digits = 9 if dtype == np.float32 else 17
-        return {"prediction": (outputs.predictions(), f".{digits}g")}
+        names = ["prediction"]
+        levels = outputs.model.quantiles
+        if len(levels) > 1:
+            names = [f"quantile_{level:g}" for level in levels]
+        predictions = outputs.predictions().reshape(-1, len(names))
+        named = zip(names, predictions.T, strict=True)
+        return {name: (column, f".{digits}g") for name, column in named}
     columns: Columns = {"prediction": (outputs.predictions(), "")}
     if proba:
         probabilities = outputs.probabilities().T

@@ -19,11 +19,18 @@ from fastnn.tabular.learning import Training
 from fastnn.tabular.model import Model
 from fastnn.tabular.recipe import Recipe
 
+_SQUARED = {"mse": "MSE (standardised)", "rmse": "RMSE (units of target)", "r2": "R2"}
 MEASURES = {
-    "classification": {"loss": "loss", "accuracy": "accuracy"},
-    "regression": {"mse": "MSE (standardised)", "rmse": "RMSE (units of target)", "r2": "R2"},
+    "cross_entropy": {"loss": "loss", "accuracy": "accuracy"},
+    "squared_error": _SQUARED,
+    "huber": _SQUARED,
+    "absolute_error": {"mae": "MAE (units of target)", "rmse": "RMSE", "r2": "R2"},
+    "poisson": {"deviance": "Poisson deviance", "d2": "D2", "rmse": "RMSE (units of target)"},
+    "quantile": {"pinball": "pinball loss (units of target)", "d2": "D2", "coverage": "coverage"},
 }
-"""For each task the measures in the order of the report, with their titles."""
+"""For each loss the measures in the order of the report, with their titles."""
+
+_IN_UNITS = ("rmse", "mae", "pinball")
 
 
 def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
@@ -39,7 +46,7 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
     blocks = [
         [_data_line(training)],
         str(model.decisions).splitlines(),
-        score_table("", model.task, results_of(model)),
+        score_table("", model.loss, results_of(model)),
         aligned([*_settings(training), *files]),
     ]
     return "\n\n".join("\n".join(lines) for lines in blocks)
@@ -47,10 +54,10 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
 
 def baseline(training: Training, columns: Mapping[str, str]) -> dict[str, Any]:
     """The measures of a linear model for the test part; undefined ones are None."""
-    rows = training.rows
+    rows, model = training.rows, training.model
     known = np.concatenate([rows[part] for part in rows if part != "test"])
     measures = linear_measures(
-        training.table, training.model.aim, np.sort(known), rows["test"], columns
+        training.table, model.aim, model.learner.objective, np.sort(known), rows["test"], columns
     )
     finite = {name: value if math.isfinite(value) else None for name, value in measures.items()}
     return {"rows": len(rows["test"]), **finite}
@@ -105,9 +112,9 @@ def _data_line(training: Training) -> str:
     )
 
 
-def score_table(title: str, task: str, results: Mapping[str, object]) -> list[str]:
+def score_table(title: str, loss: str, results: Mapping[str, object]) -> list[str]:
     """The results of each part of the data as lines; a dash stands for an undefined measure."""
-    titles = {"rows": "rows", **MEASURES[task]}
+    titles = {"rows": "rows", **MEASURES[loss]}
     rows = [[title, *titles.values()]]
     for part, result in results.items():
         measures = result if isinstance(result, dict) else {}
@@ -116,12 +123,12 @@ def score_table(title: str, task: str, results: Mapping[str, object]) -> list[st
 
 
 def measured(name: str, value: object) -> str:
-    """A measure as text: a count with all digits, RMSE with six, because its unit is arbitrary."""
+    """A measure as text: a count with all digits; six, where the unit is that of the target."""
     if not isinstance(value, int | float):
         return "-"
     if isinstance(value, int):
         return f"{value:,}"
-    return f"{value:.6g}" if name == "rmse" and math.isfinite(value) else number(value)
+    return f"{value:.6g}" if name in _IN_UNITS and math.isfinite(value) else number(value)
 
 
 def _settings(training: Training) -> Iterator[tuple[str, str]]:

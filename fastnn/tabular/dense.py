@@ -14,6 +14,7 @@ from fastnn.network import Network
 from fastnn.network._core import Core
 from fastnn.tabular.columns import Unseen
 from fastnn.tabular.encoders import TableEncoder
+from fastnn.tabular.objectives import Classification, Objective, Regression
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.scaling import Scaled
 from fastnn.tabular.table import Table
@@ -54,6 +55,14 @@ class DenseLearner:
     def networks(self) -> list[Network]:
         """The network."""
         return [self.network]
+
+    @property
+    def objective(self) -> Objective:
+        """What the network learns."""
+        if self.aim.task == "classification":
+            return Classification(max(len(self.aim.classes), 2))
+        p = self.preprocessor
+        return Regression(p.target_mean, p.target_scale, -math.inf, math.inf)
 
     @property
     def aim(self) -> Target:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from fastnn._shared.arrays import as_weights
 from fastnn._shared.numbers import check_choice
-from fastnn.tabular import recipe
+from fastnn.tabular import recipe, scores
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
-from fastnn.tabular.objectives import LOSSES, Classification, Objective, Regression
+from fastnn.tabular.objectives import (
+    LOSSES,
+    QUANTILES,
+    Classification,
+    Objective,
+    Regression,
+)
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import Decisions
 from fastnn.tabular.table import Numbers, Table
@@ -288,9 +294,13 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     ----------
     preset, columns
         As in `TabularClassifier`.
-    loss : {"squared_error", "absolute_error", "huber", "poisson"}, default "squared_error"
-        What training minimises.  "huber" changes from squares to absolute values at one standard
-        deviation of the target.  "poisson" is for counts, and other targets >= 0.
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"}
+        What training minimises, and so what predictions estimate: by default, "squared_error",
+        the mean; with "absolute_error" the median.  "huber" changes from squares to absolute
+        values at one standard deviation of the target.  "poisson" gives the mean of counts, and
+        of other targets >= 0: networks learn the logarithm of the rate.
+    quantiles : float or sequence of float, default (0.05, 0.5, 0.95)
+        Levels in (0, 1) of ``loss="quantile"``, in ascending order.
     time_limit, dtype, n_jobs, random_state, verbose
         As in `TabularClassifier`.
 
@@ -314,7 +324,10 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         preset: Preset = "balanced",
         *,
         columns: Mapping[str, str] | None = None,
-        loss: Literal["squared_error", "absolute_error", "huber", "poisson"] = "squared_error",
+        loss: Literal[
+            "squared_error", "absolute_error", "huber", "poisson", "quantile"
+        ] = "squared_error",
+        quantiles: float | Sequence[float] = QUANTILES,
         time_limit: float | None = None,
         dtype: str = "float32",
         n_jobs: int | None = None,
@@ -324,6 +337,7 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         self.preset = preset
         self.columns = columns
         self.loss = loss
+        self.quantiles = quantiles
         self.time_limit = time_limit
         self.dtype = dtype
         self.n_jobs = n_jobs
@@ -355,15 +369,15 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
         y = self._target(y, table).astype(np.float64)
         weights = self._weights(sample_weight, len(table))
         loss = check_choice(self.loss, "loss", LOSSES)
-        objective = Regression.fit(y if weights is None else y[weights > 0], loss)
+        objective = Regression.fit(y if weights is None else y[weights > 0], loss, self.quantiles)
         self._fit(table, objective.encode(y), objective, weights)
         return self
 
     @property
     def held_out_predictions_(self) -> np.ndarray:
-        """Predictions (N,) of the training rows by networks that have not seen them.
+        """Predictions of the training rows by networks that have not seen them.
 
-        They are nan for rows that all networks have seen.
+        They have the shape of those of `predict`, and are nan for rows that all networks have seen.
         """
         check_is_fitted(self, "learner_")
         return self.learner_.held_out
@@ -371,9 +385,30 @@ class TabularRegressor(RegressorMixin, _TabularEstimator):
     def predict(self, X: Any) -> np.ndarray:
         """The predicted number (N,) of each row, in float64.
 
+        For several quantiles the shape is (N, Q), in the order of `quantiles`; they ascend in
+        each row.
+
         Parameters
         ----------
         X : as in `fit`
         """
         table = self._table(X, reset=False)
         return self.learner_.predictions(table)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R^2; with ``loss="quantile"`` D^2, the share of the loss of constant quantiles avoided.
+
+        D^2 is the mean over the levels of scikit-learn's ``d2_pinball_score``.
+
+        Parameters
+        ----------
+        X, y, sample_weight : as in `fit`
+        """
+        check_is_fitted(self, "learner_")
+        objective = self.learner_.objective
+        if objective.name != "quantile":
+            return float(super().score(X, y, sample_weight))
+        assert isinstance(objective, Regression)
+        values = self.predict(X)
+        y = np.asarray(y, np.float64).reshape(-1)
+        return scores.explained(objective, values, y, self._weights(sample_weight, len(values)))

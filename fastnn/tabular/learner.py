@@ -19,7 +19,7 @@ from fastnn.tabular.blends import Blend
 from fastnn.tabular.columns import Unseen
 from fastnn.tabular.construction import Shape
 from fastnn.tabular.encoders import Encoded, TableEncoder
-from fastnn.tabular.objectives import Classification, Objective
+from fastnn.tabular.objectives import Objective
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import decide
 from fastnn.tabular.table import DataError, Table
@@ -104,7 +104,7 @@ class Learner:
         return cls(encoder, blend, held_out)
 
     def predictions(self, table: Table) -> np.ndarray:
-        """Probabilities (N, K), or numbers (N,) in the unit of the target.
+        """Probabilities (N, K), or numbers in the unit of the target, as `outputs` has them.
 
         Raises
         ------
@@ -139,6 +139,11 @@ class Learner:
         vars(self).update(vars(learner), held_out=held_out)
 
     @property
+    def objective(self) -> Objective:
+        """What the networks learn."""
+        return self.blend.objective
+
+    @property
     def networks(self) -> list[Network]:
         """The networks of the blend."""
         return self.blend.networks
@@ -154,7 +159,7 @@ class Learner:
         return np.concatenate(parts), bound.unseen
 
     def numbers(self, values: np.ndarray) -> np.ndarray:
-        """The predictions (N,) of a regression."""
+        """The predictions of a regression: (N,), or (N, Q) for several quantiles."""
         return values
 
     def class_indices(self, values: np.ndarray) -> np.ndarray:
@@ -167,11 +172,7 @@ class Learner:
 
     def measures(self, values: np.ndarray, y: np.ndarray) -> dict[str, float]:
         """The measures of predictions for indices of classes, or numbers in their unit."""
-        objective = self.blend.objective
-        if isinstance(objective, Classification):
-            return scores.of_classes(values, y)
-        loss = float(objective.losses(values, objective.encode(y)).mean())
-        return {"loss": loss, **scores.of_numbers(values, y, objective.scale)}
+        return scores.of_predictions(self.objective, values, y)
 
     def held_out_measures(self, y: np.ndarray) -> dict[str, float] | None:
         """The measures of the held-out predictions, and ``rows``; None if there are none.
@@ -219,6 +220,8 @@ class Learner:
         graph = blend.networks[0].graph
         if [tensor.width for tensor in graph.inputs] != [width for width in widths if width]:
             raise ValueError("the networks do not fit the encoders")
+        if graph.outputs[0].width != blend.objective.n_outputs:
+            raise ValueError("the networks do not fit the objective")
         return cls(encoder, blend, np.empty(0))
 
 

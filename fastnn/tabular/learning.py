@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from fastnn.tabular.dense import DenseLearner, measure
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
 from fastnn.tabular.model import Model
-from fastnn.tabular.objectives import Classification, Objective, Regression
+from fastnn.tabular.objectives import Classification, Objective
 from fastnn.tabular.preprocessing import Preprocessor
 from fastnn.tabular.preset import Options, build
 from fastnn.tabular.recipe import Recipe
@@ -80,6 +80,8 @@ def fit(
     preset: str | Recipe | None = None,
     columns: Mapping[str, str] | None = None,
     task: str = "auto",
+    loss: str | None = None,
+    quantiles: float | Sequence[float] | None = None,
     test: float = 0.15,
     time_limit: float | None = None,
     n_jobs: int | None = None,
@@ -100,7 +102,7 @@ def fit(
         Name of the column to predict.
     options : Options, optional
         Train one dense network with these options, which have the parameters `task`, `test`,
-        `seed` and `dtype` too.
+        `seed` and `dtype` too; its loss is the squared error.
     preset : {"fast", "balanced", "best", "network"} or Recipe, optional
         How networks are built and trained; see `TabularClassifier`.  "network" is one dense
         network with ``Options()``.  By default "balanced", and with `options` "network".
@@ -108,6 +110,11 @@ def fit(
         Roles of columns, such as ``{"zip": "category", "id": "drop"}``; see `decide`.
     task : {"auto", "classification", "regression"}, default "auto"
         For "auto", text and a few whole numbers that repeat are classes.
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"}, optional
+        The loss of a regression; see `TabularRegressor`.  With ``task="auto"`` it implies a
+        regression.  By default the squared error.
+    quantiles : float or sequence of float, optional
+        Levels in (0, 1) of ``loss="quantile"``, in ascending order; 0.05, 0.5 and 0.95 by default.
     test : float, default 0.15
         Share of the rows that are held out for the test, in [0, 1).  With 0, the model learns
         from all rows.
@@ -154,9 +161,12 @@ def fit(
     if options is not None and preset not in (None, "network"):
         raise ValueError(f"options are for preset='network', got preset={preset!r}")
     common = {"task": task, "test": test, "seed": seed, "dtype": dtype}
+    common |= {"loss": loss, "quantiles": quantiles}
     if options is not None or preset == "network":
         if time_limit is not None:
             raise ValueError("time_limit does not go with one dense network")
+        if loss not in (None, "squared_error") or quantiles is not None:
+            raise ValueError(f"loss={loss!r} does not go with one dense network")
         chosen = Options(**common) if options is None else options  # type: ignore[arg-type]
         return split_and_fit(table, target, chosen, verbose, columns=columns).model
     recipe = get_recipe("balanced" if preset is None else preset)
@@ -182,7 +192,7 @@ def split_and_blend(
     target : str
     recipe : Recipe
     options : Options
-        Its `task`, `test`, `seed` and `dtype` are used.
+        Its `task`, `loss`, `quantiles`, `test`, `seed` and `dtype` are used.
     limits : Limits
     verbose : {0, 1, 2}, default 0
     columns : mapping of str to str, optional
@@ -191,14 +201,14 @@ def split_and_blend(
     start = time.monotonic()
     setting = limits.setting(options.seed, options.dtype, verbose)
     table, n_dropped = with_target(table, target)
-    aim = Target.of(table, target, options.task)
+    aim = Target.of(table, target, options.task_of_loss)
     _check_columns(table, target)
     y = aim.encode(table)
     rows = _rows(table, aim, y, 0.0, options)
     objective: Objective = Classification(max(len(aim.classes), 2))
     encoded = y
     if aim.task == "regression":
-        objective = Regression.fit(y[rows["train"]])
+        objective = options.objective_of_numbers(y[rows["train"]])
         encoded = objective.encode(y)
     features = table.without(target).take(rows["train"])
     part = encoded[rows["train"]]
@@ -241,6 +251,8 @@ def split_and_fit(
         As in `fit`.
     """
     start = time.monotonic()
+    if options.loss not in (None, "squared_error"):
+        raise ValueError(f"loss={options.loss!r} does not go with one dense network")
     table, n_dropped = with_target(table, target)
     _check_columns(table, target)
     aim = Target.of(table, target, options.task)

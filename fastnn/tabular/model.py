@@ -20,6 +20,7 @@ from fastnn.tabular import dense
 from fastnn.tabular.dense import DenseLearner
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
+from fastnn.tabular.objectives import Classification
 from fastnn.tabular.roles import Decisions
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table, listing
@@ -56,6 +57,16 @@ class Model:
     def task(self) -> Task:
         """``"classification"`` or ``"regression"``."""
         return self.aim.task
+
+    @property
+    def loss(self) -> str:
+        """Name of the loss: ``"cross_entropy"``, or that of a regression; see `fit`."""
+        return self.learner.objective.name
+
+    @property
+    def quantiles(self) -> tuple[float, ...]:
+        """The levels of the columns of `predict` with the loss "quantile"; otherwise empty."""
+        return getattr(self.learner.objective, "quantiles", ())
 
     @property
     def target(self) -> str:
@@ -105,7 +116,8 @@ class Model:
         -------
         (N,) array
             For classification, the names of classes; for regression, float64 in the unit of the
-            target.
+            target.  With several quantiles (N, Q), in the order of `quantiles`; they ascend in
+            each row.
 
         Raises
         ------
@@ -151,7 +163,10 @@ class Model:
         dict of str to float
             ``loss``, the cost; that of one dense network with its L2 penalty.  For classification
             ``accuracy``.  For regression ``mse`` of the standardised target, ``rmse`` in the unit
-            of the target, and ``r2``.
+            of the target, and ``r2``; with the loss "absolute_error" ``mae``, in this unit, and
+            with "poisson" ``deviance`` and ``d2``, the share of it that is explained.  For
+            quantiles ``pinball``, their mean loss in the unit of the target, ``d2``, and
+            ``coverage``, the share of the rows between the lowest and the highest of several.
 
         Raises
         ------
@@ -410,7 +425,9 @@ def _of_blend(described: Mapping[str, Any], arrays: Mapping[str, np.ndarray], pa
         facts = entry(model, "facts", dict, "a model")
         aim = Target.from_state(model["target"])
         learner = Learner.from_state(model["learner"], arrays)
-        if learner.blend.objective.n_outputs != max(len(aim.classes), 1):
+        objective = learner.objective
+        n_classes = objective.n_outputs if isinstance(objective, Classification) else 0
+        if n_classes != len(aim.classes):
             raise ValueError("the networks do not fit the classes")
         return Model(aim, learner, facts)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from fastnn import functional
 from fastnn._shared.numbers import check_choice, check_integer
-from fastnn.losses import CrossEntropy, Huber, Loss, MeanAbsoluteError, MeanSquaredError, Poisson
+from fastnn.losses import (
+    CrossEntropy,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Poisson,
+    Quantile,
+)
+from fastnn.losses._elementwise import quantile_levels
 from fastnn.tabular import stored
 
-__all__ = ["LOSSES", "Classification", "Objective", "Regression", "from_state"]
+__all__ = ["LOSSES", "QUANTILES", "Classification", "Objective", "Regression", "from_state"]
 
-LOSSES = ("squared_error", "absolute_error", "huber", "poisson")
+LOSSES = ("squared_error", "absolute_error", "huber", "poisson", "quantile")
 """The losses of regression."""
+
+QUANTILES = (0.05, 0.5, 0.95)
+"""The levels of the loss "quantile" by default."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +40,12 @@ class Classification:
     ----------
     n_outputs : int
         Number of classes, and of outputs of a network.
+    name : str
+        The loss.
     """
 
     n_outputs: int
+    name: str = field(default="cross_entropy", init=False)
 
     @property
     def loss(self) -> Loss:
@@ -65,7 +80,7 @@ class Classification:
 
 @dataclass(frozen=True)
 class Regression:
-    """A number, standardised for the networks.
+    """A number, or quantiles of its distribution, standardised for the networks.
 
     Attributes
     ----------
@@ -73,8 +88,10 @@ class Regression:
         A network learns (y - centre) / scale; with the loss "poisson", y / scale.
     low, high : float
         Range of the targets of the training; predictions are limited to it.
-    name : {"squared_error", "absolute_error", "huber", "poisson"}
+    name : {"squared_error", "absolute_error", "huber", "poisson", "quantile"}
         The loss.
+    quantiles : tuple of float
+        The levels of the loss "quantile", in ascending order; empty for other losses.
     """
 
     centre: float
@@ -82,9 +99,12 @@ class Regression:
     low: float
     high: float
     name: str = "squared_error"
+    quantiles: tuple[float, ...] = ()
 
     @classmethod
-    def fit(cls, y: np.ndarray, name: str = "squared_error") -> Regression:
+    def fit(
+        cls, y: np.ndarray, name: str = "squared_error", quantiles: Any = QUANTILES
+    ) -> Regression:
         """The objective for the targets of the training.
 
         Parameters
@@ -92,12 +112,15 @@ class Regression:
         y : (N,) array of float64
         name : str
             One of `LOSSES`.
+        quantiles : float or sequence of float
+            Levels in (0, 1) for the loss "quantile", in ascending order.
 
         Raises
         ------
-        ValueError
-            If the loss is "poisson" and a target is negative, or all are 0.
+        TypeError, ValueError
+            If a level is wrong, or the loss is "poisson" and a target is negative, or all are 0.
         """
+        levels = quantile_levels(quantiles) if name == "quantile" else ()
         low, high = float(y.min()), float(y.max())
         if name == "poisson":
             if low < 0 or high == 0:
@@ -110,35 +133,50 @@ class Regression:
         unit = max(abs(low), abs(high)) or 1.0
         centre = float((y / unit).mean()) * unit
         scale = float((y / unit - centre / unit).std()) * unit
-        return cls(centre, scale if scale > 0 else 1.0, low, high, name)
+        return cls(centre, scale if scale > 0 else 1.0, low, high, name, levels)
 
     @property
     def n_outputs(self) -> int:
-        """Number of outputs of a network."""
-        return 1
+        """Number of outputs of a network: one for each quantile."""
+        return max(len(self.quantiles), 1)
 
     @property
     def loss(self) -> Loss:
         """The loss of a network, for standardised targets."""
+        if self.name == "quantile":
+            return Quantile(self.quantiles)
         kinds = (MeanSquaredError(), MeanAbsoluteError(), Huber(), Poisson())
-        return dict(zip(LOSSES, kinds, strict=True))[self.name]
+        return dict(zip(LOSSES[:-1], kinds, strict=True))[self.name]
 
     def encode(self, y: np.ndarray) -> np.ndarray:
         """Standardised targets (N,) in float64."""
         return (y - self.centre) / self.scale
 
+    def decode(self, y: np.ndarray) -> np.ndarray:
+        """Targets (N,) in their unit from standardised ones."""
+        return y * self.scale + self.centre
+
     def combine(self, outputs: Sequence[np.ndarray], factor: float = 1.0) -> np.ndarray:
-        """The mean of the predictions of several networks, in the unit of the target: (N,).
+        """The mean of the predictions of several networks, in the unit of the target.
+
+        Quantiles of a row are brought into ascending order, so that they never cross; this does
+        not raise their loss (Chernozhukov, Fernandez-Val & Galichon 2010, "Quantile and
+        probability curves without crossing").
 
         Parameters
         ----------
-        outputs : sequence of (N, 1) array
+        outputs : sequence of (N, Q) array
+            Q is `n_outputs`.
         factor : float
             Without effect.
+
+        Returns
+        -------
+        (N,) array, or (N, Q) for several quantiles
         """
-        parts = [self._predictions(values[:, 0].astype(np.float64)) for values in outputs]
-        mean: np.ndarray = np.mean(parts, axis=0)
-        return np.clip(mean, self.low, self.high)
+        parts = [self._predictions(values.astype(np.float64)) for values in outputs]
+        mean: np.ndarray = np.clip(np.mean(parts, axis=0), self.low, self.high)
+        return np.sort(mean, axis=1) if self.n_outputs > 1 else mean[:, 0]
 
     def _predictions(self, values: np.ndarray) -> np.ndarray:
         if self.name == "poisson":
@@ -151,6 +189,12 @@ class Regression:
         if self.name == "poisson":
             rate = np.maximum(combined / self.scale, np.finfo(np.float64).tiny)
             return rate - y * np.log(rate)
+        if self.name == "quantile":
+            residual = y[:, np.newaxis] - self.encode(combined).reshape(len(y), -1)
+            levels = np.array(self.quantiles)
+            pinball = np.maximum(levels * residual, (levels - 1) * residual)
+            losses: np.ndarray = pinball.mean(axis=1)
+            return losses
         residual = np.abs(self.encode(combined) - y)
         if self.name == "squared_error":
             return residual**2
@@ -167,6 +211,7 @@ class Regression:
             "low": self.low,
             "high": self.high,
             "loss": self.name,
+            **({"quantiles": list(self.quantiles)} if self.quantiles else {}),
         }
 
 
@@ -187,4 +232,6 @@ def from_state(state: Any) -> Objective:
         raise ValueError(f"the objective is {state['kind']!r:.60}")
     low, high = stored.finite(state["low"]), stored.finite(state["high"])
     centre, scale = stored.finite(state["centre"]), stored.positive(state["scale"])
-    return Regression(centre, scale, low, high, check_choice(state["loss"], "loss", LOSSES))
+    name = check_choice(state["loss"], "loss", LOSSES)
+    levels = quantile_levels(state["quantiles"]) if name == "quantile" else ()
+    return Regression(centre, scale, low, high, name, levels)

@@ -14,11 +14,13 @@ from fastnn import optimizers
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_choice, check_integer, check_number
 from fastnn.layers import Dense, Dropout, Layer
+from fastnn.losses._elementwise import quantile_levels
 from fastnn.network import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.program import ACTIVATIONS
 from fastnn.schedules import Cosine, CosineLog, FlatCosine
 from fastnn.solvers import LevenbergMarquardt, Solver
+from fastnn.tabular.objectives import LOSSES, QUANTILES, Regression
 from fastnn.tabular.preprocessing import SCALINGS_OR_AUTO, Preprocessor
 from fastnn.tabular.splitting import TASKS
 from fastnn.training.callbacks import Callback, EarlyStopping
@@ -92,6 +94,11 @@ class Options:
         For "auto", text and a few whole numbers that repeat are classes.
     scaling : {"auto", "robust", "columns", "common", "none"}, default "auto"
         Scaling of the columns of numbers; see `Preprocessor.fit`.
+    loss : {"squared_error", "absolute_error", "huber", "poisson", "quantile"}, optional
+        The loss of a regression; with ``task="auto"`` it implies one.  By default the squared
+        error, which is that of one dense network in any case.
+    quantiles : float or sequence of float, optional
+        Levels in (0, 1) of ``loss="quantile"``, in ascending order; 0.05, 0.5 and 0.95 by default.
 
     Raises
     ------
@@ -120,6 +127,8 @@ class Options:
     dtype: str = "float32"
     task: str = "auto"
     scaling: str = "auto"
+    loss: str | None = None
+    quantiles: float | Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         replace_fields(self, hidden=hidden_widths(self.hidden))
@@ -147,6 +156,10 @@ class Options:
         check_choice(self.dtype, "dtype", DTYPES)
         check_choice(self.task, "task", TASKS)
         check_choice(self.scaling, "scaling", SCALINGS_OR_AUTO)
+        if self.loss is not None:
+            check_choice(self.loss, "loss", LOSSES)
+        if self.quantiles is not None:
+            replace_fields(self, quantiles=quantile_levels(self.quantiles))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -160,6 +173,11 @@ class Options:
                 f"weights_mean={self.weights_mean!r} needs class_weight='balanced': without it all "
                 "rows weigh the same"
             )
+        if self.quantiles is not None and self.loss != "quantile":
+            other = "" if self.loss is None else f", but loss={self.loss!r}"
+            raise ValueError(f"quantiles need loss='quantile'{other}")
+        if self.loss is not None and self.task == "classification":
+            raise ValueError(f"loss={self.loss!r} is for regression, but task={self.task!r}")
         if self.has_solver:
             self._refuse_parameters_of_steps()
         self._check_plateau()
@@ -198,6 +216,16 @@ class Options:
                     f"{name} does not go with optimizer={self.optimizer!r}, which takes no steps "
                     "on batches but solves for all rows at once"
                 )
+
+    @property
+    def task_of_loss(self) -> str:
+        """The parameter `task`; "regression" where the loss implies it."""
+        return self.task if self.loss is None or self.task != "auto" else "regression"
+
+    def objective_of_numbers(self, y: np.ndarray) -> Regression:
+        """The objective of a regression for the targets of the training."""
+        levels = QUANTILES if self.quantiles is None else self.quantiles
+        return Regression.fit(y, self.loss or "squared_error", levels)
 
     @property
     def has_solver(self) -> bool:

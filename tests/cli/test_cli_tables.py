@@ -191,3 +191,45 @@ def test_csv_options_are_refused_for_parquet(flats, capsys):
     pd.DataFrame({"a": [1.0, 2.0], "b": [1.0, 2.0]}).to_parquet("d.parquet")
     said = refusal(capsys, "train", "d.parquet", "--decimal", ",")
     assert "--decimal is for CSV files, not for Parquet files" in said
+
+
+def counts_csv():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=80)
+    lines = [f"{a:.4f},{n}" for a, n in zip(x, rng.poisson(np.exp(x)), strict=True)]
+    with open("counts.csv", "w", encoding="utf-8") as file:
+        file.write("\n".join(["x,n", *lines]) + "\n")
+    return "counts.csv"
+
+
+def test_a_loss_is_chosen_and_its_measures_are_reported(capsys):
+    data = counts_csv()
+    said = result(capsys, "train", data, "--preset", "fast", "--loss", "poisson", "--json")
+    assert said["task"] == "regression"
+    assert {"deviance", "d2"} <= set(said["results"]["test"]) & set(said["baseline"])
+    assert run("evaluate", "model.fastnn", data) == 0
+    assert "Poisson deviance" in capsys.readouterr().out
+
+
+def test_quantiles_are_columns_of_the_predictions(capsys):
+    data = counts_csv()
+    words = ("--loss", "quantile", "--quantiles", "0.1,0.5,0.95", "--quiet")
+    assert run("train", data, "--preset", "fast", *words) == 0
+    assert "pinball loss" in capsys.readouterr().out
+    assert run("predict", "model.fastnn", data, "--output", "out.csv") == 0
+    table = read_table("out.csv")
+    assert list(table.columns) == ["quantile_0.1", "quantile_0.5", "quantile_0.95"]
+    low, middle, high = (column.to_numpy() for column in table.columns.values())
+    assert ((low <= middle) & (middle <= high)).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--quantiles", "0.5"), "--quantiles need --loss quantile"),
+        (("--loss", "quantile", "--quantiles", "a,b"), "'a,b' is no list of levels"),
+        (("--loss", "huber", "--epochs", "2"), "--loss huber does not go with one dense network"),
+    ],
+)
+def test_a_wrong_loss_is_refused_in_flags(words, message, capsys):
+    assert message in refusal(capsys, "train", counts_csv(), *words)

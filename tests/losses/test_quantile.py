@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn._loss import PinballLoss
@@ -156,6 +156,7 @@ def test_evaluate_reports_the_score(backend, rng):
     assert set(net.evaluate(X, y)) == {"loss", "d2"}
 
 
+@settings(deadline=None)
 @given(
     arrays.arrays(
         np.float64, (7, 6), elements=st.floats(-1e300, 1e300) | st.sampled_from([0.0, -0.0, 1.0])

@@ -4,6 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from scipy.special import log_softmax, softmax
 
 from fastnn.tabular import objectives
@@ -57,10 +60,39 @@ def test_counts_must_not_be_negative_or_all_0(y):
         Regression.fit(np.array(y), "poisson")
 
 
+def test_losses_of_several_quantiles_are_their_mean(rng):
+    y = rng.normal(5, 2, 30)
+    objective = Regression.fit(y, "quantile", (0.2, 0.5, 0.9))
+    within = objective.combine([rng.normal(size=(30, 3))])
+    parts = [
+        Regression.fit(y, "quantile", level).losses(within[:, k], objective.encode(y))
+        for k, level in enumerate(objective.quantiles)
+    ]
+    losses = objective.losses(within, objective.encode(y))
+    np.testing.assert_allclose(losses, np.mean(parts, axis=0), rtol=1e-12)
+
+
+@settings(deadline=None)
+@given(
+    arrays.arrays(
+        np.float32,
+        st.tuples(st.just(3), st.just(5), st.just(6)),
+        elements=st.floats(-(2.0**99), 2.0**99, width=32),
+    ),
+    st.lists(st.floats(1e-3, 1.0), min_size=2, max_size=2),
+)
+def test_quantiles_of_bags_and_of_their_blend_never_cross(outputs, weights):
+    objective = Regression.fit(np.array([-3e9, 1.0, 7e8]), "quantile", np.linspace(0.1, 0.9, 6))
+    bags = [objective.combine(list(outputs[:2])), objective.combine(list(outputs[2:]))]
+    blend = weights[0] * bags[0] + weights[1] * bags[1]
+    for values in (*bags, blend):
+        assert (np.diff(values, axis=1) >= 0).all()
+
+
 @pytest.mark.parametrize("name", LOSSES)
 def test_losses_are_those_of_the_network(rng, name):
     y = rng.exponential(size=40)
-    objective = Regression.fit(y, name)
+    objective = Regression.fit(y, name, 0.3)
     t, z = objective.encode(y), rng.normal(size=40)
     within = objective.combine([z[:, None]])
     z = np.log(within / objective.scale) if name == "poisson" else objective.encode(within)
@@ -71,7 +103,12 @@ def test_losses_are_those_of_the_network(rng, name):
 
 
 @pytest.mark.parametrize(
-    "objective", [Classification(4), Regression.fit(np.array([0.5, 2, 7.0]), "huber")]
+    "objective",
+    [
+        Classification(4),
+        Regression.fit(np.array([0.5, 2, 7.0]), "huber"),
+        Regression.fit(np.array([0.5, 2, 7.0]), "quantile", (0.1, 0.8)),
+    ],
 )
 def test_an_objective_returns_from_its_state(objective):
     assert objectives.from_state(json.loads(json.dumps(objective.to_state()))) == objective

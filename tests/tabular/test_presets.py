@@ -10,6 +10,7 @@ from fastnn import serialization, tabular
 from fastnn.serialization import FormatError
 from fastnn.tabular.baseline import linear_measures
 from fastnn.tabular.frames import as_table
+from fastnn.tabular.objectives import Regression
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.targets import Target
 
@@ -101,7 +102,9 @@ def test_the_linear_model_is_least_squares():
     y = X @ [1.0, 2.0, 3.0] + rng.normal(size=400)
     table = as_table({**{f"x{j}": X[:, j] for j in range(3)}, "y": y})
     rows, test = np.arange(300), np.arange(300, 400)
-    measures = linear_measures(table, Target("y", "regression"), rows, test)
+    measures = linear_measures(
+        table, Target("y", "regression"), Regression.fit(y[rows]), rows, test
+    )
     A = np.column_stack([X, np.ones(400)])
     w = np.linalg.lstsq(A[rows], y[rows], rcond=None)[0]
     expected = np.sqrt(np.mean((A[test] @ w - y[test]) ** 2))
