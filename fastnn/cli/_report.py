@@ -151,10 +151,9 @@ def _settings(training: Training) -> Iterator[tuple[str, str]]:
 
 def _settings_of_blend(training: Training, recipe: Recipe) -> Iterator[tuple[str, str]]:
     model, learner = training.model, training.model.learner
-    kind = "one network" if recipe.folds == 1 else f"bags of {recipe.folds} networks"
-    yield "preset", f"{model.facts.get('preset')}, {kind}"
-    yield "model", ", ".join([*learner.describe(), training.options.dtype])
     assert isinstance(learner, Learner)
+    yield "preset", f"{model.facts.get('preset')}"
+    yield "model", "; ".join([*learner.describe(), training.options.dtype])
     epochs = sorted(epoch for bag in learner.blend.bags for epoch in bag.epochs)
     spread = f"{epochs[0]} to {epochs[-1]}" if epochs[0] < epochs[-1] else f"{epochs[0]}"
     notes = ["interrupted"] if training.is_interrupted else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,8 +45,8 @@ class Problem:
 
     Attributes
     ----------
-    inputs : sequence of (N, width) array
-        The inputs of a network, in the order of `construction.build`.
+    inputs : mapping of str to (N, width) array
+        The inputs of the networks by name; see `construction.build`.
     shape : Shape
     objective : Objective
     y : (N,) array
@@ -55,7 +55,7 @@ class Problem:
         Weights of the rows.
     """
 
-    inputs: Sequence[np.ndarray]
+    inputs: Mapping[str, np.ndarray]
     shape: Shape
     objective: Objective
     y: np.ndarray
@@ -67,8 +67,15 @@ class Problem:
     def data(self, network: Network) -> Data:
         """The data as the network's core takes them."""
         y = self.y if isinstance(self.objective, Classification) else self.y[:, None]
-        inputs = self.inputs[0] if len(self.inputs) == 1 else list(self.inputs)
-        return network.core.feed.data(inputs, y, self.weights, False)
+        inputs = inputs_of(network, self.inputs)
+        return network.core.feed.data(
+            inputs[0] if len(inputs) == 1 else inputs, y, self.weights, False
+        )
+
+
+def inputs_of(network: Network, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """The arrays that a network reads, in its order."""
+    return [inputs[name] for name in network.core.input_names]
 
 
 @dataclass(frozen=True)
@@ -151,6 +158,8 @@ class Bag:
         `Objective.combine` returns them; nan for rows that all networks have seen.
     is_partial : bool
         Whether Ctrl-C has ended the training.
+    kind : {"network", "additive", "linear"}
+        What the networks are; see `Recipe.kind`.
     """
 
     networks: tuple[Network, ...]
@@ -158,13 +167,14 @@ class Bag:
     epochs: tuple[int, ...]
     held_out: np.ndarray
     is_partial: bool = False
+    kind: str = "network"
 
-    def outputs(self, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The outputs of each network for prepared inputs."""
+    def outputs(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The outputs of each network for prepared inputs by name."""
         results = []
         for network in self.networks:
             with network.core.lock:
-                results += network.core.outputs(inputs)
+                results += network.core.outputs(inputs_of(network, inputs))
         return results
 
 
@@ -192,13 +202,13 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Bag:
     held_out, factor = _judged(problem, networks, folds)
     if recipe.refits(len(problem)) and not is_partial and setting.seconds_left > 0:
         networks = [_refitted(problem, recipe, setting, networks[0], epochs[0])]
-    return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial)
+    return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial, recipe.kind)
 
 
 def _folds(problem: Problem, recipe: Recipe, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """The rows to train on and the rows that are held out, for each network."""
     labels = problem.y if isinstance(problem.objective, Classification) else None
-    n_folds = min(recipe.folds, len(problem))
+    n_folds = recipe.networks_of_bag(len(problem))
     if n_folds == 1:
         rows, held_out, _ = split_rows(len(problem), recipe.validation, 0.0, seed, labels)
         return [(rows, held_out)]
@@ -280,7 +290,7 @@ def _judged(
     """Predictions of the held-out rows, and the factor of the logits that fits them best."""
     objective = problem.objective
     outputs = [
-        network.core.outputs([array[held_out] for array in problem.inputs])[0]
+        network.core.outputs([a[held_out] for a in inputs_of(network, problem.inputs)])[0]
         for network, (_, held_out) in zip(networks, folds, strict=True)
     ]
     rows = np.concatenate([held_out for _, held_out in folds])

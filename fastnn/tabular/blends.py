@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from fastnn._shared.numbers import check_choice
 from fastnn.network import Network
 from fastnn.network._network import rebuild
 from fastnn.network._save import snapshot
 from fastnn.tabular import bags, objectives, stored
 from fastnn.tabular.bags import Bag, Problem, Setting
 from fastnn.tabular.objectives import Objective
-from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.recipe import KINDS, Recipe
 
 __all__ = ["Blend", "train"]
 
@@ -24,7 +25,9 @@ _ROUNDS = 30
 """Number of bags, with repetition, that a blend consists of."""
 
 _MOST_CANDIDATES = 200
-_SHARE_OF_FIRST_BAG = 0.5
+_SHARE_OF_FIRST_BAG = {True: 0.4, False: 0.7}
+"""Share of the time, by whether other candidates follow."""
+
 _LEAST_EPOCHS = 6
 
 
@@ -54,12 +57,12 @@ class Blend:
         """Whether Ctrl-C has ended the training."""
         return any(bag.is_partial for bag in self.bags)
 
-    def predictions(self, inputs: Sequence[np.ndarray]) -> np.ndarray:
+    def predictions(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The weighted mean of the predictions of the bags.
 
         Parameters
         ----------
-        inputs : sequence of (N, width) array
+        inputs : mapping of str to (N, width) array
             As in `Problem`.
 
         Returns
@@ -96,6 +99,7 @@ class Blend:
                 arrays.update({f"{i}/{j}/{name}": value for name, value in values.items()})
             described.append(
                 {
+                    "kind": bag.kind,
                     "factor": bag.factor,
                     "epochs": list(bag.epochs),
                     "networks": [structure for structure, _ in members],
@@ -126,19 +130,16 @@ class Blend:
                 own = {k.removeprefix(start): v for k, v in arrays.items() if k.startswith(start)}
                 networks.append(rebuild(structure, own))
             factor = stored.positive(entry["factor"])
-            parts.append(Bag(tuple(networks), factor, tuple(entry["epochs"]), np.empty(0)))
+            kind = check_choice(entry["kind"], "kind", KINDS)
+            epochs = tuple(entry["epochs"])
+            parts.append(Bag(tuple(networks), factor, epochs, np.empty(0), kind=kind))
         weights = tuple(stored.positive(weight) for weight in state["weights"])
         if not parts or len(weights) != len(parts) or abs(sum(weights) - 1) > 1e-9:
             raise ValueError("the weights do not fit the bags")
-        interfaces = {_interface(network) for bag in parts for network in bag.networks}
-        if len(interfaces) != 1:
-            raise ValueError("the networks have different inputs or outputs")
+        outputs = {tuple(t.width for t in n.graph.outputs) for bag in parts for n in bag.networks}
+        if outputs != {(objective.n_outputs,)}:
+            raise ValueError("the outputs of the networks do not fit the objective")
         return cls(objective, tuple(parts), weights)
-
-
-def _interface(network: Network) -> tuple[Any, ...]:
-    graph = network.graph
-    return tuple(tensor.width for tensor in (*graph.inputs, *graph.outputs)), len(graph.inputs)
 
 
 # -------------------------------------------------------------------- training
@@ -159,17 +160,14 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
     """
     if setting.deadline is not None:
         recipe = _fitted_to_time(problem, recipe, setting)
-    most = recipe.candidates
-    if setting.deadline is not None and most > 1:
-        most = _MOST_CANDIDATES
     trained: list[Bag] = []
     longest = 0.0
-    while len(trained) < most and 1.1 * longest < setting.seconds_left:
-        i = len(trained)
+    for each, own in _trainings(problem, recipe, setting):
+        if trained and 1.1 * longest >= setting.seconds_left:
+            break
         start = time.monotonic()
-        own = replace(setting, seed=setting.seed + 1_000_003 * i)
         try:
-            trained.append(bags.train(problem, variation(recipe, i, setting.seed), own))
+            trained.append(bags.train(problem, each, own))
         except KeyboardInterrupt:
             if not trained:
                 raise
@@ -184,10 +182,27 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
     )
 
 
+def _trainings(
+    problem: Problem, recipe: Recipe, setting: Setting
+) -> Iterator[tuple[Recipe, Setting]]:
+    """The recipe, the simple ones on the same folds, and variations on folds of their own."""
+    yield recipe, setting
+    if recipe.simple_models and recipe.hidden:
+        for simple in recipe.simple():
+            if simple.bins == 0 or problem.shape.bins:
+                yield simple, setting
+    most = recipe.candidates
+    if setting.deadline is not None and most > 1:
+        most = _MOST_CANDIDATES
+    # Networks that hold out one part of the rows can be compared on the same rows only.
+    step = 1_000_003 if recipe.networks_of_bag(len(problem)) > 1 else 0
+    for i in range(1, most):
+        seed = setting.seed + step * i
+        yield variation(recipe, i, setting.seed), replace(setting, seed=seed)
+
+
 def variation(recipe: Recipe, i: int, seed: int) -> Recipe:
-    """The recipe of candidate number i: the recipe itself, or one with other hyperparameters."""
-    if i == 0:
-        return recipe
+    """The recipe of candidate number i, with other hyperparameters."""
     draw = np.random.default_rng([seed, i])
     width = int(draw.choice([96, 128, 192, 256]))
     depth = int(draw.choice([2, 3, 4]))
@@ -229,13 +244,20 @@ def blend_weights(problem: Problem, candidates: Sequence[Bag]) -> list[float]:
 
 def _fitted_to_time(problem: Problem, recipe: Recipe, setting: Setting) -> Recipe:
     """The recipe with as many epochs, and as large a bag, as there is time for."""
-    share = _SHARE_OF_FIRST_BAG if recipe.candidates > 1 else 0.8
-    time_of_bag = share * setting.seconds_left
+    time_of_bag = _SHARE_OF_FIRST_BAG[recipe.candidates > 1] * setting.seconds_left
     seconds = bags.seconds_of_epoch(problem, recipe, setting)
-    jobs = max(1, min(setting.n_jobs, recipe.folds))
-    runs = recipe.folds + recipe.refits(len(problem))
+    networks = recipe.networks_of_bag(len(problem))
+    jobs = max(1, min(setting.n_jobs, networks))
+    runs = networks + recipe.refits(len(problem))
     epochs = int(time_of_bag * jobs / (seconds * runs))
     if epochs >= min(recipe.epochs, _LEAST_EPOCHS):
         return replace(recipe, epochs=min(epochs, recipe.epochs))
     epochs = max(1, int(time_of_bag / seconds))
-    return replace(recipe, folds=1, refit=False, epochs=min(epochs, recipe.epochs), candidates=1)
+    return replace(
+        recipe,
+        folds=1,
+        refit=False,
+        epochs=min(epochs, recipe.epochs),
+        candidates=1,
+        simple_models=False,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from fastnn.initializers import Normal
+from fastnn.initializers import Constant, Normal
 from fastnn.layers import Activation, Add, Dense, Dropout, Embedding, Input, Layer, PiecewiseLinear
 from fastnn.losses import Loss
 from fastnn.network import Network
@@ -55,7 +55,9 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     """The network of a recipe, compiled for a training of some batches in each epoch.
 
     Numbers, piecewise-linear embeddings of numbers and embeddings of categories each give a
-    summand of the first pre-activation.
+    summand of the first pre-activation, or of the outputs if there is no hidden layer.  The inputs
+    are named "numbers", "positions" and "codes"; those without columns are left out, and with
+    ``bins=0`` the positions.
 
     Parameters
     ----------
@@ -69,14 +71,15 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     seed : int
     """
     is_classification = loss.activation == "softmax"
-    width = recipe.hidden[0]
-    start = Normal(1 / math.sqrt(shape.n_inputs))
+    width = recipe.hidden[0] if recipe.hidden else shape.outputs
+    start = Normal(1 / math.sqrt(shape.n_inputs)) if recipe.hidden else Constant(0.0)
+    bias = Normal(1.0) if recipe.hidden else Constant(0.0)
     inputs: list[Input] = []
     first: list[Layer] = []
     if shape.numbers:
         inputs.append(Input(shape.numbers, "numbers"))
-        first.append(Dense(shape.numbers, width, weight=start, bias=Normal(1.0), name="scaled"))
-    if shape.bins:
+        first.append(Dense(shape.numbers, width, weight=start, bias=bias, name="scaled"))
+    if shape.bins and recipe.bins != 0:
         inputs.append(Input(len(shape.bins), "positions"))
         first.append(PiecewiseLinear(shape.bins, width, weight=start, name="bins"))
     if shape.levels:
@@ -91,7 +94,9 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
         hidden = Activation(activation)(hidden)
         if recipe.dropout:
             hidden = Dropout(recipe.dropout)(hidden)
-    output = Dense(hidden.width, shape.outputs, weight="zeros", name="output")(hidden)
+    output = hidden
+    if recipe.hidden:
+        output = Dense(hidden.width, shape.outputs, weight="zeros", name="output")(hidden)
     network = Network(inputs, output, dtype=dtype, seed=seed)
     rate = recipe.rate_factor * _LEARNING_RATE[is_classification] / math.sqrt(width)
     # Adam's steps do not depend on the scale of its gradients: a layer learns at a rate that

@@ -92,9 +92,9 @@ class Learner:
         decisions = decide(table, columns)
         if not decisions.used:
             raise DataError(f"{table.name} has no column to learn from:\n{decisions}")
-        encoder = TableEncoder(decisions, bins=recipe.bins_of_number(len(table))).fit(table)
-        names, bins, levels = encoder.number_names, encoder.bins, encoder.levels
-        shape = Shape(len(names), tuple(bins), tuple(levels), objective.n_outputs)
+        bins, whole = recipe.bins_of_number(len(table)), recipe.values_of_number(len(table))
+        encoder = TableEncoder(decisions, bins=bins, whole=whole).fit(table)
+        shape = Shape(len(encoder.number_names), encoder.bins, encoder.levels, objective.n_outputs)
         inputs = _inputs(encoder.transform(table, setting.dtype))
         problem = Problem(inputs, shape, objective, y, weights)
         blend = blends.train(problem, recipe, setting)
@@ -189,16 +189,14 @@ class Learner:
         return {"rows": len(rows), **self.measures(self.held_out[rows], y[rows])}
 
     def describe(self) -> Iterator[str]:
-        """The networks, as a line of text."""
-        networks = self.networks
-        sizes = {network.n_parameters for network in networks}
-        total = sum(network.n_parameters for network in networks)
-        least, most = min(sizes), max(sizes)
-        size = f"{most:,}" if least == most else f"{least:,} to {most:,}"
-        if len(networks) == 1:
-            yield f"1 network of {total:,} parameters"
-        else:
-            yield f"{len(networks)} networks of {size} parameters"
+        """The networks of each bag, as text."""
+        for bag, weight in zip(self.blend.bags, self.blend.weights, strict=True):
+            n = len(bag.networks)
+            total = sum(network.n_parameters for network in bag.networks)
+            kind = bag.kind if bag.kind == "network" else f"{bag.kind} model"
+            size = f"{total:,} parameters" if n == 1 else f"{total // n:,} parameters each"
+            share = "" if len(self.blend.bags) == 1 else f", weight {weight:.2f}"
+            yield f"{n} {kind}{'s' * (n > 1)} of {size}{share}"
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The learner as data for JSON, and the arrays of its networks by name."""
@@ -216,16 +214,17 @@ class Learner:
         """
         encoder = TableEncoder.from_state(state["encoder"])
         blend = Blend.from_state(state["blend"], arrays)
-        widths = [len(encoder.number_names), len(encoder.bins), len(encoder.levels)]
-        graph = blend.networks[0].graph
-        if [tensor.width for tensor in graph.inputs] != [width for width in widths if width]:
-            raise ValueError("the networks do not fit the encoders")
-        if graph.outputs[0].width != blend.objective.n_outputs:
-            raise ValueError("the networks do not fit the objective")
+        columns = (encoder.number_names, encoder.bins, encoder.levels)
+        widths = dict(zip(_ARRAYS, map(len, columns), strict=True))
+        for network in blend.networks:
+            if any(
+                widths.get(tensor.name or "") != tensor.width for tensor in network.graph.inputs
+            ):
+                raise ValueError("the networks do not fit the encoders")
         return cls(encoder, blend, np.empty(0))
 
 
-def _inputs(encoded: Encoded) -> list[np.ndarray]:
-    """The arrays that have columns."""
-    arrays = [getattr(encoded, name) for name in _ARRAYS]
-    return [array for array in arrays if array.shape[1]]
+def _inputs(encoded: Encoded) -> dict[str, np.ndarray]:
+    """The arrays that have columns, by name."""
+    arrays = {name: getattr(encoded, name) for name in _ARRAYS}
+    return {name: array for name, array in arrays.items() if array.shape[1]}

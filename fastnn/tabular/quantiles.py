@@ -33,24 +33,36 @@ def quantiles(ordered: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return np.clip(low + (place - below) * (high - low), low, high)
 
 
-def edges_of(ordered: np.ndarray, bins: int) -> tuple[float, ...]:
+def edges_of(ordered: np.ndarray, bins: int, whole: int = 0) -> tuple[float, ...]:
     """Edges of bins, in ascending order, for ascending numbers.
 
     The edges are quantiles of the rows.  Equal values make some of them coincide; as many edges
     are then taken from the quantiles of the rows whose value is not among the most frequent ones,
     those of more than a share of ``1 / bins`` of the rows.
 
+    Parameters
+    ----------
+    ordered : (N,) array of float64, ascending
+    bins : int
+        Largest number of bins between quantiles.
+    whole : int, default 0
+        Whole numbers with at most so many different values have an edge at each value: they are
+        often hours, months, counts or codes, and a value may differ from both its neighbours.
+
     Returns
     -------
     edges : tuple of float
-        At least 3 and at most ``bins + 1``; none if the numbers have fewer than 3 different
-        values, or the rule gives one bin.
+        At least 3, and at most ``bins + 1`` or `whole`; none if the numbers have fewer than 3
+        different values, or the rule gives one bin.
     """
     if bins < 2 or ordered[0] == ordered[-1]:
         return ()
     starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
     if len(starts) <= 2:
         return ()
+    values = ordered[starts]
+    if len(values) <= whole and np.array_equal(values, np.rint(values)):
+        return tuple(values.tolist())
     edges = np.unique(quantiles(ordered, np.linspace(0, 1, bins + 1)))
     free = bins + 1 - len(edges)
     if free > 0:

@@ -15,12 +15,19 @@ from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_number
 from fastnn.program import ACTIVATIONS
 
-__all__ = ["PRESETS", "Recipe", "get"]
+__all__ = ["KINDS", "PRESETS", "Recipe", "get"]
 
 _ROWS_OF_BATCH = (16, 256)
 _BATCHES_OF_EPOCH = 40
-_BINS = (16, 48)
 _MANY_ROWS = 20_000
+_BINS, _WHOLE, _FOLDS = (16, 48), (64, 128), (10, 5)
+"""For fewer than `_MANY_ROWS` rows, and for more."""
+
+_EPOCHS_OF_SIMPLE = 24
+
+
+KINDS = ("network", "additive", "linear")
+"""What a recipe may make."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +37,8 @@ class Recipe:
     Parameters
     ----------
     hidden : sequence of int, default (128, 128, 128)
-        Widths of the hidden layers.
+        Widths of the hidden layers.  Without any, the model is additive: a sum of one function
+        of each column, which is linear with ``bins=0``.
     activation : str, optional
         Activation of the hidden layers.  By default "selu" for classification and "mish" for
         regression.
@@ -39,17 +47,21 @@ class Recipe:
     bins : int, optional
         Largest number of bins of the piecewise-linear embedding of a number; 0 for none.  By
         default 16, and 48 for 20,000 rows and more.
-    epochs : int, default 64
+    whole : int, optional
+        Whole numbers with at most so many different values have a bin between each two of them.
+        By default 64, and 128 for 20,000 rows and more.
+    epochs : int, default 32
         Number of epochs; the parameters of the best one on the held-out rows are used.
     batch_size : int, optional
         Rows of a batch.  By default a fortieth of the rows, as a power of two from 16 to 256.
-    rate_factor : float, default 1
+    rate_factor : float, default 0.8
         Factor of the learning rate, which follows the schedule `CosineLog`.
     weight_decay : float, default 0
         Decoupled weight decay of `AdamW`.
-    folds : int, default 5
+    folds : int, optional
         Number of networks of a bag.  Each holds out another part of the rows.  With 1, one
-        network holds out the share `validation` of the rows.
+        network holds out the share `validation` of the rows.  By default 10, and 5 for 20,000
+        rows and more.
     validation : float, default 0.2
         Share of the held-out rows for one network, in (0, 1).
     refit : bool, optional
@@ -58,6 +70,9 @@ class Recipe:
     candidates : int, default 1
         Number of bags that are trained, with other hyperparameters each from the second on.
         Bags are chosen and weighted by their predictions of the held-out rows.
+    simple_models : bool, default True
+        Whether a linear and an additive model are trained beside them, on the same folds.  They
+        are weighted in the same way: a table of few or noisy rows often has no more to learn.
 
     Raises
     ------
@@ -69,40 +84,59 @@ class Recipe:
     activation: str | None = None
     dropout: float = 0.1
     bins: int | None = None
-    epochs: int = 64
+    whole: int | None = None
+    epochs: int = 32
     batch_size: int | None = None
-    rate_factor: float = 1.0
+    rate_factor: float = 0.8
     weight_decay: float = 0.0
-    folds: int = 5
+    folds: int | None = None
     validation: float = 0.2
     refit: bool | None = None
     candidates: int = 1
+    simple_models: bool = True
 
     def __post_init__(self) -> None:
-        if isinstance(self.hidden, int) or not len(self.hidden):
-            raise ValueError(f"hidden must have at least one width, got {self.hidden!r}")
+        if isinstance(self.hidden, int):
+            raise TypeError(f"hidden must be a sequence of widths, got {self.hidden!r}")
         replace_fields(self, hidden=tuple(check_integer(w, "hidden", 1) for w in self.hidden))
         if self.activation is not None:
             check_choice(self.activation, "activation", ACTIVATIONS)
         check_number(self.dropout, "dropout", 0.0, below=1.0)
         if self.bins is not None:
             check_integer(self.bins, "bins", 0)
+        if self.whole is not None:
+            check_integer(self.whole, "whole", 0)
         check_integer(self.epochs, "epochs", 1)
         if self.batch_size is not None:
             check_integer(self.batch_size, "batch_size", 1)
         check_number(self.rate_factor, "rate_factor", above=0.0)
         check_number(self.weight_decay, "weight_decay", 0.0)
-        check_integer(self.folds, "folds", 1)
+        if self.folds is not None:
+            check_integer(self.folds, "folds", 1)
         check_number(self.validation, "validation", above=0.0, below=1.0)
         if self.refit is not None:
             check_flag(self.refit, "refit")
         check_integer(self.candidates, "candidates", 1)
+        check_flag(self.simple_models, "simple_models")
+
+    @property
+    def kind(self) -> str:
+        """What the recipe makes, one of `KINDS`."""
+        if self.hidden:
+            return KINDS[0]
+        return KINDS[2 if self.bins == 0 else 1]
 
     def bins_of_number(self, n_rows: int) -> int:
         """Largest number of bins of a number for a training on `n_rows` rows."""
-        if self.bins is not None:
-            return self.bins
-        return _BINS[n_rows >= _MANY_ROWS]
+        return _BINS[n_rows >= _MANY_ROWS] if self.bins is None else self.bins
+
+    def values_of_number(self, n_rows: int) -> int:
+        """Largest number of different whole numbers that have a bin between each two of them."""
+        return _WHOLE[n_rows >= _MANY_ROWS] if self.whole is None else self.whole
+
+    def networks_of_bag(self, n_rows: int) -> int:
+        """Number of networks of a bag for a training on `n_rows` rows."""
+        return min(_FOLDS[n_rows >= _MANY_ROWS] if self.folds is None else self.folds, n_rows)
 
     def refits(self, n_rows: int) -> bool:
         """Whether one network is trained again on all of `n_rows` rows."""
@@ -118,9 +152,16 @@ class Recipe:
             size *= 2
         return size
 
+    def simple(self) -> list[Recipe]:
+        """The recipes of a linear and an additive model, with the same folds."""
+        additive = replace(
+            self, hidden=(), dropout=0.0, epochs=min(self.epochs, _EPOCHS_OF_SIMPLE), candidates=1
+        )
+        return [replace(additive, bins=0), *([additive] if self.bins else [])]
+
 
 PRESETS = {
-    "fast": Recipe(folds=1, epochs=24),
+    "fast": Recipe(folds=1, epochs=24, rate_factor=1.0),
     "balanced": Recipe(),
     "best": Recipe(candidates=4),
 }

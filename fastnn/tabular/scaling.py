@@ -30,6 +30,9 @@ class Settings:
     ----------
     bins : int, default 16
         Largest number of bins of a column of numbers; 0 for no positions.
+    whole : int, default 0
+        Whole numbers with at most so many different values have a bin between each two of them,
+        if `bins` is not 0.
     scaling : {"robust", "columns", "common", "none"}, default "robust"
         "robust": ``(x - median) / IQR`` with a smooth clip.  "columns": ``(x - mean) / deviation``.
         "common": the same with one mean and one deviation for all columns.  "none": no change.
@@ -42,6 +45,7 @@ class Settings:
     """
 
     bins: int = 16
+    whole: int = 0
     scaling: str = "robust"
     min_rows: int = 2
     max_levels: int = 10_000
@@ -49,6 +53,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_integer(self.bins, "bins", 0, 10_000)
+        check_integer(self.whole, "whole", 0, 10_000)
         check_choice(self.scaling, "scaling", SCALINGS)
         check_integer(self.min_rows, "min_rows", 1)
         check_integer(self.max_levels, "max_levels", 1)
@@ -88,7 +93,7 @@ class Scaled:
                 center, scale = _mean_and_deviation(values, settings.scaling)
         if not (math.isfinite(width) and math.isfinite(center) and math.isfinite(scale)):
             raise OverflowError("the numbers are too large to scale")
-        return cls(center, scale, is_robust, edges_of(ordered, settings.bins))
+        return cls(center, scale, is_robust, edges_of(ordered, settings.bins, settings.whole))
 
     @property
     def bins(self) -> int:

@@ -14,7 +14,7 @@ from fastnn.tabular.objectives import Classification, Regression
 from fastnn.tabular.recipe import PRESETS, Recipe, get
 from fastnn.tabular.splitting import split_folds
 
-QUICK = Recipe(hidden=(8,), epochs=5, folds=3, bins=4)
+QUICK = Recipe(hidden=(8,), epochs=5, folds=3, bins=4, simple_models=False)
 
 
 def problem(rng, n=90, weights=None, classes=True):
@@ -29,7 +29,8 @@ def problem(rng, n=90, weights=None, classes=True):
     else:
         objective = Regression.fit(latent.astype(np.float64))
         y = objective.encode(latent)
-    return Problem([numbers, positions, codes], shape, objective, y, weights)
+    inputs = {"numbers": numbers, "positions": positions, "codes": codes}
+    return Problem(inputs, shape, objective, y, weights)
 
 
 def bits(blend):
@@ -59,7 +60,7 @@ def test_predictions_of_held_out_rows_come_from_networks_that_have_not_seen_them
     bag = bags.train(asked, QUICK, Setting(seed=3))
     parts = split_folds(len(asked), 3, 3, asked.y)
     for network, part in zip(bag.networks, parts, strict=True):
-        outputs = network.core.outputs([array[part] for array in asked.inputs])[0]
+        outputs = network.core.outputs([array[part] for array in asked.inputs.values()])[0]
         expected = asked.objective.combine([outputs], bag.factor)
         np.testing.assert_allclose(bag.held_out[part], expected, rtol=1e-12)
 
@@ -104,7 +105,7 @@ def test_rows_of_weight_0_count_for_nothing(rng):
     for case in (asked, other):
         network = bags._network(case, recipe, Setting(), 0, 60)
         bags._train(case, recipe, Setting(), [network], rows)
-        outputs = network.core.outputs(case.inputs)[0]
+        outputs = network.core.outputs(list(case.inputs.values()))[0]
         if case is asked:
             expected = outputs
     assert np.array_equal(outputs, expected)
@@ -224,7 +225,9 @@ def test_a_preset_may_be_changed():
 @pytest.mark.parametrize(
     "change",
     [
-        {"hidden": ()},
+        {"hidden": 8},
+        {"whole": -1},
+        {"simple_models": 1},
         {"hidden": (0,)},
         {"activation": "step"},
         {"dropout": 1.0},
