@@ -157,7 +157,7 @@ class Recipe:
         additive = replace(
             self, hidden=(), dropout=0.0, epochs=min(self.epochs, _EPOCHS_OF_SIMPLE), candidates=1
         )
-        return [replace(additive, bins=0), *([additive] if self.bins else [])]
+        return [replace(additive, bins=0), additive]
 
 
 PRESETS = {

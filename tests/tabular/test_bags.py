@@ -212,10 +212,62 @@ def test_batches_grow_with_the_rows(n_rows, rows):
     assert Recipe().rows_of_batch(n_rows) == rows
 
 
-@pytest.mark.parametrize(("n_rows", "bins"), [(19_999, 16), (20_000, 48)])
-def test_many_rows_have_more_bins(n_rows, bins):
+@pytest.mark.parametrize(
+    ("n_rows", "bins", "values", "networks"), [(19_999, 16, 64, 10), (20_000, 48, 128, 5)]
+)
+def test_many_rows_have_more_bins_and_fewer_networks(n_rows, bins, values, networks):
     assert Recipe().bins_of_number(n_rows) == bins
     assert Recipe(bins=5).bins_of_number(n_rows) == 5
+    assert Recipe().values_of_number(n_rows) == values
+    assert Recipe(whole=7).values_of_number(n_rows) == 7
+    assert Recipe().networks_of_bag(n_rows) == networks
+    assert Recipe(folds=3).networks_of_bag(n_rows) == 3
+
+
+def test_what_a_recipe_makes_is_named():
+    assert Recipe().kind == "network"
+    assert [recipe.kind for recipe in Recipe().simple()] == ["linear", "additive"]
+    assert Recipe(hidden=(), bins=0).kind == "linear"
+
+
+# ----------------------------------------------------------------- simple models
+
+
+def test_a_noisy_linear_table_is_left_to_the_simple_models(rng):
+    numbers = rng.normal(size=(60, 3)).astype(np.float32)
+    y = numbers @ [1.0, -2.0, 0.5] + 3 * rng.normal(size=60)
+    positions = rng.uniform(0, 4, (60, 3)).astype(np.float32)
+    objective = Regression.fit(y)
+    inputs = {"numbers": numbers, "positions": positions}
+    asked = Problem(inputs, Shape(3, (4, 4, 4), (), 1), objective, objective.encode(y))
+    recipe = Recipe(hidden=(64, 64), folds=5, bins=4, epochs=40, rate_factor=1.0)
+    blend = blends.train(asked, recipe, Setting())
+    weights = {bag.kind: w for bag, w in zip(blend.bags, blend.weights, strict=True)}
+    assert weights["linear"] + weights["additive"] > 0.5
+
+
+def test_an_additive_function_is_learnt_without_hidden_layers(rng):
+    asked = problem(rng, 600, classes=False)
+    bag = bags.train(asked, replace(QUICK, hidden=(), epochs=40, dropout=0.0), Setting())
+    truth = asked.objective.scale * asked.y + asked.objective.centre
+    assert np.mean((bag.held_out - truth) ** 2) < 0.02 * np.var(truth)
+
+
+def test_a_linear_model_does_not_read_positions(rng):
+    asked = problem(rng)
+    blend = blends.train(asked, replace(QUICK, simple_models=True), Setting())
+    read = {bag.kind: bag.networks[0].core.input_names for bag in blend.bags}
+    assert read.get("linear", ["numbers", "codes"]) == ["numbers", "codes"]
+    linear = bags.train(asked, QUICK.simple()[0], Setting()).networks[0]
+    assert linear.core.input_names == ["numbers", "codes"]
+
+
+def test_a_table_without_bins_has_no_additive_model(rng):
+    asked = problem(rng)
+    inputs = {"codes": asked.inputs["codes"]}
+    asked = replace(asked, inputs=inputs, shape=Shape(0, (), (3,), 2))
+    recipes = [recipe for recipe, _ in blends._trainings(asked, Recipe(), Setting())]
+    assert [recipe.kind for recipe in recipes] == ["network", "linear"]
 
 
 def test_a_preset_may_be_changed():

@@ -65,6 +65,19 @@ def test_few_values_have_an_edge_each():
 
 
 @settings(max_examples=200, deadline=None)
+@given(values=st.lists(st.integers(-50, 50), min_size=1), whole=st.integers(0, 30))
+def test_few_whole_numbers_have_an_edge_each(values, whole):
+    ordered = np.sort(np.array(values, float))
+    different = sorted(set(values))
+    edges = edges_of(ordered, 4, whole)
+    if 3 <= len(different) <= whole:
+        assert list(edges) == different
+    else:
+        assert edges == edges_of(ordered, 4)
+        assert edges_of(ordered + 0.5, 4, whole) == edges_of(ordered + 0.5, 4)
+
+
+@settings(max_examples=200, deadline=None)
 @given(values=NUMBERS, x=st.floats(-2e6, 2e6))
 def test_a_position_is_the_bin_plus_the_fraction_in_it(values, x):
     edges = np.array(edges_of(np.sort(values), 8))

@@ -138,7 +138,7 @@ def test_one_network_is_the_network_of_the_model(houses):
     model = tabular.fit(houses, "price", preset="network")
     assert isinstance(model.network, fastnn.Sequential)
     model = tabular.fit(houses, "price", preset=QUICK)
-    with pytest.raises(ValueError, match=r"has 2 networks: see model\.learner\.networks"):
+    with pytest.raises(ValueError, match=r"has \d+ networks: see model\.learner\.networks"):
         _ = model.network
 
 
