@@ -10,15 +10,24 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import util
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from fastnn.tabular.cells import MISSING, PLAIN, Notation, numbers, resembles_number
+from fastnn.tabular.cells import (
+    MISSING,
+    PLAIN,
+    Notation,
+    is_missing,
+    number,
+    numbers,
+    resembles_number,
+)
 from fastnn.tabular.frames import as_column, merged, unique_names
 from fastnn.tabular.sources import Source
 from fastnn.tabular.table import Column, DataError, Numbers, Table, Texts, listing
@@ -31,6 +40,13 @@ _DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _BLOCK = 1 << 20  # bytes that pyarrow takes at a time
 _LARGEST_BLOCK = 2**31 - 2
 _BATCH = 50_000  # rows of a part that the csv module reads
+_ROWS_OF_GUESS = 100
+_MOST_FAILURES = 3
+_NO_NUMBER = re.compile(r"In CSV column #(\d+): (?:Row #\d+: )?CSV conversion error to double")
+_WRITTEN_MISSING = sorted(
+    {write(mark) for mark in MISSING for write in (str.lower, str.upper, str.title)} | {"NaN"}
+)
+"""Marks of missing values as they are often written; pyarrow compares them letter by letter."""
 
 
 @dataclass(frozen=True)
@@ -222,13 +238,22 @@ class DelimitedFile:
 
     # ------------------------------------------------------------------- pyarrow
 
-    def _arrow_options(self, columns: Sequence[str], block: int, skip: Any) -> dict[str, Any]:
+    def _arrow_options(
+        self,
+        columns: Sequence[str],
+        block: int,
+        skip: Any,
+        numbers: Collection[str] = (),
+    ) -> dict[str, Any]:
+        """Options of pyarrow: all columns are text, except those of `numbers`."""
         import pyarrow as pa
         from pyarrow import csv as arrow_csv
 
         codec = self._form.codec
+        types = {name: pa.float64() if name in numbers else pa.string() for name in columns}
         return {
             "read_options": arrow_csv.ReadOptions(
+                use_threads=False,  # threads read ahead, and hold the text of the whole file
                 column_names=self.names,
                 skip_rows=self._header_lines,
                 block_size=block,
@@ -239,7 +264,8 @@ class DelimitedFile:
             ),
             "convert_options": arrow_csv.ConvertOptions(
                 include_columns=list(columns),
-                column_types=dict.fromkeys(columns, pa.string()),
+                column_types=types,
+                null_values=[*_WRITTEN_MISSING, *self._form.missing],
                 strings_can_be_null=False,
             ),
         }
@@ -257,22 +283,64 @@ class DelimitedFile:
 
         block = self._block()
         content = None if self._source.can_reopen else self._content()
+        pool = pa.system_memory_pool()  # it returns to the system what is freed
+        numeric = self._numbers_of_head(columns)
+        failures = 0
         while True:
             faults: list[Any] = []
-            options = self._arrow_options(columns, block, _blank_or(faults))
+            options = self._arrow_options(columns, block, _blank_or(faults), numeric)
             try:
                 with (
                     self._source.naming(),
                     self._source.open() if content is None else io.BytesIO(content) as file,
                 ):
-                    cells = arrow_csv.read_csv(file, **options).columns
-                break
+                    cells = arrow_csv.read_csv(file, **options, memory_pool=pool).columns
+                long = [name for name in numeric if _has_large(cells[columns.index(name)])]
+                if not long:
+                    break
+                numeric -= set(long)  # integers that float64 does not hold are text
             except (pa.ArrowInvalid, UnicodeError) as error:
-                if "straddling" not in str(error) or block == _LARGEST_BLOCK:
+                no_number = _NO_NUMBER.match(str(error))
+                if no_number and not faults:
+                    failures += 1
+                    numeric.discard(self.names[int(no_number[1])])
+                    if failures == _MOST_FAILURES:
+                        numeric.clear()
+                elif "straddling" in str(error) and block < _LARGEST_BLOCK:
+                    block = min(16 * block, _LARGEST_BLOCK)
+                else:
                     raise self._fault(error, faults) from error
-                block = min(16 * block, _LARGEST_BLOCK)
         del content
-        return self._typed(cells, columns)
+        typed = self._typed(cells, columns)
+        pool.release_unused()
+        return typed
+
+    def _numbers_of_head(self, columns: Sequence[str]) -> set[str]:
+        """Columns whose cells are numbers in the first rows; pyarrow makes numbers of them.
+
+        That takes less memory than their text, from which later cells may prove them to be
+        columns of text.
+        """
+        if not self._form.notation.is_plain:
+            return set()
+        text = self._source.head.decode(self._form.codec, "ignore")
+        lines = io.StringIO(text[: text.rfind("\n") + 1], newline="")
+        reader = csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True)
+        wanted = set(columns) - self._form.text
+        width, n_rows = len(self.names), 0
+        try:
+            for row in islice(reader, _ROWS_OF_GUESS):
+                if reader.line_num <= self._header_lines or len(row) != width:
+                    continue
+                n_rows += 1
+                cells = dict(zip(self.names, row, strict=True))
+                wanted = {name for name in wanted if self._may_be_number(cells[name])}
+        except csv.Error:
+            return set()
+        return wanted if n_rows else set()
+
+    def _may_be_number(self, cell: str) -> bool:
+        return number(cell) is not None or is_missing(cell) or cell.strip() in self._form.missing
 
     def _content(self) -> bytes:
         """All bytes of a pipe, which may have to be read twice."""
@@ -309,6 +377,10 @@ class DelimitedFile:
         return typed
 
     def _typed_column(self, cells: Any, name: str) -> Column:
+        import pyarrow as pa
+
+        if pa.types.is_float64(cells.type):
+            return Numbers(cells.to_numpy())
         if name not in self._form.text and self._form.notation.is_plain:
             values = _plain_numbers(cells, self._form.missing)
             if values is not None:
@@ -417,6 +489,14 @@ def _blank_or(faults: list[Any]) -> Callable[[Any], str]:
         return "error"
 
     return handle
+
+
+def _has_large(numbers: Any) -> bool:
+    """Whether a column of pyarrow has numbers among which there may be inexact integers."""
+    from pyarrow import compute
+
+    ends = compute.min_max(numbers).as_py()
+    return any(end is not None and abs(end) >= _LEAST_INEXACT for end in ends.values())
 
 
 def _plain_numbers(cells: Any, missing: Sequence[str]) -> np.ndarray | None:

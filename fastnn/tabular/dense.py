@@ -72,11 +72,11 @@ class DenseLearner:
     def apply(self, table: Table) -> tuple[np.ndarray, Unseen]:
         """The outputs (N, n_out) of the network, and the numbers of unseen levels."""
         core = self.network.core
-        encoded = self.encoder.transform(table, core.dtype)
-        X = self.preprocessor.inputs(encoded)
+        bound = self.encoder.bind(table)
+        X = self.preprocessor.bound_features(bound, core.dtype)
         with core.lock:
             (values,) = core.outputs([X], check=True)
-        return values, encoded.unseen
+        return values, bound.unseen
 
     def numbers(self, values: np.ndarray) -> np.ndarray:
         """Outputs of a regression in the unit of the target: (N,) float64."""

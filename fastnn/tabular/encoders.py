@@ -114,8 +114,14 @@ class TableEncoder:
 
     __hash__ = None  # type: ignore[assignment]
 
-    def fit(self, table: Table) -> TableEncoder:
+    def fit(self, table: Table, rows: np.ndarray | None = None) -> TableEncoder:
         """Fit the encoders to a table, and return this object.
+
+        Parameters
+        ----------
+        table : Table
+        rows : (n,) array of int, optional
+            Rows to fit to; by default all.
 
         Raises
         ------
@@ -125,7 +131,11 @@ class TableEncoder:
         """
         used = table.select(self.decisions.names)
         masks: set[bytes] = set()
-        columns = [self._fit_column(used, decision, masks) for decision in self.decisions.used]
+        columns = []
+        for decision in self.decisions.used:  # the rows of one column at a time
+            part = used.select([decision.column])
+            part = part if rows is None else part.take(rows)
+            columns.append(self._fit_column(part, decision, masks))
         if self.settings.scaling == "common":
             columns = with_common_scale(columns)
         self.columns = tuple(columns)

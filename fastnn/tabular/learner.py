@@ -96,6 +96,7 @@ class Learner:
         encoder = TableEncoder(decisions, bins=bins, whole=whole).fit(table)
         shape = Shape(len(encoder.number_names), encoder.bins, encoder.levels, objective.n_outputs)
         inputs = _inputs(encoder.transform(table, setting.dtype))
+        del table  # it is large, and the training needs it no longer
         problem = Problem(inputs, shape, objective, y, weights)
         blend = blends.train(problem, recipe, setting)
         seen = blend.held_out()

@@ -210,9 +210,15 @@ def split_and_blend(
     if aim.task == "regression":
         objective = options.objective_of_numbers(y[rows["train"]])
         encoded = objective.encode(y)
-    features = table.without(target).take(rows["train"])
-    part = encoded[rows["train"]]
-    learner = Learner.fit(features, part, objective, recipe, setting, None, columns)
+    learner = Learner.fit(
+        table.without(target).take(rows["train"]),
+        encoded[rows["train"]],
+        objective,
+        recipe,
+        setting,
+        None,
+        columns,
+    )
     results = {}
     held_out = learner.held_out_measures(y[rows["train"]])
     if held_out is not None:
@@ -262,10 +268,15 @@ def split_and_fit(
     )
     network = build(preprocessor, options, len(rows["train"]))
     core = network.core
-    X = preprocessor.features(table, options.dtype)
-    y = preprocessor.targets(table, options.dtype)
-    data = core.feed.data(X, y, None, True, hint="")
+    data = core.feed.data(
+        preprocessor.features(table, options.dtype),
+        preprocessor.targets(table, options.dtype),
+        None,
+        True,
+        hint="",
+    )
     data_of = {part: data.rows(indices) for part, indices in rows.items()}
+    del data  # the parts are copies
     plan = Plan(
         epochs=options.epochs,
         batch_size=None if options.has_solver else options.rows_of_batch,

@@ -16,7 +16,7 @@ import numpy as np
 from fastnn._shared.numbers import check_choice
 from fastnn.tabular import stored
 from fastnn.tabular.columns import CategoryEncoder, Encoded, NumberEncoder
-from fastnn.tabular.encoders import TableEncoder
+from fastnn.tabular.encoders import BoundTable, TableEncoder
 from fastnn.tabular.roles import Decision, Decisions, decide
 from fastnn.tabular.scaling import SCALINGS, Scaled, rounded_scale
 from fastnn.tabular.splitting import Task
@@ -27,6 +27,8 @@ __all__ = ["MAX_LEVELS", "SCALINGS_OR_AUTO", "Preprocessor", "identity"]
 
 MAX_LEVELS = 100
 """Largest number of levels of a category; each becomes an input of the network."""
+
+_ROWS_AT_ONCE = 1 << 14
 
 SCALINGS_OR_AUTO = ("auto", *SCALINGS)
 """Values of the parameter `scaling`."""
@@ -105,11 +107,10 @@ class Preprocessor:
         encoder = TableEncoder(
             decisions, bins=0, scaling=scaling, min_rows=1, max_levels=MAX_LEVELS, signs=False
         )
-        training = table if rows is None else table.take(rows)
-        encoder.fit(training)
+        encoder.fit(table, rows)
         if aim.task == "classification":
             return cls(aim, encoder)
-        values = aim.numbers(training)
+        values = aim.numbers(table.select([target]).take(slice(None) if rows is None else rows))
         with np.errstate(over="ignore", invalid="ignore"):
             mean, scale = rounded_scale(float(values.mean()), float(values.std()))
         if not np.isfinite([mean, scale]).all():
@@ -156,11 +157,18 @@ class Preprocessor:
         DataError
             If a column is absent or does not fit its role.
         """
-        return self.inputs(self.encoder.transform(table, dtype))
+        return self.bound_features(self.encoder.bind(table), dtype)
 
-    def inputs(self, encoded: Encoded) -> np.ndarray:
-        """The inputs (N, width) of the network for encoded rows."""
-        out = np.zeros((len(encoded), self.width), encoded.numbers.dtype)
+    def bound_features(self, bound: BoundTable, dtype: Any = np.float32) -> np.ndarray:
+        """`features` of a table to which the encoder is bound, encoded block by block."""
+        out = np.zeros((bound.rows, self.width), dtype)
+        for start in range(0, bound.rows, _ROWS_AT_ONCE):
+            stop = min(start + _ROWS_AT_ONCE, bound.rows)
+            self._write(bound.encode(start, stop, dtype), out[start:stop])
+        return out
+
+    def _write(self, encoded: Encoded, out: np.ndarray) -> None:
+        """Write the inputs of encoded rows to an array of zeros."""
         start = n_numbers = n_codes = 0
         for column in self.encoder.columns:
             stop = start + _width(column)
@@ -174,7 +182,6 @@ class Preprocessor:
                 out[:, start:stop] = encoded.numbers[:, n_numbers : n_numbers + width]
                 n_numbers += width
             start = stop
-        return out
 
     def targets(self, table: Table, dtype: Any = np.float32) -> np.ndarray:
         """The targets (N,) of a table: indices of classes in int64, or scaled numbers in `dtype`.

@@ -379,3 +379,23 @@ def test_files_are_equal_to_the_frames_they_were_written_from(tmp_path):
     expected = content(as_table(frame))
     assert content(read_table(tmp_path / "d.csv")) == expected
     assert content(read_table(tmp_path / "d.parquet")) == expected
+
+
+LATE_CELLS = ["x", "9007199254740993", "+4", " 5 ", "nA", "NaN", "1_000", "inf", "", "2024-05-01"]
+
+
+@pytest.mark.parametrize("cell", LATE_CELLS)
+def test_a_cell_behind_many_numbers_is_read_as_in_front_of_them(cell, write):
+    rows = [f"{i},{i / 4}" for i in range(400)]
+    late = read_table(write("\n".join(["a,b", *rows, f"{cell},1"])))
+    early = read_table(write("\n".join(["a,b", f"{cell},1", *rows])))
+    for name in "ab":
+        first, last = early.column(name).to_numpy().tolist(), late.column(name).to_numpy().tolist()
+        assert type(early.column(name)) is type(late.column(name))
+        assert repr(first[1:] + first[:1]) == repr(last)
+
+
+def test_many_columns_with_a_late_text_are_text(write):
+    rows = [",".join(["1"] * 6)] * 300 + [",".join(["x"] * 6)]
+    table = read_table(write("\n".join(["a,b,c,d,e,f", *rows])))
+    assert {type(column) for column in table.columns.values()} == {Texts}
