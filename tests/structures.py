@@ -19,6 +19,7 @@ import numpy as np
 
 import fastnn as fnn
 from fastnn import serialization
+from fastnn._shared.safetensors import header_of, in_file_order
 
 SCALARS = (
     None, True, False, 0, 1, -1, 2, 3, 7, 255, 2**31 - 1, 2**31, 2**53, 2**63 - 1, 2**63, 2**64,
@@ -149,12 +150,12 @@ def written(draw, text, arrays):
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
     metadata = {"format": "fastnn", "version": "1", "structure": text}
     metadata["checksum"] = serialization._checksum(text, arrays)
-    header = serialization._header(metadata, arrays)
+    header = header_of(metadata, arrays)
     if draw.random() < 0.2:
         entries = json.loads(header)
         change(draw, entries)
         header = json.dumps(entries).encode()
-    ordered = serialization._in_file_order(arrays).values()
+    ordered = in_file_order(arrays).values()
     return b"".join([len(header).to_bytes(8, "little"), header, *(a.tobytes() for a in ordered)])
 
 

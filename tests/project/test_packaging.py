@@ -18,6 +18,7 @@ EXTRAS = {
     "cli",
     "sklearn",
     "onnx",
+    "torch",
     "plot",
     "frames",
     "tables",
