@@ -188,7 +188,7 @@ def _trainings(
     """The recipe, the simple ones on the same folds, and variations on folds of their own."""
     yield recipe, setting
     if recipe.simple_models and recipe.hidden:
-        for simple in recipe.simple():
+        for simple in recipe.simple(len(problem)):
             if simple.bins == 0 or problem.shape.bins:
                 yield simple, setting
     most = recipe.candidates

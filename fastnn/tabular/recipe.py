@@ -23,7 +23,8 @@ _MANY_ROWS = 20_000
 _BINS, _WHOLE, _FOLDS = (16, 48), (64, 128), (10, 5)
 """For fewer than `_MANY_ROWS` rows, and for more."""
 
-_EPOCHS_OF_SIMPLE = 24
+_EPOCHS_OF_SIMPLE, _STEPS_OF_SIMPLE = 24, 2000
+"""Epochs of a linear or an additive model; more where they have fewer steps."""
 
 
 KINDS = ("network", "additive", "linear")
@@ -152,11 +153,13 @@ class Recipe:
             size *= 2
         return size
 
-    def simple(self) -> list[Recipe]:
+    def simple(self, n_rows: int) -> list[Recipe]:
         """The recipes of a linear and an additive model, with the same folds."""
-        additive = replace(
-            self, hidden=(), dropout=0.0, epochs=min(self.epochs, _EPOCHS_OF_SIMPLE), candidates=1
-        )
+        steps = -(-n_rows // self.rows_of_batch(n_rows))
+        epochs = self.epochs
+        if epochs >= _EPOCHS_OF_SIMPLE:
+            epochs = max(_EPOCHS_OF_SIMPLE, -(-_STEPS_OF_SIMPLE // steps))
+        additive = replace(self, hidden=(), dropout=0.0, epochs=epochs, candidates=1)
         return [replace(additive, bins=0), additive]
 
 

@@ -226,7 +226,7 @@ def test_many_rows_have_more_bins_and_fewer_networks(n_rows, bins, values, netwo
 
 def test_what_a_recipe_makes_is_named():
     assert Recipe().kind == "network"
-    assert [recipe.kind for recipe in Recipe().simple()] == ["linear", "additive"]
+    assert [recipe.kind for recipe in Recipe().simple(500)] == ["linear", "additive"]
     assert Recipe(hidden=(), bins=0).kind == "linear"
 
 
@@ -234,9 +234,9 @@ def test_what_a_recipe_makes_is_named():
 
 
 def test_a_noisy_linear_table_is_left_to_the_simple_models(rng):
-    numbers = rng.normal(size=(60, 3)).astype(np.float32)
-    y = numbers @ [1.0, -2.0, 0.5] + 3 * rng.normal(size=60)
-    positions = rng.uniform(0, 4, (60, 3)).astype(np.float32)
+    numbers = rng.normal(size=(200, 3)).astype(np.float32)
+    y = numbers @ [1.0, -2.0, 0.5] + 3 * rng.normal(size=200)
+    positions = rng.uniform(0, 4, (200, 3)).astype(np.float32)
     objective = Regression.fit(y)
     inputs = {"numbers": numbers, "positions": positions}
     asked = Problem(inputs, Shape(3, (4, 4, 4), (), 1), objective, objective.encode(y))
@@ -258,7 +258,7 @@ def test_a_linear_model_does_not_read_positions(rng):
     blend = blends.train(asked, replace(QUICK, simple_models=True), Setting())
     read = {bag.kind: bag.networks[0].core.input_names for bag in blend.bags}
     assert read.get("linear", ["numbers", "codes"]) == ["numbers", "codes"]
-    linear = bags.train(asked, QUICK.simple()[0], Setting()).networks[0]
+    linear = bags.train(asked, QUICK.simple(len(asked))[0], Setting()).networks[0]
     assert linear.core.input_names == ["numbers", "codes"]
 
 
