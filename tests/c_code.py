@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from fastnn.formats._program import Portable
-from fastnn.formats.c.export import assemble
 from fastnn.formats.c.network import File, add_network
+from fastnn.formats.c.parts import assemble
 from fastnn.formats.c.text import Names
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]

@@ -20,6 +20,7 @@ from fastnn.tabular.scaling import Scaled, Settings, rounded_scale
 from fastnn.tabular.table import Booleans, Column, DataError, Numbers, Table, Texts, Times, listing
 
 __all__ = [
+    "CYCLES",
     "KINDS",
     "CategoryEncoder",
     "ColumnEncoder",
@@ -254,7 +255,8 @@ def _fit_category(
     return CategoryEncoder(name, has_missing, tuple(levels))
 
 
-_CYCLES = {"month": 12, "weekday": 7, "hour": 24}
+CYCLES = {"month": 12, "weekday": 7, "hour": 24}
+"""Parts of a date that repeat, and the number of steps of each."""
 
 
 @dataclass(frozen=True)
@@ -286,7 +288,7 @@ class DateEncoder(_Part):
             days = _days(values)
             out.numbers(self.scaled.apply(days))
             for part in self.cycles:
-                turn = _cyclic(values, part) * (2 * np.pi / _CYCLES[part])
+                turn = _cyclic(values, part) * (2 * np.pi / CYCLES[part])
                 for wave in (np.sin, np.cos):
                     out.numbers(np.nan_to_num(wave(turn), nan=0.0))
             if self.indicates:
@@ -310,7 +312,7 @@ class DateEncoder(_Part):
     def from_state(cls, name: str, indicates: bool, state: Mapping[str, Any]) -> DateEncoder:
         """The encoder from data that `to_state` has returned."""
         cycles = stored.different_texts(state["cycles"])
-        if not set(cycles) <= set(_CYCLES):
+        if not set(cycles) <= set(CYCLES):
             raise ValueError(f"{cycles!r:.60} are no cycles of a date")
         return cls(name, indicates, Scaled.from_state(state["scaled"]), cycles)
 
@@ -336,7 +338,7 @@ def _cyclic(values: np.ndarray, part: str) -> np.ndarray:
 
 def _cycles(values: np.ndarray) -> tuple[str, ...]:
     """The cyclic parts of times (N,) that vary."""
-    parts = {part: _cyclic(values, part) for part in _CYCLES}
+    parts = {part: _cyclic(values, part) for part in CYCLES}
     return tuple(part for part, cyclic in parts.items() if (cyclic != cyclic[:1]).any())
 
 

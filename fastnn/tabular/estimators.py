@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -36,6 +36,9 @@ except ImportError as error:
         "the estimators of fastnn.tabular need scikit-learn 1.6 or newer: "
         'pip install "fastnn[sklearn]"'
     ) from error
+
+if TYPE_CHECKING:
+    from fastnn.formats.c.tables import TableModel
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
 
@@ -123,6 +126,13 @@ class _TabularEstimator(BaseEstimator):
         if not weights.any():
             raise ValueError("sample_weight is zero for every sample, expected a positive weight")
         return weights
+
+    def _table_model(self) -> TableModel:
+        """What `fastnn.formats` writes."""
+        from fastnn.tabular.portable import table_model
+
+        check_is_fitted(self, "learner_")
+        return table_model(self.learner_, getattr(self, "classes_", ()))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,6 +25,9 @@ from fastnn.tabular.roles import Decisions
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table, listing
 from fastnn.tabular.targets import Label, Target
+
+if TYPE_CHECKING:
+    from fastnn.formats.c.tables import TableModel
 
 __all__ = ["Model", "Outputs", "Tally", "load", "load_any", "remarks"]
 
@@ -230,6 +233,12 @@ class Model:
         if isinstance(learner, Learner) and held_out is not None:
             learner = replace(learner, held_out=held_out)
         vars(self).update(vars(model), learner=learner)
+
+    def _table_model(self) -> TableModel:
+        """What `fastnn.formats` writes."""
+        from fastnn.tabular.portable import table_model
+
+        return table_model(self.learner, self.classes)
 
     def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.

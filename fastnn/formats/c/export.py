@@ -4,45 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from fastnn._shared.numbers import check_choice, check_flag
 from fastnn._shared.writing import write_file
-from fastnn._version import __version__
 from fastnn.formats._program import Portable, read
 from fastnn.formats.c import selftest
-from fastnn.formats.c.constants import BLOCKS
-from fastnn.formats.c.library import functions
 from fastnn.formats.c.network import File, add_network, moved
-from fastnn.formats.c.text import Names, check_name
+from fastnn.formats.c.parts import add_batch, assemble, block_comment, count
+from fastnn.formats.c.tables import table_text
+from fastnn.formats.c.text import Names, check_name, word
 from fastnn.losses import Loss
-from fastnn.network import Network
 from fastnn.network._core import Core
 
 __all__ = ["to_c"]
 
 _CTYPES = {"float32": "float", "float64": "double"}
 
-_HINTS = (
-    "",
-    "Compile with -O3 and the instruction set of the processor (-march=native) where speed",
-    "matters. Without -ffast-math, all results are within a few units in the last place.",
-)
-
 
 def to_c(
-    net: Network,
+    net: Any,
     path: str | os.PathLike[str] | BinaryIO,
     name: str = "model",
     test: bool = True,
     *,
     dtype: str | None = None,
 ) -> None:
-    """Write a network as one file of C99 that needs nothing but the standard library.
+    """Write a network, or a model of a table, as one file of C99 that needs ``math.h`` alone.
 
     Parameters
     ----------
-    net : Network
+    net : Network, Sequential, or fitted TabularClassifier, TabularRegressor or tabular Model
     path : str, path-like or binary file object
         The file is replaced as a whole, or not at all.
     name : str, default "model"
@@ -50,7 +42,7 @@ def to_c(
     test : bool, default True
         Whether the file has a self-test, which ``-DMODEL_TEST`` compiles.
     dtype : {"float32", "float64"}, optional
-        float or double; by default the dtype of the network.
+        float or double for the numbers of the networks; by default their dtype.
 
     Raises
     ------
@@ -70,6 +62,12 @@ def to_c(
     have what the methods of `Network` with these names apply.  The functions allocate nothing
     and may be called by any number of threads.
 
+    A model of a table takes and gives ``double``: a row has a number for each column, whose place
+    is a constant such as ``MODEL_AREA``: a number, 0 or 1, the level of a category such as
+    ``MODEL_CITY_ROM``, or the days since 1970 of a date; ``NAN`` stands for a missing value.  The
+    result is the number of a regression in its unit, or the probabilities of the classes, of
+    which ``NAME_predict_class(x)`` returns the most probable one.
+
     The self-test is a program, whose exit status is 1 if an output for stored rows differs from
     that of fastnn by more than rounding explains: by more than 16 times the difference between
     float32 and float64.  For another name, ``MODEL`` in ``MODEL_TEST`` is the name in capitals.
@@ -83,12 +81,16 @@ def to_c(
     >>> b"void plant_predict(const float *x, float *y)" in file.getvalue()
     True
     """
-    name, test = check_name(name), check_flag(test, "test")
-    portable = read(net, "C")
-    own = str(portable.program.dtype)
-    kind = own if dtype is None else check_choice(dtype, "dtype", tuple(_CTYPES))
-    file = File(Names(name), _CTYPES[kind])
-    text = network_text(file, portable, links_of(net.core), test)
+    names, test = Names(check_name(name)), check_flag(test, "test")
+    kind = None if dtype is None else check_choice(dtype, "dtype", tuple(_CTYPES))
+    if hasattr(net, "_table_model"):
+        model = net._table_model()
+        own = str(model.bags[0].networks[0].program.dtype)
+        text = table_text(File(names, _CTYPES[kind or own]), model, test)
+    else:
+        portable = read(net, "C")
+        file = File(names, _CTYPES[kind or str(portable.program.dtype)])
+        text = network_text(file, portable, links_of(net.core), test)
     write_file(path, [text.encode("ascii")])
 
 
@@ -112,13 +114,13 @@ def network_text(file: File, net: Portable, links: Mapping[str, str], test: bool
     }
     constants = _sizes(file, ends)
     predict, batch = f"{prefix}_predict", f"{prefix}_predict_batch"
-    add_network(file, net, predict, False, _comment(["The outputs y of a row x of inputs."]))
+    add_network(file, net, predict, lines=block_comment(["The outputs y of a row x of inputs."]))
     add_batch(file, predict, file.ctype, file.ctype)
     _add_links(file, net, links)
     rows = selftest.of_network(net, file.dtype) if test else None
     tests = [selftest.self_test(file, batch, rows, file.ctype)] if rows else []
     widths = {end: sum(sizes) for end, (_, sizes) in ends.items()}
-    title = f"a network with {_count(widths['INPUT'], 'input')} and " + _count(
+    title = f"a network with {count(widths['INPUT'], 'input')} and " + count(
         widths["OUTPUT"], "output"
     )
     call = [
@@ -137,20 +139,10 @@ def _sizes(file: File, ends: Mapping[str, tuple[Sequence[str], Sequence[int]]]) 
         start = 0
         for i, (name, width) in enumerate(zip(names, widths, strict=True)):
             if len(names) > 1:
-                constant = file.names.constant(f"{end}_{name}", f"{end}_{i}")
+                constant = file.names.constant(end, word(name, str(i + 1)))
                 lines.append(f"{constant} = {start}")
             start += width
     return "enum {\n" + ",\n".join(f"    {line}" for line in lines) + "\n};"
-
-
-def add_batch(file: File, predict: str, x_type: str, y_type: str) -> None:
-    """Add the function that predicts row after row."""
-    prefix = file.names.prefix.upper()
-    file.functions.append(f"""/* The outputs of some rows, one after the other. */
-void {predict}_batch(const {x_type} *x, {y_type} *y, size_t rows)
-{{
-    for (size_t i = 0; i < rows; i++) {predict}(x + {prefix}_INPUTS * i, y + {prefix}_OUTPUTS * i);
-}}""")
 
 
 def _add_links(file: File, net: Portable, links: Mapping[str, str]) -> None:
@@ -193,67 +185,3 @@ void {prefix}_{name}(const {ctype} *x, {ctype} *y)
     {prefix}_predict(x, y);
 {lines}
 }}""")
-
-
-def assemble(
-    file: File, title: str, call: Sequence[str], constants: Sequence[str], tests: Sequence[str]
-) -> str:
-    """The text of a file from its parts.
-
-    Parameters
-    ----------
-    file : File
-    title : str
-        What the model is.
-    call : sequence of str
-        Lines of C that show how it is called.
-    constants : sequence of str
-        Enumerations.
-    tests : sequence of str
-        Self-tests.
-    """
-    prefix = file.names.prefix
-    block = BLOCKS[file.ctype] * file.dtype.itemsize
-    head = _comment(
-        [
-            f"{prefix}: {title}, in C99.",
-            "",
-            f"Written by fastnn {__version__}. The functions use no memory but their stack, and",
-            "may be called by any number of threads. x and y must not overlap.",
-            "",
-            *call,
-            "",
-            f"Tables: {file.table_bytes:,} bytes of constants.",
-            f"Stack: {file.scratch_bytes:,} bytes of scratch, and {block} in the functions called.",
-            *_HINTS,
-        ]
-    )
-    capitals = prefix.upper()
-    start = f"""#include <math.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#if defined(__cplusplus) || defined(_MSC_VER)
-#define {capitals}_RESTRICT __restrict
-#else
-#define {capitals}_RESTRICT restrict
-#endif
-
-#ifdef __cplusplus
-extern "C" {{
-#endif"""
-    end = "#ifdef __cplusplus\n}\n#endif"
-    library = functions(file.needed, prefix, file.ctype)
-    parts = [head, start, *constants, *file.tables.values(), library, *file.functions, end, *tests]
-    return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def _comment(lines: Sequence[str]) -> str:
-    if len(lines) == 1:
-        return f"/* {lines[0]} */"
-    rest = [f" * {line}".rstrip() for line in lines[1:]]
-    return "\n".join([f"/* {lines[0]}", *rest, " */"])
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' * (n != 1)}"

@@ -638,3 +638,126 @@ static void NAME_piecewise_linear(size_t columns, const int32_t *sizes, size_t w
         y += step;
     }
 }
+
+/* ------------------------------------------------------ columns of a table, in double */
+
+/* (value - center) / scale; 0 for a nan. */
+static inline double NAME_scaled(double value, double center, double scale)
+{
+    return value == value ? (value - center) / scale : 0.0;
+}
+
+/* 0, for a column without spread. */
+static inline double NAME_nothing(double value)
+{
+    (void)value;
+    return 0.0;
+}
+
+/* t / sqrt(1 + (t / 3)^2) for t = (value - center) / scale, which is below 3; 0 for a nan. */
+static double NAME_clipped(double value, double center, double scale)
+{
+    double t = NAME_scaled(value, center, scale) / 3.0;
+    t = t < -1e8 ? -1e8 : t > 1e8 ? 1e8 : t; /* beyond, t * t could overflow */
+    return t * (3.0 / hypot(1.0, t));
+}
+
+/* The number of the bin that has a value, and the fraction within it; center for a nan. */
+static double NAME_position(double value, double center, const double *edges, int32_t bins)
+{
+    const double known = value == value ? value : center;
+    const double bounded = known < edges[0] ? edges[0] : known > edges[bins] ? edges[bins] : known;
+    int32_t bin = 0;
+    while (bin < bins - 1 && edges[bin + 1] <= bounded) bin++;
+    return (bounded - edges[bin]) / (edges[bin + 1] - edges[bin]) + (double)bin;
+}
+
+/* -1 for 0, 1 for every other number, 0 for a nan. */
+static inline double NAME_truth(double value)
+{
+    return value != value ? 0.0 : value == 0.0 ? -1.0 : 1.0;
+}
+
+/* -1 for the first of two levels, 1 for the second, 0 for a nan and for other numbers. */
+static inline double NAME_sign(double level)
+{
+    return level == 0.0 ? -1.0 : level == 1.0 ? 1.0 : 0.0;
+}
+
+/* 1 for a nan, else 0. */
+static inline double NAME_missing(double value)
+{
+    return value == value ? 0.0 : 1.0;
+}
+
+/* The number of a level; `levels` for a nan, and one more for what is no level. */
+static int32_t NAME_code(double level, int32_t levels)
+{
+    if (level != level) return levels;
+    if (!(level >= 0.0 && level < (double)levels)) return levels + 1;
+    return level == (double)(int32_t)level ? (int32_t)level : levels + 1;
+}
+
+/* 1 in the place of a code, 0 elsewhere; a code may lie beyond. */
+static void NAME_one_hot(int32_t code, int32_t width, real *y)
+{
+    for (int32_t l = 0; l < width; l++) y[l] = l == code ? REAL(1) : REAL(0);
+}
+
+/* The month of days since 1970, from 0; the calendar begins years in March (Hinnant 2013). */
+static double NAME_month(double days)
+{
+    const double day = floor(days) + 719468.0;
+    const double of_era = day - 146097.0 * floor(day / 146097.0);
+    const double leaps = floor(of_era / 1460.0) - floor(of_era / 36524.0);
+    const double year = floor((of_era - leaps + floor(of_era / 146096.0)) / 365.0);
+    const double before = 365.0 * year + floor(year / 4.0) - floor(year / 100.0);
+    const double month = floor((5.0 * (of_era - before) + 2.0) / 153.0);
+    return month < 10.0 ? month + 2.0 : month - 10.0;
+}
+
+/* The part of a cycle of months, weekdays from Monday or hours, in turns, for days since 1970. */
+static double NAME_turn(double days, int cycle)
+{
+    if (cycle == 12) return NAME_month(days) / 12.0;
+    if (cycle == 7) {
+        const double since_monday = floor(days) + 3.0;
+        return (since_monday - 7.0 * floor(since_monday / 7.0)) / 7.0;
+    }
+    return days - floor(days);
+}
+
+/* The sine of a part of a date; 0 for a nan. */
+static double NAME_sine(double days, int cycle)
+{
+    return days == days ? sin(NAME_turn(days, cycle) * 6.283185307179586) : 0.0;
+}
+
+/* The cosine of a part of a date; 0 for a nan. */
+static double NAME_cosine(double days, int cycle)
+{
+    return days == days ? cos(NAME_turn(days, cycle) * 6.283185307179586) : 0.0;
+}
+
+/* ----------------------------------------------------- what outputs mean, in double */
+
+/* Add share * softmax(factor * logits) to y. */
+static void NAME_add_probabilities(size_t n, double factor, double share, const real *logits,
+                                   double *y)
+{
+    double top = factor * (double)logits[0], total = 0.0;
+    for (size_t k = 1; k < n; k++) {
+        const double z = factor * (double)logits[k];
+        top = z > top ? z : top;
+    }
+    for (size_t k = 0; k < n; k++) total += exp(factor * (double)logits[k] - top);
+    for (size_t k = 0; k < n; k++) {
+        y[k] += share * (exp(factor * (double)logits[k] - top) / total);
+    }
+}
+
+/* a, but at least low and at most high. */
+static inline double NAME_limited(double a, double low, double high)
+{
+    return a < low ? low : a > high ? high : a;
+}

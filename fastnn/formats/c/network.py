@@ -6,6 +6,7 @@ the last operation that reads it; an operation that changes numbers one by one d
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -64,7 +65,7 @@ class File:
         ValueError
             If a number is too large for the type.
         """
-        name = self.names.variable(text, "table")
+        name = self.names.variable(text)
         if ctype is None:
             ctype = self.ctype
             with np.errstate(over="ignore"):
@@ -82,10 +83,18 @@ class File:
         return f"{self.names.prefix}_{function}({', '.join(map(str, arguments))});"
 
 
-def add_network(file: File, net: Portable, function: str, is_static: bool, lines: str = "") -> None:
+def add_network(
+    file: File,
+    net: Portable,
+    function: str,
+    *,
+    is_static: bool = False,
+    lines: str = "",
+    places: Mapping[str, int] | None = None,
+) -> None:
     """Add the function that computes the outputs of a network, and its tables.
 
-    The inputs stand side by side in `x`, the outputs in `y`.
+    The outputs stand side by side in `y`.
 
     Parameters
     ----------
@@ -97,13 +106,21 @@ def add_network(file: File, net: Portable, function: str, is_static: bool, lines
         Whether only the file itself calls it.
     lines : str, optional
         The comment above the function.
+    places : mapping of str to int, optional
+        Where each input by name begins in `x`; by default they stand side by side.
     """
-    body, size = _Body(file, net).write()
+    body, size = _Body(file, net).write(places or _side_by_side(net))
     file.scratch_bytes = max(file.scratch_bytes, size * file.dtype.itemsize)
     scratch = [f"    {file.ctype} scratch[{size}];"] * bool(size)
     head = f"{'static ' * is_static}void {function}(const {file.ctype} *x, {file.ctype} *y)"
     text = "\n".join([head, "{", *scratch, *(f"    {line}" for line in body), "}"])
     file.functions.append(f"{lines}\n{text}" if lines else text)
+
+
+def _side_by_side(net: Portable) -> dict[str, int]:
+    """Where each input begins if they stand side by side."""
+    widths = [net.program.buffers[i].width for i in net.program.inputs]
+    return dict(zip(net.inputs, itertools.accumulate(widths, initial=0), strict=False))
 
 
 @dataclass
@@ -149,12 +166,10 @@ class _Body:
 
     # ------------------------------------------------------------------ places
 
-    def write(self) -> tuple[list[str], int]:
+    def write(self, places: Mapping[str, int]) -> tuple[list[str], int]:
         """The lines of the function, and the number of elements of its scratch array."""
-        place = 0
-        for buffer in self.program.inputs:
-            self.groups[buffer] = _Group(-1, len(self.steps), 0, _at("x", place))
-            place += self._width(buffer)
+        for name, buffer in zip(self.net.inputs, self.program.inputs, strict=True):
+            self.groups[buffer] = _Group(-1, len(self.steps), 0, _at("x", places[name]))
         self._share()
         self._place_outputs()
         size = self._place_others()

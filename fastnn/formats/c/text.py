@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-__all__ = ["Names", "check_name", "comment", "literal", "literals", "table", "wrapped"]
+__all__ = ["Names", "check_name", "comment", "literal", "literals", "table", "word", "wrapped"]
 
 KEYWORDS = frozenset((
     "auto", "break", "case", "char", "const", "continue", "default", "do", "double", "else",
@@ -93,6 +93,13 @@ def comment(text: str) -> str:
     return text
 
 
+def word(text: str, fallback: str) -> str:
+    """The ASCII letters and digits of a text as part of an identifier; `fallback` if none."""
+    plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
+    plain = re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"[\u0300-\u036f]", "", plain)).strip("_")
+    return plain[:_LONGEST].strip("_") or fallback
+
+
 class Names:
     """Identifiers of one file, all different; each begins with the name of the model."""
 
@@ -104,21 +111,19 @@ class Names:
         """Keep names, without the prefix, from being given to anything else."""
         self._taken.update(name.upper() for name in names)
 
-    def variable(self, text: str, fallback: str) -> str:
-        """An identifier for text in small letters; `fallback` for text without letters."""
-        return f"{self.prefix}_{self._free(text, fallback).lower()}"
+    def variable(self, text: str) -> str:
+        """An identifier for text in small letters."""
+        return f"{self.prefix}_{self._free(text).lower()}"
 
-    def constant(self, text: str, fallback: str) -> str:
-        """An identifier for text in capitals."""
-        return f"{self.prefix.upper()}_{self._free(text, fallback)}"
+    def constant(self, *texts: str) -> str:
+        """An identifier for texts in capitals."""
+        return f"{self.prefix.upper()}_{self._free('_'.join(texts))}"
 
-    def _free(self, text: str, fallback: str) -> str:
-        plain = unicodedata.normalize("NFKD", text.replace("ß", "ss"))
-        plain = re.sub(r"[^A-Za-z0-9]+", "_", re.sub(r"[\u0300-\u036f]", "", plain)).strip("_")
-        word = (plain[:_LONGEST].strip("_") or fallback).upper()
-        candidate, n = word, 1
+    def _free(self, text: str) -> str:
+        own = word(text, "other").upper()
+        candidate, n = own, 1
         while candidate in self._taken:
             n += 1
-            candidate = f"{word}_{n}"
+            candidate = f"{own}_{n}"
         self._taken.add(candidate)
         return candidate
