@@ -15,6 +15,7 @@ except ImportError as error:
 from fastnn.estimators.classifier import MLPClassifier
 from fastnn.estimators.regressor import MLPRegressor
 from fastnn.estimators.trained import TrainedClassifier, TrainedRegressor, as_estimator
+from fastnn.estimators.trusted import skops_types
 
 __all__ = [
     "MLPClassifier",
@@ -22,4 +23,5 @@ __all__ = [
     "TrainedClassifier",
     "TrainedRegressor",
     "as_estimator",
+    "skops_types",
 ]
