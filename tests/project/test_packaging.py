@@ -24,6 +24,7 @@ EXTRAS = {
     "tables",
     "formula",
     "test",
+    "clients",
     "bench",
     "docs",
     "all",
