@@ -15,6 +15,7 @@ from sklearn.utils.validation import column_or_1d
 from fastnn import losses
 from fastnn._shared.arrays import as_weights
 from fastnn.estimators import data
+from fastnn.estimators.conversion import parameters_of
 from fastnn.estimators.data import Rows
 from fastnn.estimators.labels import Labels
 from fastnn.estimators.parameters import CONSTRAINTS
@@ -278,6 +279,36 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         return self._fit(X, y, sample_weight, data.validation_of(X_val, y_val, sample_weight_val),
                          True)  # fmt: skip
 
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """A fitted classifier that predicts what one of scikit-learn predicts.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPClassifier
+            Fitted.
+
+        Returns
+        -------
+        MLPClassifier
+            With the parameters, the coefficients, the measures and the state of the optimizer of
+            the model, in its dtype: `partial_fit` goes on as that of the model would.
+
+        Raises
+        ------
+        TypeError
+            If the model is something else.
+        ValueError
+            If it is not fitted.
+        """
+        from sklearn.neural_network import MLPClassifier as Theirs
+
+        estimator = cls(**parameters_of(model, Theirs, cls))
+        has_softmax = model.out_activation_ == "softmax"
+        is_multilabel = not has_softmax and model.n_outputs_ > 1
+        estimator._labels = Labels(model.classes_, is_multilabel, has_softmax)
+        return estimator._take(model)
+
     def predict(self, X: Any) -> np.ndarray:
         """The most probable class of each row of X, (N,); for several labels (N, K) of 0 and 1."""
         outputs = self._outputs(X)
@@ -337,13 +368,14 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _check_classes(self, y: Any) -> None:
         """Raise ValueError if y has other classes than the training so far."""
         present = unique_labels(y)
+        unseen = np.setdiff1d(present, self.classes_)
         if self.warm_start:
             if set(present) != set(self.classes_):
                 raise ValueError(
                     "warm_start can only be used where `y` has the same classes as in the "
                     f"previous call to fit. Previously got {self.classes_}, `y` has {present}"
                 )
-        elif len(self._labels.unseen(y)):
+        elif len(unseen):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. "
                 f"`self.classes_` has {self.classes_}. 'y' has {present}."
@@ -352,7 +384,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     def _read_validation(self, X: Any, y: Any) -> tuple[np.ndarray, Any]:
         X, y = data.read_samples(self, X, y, self.network_.dtype)
         y = _as_labels(y)
-        unseen = self._labels.unseen(y)
+        unseen = np.setdiff1d(unique_labels(y), self.classes_)
         if len(unseen):
             raise ValueError(f"y_val has classes that y does not have: {unseen.tolist()}")
         return X, self._labels.encode(y, self._loss())

@@ -71,11 +71,6 @@ class Labels:
             return CrossEntropy(), 1.0
         return BinaryCrossEntropy(), float(self.n_outputs)
 
-    def unseen(self, y: Any) -> np.ndarray:
-        """The labels of y that are no classes."""
-        labels: np.ndarray = np.setdiff1d(unique_labels(y), self.classes)
-        return labels
-
     def encode(self, y: Any, loss: Any) -> np.ndarray:
         """The targets of a network: indices (N,) of classes, or rows (N, n_outputs) of 0 and 1."""
         if self.is_multilabel:

@@ -14,7 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import backend
-from fastnn.estimators import construction, copies, data
+from fastnn.estimators import construction, conversion, copies, data
 from fastnn.estimators.data import Rows
 from fastnn.estimators.parameters import (
     CONSTRAINTS,
@@ -27,6 +27,7 @@ from fastnn.estimators.parameters import (
 )
 from fastnn.estimators.progress import Convergence, Progress, Rules
 from fastnn.estimators.rates import rate_of
+from fastnn.estimators.tasks import CallbackSupportMixin, Tasks, tasks_of, with_callbacks
 from fastnn.network import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.training.callbacks import Callback, History, is_function, own_callbacks
@@ -42,7 +43,7 @@ Validation = Sequence[Any] | None
 """X, y and sample weights of the caller's own rows to validate on."""
 
 
-class Perceptron(BaseEstimator):
+class Perceptron(CallbackSupportMixin, BaseEstimator):
     """The base of the classifier and the regressor.
 
     Parameters
@@ -56,8 +57,7 @@ class Perceptron(BaseEstimator):
     """The optimizer, alpha and the learning rate of the last training."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
-        for name in self._get_param_names():
-            setattr(self, name, values[name])
+        self._set({name: values[name] for name in self._get_param_names()})
 
     def __getstate__(self) -> dict[str, Any]:
         return copies.described(super().__getstate__())
@@ -105,12 +105,17 @@ class Perceptron(BaseEstimator):
 
     # ------------------------------------------------------------ training
 
+    @with_callbacks
     def _fit(
         self, X: Any, y: Any, sample_weight: Any, validation: Validation, incremental: bool
     ) -> Self:
         """Train a network, or train it on."""
-        self._validate_params()
+        if not (incremental and hasattr(self, "network_")):
+            self._validate_params()
         self._check_increment(incremental, validation)
+        tasks = None
+        if not incremental:
+            tasks = tasks_of(self, X, y, sample_weight, int(self.max_iter))
         continues = incremental or bool(self.warm_start)
         starts = not (continues and hasattr(self, "network_"))
         X, targets = self._read(X, y, starts, incremental)
@@ -122,9 +127,11 @@ class Perceptron(BaseEstimator):
             self._refuse_other_structure()
         own = None if validation is None else self._own_validation(validation)
         rows, held_out = self._divide(*self._weighed(rows, own), random_state)
-        self._prepare(rows, starts or not incremental)
+        self._prepare(rows.total, starts or not incremental)
         with self._threads():
-            self._train(rows, held_out, random_state, incremental)
+            self._train(rows, held_out, random_state, incremental, tasks)
+        if tasks is not None:
+            tasks.end()
         return self
 
     def _check_increment(self, incremental: bool, validation: Validation) -> None:
@@ -204,8 +211,11 @@ class Perceptron(BaseEstimator):
         share, strata = float(self.validation_fraction), self._strata(rows.targets)
         return data.hold_out(rows, share, random_state, strata)
 
-    def _prepare(self, rows: Rows, afresh: bool) -> None:
-        """Give the network its loss and its optimizer; keep their state unless `afresh`."""
+    def _prepare(self, total: float, afresh: bool) -> None:
+        """Give the network its loss and its optimizer; keep their state unless `afresh`.
+
+        `total` is the weight of the rows to train on, which the penalty is divided by.
+        """
         optimizer, network = optimizer_of(self), self.network_
         rate = rate_of(self)
         settings = optimizer, float(self.alpha), (rate.initial, rate.kind, rate.power)
@@ -213,7 +223,7 @@ class Perceptron(BaseEstimator):
             return
         state = None if afresh else network.get_state()
         loss, weight = self._loss_and_weight()
-        self._penalty_total = rows.total
+        self._penalty_total = total
         network.compile(
             loss, optimizer, loss_weights=dict.fromkeys(network.output_names, weight),
             l2=float(self.alpha) / self._penalty_total,
@@ -241,6 +251,7 @@ class Perceptron(BaseEstimator):
         held_out: Rows | None,
         random_state: np.random.RandomState,
         incremental: bool,
+        tasks: Tasks | None,
     ) -> None:
         """Train the network on checked rows, and set the attributes."""
         core = self.network_.core
@@ -249,6 +260,8 @@ class Perceptron(BaseEstimator):
         validated = None if held_out is None else self._feed(held_out, "data", "y to validate on")
         convergence = self._convergence(rows, held_out, incremental)
         watchers: list[Callback] = [*self._watchers, convergence]
+        if tasks is not None:
+            watchers.append(tasks)  # the last one, which sees whether another ends the training
         plan = self._plan(rows, watchers, rule, random_state, incremental)
         try:
             self.history_: History = core.fit(trained, plan, validated, self.network_)
@@ -261,6 +274,8 @@ class Perceptron(BaseEstimator):
         finally:
             del self._watchers
         self._publish(convergence)
+        if not (incremental or self.warm_start):
+            self._progress.best = None  # no later training needs it
         if self.history_.interrupted:
             # The network stays usable, but a search over many fits must end.
             raise KeyboardInterrupt
@@ -317,17 +332,26 @@ class Perceptron(BaseEstimator):
 
     def _publish(self, convergence: Convergence) -> None:
         """Set the attributes that scikit-learn's networks have."""
-        progress = self._progress
         self.n_iter_ = convergence.epochs
-        self.t_ = progress.n_samples
-        self.loss_curve_ = progress.loss_curve
-        if progress.loss_curve:
-            self.loss_ = progress.loss_curve[-1]
-        scored = bool(self.early_stopping)
-        self.best_loss_ = None if scored else progress.best_loss
-        self.validation_scores_ = progress.scores if scored else None
-        self.best_validation_score_ = progress.best_score if scored else None
-        self._no_improvement_count = progress.no_improvement
+        self._set(self.measured())
+
+    def _set(self, attributes: Mapping[str, Any]) -> None:
+        """Set attributes by name."""
+        for name, value in attributes.items():
+            setattr(self, name, value)
+
+    def measured(self) -> dict[str, Any]:
+        """The attributes that tell of the training so far, but for its number of epochs."""
+        progress, scored = self._progress, bool(self.early_stopping)
+        attributes = {
+            "t_": progress.n_samples,
+            "loss_curve_": progress.loss_curve,
+            "best_loss_": None if scored else progress.best_loss,
+            "validation_scores_": progress.scores if scored else None,
+            "best_validation_score_": progress.best_score if scored else None,
+            "_no_improvement_count": progress.no_improvement,
+        }
+        return attributes | ({"loss_": progress.loss_curve[-1]} if progress.loss_curve else {})
 
     def _diverged(self, error: TrainingError) -> None:
         """Note an epoch that was broken off; the parameters are those of the best epoch."""
@@ -353,6 +377,17 @@ class Perceptron(BaseEstimator):
                 f"iteration(s): {self.history_.message}"
             )
         warnings.warn(message, ConvergenceWarning, stacklevel=5)
+
+    def _take(self, model: Any) -> Self:
+        """Become what a fitted model of scikit-learn is; the parameters are those of the model."""
+        self._adopt(conversion.network_of(model))
+        conversion.copy_measures(self, model)
+        rows = self._progress.n_samples // max(int(model.n_iter_), 1)
+        self._prepare(max(float(rows), 1.0), True)
+        conversion.copy_optimizer(self, model)
+        self._set(self.measured())
+        self.history_, self.callbacks_ = self.network_.history, []
+        return self
 
     @property
     def coefs_(self) -> list[np.ndarray]:

@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from fastnn import losses
 from fastnn.estimators import data
+from fastnn.estimators.conversion import parameters_of
 from fastnn.estimators.data import Rows
 from fastnn.estimators.perceptron import Perceptron, check_solver
 from fastnn.losses import MeanSquaredError, Poisson
@@ -167,6 +168,32 @@ class MLPRegressor(RegressorMixin, Perceptron):
         """
         return self._fit(X, y, sample_weight, data.validation_of(X_val, y_val, sample_weight_val),
                          True)  # fmt: skip
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """A fitted regressor that predicts what one of scikit-learn predicts.
+
+        Parameters
+        ----------
+        model : sklearn.neural_network.MLPRegressor
+            Fitted.
+
+        Returns
+        -------
+        MLPRegressor
+            With the parameters, the coefficients, the measures and the state of the optimizer of
+            the model, in its dtype: `partial_fit` goes on as that of the model would.
+
+        Raises
+        ------
+        TypeError
+            If the model is something else.
+        ValueError
+            If it is not fitted.
+        """
+        from sklearn.neural_network import MLPRegressor as Theirs
+
+        return cls(**parameters_of(model, Theirs, cls))._take(model)
 
     def predict(self, X: Any) -> np.ndarray:
         """The predicted targets, (N,) or (N, K) as in `fit`."""
