@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.model_selection import train_test_split
 from sklearn.utils.validation import validate_data
 
 from fastnn._shared.arrays import as_weights
 
-SPARSE_FORMATS = ["csr", "csc"]
-"""Formats of sparse X that scikit-learn's networks take; it converts others to the first."""
+SPARSE_FORMAT = "csr"
+"""Sparse X stays sparse; scikit-learn converts other formats to this one."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,12 @@ class Rows:
 
     Attributes
     ----------
-    X : (N, n) array
+    X : (N, n) array or CSR matrix
     targets : (N,) or (N, K) array
     weights : (N,) float64 array or None
     """
 
-    X: np.ndarray
+    X: Any
     targets: np.ndarray
     weights: np.ndarray | None = None
 
@@ -57,30 +56,22 @@ class Rows:
         return np.ones(len(self)) if self.weights is None else self.weights
 
 
-def read_inputs(estimator: Any, X: Any, dtype: Any, reset: bool = False) -> np.ndarray:
-    """X as scikit-learn checks it, as rows that a network reads."""
-    return dense(
-        validate_data(
-            estimator, X, dtype=dtype, order="C", accept_sparse=SPARSE_FORMATS, reset=reset
-        )
+def read_inputs(estimator: Any, X: Any, dtype: Any) -> Any:
+    """X of a prediction as scikit-learn checks it: an array or a CSR matrix."""
+    return validate_data(
+        estimator, X, dtype=dtype, order="C", accept_sparse=SPARSE_FORMAT, reset=False
     )
 
 
 def read_samples(
     estimator: Any, X: Any, y: Any, dtype: Any, reset: bool = False, y_numeric: bool = False
-) -> tuple[np.ndarray, Any]:
-    """X and y as scikit-learn checks them."""
-    X, y = validate_data(
-        estimator, X, y, dtype=dtype, order="C", accept_sparse=SPARSE_FORMATS, reset=reset,
+) -> tuple[Any, Any]:
+    """X and y as scikit-learn checks them; X is an array or a CSR matrix."""
+    checked: tuple[Any, Any] = validate_data(
+        estimator, X, y, dtype=dtype, order="C", accept_sparse=SPARSE_FORMAT, reset=reset,
         multi_output=True, y_numeric=y_numeric,
     )  # fmt: skip
-    return dense(X), y
-
-
-def dense(X: Any) -> np.ndarray:
-    """X as an array; a sparse one is copied into it."""
-    array: np.ndarray = X.toarray() if issparse(X) else X
-    return array
+    return checked
 
 
 def read_weights(

@@ -119,7 +119,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         continues = incremental or bool(self.warm_start)
         starts = not (continues and hasattr(self, "network_"))
         X, targets = self._read(X, y, starts, incremental)
-        rows = Rows(X, targets, data.read_weights(sample_weight, len(X)))
+        rows = Rows(X, targets, data.read_weights(sample_weight, len(targets)))
         random_state = check_random_state(self.random_state)
         if starts:
             self._begin(rows, random_state, continues)
@@ -196,7 +196,7 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
         """The caller's own rows to validate on, checked."""
         X, y, sample_weight = validation
         X, targets = self._read_validation(X, y)
-        return Rows(X, targets, data.read_weights(sample_weight, len(X), "sample_weight_val"))
+        return Rows(X, targets, data.read_weights(sample_weight, len(targets), "sample_weight_val"))
 
     def _divide(
         self, rows: Rows, own: Rows | None, random_state: np.random.RandomState

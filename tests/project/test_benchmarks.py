@@ -203,3 +203,14 @@ def test_scikit_learns_network_starts_where_ours_does():
     layers = (model.coefs_, model.intercepts_)
     theirs = [part.ravel() for pair in zip(*layers, strict=True) for part in pair]
     assert np.array_equal(np.concatenate(theirs), net.get_flat())
+
+
+def test_searches_are_timed_for_each_model():
+    pytest.importorskip("sklearn")
+    from benchmarks import searches
+
+    X, y = searches.task()
+    for search in searches.SEARCHES.values():
+        for Model in searches.MODELS.values():
+            model = Model((4,), max_iter=1, random_state=0)
+            assert searches.seconds(search(model, 1), X[:200], y[:200], 1) > 0
