@@ -1,8 +1,8 @@
-"""The ``fastnn`` command: train, predict, evaluate, info, bench, demo and config.
+"""The ``fastnn`` command: train, predict, evaluate, info, bench, demo, config and completion.
 
 Every command returns 0 after success, 2 with an error message of one line on stderr if its
 arguments or data are wrong, and 130 after Ctrl-C.  ``fastnn`` without a command prints its help
-on stderr and returns 2.
+on stderr and returns 2.  A traceback, with the return code 1, is a bug of fastnn, and says so.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import importlib
 import os
 import select
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn, TextIO
 
@@ -38,10 +39,12 @@ from fastnn.training.session import WEIGHTS_MEANS
 
 __all__ = ["main"]
 
+SHELLS = ("bash", "zsh", "fish")
 OPTIMIZERS = tuple(optimizers.names())
 SOLVERS = tuple(solvers.CLASSES)
 INTERRUPTED = 130
 UNFIT = 2
+BUG = 1
 
 _DEFAULTS = Options()
 
@@ -68,11 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit code: 0, 2 for wrong arguments or data, 130 after Ctrl-C.
+        The exit code: 0, 2 for wrong arguments or data, 130 after Ctrl-C, 1 for a bug.
     """
     debug = False
     try:
-        parser = _parser()
+        parser = parser_of_all()
         arguments = parser.parse_args(argv)
         debug = arguments.debug
         if arguments.run is None:
@@ -93,18 +96,42 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         note(f"fastnn: error: {_one_line(error)}")
         return UNFIT
-    except (ArithmeticError, ImportError, OSError, TypeError, ValueError, _UsageError) as error:
+    except MemoryError:
         if debug:
             raise
-        note(f"fastnn: error: {_one_line(error)}")
-        return UNFIT
-    except MemoryError:
         note("fastnn: error: not enough memory")
+        return UNFIT
+    except Exception as error:
+        if debug:
+            raise
+        if _is_bug(error):
+            traceback.print_exc(file=Tolerant(sys.stderr))
+            note("fastnn: this is a bug of fastnn; please report it with the lines above")
+            return BUG
+        note(f"fastnn: error: {_one_line(error)}")
         return UNFIT
     finally:
         for stream in (sys.stdout, sys.stderr):
             if _has_no_reader(stream):  # Python must not write to it at exit
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+_EXPECTED = (
+    ArithmeticError,
+    ImportError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    _UsageError,
+)
+"""Errors whose messages are for users."""
+
+_UNEXPECTED = (NotImplementedError, RecursionError, ZeroDivisionError)
+
+
+def _is_bug(error: Exception) -> bool:
+    return isinstance(error, _UNEXPECTED) or not isinstance(error, _EXPECTED)
 
 
 def _has_no_reader(stream: TextIO | None) -> bool:
@@ -129,7 +156,8 @@ def _one_line(error: Exception) -> str:
 # ----------------------------------------------------------------------- the parser
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser_of_all() -> argparse.ArgumentParser:
+    """The parser of the command, with those of its commands."""
     parser = _Parser(
         prog="fastnn",
         description="Train neural networks on tables, and use them.",
@@ -147,6 +175,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_demo,
         _add_bench,
         _add_config,
+        _add_completion,
     ):
         add(commands)
     return parser
@@ -255,6 +284,13 @@ def _add_preset_options(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         "--time-limit", type=float, metavar="SECONDS", help="time that the training may take"
+    )
+    group.add_argument(
+        "--search",
+        type=int,
+        metavar="N",
+        help="hyperparameters to try, beside simple models; the result has those that predict the "
+        "held-out rows best. With --time-limit as many as there is time for",
     )
     group.add_argument(
         "--seed", type=int, help="seed of the split, the initial values and the batches; default 0"
@@ -430,6 +466,13 @@ def _levels(text: str) -> tuple[float, ...]:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no list of levels; write 0.5 or 0.05,0.5,0.95"
         ) from None
+
+
+def _add_completion(commands: object) -> None:
+    parser = _command(
+        commands, "completion", "_completion:run", "print the completion of commands for a shell"
+    )
+    parser.add_argument("shell", choices=SHELLS, help="the shell that reads the lines")
 
 
 def _widths(text: str) -> tuple[int, ...]:

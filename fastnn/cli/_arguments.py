@@ -13,7 +13,7 @@ from fastnn.tabular import DataError, Options
 _FLAGS = {field.name: f"--{field.name.replace('_', '-')}" for field in fields(Options)}
 """The flag of each parameter."""
 
-_FLAGS_OF_LIMITS = {"time_limit": "--time-limit"}
+_FLAGS_OF_LIMITS = {"time_limit": "--time-limit", "candidates": "--search"}
 _ALL_FLAGS = _FLAGS | _FLAGS_OF_LIMITS
 _PARAMETER = "|".join(_ALL_FLAGS)
 _SUBJECT = re.compile(rf"^({_PARAMETER})(?= )")
@@ -41,9 +41,11 @@ def preset_of(arguments: argparse.Namespace) -> str:
     if preset != "network" and of_network:
         flag = f"--{of_network[0].replace('_', '-')}"
         raise ValueError(f"{flag} goes with --preset network, not with --preset {preset}")
-    if preset == "network" and arguments.time_limit is not None:
-        why = "" if arguments.preset else f", which --{of_network[0].replace('_', '-')} implies"
-        raise ValueError(f"--time-limit does not go with --preset network{why}")
+    for option in ("time_limit", "search"):
+        if preset == "network" and getattr(arguments, option) is not None:
+            why = "" if arguments.preset else f", which --{of_network[0].replace('_', '-')} implies"
+            flag = f"--{option.replace('_', '-')}"
+            raise ValueError(f"{flag} does not go with --preset network{why}")
     return preset
 
 

@@ -16,7 +16,14 @@ from fastnn._shared.text import aligned
 from fastnn._shared.writing import is_same_file
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags, options_of, preset_of
-from fastnn.cli._report import baseline, description, report, results_of, score_table
+from fastnn.cli._report import (
+    baseline,
+    description,
+    report,
+    results_of,
+    score_table,
+    trials_of,
+)
 from fastnn.cli._source import (
     check_output,
     chosen_roles,
@@ -29,9 +36,10 @@ from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.encoders import TableEncoder
+from fastnn.tabular.learner import Learner
 from fastnn.tabular.learning import Training, split_and_blend, split_and_fit
 from fastnn.tabular.model import Model, load_any
-from fastnn.tabular.recipe import PRESETS
+from fastnn.tabular.recipe import get as get_recipe
 from fastnn.tabular.table import DataError, MixedColumnError, listing
 
 _SHOWN_COLUMNS = 40
@@ -58,13 +66,15 @@ def train(arguments: argparse.Namespace) -> int:
                 training = split_and_fit(table, target, options, verbose, checkpoint, columns)
             else:
                 limits = Limits(arguments.time_limit)
-                recipe = PRESETS[preset]
+                recipe = get_recipe(preset, candidates=arguments.search)
                 training = split_and_blend(table, target, recipe, options, limits, verbose, columns)
     except MixedColumnError as error:
         hint = f"correct it, or take the column as text with --category {shlex.quote(error.column)}"
         raise DataError(f"{error}; {hint}") from error
     model = training.model
     model.facts["preset"] = preset
+    if isinstance(model.learner, Learner):
+        model.facts["trials"] = trials_of(model.learner)
     model.facts["reading"] = reading_facts(arguments)
     if "test" in training.rows and not training.is_interrupted:
         model.facts["baseline"] = baseline(training, columns)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,52 @@ def report(training: Training, files: Iterable[tuple[str, str]] = ()) -> str:
         [_data_line(training)],
         str(model.decisions).splitlines(),
         score_table("", model.loss, results_of(model)),
+        trial_table(model.facts.get("trials", ())),
         aligned([*_settings(training), *files]),
     ]
-    return "\n\n".join("\n".join(lines) for lines in blocks)
+    return "\n\n".join("\n".join(lines) for lines in blocks if lines)
+
+
+def trials_of(learner: Learner) -> list[dict[str, Any]]:
+    """The candidates of a training as data for JSON; an undefined loss is None."""
+    trials = []
+    for trial in learner.blend.trials:
+        recipe = trial.recipe
+        entry: dict[str, Any] = {"kind": recipe.kind}
+        if recipe.hidden:
+            entry |= {
+                "hidden": list(recipe.hidden),
+                "activation": recipe.activation,
+                "dropout": recipe.dropout,
+                "weight_decay": recipe.weight_decay,
+                "rate_factor": recipe.rate_factor,
+            }
+        entry |= {
+            "held_out_loss": trial.loss if math.isfinite(trial.loss) else None,
+            "weight": trial.weight,
+            "seconds": trial.seconds,
+        }
+        trials.append(entry)
+    return trials
+
+
+def trial_table(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The candidates of a training as lines, none for one candidate."""
+    if len(trials) < 2:
+        return []
+    rows = [("model", "what was tried", "held-out loss", "weight", "time")]
+    for trial in trials:
+        words = []
+        if "hidden" in trial:
+            words = ["-".join(map(str, trial["hidden"]))]
+            words += [trial["activation"]] if trial["activation"] else []
+            words += [f"dropout {trial['dropout']:g}"] if trial["dropout"] else []
+            words += [f"decay {trial['weight_decay']:g}"] if trial["weight_decay"] else []
+            words.append(f"rate {trial['rate_factor']:.2f}")
+        weight = f"{trial['weight']:.2f}" if trial["weight"] else "-"
+        loss = measured("loss", trial["held_out_loss"])
+        rows.append((trial["kind"], ", ".join(words), loss, weight, duration(trial["seconds"])))
+    return aligned(rows, right=(2, 3, 4))
 
 
 def baseline(training: Training, columns: Mapping[str, str]) -> dict[str, Any]:
@@ -89,6 +132,7 @@ def description(training: Training, files: Mapping[str, str]) -> dict[str, Any]:
         "classes": list(model.classes),
         "columns": model.decisions.to_state(),
         "preset": model.facts.get("preset"),
+        "trials": model.facts.get("trials"),
         "results": model.results,
         "baseline": model.facts.get("baseline"),
         "epochs": [network.history.epochs for network in model.learner.networks],

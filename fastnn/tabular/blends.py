@@ -19,7 +19,7 @@ from fastnn.tabular.bags import Bag, Problem, Setting
 from fastnn.tabular.objectives import Objective
 from fastnn.tabular.recipe import KINDS, Recipe
 
-__all__ = ["Blend", "train"]
+__all__ = ["Blend", "Trial", "train"]
 
 _ROUNDS = 30
 """Number of bags, with repetition, that a blend consists of."""
@@ -29,6 +29,27 @@ _SHARE_OF_FIRST_BAG = {True: 0.4, False: 0.7}
 """Share of the time, by whether other candidates follow."""
 
 _LEAST_EPOCHS = 6
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One candidate of a training.
+
+    Attributes
+    ----------
+    recipe : Recipe
+    loss : float
+        Mean loss of its held-out rows; nan if none of them has a weight.
+    weight : float
+        Its weight in the blend; 0 for a candidate that is left out.
+    seconds : float
+        Time of its training.
+    """
+
+    recipe: Recipe
+    loss: float
+    weight: float
+    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +62,17 @@ class Blend:
     bags : tuple of Bag
     weights : tuple of float
         Positive, with the sum 1.
+    trials : tuple of Trial
+        All candidates, in the order of their training; files do not have them.
+    is_interrupted : bool
+        Whether Ctrl-C has ended the training of a candidate that the blend does not have.
     """
 
     objective: Objective
     bags: tuple[Bag, ...]
     weights: tuple[float, ...]
+    trials: tuple[Trial, ...] = ()
+    is_interrupted: bool = False
 
     @property
     def networks(self) -> list[Network]:
@@ -55,7 +82,7 @@ class Blend:
     @property
     def is_partial(self) -> bool:
         """Whether Ctrl-C has ended the training."""
-        return any(bag.is_partial for bag in self.bags)
+        return self.is_interrupted or any(bag.is_partial for bag in self.bags)
 
     def predictions(self, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """The weighted mean of the predictions of the bags.
@@ -161,9 +188,11 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
     if setting.deadline is not None:
         recipe = _fitted_to_time(problem, recipe, setting)
     trained: list[Bag] = []
-    longest = 0.0
+    recipes: list[Recipe] = []
+    seconds: list[float] = []
+    is_interrupted = False
     for each, own in _trainings(problem, recipe, setting):
-        if trained and 1.1 * longest >= setting.seconds_left:
+        if trained and 1.1 * max(seconds) >= setting.seconds_left:
             break
         start = time.monotonic()
         try:
@@ -171,15 +200,33 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
         except KeyboardInterrupt:
             if not trained:
                 raise
+            is_interrupted = True
             break
+        recipes.append(each)
+        seconds.append(time.monotonic() - start)
         if trained[-1].is_partial:
+            is_interrupted = True
             break
-        longest = max(longest, time.monotonic() - start)
     weights = blend_weights(problem, trained)
     used = [i for i, weight in enumerate(weights) if weight]
+    losses = [_held_out_loss(problem, bag) for bag in trained]
     return Blend(
-        problem.objective, tuple(trained[i] for i in used), tuple(weights[i] for i in used)
+        problem.objective,
+        tuple(trained[i] for i in used),
+        tuple(weights[i] for i in used),
+        tuple(map(Trial, recipes, losses, weights, seconds)),
+        is_interrupted,
     )
+
+
+def _held_out_loss(problem: Problem, bag: Bag) -> float:
+    """The mean loss of the held-out rows; nan if none of them has a weight."""
+    rows = np.flatnonzero(~np.isnan(bag.held_out.reshape(len(problem), -1)[:, 0]))
+    weights = np.ones(len(rows)) if problem.weights is None else problem.weights[rows]
+    if not weights.any():
+        return math.nan
+    losses = problem.objective.losses(bag.held_out[rows], problem.y[rows])
+    return float(np.average(losses, weights=weights))
 
 
 def _trainings(
