@@ -20,6 +20,7 @@ from fastnn.estimators.data import Rows
 from fastnn.estimators.labels import Labels
 from fastnn.estimators.parameters import CONSTRAINTS
 from fastnn.estimators.perceptron import Perceptron, check_solver
+from fastnn.formats._fitted import Classes
 from fastnn.network._feed import balanced
 
 __all__ = ["MLPClassifier"]
@@ -324,6 +325,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return np.log(probabilities)
+
+    def _meaning(self) -> Classes:
+        return self._labels.meaning
 
     # ------------------------------------------------------------ classes
 

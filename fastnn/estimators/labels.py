@@ -11,6 +11,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets, type_of_target, unique_labels
 
 from fastnn import functional
+from fastnn.formats._fitted import Classes
 from fastnn.losses import BinaryCrossEntropy, CrossEntropy, CustomLoss, Loss
 
 
@@ -62,6 +63,21 @@ class Labels:
         """Number of outputs of a network for these classes."""
         all_classes = self.is_multilabel or self.has_softmax
         return len(self.classes) if all_classes else 1
+
+    @property
+    def meaning(self) -> Classes:
+        """What the outputs mean, for other programs.
+
+        Raises
+        ------
+        ValueError
+            If there is one class only.
+        """
+        if self.is_multilabel:
+            return Classes(self.classes, "labels")
+        if len(self.classes) < 2:
+            raise ValueError(f"the model has one class only, {self.classes.tolist()[0]!r}")
+        return Classes(self.classes, "softmax" if self.has_softmax else "sigmoid")
 
     def loss(self, loss: Any) -> tuple[Any, float]:
         """The loss of a network and its weight; that of "log_loss" is a sum over the columns."""

@@ -28,6 +28,8 @@ from fastnn.estimators.parameters import (
 from fastnn.estimators.progress import Convergence, Progress, Rules
 from fastnn.estimators.rates import rate_of
 from fastnn.estimators.tasks import CallbackSupportMixin, Tasks, tasks_of, with_callbacks
+from fastnn.formats._fitted import Bag, Classes, Fitted, Number
+from fastnn.formats.pipelines import Convertible
 from fastnn.network import Sequential
 from fastnn.optimizers import Optimizer
 from fastnn.training.callbacks import Callback, History, is_function, own_callbacks
@@ -43,7 +45,7 @@ Validation = Sequence[Any] | None
 """X, y and sample weights of the caller's own rows to validate on."""
 
 
-class Perceptron(CallbackSupportMixin, BaseEstimator):
+class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
     """The base of the classifier and the regressor.
 
     Parameters
@@ -428,6 +430,14 @@ class Perceptron(CallbackSupportMixin, BaseEstimator):
             self.__dict__[name] = values
 
     # ---------------------------------------------------------- prediction
+
+    def _meaning(self) -> Classes | Number:
+        """What the outputs of the network mean, for other programs."""
+        raise NotImplementedError
+
+    def _fitted_model(self) -> Fitted:
+        check_is_fitted(self, "network_")
+        return Fitted(None, (Bag((self.network_,)),), self._meaning())
 
     def _outputs(self, X: Any) -> np.ndarray:
         """The outputs (N, n_outputs) of the network."""

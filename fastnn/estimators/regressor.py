@@ -17,6 +17,7 @@ from fastnn.estimators import data
 from fastnn.estimators.conversion import parameters_of
 from fastnn.estimators.data import Rows
 from fastnn.estimators.perceptron import Perceptron, check_solver
+from fastnn.formats._fitted import Number
 from fastnn.losses import MeanSquaredError, Poisson
 
 __all__ = ["MLPRegressor"]
@@ -201,6 +202,10 @@ class MLPRegressor(RegressorMixin, Perceptron):
         inputs = data.read_inputs(self, X, self.network_.dtype)
         with self._threads():
             return self._predicted(inputs)
+
+    def _meaning(self) -> Number:
+        (loss,) = self.network_.losses.values()
+        return Number(is_rate=isinstance(loss, Poisson))
 
     def _predicted(self, inputs: np.ndarray) -> np.ndarray:
         """Predictions for checked inputs."""

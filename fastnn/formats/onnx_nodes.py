@@ -59,6 +59,13 @@ class Nodes:
         """Whether values are float64, for which runtimes have fewer operators."""
         return self.dtype == np.float64
 
+    def in_dtype(self, dtype: np.dtype | type) -> Nodes:
+        """More nodes of the same graph, with constants of another dtype."""
+        other = Nodes(np.dtype(dtype), self.opset)
+        other.nodes, other.initializers = self.nodes, self.initializers
+        other._taken = self._taken
+        return other
+
     def free(self, name: str) -> str:
         """A name for a value that no other value has."""
         candidate, n = name, 1
@@ -69,9 +76,14 @@ class Nodes:
         return candidate
 
     def add(
-        self, operator: str, inputs: Sequence[str], output: str | None = None, **attributes: Any
+        self,
+        operator: str,
+        inputs: Sequence[str],
+        output: str | None = None,
+        outputs: int = 1,
+        **attributes: Any,
     ) -> str:
-        """Add a node with one output; returns the name of the output.
+        """Add a node; returns the name of its first output.
 
         Parameters
         ----------
@@ -79,11 +91,14 @@ class Nodes:
         inputs : sequence of str
         output : str, optional
             A name that is reserved for it; by default a free one.
+        outputs : int, default 1
+            How many outputs the operator has.
         **attributes
             Of the node.
         """
         output = output if output is not None else self.free(f"{self.owner}/{operator}")
-        node = self.onnx.helper.make_node(operator, list(inputs), [output], output, **attributes)
+        made = [output, *(self.free(f"{output}/{i}") for i in range(1, outputs))]
+        node = self.onnx.helper.make_node(operator, list(inputs), made, output, **attributes)
         self.nodes.append(node)
         return output
 
@@ -102,6 +117,7 @@ class Nodes:
 
     def parameter(self, name: str, values: np.ndarray) -> str:
         """The name of a parameter, added at its first use."""
+        self._taken.add(name)
         self.initializers.setdefault(name, values)
         return name
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from fastnn.formats._program import Portable, read
 from fastnn.formats.onnx_nodes import OLDEST, Nodes, library
 from fastnn.formats.onnx_operations import Call, lowest_opset, write_operation
 from fastnn.network import Network
-from fastnn.program import Operation
 
 BATCH = "batch"
 """The name of the number of rows, which stays free."""
@@ -131,25 +130,11 @@ def _graph(nodes: Nodes, source: Portable, links: dict[int, str], name: str) -> 
     program, helper = source.program, nodes.onnx.helper
     inputs = [nodes.free(name) for name in source.inputs]
     outputs = [nodes.free(name) for name in _output_names(source)]
-    values = dict(zip(program.inputs, inputs, strict=True))
-    own = {
-        buffer: output
-        for i, (buffer, output) in enumerate(zip(program.outputs, outputs, strict=True))
-        if i not in links
-    }
-    for operation in program.operations:
-        if operation.kind == "dropout":
-            values[operation.output] = values[operation.inputs[0]]
-        else:
-            buffer = operation.output
-            values[buffer] = own.get(buffer) or nodes.free(program.buffers[buffer].name)
-            _write(nodes, source, operation, values)
-    for i, (buffer, output) in enumerate(zip(program.outputs, outputs, strict=True)):
-        if i in links:
-            axis = {"axis": 1} if links[i] == "Softmax" else {}
-            nodes.add(links[i], [values[buffer]], output, **axis)
-        elif values[buffer] != output:  # that of a dropout
-            nodes.add("Identity", [values[buffer]], output)
+    own = [None if i in links else output for i, output in enumerate(outputs)]
+    values = add_program(nodes, source, inputs, own)
+    for i, operator in links.items():
+        axis = {"axis": 1} if operator == "Softmax" else {}
+        nodes.add(operator, [values[i]], outputs[i], **axis)
     kind = helper.np_dtype_to_tensor_dtype(program.dtype)
     described = [
         helper.make_tensor_value_info(value, kind, [BATCH, program.buffers[buffer].width])
@@ -162,15 +147,53 @@ def _graph(nodes: Nodes, source: Portable, links: dict[int, str], name: str) -> 
     return helper.make_graph(nodes.nodes, name, described[:n], described[n:], arrays)
 
 
-def _write(nodes: Nodes, source: Portable, operation: Operation, values: dict[int, str]) -> None:
-    """Add the nodes of one operation, and its parameters."""
-    names = source.parameter_names(operation)
-    for name in names.values():
-        nodes.parameter(name, source.values[name])
-    shapes = {role: source.values[name].shape for role, name in names.items()}
-    inputs = [values[i] for i in operation.inputs]
-    call = Call(inputs, values[operation.output], names, shapes, operation.attributes)
-    write_operation(nodes, operation.kind, call)
+def add_program(
+    nodes: Nodes,
+    source: Portable,
+    inputs: Sequence[str],
+    outputs: Sequence[str | None],
+    prefix: str = "",
+) -> list[str]:
+    """Add the nodes and parameters of a program.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    source : Portable
+    inputs : sequence of str
+        Names of the values that the program reads.
+    outputs : sequence of str or None
+        Names of the values that it is to make; None for any name.
+    prefix : str, default ""
+        Begins the names of its parameters.
+
+    Returns
+    -------
+    list of str
+        Names of the values of the outputs.
+    """
+    program = source.program
+    values = dict(zip(program.inputs, inputs, strict=True))
+    own = dict(zip(program.outputs, outputs, strict=True))
+    for operation in program.operations:
+        if operation.kind == "dropout":
+            values[operation.output] = values[operation.inputs[0]]
+            continue
+        buffer = operation.output
+        values[buffer] = own.get(buffer) or nodes.free(program.buffers[buffer].name)
+        parameters = source.parameter_names(operation)
+        names = {
+            role: nodes.parameter(prefix + name, source.values[name])
+            for role, name in parameters.items()
+        }
+        shapes = {role: source.values[name].shape for role, name in parameters.items()}
+        read_values = [values[i] for i in operation.inputs]
+        call = Call(read_values, values[buffer], names, shapes, operation.attributes)
+        write_operation(nodes, operation.kind, call)
+    for buffer, output in own.items():
+        if output is not None and values[buffer] != output:  # that of a dropout
+            values[buffer] = nodes.add("Identity", [values[buffer]], output)
+    return [values[buffer] for buffer in program.outputs]
 
 
 def _output_names(source: Portable) -> Iterator[str]:

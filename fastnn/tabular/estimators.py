@@ -9,7 +9,9 @@ import numpy as np
 
 from fastnn._shared.arrays import as_weights
 from fastnn._shared.numbers import check_choice
-from fastnn.tabular import recipe, scores
+from fastnn.formats._fitted import Fitted
+from fastnn.formats.pipelines import Convertible
+from fastnn.tabular import description, recipe, scores
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
@@ -45,7 +47,7 @@ __all__ = ["TabularClassifier", "TabularRegressor"]
 Preset = Literal["fast", "balanced", "best"] | Recipe
 
 
-class _TabularEstimator(BaseEstimator):
+class _TabularEstimator(Convertible, BaseEstimator):
     """The base of the classifier and the regressor."""
 
     preset: Preset
@@ -72,6 +74,13 @@ class _TabularEstimator(BaseEstimator):
             # The model stays usable, but a search over many fits must end.
             raise KeyboardInterrupt
         return self
+
+    def _fitted_model(self) -> Fitted:
+        check_is_fitted(self, "learner_")
+        names = getattr(self, "feature_names_in_", None)
+        if names is None:
+            names = as_table(np.zeros((1, self.n_features_in_)), "X").columns
+        return description.describe(self.learner_, list(names), getattr(self, "classes_", None))
 
     @property
     def decisions_(self) -> Decisions:
