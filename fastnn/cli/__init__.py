@@ -405,6 +405,13 @@ def _add_predict(commands: object) -> None:
         metavar="FILE",
         help="CSV file, or Parquet for a name that ends in .parquet; default standard output",
     )
+    parser.add_argument(
+        "--interval",
+        type=float,
+        metavar="COVERAGE",
+        help="add the columns lower and upper, which hold the target in this share of rows like "
+        "those of the training; for classes, whether each is in such a set",
+    )
     parser.add_argument("--proba", action="store_true", help="add the probability of each class")
     parser.add_argument(
         "--score",

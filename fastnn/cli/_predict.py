@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastnn._shared.config import as_json
+from fastnn._shared.numbers import check_number
 from fastnn._shared.writing import check_destination, write_file
 from fastnn.cli._report import MEASURES, measured, score_table
 from fastnn.cli._source import check_output, prediction_file
@@ -38,8 +39,14 @@ def predict(arguments: argparse.Namespace) -> int:
     model = _of_network(item, file) if isinstance(item, Network) else item
     if arguments.proba and model.task == "regression":
         raise ValueError("--proba needs a model for classification; this one is for regression")
+    if arguments.interval is not None:
+        check_number(arguments.interval, "--interval", above=0.0, below=1.0)
     parts = _Parts(model, file, columns, Tally(model) if arguments.score else None)
-    _write(arguments.output, (_columns(outputs, arguments.proba) for outputs in parts))
+    chosen = (
+        _columns(outputs, arguments.proba) | _bounds(outputs, arguments.interval)
+        for outputs in parts
+    )
+    _write(arguments.output, chosen)
     parts.note_remarks()
     if parts.tally is not None:
         measures = parts.tally.measures()
@@ -133,6 +140,21 @@ def _columns(outputs: Outputs, proba: bool) -> Columns:
         for label, column in zip(outputs.model.classes, probabilities, strict=True):
             columns[f"probability_{label}"] = (column, ".6g")
     return columns
+
+
+def _bounds(outputs: Outputs, coverage: float | None) -> Columns:
+    """The columns of an interval for numbers, and of a set for classes."""
+    if coverage is None:
+        return {}
+    model, learner = outputs.model, outputs.model.conformal
+    if model.task == "regression":
+        low, high = learner.intervals(outputs.table, coverage)[0].T
+        return {"lower": (low, ".9g"), "upper": (high, ".9g")}
+    sets = learner.sets(outputs.table, coverage)[0].T
+    return {
+        f"in_set_{label}": (column.astype(int), "")
+        for label, column in zip(model.classes, sets, strict=True)
+    }
 
 
 def _write(path: str | None, parts: Iterator[Columns]) -> None:

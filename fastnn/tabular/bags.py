@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -160,6 +160,8 @@ class Bag:
         Whether Ctrl-C has ended the training.
     kind : {"network", "additive", "linear"}
         What the networks are; see `Recipe.kind`.
+    folds : (N,) array of int
+        The position of the network that has not seen the row, or -1.
     """
 
     networks: tuple[Network, ...]
@@ -168,6 +170,7 @@ class Bag:
     held_out: np.ndarray
     is_partial: bool = False
     kind: str = "network"
+    folds: np.ndarray = field(default_factory=lambda: np.empty(0, np.int16))
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of each network for prepared inputs by name."""
@@ -202,7 +205,10 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Bag:
     held_out, factor = _judged(problem, networks, folds)
     if recipe.refits(len(problem)) and not is_partial and setting.seconds_left > 0:
         networks = [_refitted(problem, recipe, setting, networks[0], epochs[0])]
-    return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial, recipe.kind)
+    fold_of = np.full(len(problem), -1, np.int16)
+    for i, (_, rows) in enumerate(folds):
+        fold_of[rows] = i
+    return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial, recipe.kind, fold_of)
 
 
 def _folds(problem: Problem, recipe: Recipe, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -99,6 +100,45 @@ class Blend:
         combine = self.objective.combine
         parts = [combine(bag.outputs(inputs), bag.factor) for bag in self.bags]
         return self._mean(parts)
+
+    def parts(
+        self, inputs: Mapping[str, np.ndarray], predictors: Sequence[Sequence[int]]
+    ) -> np.ndarray:
+        """Predictions by one network of each bag, for several choices of the networks.
+
+        Parameters
+        ----------
+        inputs : mapping of str to (N, width) array
+            As in `Problem`.
+        predictors : sequence of G sequences of int
+            Positions of the networks, one for each bag; none for all networks.
+
+        Returns
+        -------
+        (G, N) or (G, N, K) array
+        """
+        if not any(predictors):
+            return self.predictions(inputs)[np.newaxis]
+        single = [
+            [self.objective.combine([outputs], bag.factor) for outputs in bag.outputs(inputs)]
+            for bag in self.bags
+        ]
+        return np.stack([
+            self._mean([of_bag[i] for of_bag, i in zip(single, choice, strict=True)])
+            for choice in predictors
+        ])  # fmt: skip
+
+    def check_predictors(self, predictors: Sequence[Sequence[int]]) -> None:
+        """Raise ValueError unless `predictors` are positions of networks, one for each bag."""
+        sizes = [len(bag.networks) for bag in self.bags]
+        for choice in predictors:
+            fits = len(choice) == len(sizes) and all(map(operator.lt, choice, sizes))
+            if choice and not fits:
+                raise ValueError("the calibration does not fit the bags")
+
+    def folds(self) -> np.ndarray:
+        """For each row of the training the network of each bag that has not seen it, or -1."""
+        return np.stack([bag.folds for bag in self.bags], axis=1)
 
     def held_out(self) -> np.ndarray:
         """Predictions of the rows of the training by networks that have not seen them.

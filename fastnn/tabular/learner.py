@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from fastnn import serialization
 from fastnn._shared.fields import entry
+from fastnn._shared.numbers import check_number
 from fastnn.backend.choice import use_where_installed
 from fastnn.network import Network
 from fastnn.serialization import FormatError
@@ -17,9 +18,10 @@ from fastnn.tabular import blends, scores
 from fastnn.tabular.bags import Problem, Setting
 from fastnn.tabular.blends import Blend
 from fastnn.tabular.columns import Unseen
+from fastnn.tabular.conformal import Calibration
 from fastnn.tabular.construction import Shape
 from fastnn.tabular.encoders import Encoded, TableEncoder
-from fastnn.tabular.objectives import Objective
+from fastnn.tabular.objectives import Objective, Regression
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import decide
 from fastnn.tabular.table import DataError, Table
@@ -27,6 +29,7 @@ from fastnn.tabular.table import DataError, Table
 __all__ = ["Learner"]
 
 _ROWS_AT_ONCE = 1 << 14
+_NUMBERS_AT_ONCE = 1 << 20
 _STATE = "the state of a learner"
 _ARRAYS = ("numbers", "positions", "codes")
 
@@ -42,11 +45,14 @@ class Learner:
     held_out : (N,) array, or (N, K)
         Predictions of the rows of the training by networks that have not seen them; nan for
         rows that all networks have seen, or that weigh nothing.  Files do not have them.
+    calibration : Calibration or None
+        What intervals and sets of classes follow from.
     """
 
     encoder: TableEncoder
     blend: Blend
     held_out: np.ndarray
+    calibration: Calibration | None = None
 
     @classmethod
     def fit(
@@ -102,7 +108,9 @@ class Learner:
         seen = blend.held_out()
         held_out = np.full((n, *seen.shape[1:]), np.nan)
         held_out[rows] = seen
-        return cls(encoder, blend, held_out)
+        targets = objective.decode(y) if isinstance(objective, Regression) else y
+        calibration = Calibration.of_held_out(objective, seen, targets, blend.folds())
+        return cls(encoder, blend, held_out, calibration)
 
     def predictions(self, table: Table) -> np.ndarray:
         """Probabilities (N, K), or numbers in the unit of the target, as `outputs` has them.
@@ -151,13 +159,84 @@ class Learner:
 
     def apply(self, table: Table) -> tuple[np.ndarray, Unseen]:
         """`predictions`, from which the other methods of a learner follow, and unseen levels."""
+        return self._by_block(table, _ROWS_AT_ONCE, self.blend.predictions)
+
+    def _by_block(
+        self, table: Table, size: int, function: Callable[[dict[str, np.ndarray]], np.ndarray]
+    ) -> tuple[np.ndarray, Unseen]:
+        """What a function of prepared inputs returns for the rows, and unseen levels."""
         dtype = self.blend.networks[0].dtype
         bound = self.encoder.bind(table)
         n, parts = len(table), []
-        for start in range(0, n, _ROWS_AT_ONCE):
-            encoded = bound.encode(start, min(start + _ROWS_AT_ONCE, n), dtype)
-            parts.append(self.blend.predictions(_inputs(encoded)))
+        for start in range(0, n, size):
+            encoded = bound.encode(start, min(start + size, n), dtype)
+            parts.append(function(_inputs(encoded)))
         return np.concatenate(parts), bound.unseen
+
+    # -------------------------------------------------------------- uncertainty
+
+    def intervals(self, table: Table, coverage: float) -> tuple[np.ndarray, Unseen]:
+        """Conformal intervals (N, 2) of the targets of a regression, and unseen levels.
+
+        Raises
+        ------
+        ValueError
+            If the learner has no calibration or is for classification, or the coverage is wrong.
+        """
+        objective, calibration = self.objective, self._calibration(coverage)
+        if not isinstance(objective, Regression):
+            raise ValueError("intervals need a regression; classification has sets of classes")
+        return self._by_block(
+            table,
+            self._rows_of_parts(calibration),
+            lambda inputs: calibration.intervals(
+                objective, self.blend.parts(inputs, calibration.predictors), coverage
+            ),
+        )
+
+    def sets(self, table: Table, coverage: float) -> tuple[np.ndarray, Unseen]:
+        """Which classes the conformal sets of the rows have, (N, K) bool, and unseen levels.
+
+        Raises
+        ------
+        ValueError
+            If the learner has no calibration or is for regression, or the coverage is wrong.
+        """
+        calibration = self._calibration(coverage)
+        if isinstance(self.objective, Regression):
+            raise ValueError("sets of classes need a classification; regression has intervals")
+        return self._by_block(
+            table,
+            self._rows_of_parts(calibration),
+            lambda inputs: calibration.sets(
+                self.blend.parts(inputs, calibration.predictors), coverage
+            ),
+        )
+
+    def _rows_of_parts(self, calibration: Calibration) -> int:
+        """Rows whose predictions by all predictors of a calibration fit into little memory."""
+        of_row = len(calibration.predictors) * self.objective.n_outputs
+        return max(64, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // of_row))
+
+    def _calibration(self, coverage: float) -> Calibration:
+        check_number(coverage, "coverage", above=0.0, below=1.0)
+        if self.calibration is None:
+            raise ValueError(
+                "the model has no calibration: call calibrate with rows that it was not trained on"
+            )
+        return self.calibration
+
+    def calibrated(self, table: Table, y: np.ndarray) -> Learner:
+        """The learner with the calibration by rows that it was not trained on.
+
+        Parameters
+        ----------
+        table : Table
+        y : (N,) array
+            Indices of classes, or numbers in their unit.
+        """
+        values = self.predictions(table)
+        return replace(self, calibration=Calibration.of_predictions(self.objective, values, y))
 
     def numbers(self, values: np.ndarray) -> np.ndarray:
         """The predictions of a regression: (N,), or (N, Q) for several quantiles."""
@@ -202,7 +281,10 @@ class Learner:
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The learner as data for JSON, and the arrays of its networks by name."""
         blend, arrays = self.blend.to_state()
-        return {"encoder": self.encoder.to_state(), "blend": blend}, arrays
+        state = {"encoder": self.encoder.to_state(), "blend": blend}
+        if self.calibration is not None:
+            state["calibration"] = self.calibration.to_state()
+        return state, arrays
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Learner:
@@ -222,7 +304,13 @@ class Learner:
                 widths.get(tensor.name or "") != tensor.width for tensor in network.graph.inputs
             ):
                 raise ValueError("the networks do not fit the encoders")
-        return cls(encoder, blend, np.empty(0))
+            if network.graph.outputs[0].width != blend.objective.n_outputs:
+                raise ValueError("the networks do not fit the objective")
+        calibration = None
+        if "calibration" in state:
+            calibration = Calibration.from_state(state["calibration"], blend.objective)
+            blend.check_predictors(calibration.predictors)
+        return cls(encoder, blend, np.empty(0), calibration)
 
 
 def _inputs(encoded: Encoded) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +24,7 @@ from fastnn.tabular.objectives import Classification
 from fastnn.tabular.roles import Decisions
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table, listing
-from fastnn.tabular.targets import Label, Target
+from fastnn.tabular.targets import Label, Target, with_target
 
 if TYPE_CHECKING:
     from fastnn.formats.c.tables import TableModel
@@ -152,6 +152,100 @@ class Model:
             If the model is for regression.
         """
         return self.outputs(data).probabilities()
+
+    def predict_interval(self, data: Any, coverage: float = 0.9) -> np.ndarray:
+        """Intervals that hold the targets of new rows with a chosen probability.
+
+        Conformal intervals; see `TabularRegressor.predict_interval`.
+
+        Parameters
+        ----------
+        data : Table, frame, array, or mapping of str to (N,) array_like
+            As in `predict`.
+        coverage : float, default 0.9
+            In (0, 1).
+
+        Returns
+        -------
+        (N, 2) array
+            Lower and upper ends, in the unit of the target.
+
+        Raises
+        ------
+        TypeError, DataError
+            As in `predict`.
+        ValueError
+            If the model is for classification or has no calibration, such as one dense network.
+        """
+        return self._remarked(data, lambda table: self.conformal.intervals(table, coverage))
+
+    def predict_set(self, data: Any, coverage: float = 0.9) -> np.ndarray:
+        """Sets of classes that hold the class of new rows with a chosen probability.
+
+        Conformal sets; see `TabularClassifier.predict_set`.
+
+        Parameters
+        ----------
+        data : Table, frame, array, or mapping of str to (N,) array_like
+            As in `predict`.
+        coverage : float, default 0.9
+            In (0, 1).
+
+        Returns
+        -------
+        (N, K) array of bool
+            Whether the set has the class, in the order of `classes`.
+
+        Raises
+        ------
+        TypeError, DataError
+            As in `predict`.
+        ValueError
+            If the model is for regression or has no calibration, such as one dense network.
+        """
+        return self._remarked(data, lambda table: self.conformal.sets(table, coverage))
+
+    def calibrated(self, data: Any) -> Model:
+        """The same model, with intervals or sets by rows that it was not trained on.
+
+        Parameters
+        ----------
+        data : Table, frame, array, or mapping of str to (N,) array_like
+            As in `evaluate`.
+
+        Raises
+        ------
+        TypeError, DataError
+            As in `evaluate`.
+        ValueError
+            If the model is one dense network.
+        """
+        learner = self.conformal
+        table, _ = with_target(as_table(data, "data"), self.target)
+        return replace(self, learner=learner.calibrated(table, self.aim.encode(table)))
+
+    @property
+    def conformal(self) -> Learner:
+        """The learner that intervals and sets come from.
+
+        Raises
+        ------
+        ValueError
+            If the model is one dense network.
+        """
+        if not isinstance(self.learner, Learner):
+            raise ValueError("intervals and sets need a preset of networks, not preset='network'")
+        return self.learner
+
+    def _remarked(
+        self, data: Any, function: Callable[[Table], tuple[np.ndarray, Mapping[str, int]]]
+    ) -> np.ndarray:
+        """The values of a function of the rows, with warnings about what the model ignores."""
+        table = as_table(data, "data")
+        values, unseen = function(table)
+        for remark in remarks(table.name, self.unknown_columns(table), unseen):
+            warn(remark)
+        return values
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """The measures of the model for data that have the target column.

@@ -184,6 +184,19 @@ class Regression:
             return self.scale * np.exp(np.minimum(values, top))
         return self.scale * values + self.centre
 
+    def columns_of(self, coverage: float) -> tuple[int, int]:
+        """The columns of the predictions whose levels are nearest to the ends of an interval."""
+        if self.n_outputs == 1:
+            return 0, 0
+        levels, tail = np.array(self.quantiles), (1 - coverage) / 2
+        return int(np.abs(levels - tail).argmin()), int(np.abs(levels - (1 - tail)).argmin())
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """About what residuals are proportional to: the square root of a rate, otherwise 1."""
+        if self.name != "poisson":
+            return np.ones_like(values)
+        return np.sqrt(np.maximum(values, np.finfo(np.float64).tiny))
+
     def losses(self, combined: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The loss (N,) of predictions in the unit of the target; `y` as `encode` returns it."""
         if self.name == "poisson":

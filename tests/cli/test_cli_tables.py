@@ -233,3 +233,25 @@ def test_quantiles_are_columns_of_the_predictions(capsys):
 )
 def test_a_wrong_loss_is_refused_in_flags(words, message, capsys):
     assert message in refusal(capsys, "train", counts_csv(), *words)
+
+
+def test_intervals_are_columns_of_the_predictions(capsys):
+    data = counts_csv()
+    assert run("train", data, "--preset", "fast", "--task", "regression", "--quiet") == 0
+    words = ("predict", "model.fastnn", data, "--output", "out.csv", "--interval")
+    assert run(*words, 0.8) == 0
+    columns = read_table("out.csv").columns
+    assert list(columns) == ["prediction", "lower", "upper"]
+    assert (columns["lower"].to_numpy() <= columns["upper"].to_numpy()).all()
+    capsys.readouterr()
+    assert "--interval must be" in refusal(capsys, *words, 1.5)
+
+
+def test_sets_are_columns_of_the_predictions():
+    data = counts_csv()
+    assert run("train", data, "--preset", "fast", "--task", "classification", "--quiet") == 0
+    words = ("predict", "model.fastnn", data, "--output", "out.csv", "--interval", 0.8)
+    assert run(*words) == 0
+    columns = read_table("out.csv").columns
+    names = [name for name in columns if name.startswith("in_set_")]
+    assert np.sum([columns[name].to_numpy() for name in names], axis=0).min() >= 1
