@@ -1,4 +1,4 @@
-"""The ``fastnn`` command: train, predict, evaluate, info, bench, demo, config and completion.
+"""The ``fastnn`` command, of which ``fastnn --help`` lists the commands.
 
 Every command returns 0 after success, 2 with an error message of one line on stderr if its
 arguments or data are wrong, and 130 after Ctrl-C.  ``fastnn`` without a command prints its help
@@ -172,6 +172,8 @@ def parser_of_all() -> argparse.ArgumentParser:
         _add_predict,
         _add_evaluate,
         _add_info,
+        _add_export,
+        _add_import,
         _add_demo,
         _add_bench,
         _add_config,
@@ -441,8 +443,52 @@ def _add_evaluate(commands: object) -> None:
 
 def _add_info(commands: object) -> None:
     parser = _command(commands, "info", "_commands:info", "show what a model's file holds")
-    parser.add_argument("model", metavar="MODEL", help="a file that train has written")
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="a file that train has written, or of ONNX (.onnx) or safetensors (.safetensors)",
+    )
     _add_json(parser)
+
+
+def _add_export(commands: object) -> None:
+    parser = _command(
+        commands, "export", "_export:export", "write a model in the format of another program"
+    )
+    parser.add_argument("model", metavar="MODEL", help="a file that train or save has written")
+    parser.add_argument("output", metavar="OUT", help="the file to write; it is replaced")
+    parser.add_argument(
+        "--to",
+        choices=("onnx", "c", "torch", "safetensors"),
+        help="onnx: a model of ONNX (.onnx); c: a file of C99 (.c); torch: a program of "
+        "torch.export (.pt2); safetensors: the parameters as PyTorch names them (.safetensors). "
+        "Default: by the ending of OUT",
+    )
+    parser.add_argument(
+        "--network-only",
+        action="store_true",
+        help="of a model for tables, the network without the preparation of the columns",
+    )
+
+
+def _add_import(commands: object) -> None:
+    parser = _command(
+        commands, "import", "_export:import_", "make a model of a file of another program"
+    )
+    parser.add_argument(
+        "file", metavar="FILE", help="a model of ONNX (.onnx), or parameters in safetensors"
+    )
+    parser.add_argument(
+        "--to",
+        default="model.fastnn",
+        metavar="MODEL",
+        help="the file to write; default %(default)s; it is replaced",
+    )
+    parser.add_argument(
+        "--like",
+        metavar="MODEL",
+        help="a model with the layers of a file of safetensors that does not describe them",
+    )
 
 
 def _add_demo(commands: object) -> None:

@@ -16,6 +16,7 @@ from fastnn._shared.text import aligned
 from fastnn._shared.writing import is_same_file
 from fastnn.cli import INTERRUPTED
 from fastnn.cli._arguments import naming_flags, options_of, preset_of
+from fastnn.cli._export import is_foreign, show_foreign
 from fastnn.cli._report import (
     baseline,
     description,
@@ -112,6 +113,9 @@ def finish(training: Training, output: Path, curve: Path | None, in_json: bool =
 
 def info(arguments: argparse.Namespace) -> int:
     """Carry out ``fastnn info``."""
+    if is_foreign(arguments.model):
+        show_foreign(arguments.model, arguments.json)
+        return 0
     item = load_any(arguments.model)
     if arguments.json:
         print(json.dumps(_facts(item)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from fastnn.cli import parser_of_all
 
-_FILES = ("FILE", "MODEL", "DATA")
+_FILES = ("FILE", "MODEL", "DATA", "OUT")
 """Placeholders of the help that stand for files."""
 
 

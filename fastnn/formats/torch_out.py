@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import keyword
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from fastnn._shared.safetensors import File, path_of
+from fastnn._shared.writing import check_destination, is_file_object, write_file
 from fastnn.formats._program import Portable, read
 from fastnn.formats.torch_names import Place, module_names, places
 from fastnn.network import Network
@@ -18,12 +21,15 @@ SOFTPLUS_THRESHOLD = 40.0
 """Beyond it PyTorch takes softplus(x) for x; exp(-40) is below every rounding of x."""
 
 
-def to_torch(net: Network) -> Any:
+def to_torch(net: Network, path: File | None = None) -> Any:
     """A module of PyTorch that computes what a network computes.
 
     Parameters
     ----------
     net : Network
+    path : str, path-like or binary file object, optional
+        Where to write the module as well, as a program of `torch.export` for any number of rows:
+        ``torch.export.load(path).module()`` computes it (a name in .pt2).
 
     Returns
     -------
@@ -40,6 +46,8 @@ def to_torch(net: Network) -> Any:
         If PyTorch is not installed.
     TypeError, ValueError
         If it is no network, has a custom layer, or has a parameter that is not finite.
+    OSError
+        If the file cannot be written.
 
     Notes
     -----
@@ -75,7 +83,25 @@ def to_torch(net: Network) -> Any:
         names_of_inputs = [n.target for n in graph.nodes if n.op == "placeholder"]
         columns = [portable.program.buffers[i].width for i in portable.program.inputs]
         whole.meta[WIDTHS] = dict(zip(names_of_inputs, columns, strict=True))
-    return whole.train(False)
+    whole.train(False)
+    if path is not None:
+        _write(torch, whole, portable, path)
+    return whole
+
+
+def _write(torch: Any, module: Any, portable: Portable, path: File) -> None:
+    """Write a module as a program of `torch.export`."""
+    if not is_file_object(path):
+        check_destination(path_of(path))
+    program = portable.program
+    rows, kind = torch.export.Dim("rows"), getattr(torch, program.dtype.name)
+    examples = tuple(torch.zeros(2, program.buffers[i].width, dtype=kind) for i in program.inputs)
+    exported = torch.export.export(
+        module, examples, dynamic_shapes=tuple({0: rows} for _ in examples)
+    )
+    contents = io.BytesIO()
+    torch.export.save(exported, contents)
+    write_file(path, [contents.getvalue()])
 
 
 def _graph(
