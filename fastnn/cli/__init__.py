@@ -268,7 +268,7 @@ def _add_preset_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--preset",
         choices=(*PRESETS, "network"),
-        help="fast: one network; balanced: five networks that each leave out a fifth of the rows; "
+        help="fast: one network; balanced: ten networks that each leave out a tenth of the rows; "
         "best: several such bags; network: one dense network with the options below. Default: "
         "balanced, and network where one of these options is given",
     )

@@ -165,9 +165,10 @@ class TabularClassifier(ClassifierMixin, _TabularEstimator):
     Parameters
     ----------
     preset : {"fast", "balanced", "best"} or Recipe, default "balanced"
-        "fast": one network.  "balanced": a bag of five, each trained without a fifth of the rows.
-        "best": several bags of different hyperparameters, weighted by the rows that each network
-        has not seen.  `fastnn.tabular.Recipe` has all parameters.
+        "fast": one network.  "balanced": a bag of ten, each trained without a tenth of the rows
+        (five for 20,000 rows and more).  "best": several bags of different hyperparameters.  A
+        linear and an additive model join each of them; all are weighted by the rows that each
+        network has not seen.  `fastnn.tabular.Recipe` has all parameters.
     columns : mapping of str to str, optional
         Roles of columns instead of those that are decided: "number", "boolean", "category",
         "date" or "drop".
