@@ -527,18 +527,18 @@ static void NAME_normalize(size_t n, real epsilon, real *z)
 
 /* ------------------------------------------------------------------------- arithmetic */
 
-/* y = x W + b, where b may be NULL.
+/* y = x W.
  *
  * W has blocks of BLOCK columns, then blocks of PANEL columns, then single columns; a block has a
  * row for each input. BLOCK sums are in work at a time, enough to hide the time of an addition. */
-static void NAME_dense(const real *RESTRICT x, size_t n_in, const real *RESTRICT w,
-                       const real *RESTRICT b, size_t n_out, real *RESTRICT y)
+static void NAME_dense(const real *RESTRICT x, size_t n_in, const real *RESTRICT w, size_t n_out,
+                       real *RESTRICT y)
 {
     const size_t by_four = n_in - n_in % 4;
     size_t j = 0;
     for (; j < n_out - n_out % BLOCK; j += BLOCK, w += BLOCK * n_in) {
         real sum[BLOCK];
-        for (size_t l = 0; l < BLOCK; l++) sum[l] = b == NULL ? REAL(0) : b[j + l];
+        for (size_t l = 0; l < BLOCK; l++) sum[l] = REAL(0);
         for (size_t k = 0; k < n_in; k++) {
             for (size_t l = 0; l < BLOCK; l++) sum[l] += x[k] * w[BLOCK * k + l];
         }
@@ -546,14 +546,15 @@ static void NAME_dense(const real *RESTRICT x, size_t n_in, const real *RESTRICT
     }
     for (; j < n_out - n_out % PANEL; j += PANEL, w += PANEL * n_in) {
         real sum[BLOCK]; /* of every fourth input, PANEL numbers each */
-        for (size_t l = 0; l < PANEL; l++) sum[l] = b == NULL ? REAL(0) : b[j + l];
-        for (size_t l = PANEL; l < BLOCK; l++) sum[l] = REAL(0);
+        for (size_t l = 0; l < BLOCK; l++) sum[l] = REAL(0);
         for (size_t k = 0; k < by_four; k += 4) {
             const real *RESTRICT v = w + PANEL * k;
-            for (size_t l = 0; l < PANEL; l++) sum[l] += x[k] * v[l];
-            for (size_t l = PANEL; l < 2 * PANEL; l++) sum[l] += x[k + 1] * v[l];
-            for (size_t l = 2 * PANEL; l < 3 * PANEL; l++) sum[l] += x[k + 2] * v[l];
-            for (size_t l = 3 * PANEL; l < 4 * PANEL; l++) sum[l] += x[k + 3] * v[l];
+            for (size_t l = 0; l < PANEL; l++) { /* one loop, too long for compilers to unroll */
+                sum[l] += x[k] * v[l];
+                sum[PANEL + l] += x[k + 1] * v[PANEL + l];
+                sum[2 * PANEL + l] += x[k + 2] * v[2 * PANEL + l];
+                sum[3 * PANEL + l] += x[k + 3] * v[3 * PANEL + l];
+            }
         }
         for (size_t k = by_four; k < n_in; k++) {
             for (size_t l = 0; l < PANEL; l++) sum[l] += x[k] * w[PANEL * k + l];
@@ -562,10 +563,7 @@ static void NAME_dense(const real *RESTRICT x, size_t n_in, const real *RESTRICT
             y[j + l] = (sum[l] + sum[PANEL + l]) + (sum[2 * PANEL + l] + sum[3 * PANEL + l]);
         }
     }
-    for (; j < n_out; j++, w += n_in) {
-        const real bias = b == NULL ? REAL(0) : b[j];
-        y[j] = NAME_dot(n_in, x, w) + bias;
-    }
+    for (; j < n_out; j++, w += n_in) y[j] = NAME_dot(n_in, x, w);
 }
 
 /* y = x. */
@@ -641,10 +639,18 @@ static void NAME_piecewise_linear(size_t columns, const int32_t *sizes, size_t w
 
 /* ------------------------------------------------------ columns of a table, in double */
 
+/* 1 for a nan, else 0; by its bits, because fast mathematics takes x == x for true. */
+static inline int NAME_is_nan(double value)
+{
+    union { double number; uint64_t bits; } u;
+    u.number = value;
+    return u.bits << 1 > UINT64_C(0xffe) << 52;
+}
+
 /* (value - center) / scale; 0 for a nan. */
 static inline double NAME_scaled(double value, double center, double scale)
 {
-    return value == value ? (value - center) / scale : 0.0;
+    return NAME_is_nan(value) ? 0.0 : (value - center) / scale;
 }
 
 /* 0, for a column without spread. */
@@ -665,7 +671,7 @@ static double NAME_clipped(double value, double center, double scale)
 /* The number of the bin that has a value, and the fraction within it; center for a nan. */
 static double NAME_position(double value, double center, const double *edges, int32_t bins)
 {
-    const double known = value == value ? value : center;
+    const double known = NAME_is_nan(value) ? center : value;
     const double bounded = known < edges[0] ? edges[0] : known > edges[bins] ? edges[bins] : known;
     int32_t bin = 0;
     while (bin < bins - 1 && edges[bin + 1] <= bounded) bin++;
@@ -675,25 +681,27 @@ static double NAME_position(double value, double center, const double *edges, in
 /* -1 for 0, 1 for every other number, 0 for a nan. */
 static inline double NAME_truth(double value)
 {
-    return value != value ? 0.0 : value == 0.0 ? -1.0 : 1.0;
+    if (NAME_is_nan(value)) return 0.0;
+    return value == 0.0 ? -1.0 : 1.0;
 }
 
 /* -1 for the first of two levels, 1 for the second, 0 for a nan and for other numbers. */
 static inline double NAME_sign(double level)
 {
+    if (NAME_is_nan(level)) return 0.0;
     return level == 0.0 ? -1.0 : level == 1.0 ? 1.0 : 0.0;
 }
 
 /* 1 for a nan, else 0. */
 static inline double NAME_missing(double value)
 {
-    return value == value ? 0.0 : 1.0;
+    return (double)NAME_is_nan(value);
 }
 
 /* The number of a level; `levels` for a nan, and one more for what is no level. */
 static int32_t NAME_code(double level, int32_t levels)
 {
-    if (level != level) return levels;
+    if (NAME_is_nan(level)) return levels;
     if (!(level >= 0.0 && level < (double)levels)) return levels + 1;
     return level == (double)(int32_t)level ? (int32_t)level : levels + 1;
 }
@@ -730,13 +738,13 @@ static double NAME_turn(double days, int cycle)
 /* The sine of a part of a date; 0 for a nan. */
 static double NAME_sine(double days, int cycle)
 {
-    return days == days ? sin(NAME_turn(days, cycle) * 6.283185307179586) : 0.0;
+    return NAME_is_nan(days) ? 0.0 : sin(NAME_turn(days, cycle) * 6.283185307179586);
 }
 
 /* The cosine of a part of a date; 0 for a nan. */
 static double NAME_cosine(double days, int cycle)
 {
-    return days == days ? cos(NAME_turn(days, cycle) * 6.283185307179586) : 0.0;
+    return NAME_is_nan(days) ? 0.0 : cos(NAME_turn(days, cycle) * 6.283185307179586);
 }
 
 /* ----------------------------------------------------- what outputs mean, in double */

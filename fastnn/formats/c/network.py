@@ -252,9 +252,7 @@ class _Body:
     def _parameter(
         self, op: Operation, role: str, arrange: Callable[[np.ndarray], np.ndarray] | None = None
     ) -> str:
-        """The name of the table of a parameter; NULL where the operation has none."""
-        if role not in op.roles:
-            return "NULL"
+        """The name of the table of a parameter."""
         index = op.parameters[op.roles.index(role)]
         key = index, op.kind
         if key not in self.parameters:
@@ -267,8 +265,10 @@ class _Body:
     def _dense(self, op: Operation, inputs: Sequence[str], out: str) -> list[str]:
         n_in, n_out = self._width(op.inputs[0]), self._width(op.output)
         weight = self._parameter(op, "weight", lambda w: in_blocks(w, self.file.ctype))
-        bias = self._parameter(op, "bias")
-        return [self.file.call("dense", inputs[0], n_in, weight, bias, n_out, out)]
+        lines = [self.file.call("dense", inputs[0], n_in, weight, n_out, out)]
+        if "bias" in op.roles:
+            lines.append(self.file.call("add", n_out, self._parameter(op, "bias"), out))
+        return lines
 
     def _activation(self, op: Operation, inputs: Sequence[str], out: str) -> list[str]:
         alpha = float(op.attributes.get("alpha", 1.0))

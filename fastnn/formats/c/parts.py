@@ -57,7 +57,8 @@ def assemble(
             *call,
             "",
             f"Tables: {file.table_bytes:,} bytes of constants.",
-            f"Stack: {file.scratch_bytes:,} bytes of scratch, and {block} in the functions called.",
+            f"Stack: {file.scratch_bytes:,} bytes of scratch, {block} in the functions called, and",
+            "what compilers add.",
             *_HINTS,
         ]
     )
