@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.model_selection import GridSearchCV, cross_val_score
@@ -335,6 +336,21 @@ def test_own_validation_data_are_measured(iris):
     assert model.t_ == 3 * len(X)
     loss = model.network_.evaluate(X[:9], y[:9])["loss"]
     assert model.history_["val_loss"][-1] == pytest.approx(loss)
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_validation_data_reach_estimators_through_pipelines_and_searches(Estimator, iris):
+    X, y = iris
+    own = {"X_val": 100.0 * X[:20], "y_val": y[:20], "sample_weight_val": np.arange(20.0)}
+    with config_context(enable_metadata_routing=True):
+        model = Estimator(early_stopping=True, max_iter=3, random_state=0)
+        model.set_fit_request(**dict.fromkeys(own, True))
+        pipeline = make_pipeline(StandardScaler(), model, transform_input=["X_val"])
+        search = GridSearchCV(pipeline, {}, cv=2).fit(100.0 * X, y, **own)
+    fitted = search.best_estimator_[-1]
+    expected = clone(model).fit(X, y, **own | {"X_val": X[:20]})
+    np.testing.assert_allclose(fitted.validation_scores_, expected.validation_scores_)
+    np.testing.assert_allclose(fitted.history_["val_loss"], expected.history_["val_loss"])
 
 
 @pytest.mark.parametrize("missing", ["X_val", "y_val"])
