@@ -81,6 +81,10 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         """Number of outputs of a network with these targets."""
         raise NotImplementedError
 
+    def _loss(self) -> Any:
+        """The parameter `loss` as an object, or the name that stands for several losses."""
+        raise NotImplementedError
+
     def _loss_and_weight(self) -> tuple[Any, float]:
         """The loss of the network and its weight."""
         raise NotImplementedError
@@ -128,10 +132,14 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         else:
             self._refuse_other_structure()
         own = None if validation is None else self._own_validation(validation)
-        rows, held_out = self._divide(*self._weighed(rows, own), random_state)
+        watchers = own_callbacks(self.callbacks, 1)[0]
+        self.callbacks_ = [watcher for watcher in watchers if not is_function(watcher)]
+        rows, own = self._weighed(rows, own)
+        asked = self.early_stopping or any(w.monitor.startswith("val_") for w in watchers)
+        rows, held_out = self._divide(rows, random_state) if asked and own is None else (rows, own)
         self._prepare(rows.total, starts or not incremental)
         with self._threads():
-            self._train(rows, held_out, random_state, incremental, tasks)
+            self._train(rows, held_out, random_state, incremental, watchers, tasks)
         if tasks is not None:
             tasks.end()
         return self
@@ -178,7 +186,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         return {
             "hidden_layer_sizes": hidden,
             "activation": [repr(f) for f in layer_activations(self.activation, len(hidden))],
-            "loss": repr(self.loss),
+            "loss": repr(self._loss()),
             "dropout": float(self.dropout),
             "dtype": None if self.dtype is None else np.dtype(self.dtype).name,
         }
@@ -200,16 +208,8 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         X, targets = self._read_validation(X, y)
         return Rows(X, targets, data.read_weights(sample_weight, len(targets), "sample_weight_val"))
 
-    def _divide(
-        self, rows: Rows, own: Rows | None, random_state: np.random.RandomState
-    ) -> tuple[Rows, Rows | None]:
-        """Rows to train on, and rows to validate on where something asks for them."""
-        watchers = own_callbacks(self.callbacks, 1)[0]
-        self.callbacks_ = [watcher for watcher in watchers if not is_function(watcher)]
-        self._watchers = watchers
-        asked = self.early_stopping or any(w.monitor.startswith("val_") for w in watchers)
-        if own is not None or not asked:
-            return rows, own
+    def _divide(self, rows: Rows, random_state: np.random.RandomState) -> tuple[Rows, Rows]:
+        """Rows to train on, and a part of them that is held out."""
         share, strata = float(self.validation_fraction), self._strata(rows.targets)
         return data.hold_out(rows, share, random_state, strata)
 
@@ -253,6 +253,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         held_out: Rows | None,
         random_state: np.random.RandomState,
         incremental: bool,
+        watchers: list[Callback],
         tasks: Tasks | None,
     ) -> None:
         """Train the network on checked rows, and set the attributes."""
@@ -261,7 +262,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         trained = self._feed(rows, rule, "y")
         validated = None if held_out is None else self._feed(held_out, "data", "y to validate on")
         convergence = self._convergence(rows, held_out, incremental)
-        watchers: list[Callback] = [*self._watchers, convergence]
+        watchers = [*watchers, convergence]
         if tasks is not None:
             watchers.append(tasks)  # the last one, which sees whether another ends the training
         plan = self._plan(rows, watchers, rule, random_state, incremental)
@@ -273,8 +274,6 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
                 raise ValueError(NOT_FINITE) from error
             self._diverged(error)
             return
-        finally:
-            del self._watchers
         self._publish(convergence)
         if not (incremental or self.warm_start):
             self._progress.best = None  # no later training needs it

@@ -489,6 +489,21 @@ def test_losses_of_fastnn_take_the_place_of_the_squared_error():
     np.testing.assert_allclose(model.fit(X, y).predict(X), X[:, 0], atol=0.05)
 
 
+def absolute(output, target):
+    difference = output - target
+    return float(np.abs(difference).mean()), np.sign(difference) / difference.size
+
+
+def test_functions_are_losses_of_regression(iris):
+    X, y = iris
+    options = {"max_iter": 3, "random_state": 0, "alpha": 0.0}
+    model = MLPRegressor(absolute, **options).fit(X, y)
+    expected = MLPRegressor(fnn.MeanAbsoluteError(), **options).fit(X, y)
+    np.testing.assert_allclose(model.predict(X), expected.predict(X))
+    again = pickle.loads(pickle.dumps(model)).partial_fit(X, y)
+    np.testing.assert_allclose(again.predict(X), expected.partial_fit(X, y).predict(X))
+
+
 def test_counts_have_rates_as_predictions():
     X = np.linspace(0, 2, 200)[:, None]
     y = np.exp(X[:, 0])
