@@ -17,6 +17,7 @@ PAGES = (
     "README.md",
     "docs/coming-from.md",
     "docs/conventions.md",
+    "docs/coming-from-scikit-learn.md",
     "docs/extending.md",
     "docs/formats.md",
     "docs/formulas.md",
@@ -31,6 +32,7 @@ PAGES = (
     "docs/watching.md",
 )
 REQUIRED = {
+    "docs/coming-from-scikit-learn.md": ("sklearn",),
     "docs/formats.md": ("onnx",),
     "docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic"),
     "docs/reading-tables.md": ("pyarrow",),
