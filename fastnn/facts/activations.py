@@ -84,6 +84,9 @@ class ActivationInfo:
     """Whether the derivative is 0 everywhere, so that nothing before it can be trained."""
     slope_from_output: bool = False
     """Whether the compiled core takes f'(z) from f(z) alone; it has to be one to one."""
+    bound: float = math.inf
+    """No output is larger in size.  Below infinity only where `slope_from_output` holds and f' of
+    an output that is nan is nan: the compiled core then needs no squares of the outputs."""
     needs_registers: bool = False
     """Whether four vectors at a time need more than 16 registers in the compiled core."""
     trainable_parameter: bool = False
@@ -189,6 +192,7 @@ ROWS: tuple[ActivationInfo, ...] = (
         layer="Tanh",
         derivative_note="Computed without cancellation for large |z|.",
         slope_from_output=True,
+        bound=1.0,
         needs_registers=True,
         onnx="Tanh",
     ),

@@ -169,3 +169,15 @@ def test_state_that_overflows_is_refused_and_clipping_prevents_it(backend, dtype
     clipped = linear(dtype, fnn.Adam(clip_norm=1.0))
     clipped.train_step(X, target)
     assert np.isfinite(clipped.get_flat()).all()
+
+
+def test_nan_of_a_bounded_unit_in_a_row_without_weight_is_noticed(backend, dtype):
+    """The row has no part in the loss, but 0 times nan is a part of the gradient."""
+    net = fnn.Sequential([fnn.Dense(2, 4, activation="tanh"), fnn.Dense(4, 1)], dtype=dtype)
+    net.compile("mean_squared_error")
+    net.layers[0].weight[:, 0] = np.inf, -np.inf
+    X, y = np.array([[1, 1], [1, -1], [0.5, -0.5]], dtype), np.zeros((3, 1), dtype)
+    before = net.get_flat()
+    with pytest.raises(fnn.TrainingError, match=r"gradient of 'dense_1\.weight' is nan"):
+        net.train_step(X, y, sample_weight=np.array([0, 1, 1], dtype))
+    np.testing.assert_array_equal(net.get_flat(), before)

@@ -52,6 +52,7 @@ from fastnn.backend.compiled.simd.threads cimport (
 import numpy as _np
 
 from fastnn._shared.sparse import SparseRows as _SparseRows
+from fastnn.facts import activations as _activations
 from fastnn.facts import losses as _losses
 
 cnp.import_array()

@@ -22,7 +22,6 @@ def update(name, real[::1] parameters, const real[::1] gradient, slots, Py_ssize
     cdef real[::1] block
     cdef Py_ssize_t i
     prepare_update(&update, name, dict(numbers), len(slots))
-    update.l2 = <real>l2
     memset(&state, 0, sizeof(state))
     state.parameters = &parameters[0]
     for i in range(len(slots)):
@@ -33,7 +32,7 @@ def update(name, real[::1] parameters, const real[::1] gradient, slots, Py_ssize
         state.slots[i] = &block[0]
     with nogil:
         set_step(&update, learning_rate, step)
-        update_arrays(&update, parameters.shape[0], &gradient[0], &state)
+        update_arrays(&update, parameters.shape[0], <real>l2, &gradient[0], &state)
 
 
 def clip_by_norm(real[::1] g, double max_norm):

@@ -182,7 +182,8 @@ cdef class Caller(Reader):
         self._set_row_losses(run.batch_size)
         self._set_target_rooms(run.batch_size)
         self.set_capacity(run.batch_size)
-        self._set_columns(self.batch.order, run.n_samples, run.batch_size)
+        if self.has_sparse:
+            self._set_columns(self.batch.order, run.n_samples, run.batch_size)
         self.n_rows = run.batch_size
         self.plan.training = True
         self.plan.keep = False

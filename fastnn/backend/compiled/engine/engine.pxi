@@ -246,7 +246,8 @@ cdef class Engine(Caller):
         self._set_row_losses(n_rows)
         self._set_target_rooms(n_rows)
         self.set_capacity(n_rows)
-        self._set_columns(NULL, n_rows, n_rows)
+        if self.has_sparse:
+            self._set_columns(NULL, n_rows, n_rows)
         self.n_rows = n_rows
         self.plan.training = training
         self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
@@ -580,7 +581,8 @@ cdef class Engine(Caller):
         run.rows_at_once = min(run.batch_size, self._rows_of_part())
         self._keep_lost(run.rows_at_once < run.batch_size)
         self.set_capacity(run.rows_at_once)
-        self._set_columns(self.batch.order, run.n_samples, run.batch_size)
+        if self.has_sparse:
+            self._set_columns(self.batch.order, run.n_samples, run.batch_size)
         self.n_rows = run.rows_at_once
         run.batch = self.batch
         run.norms_read_targets = norms_read_targets(&self.plan, &self.batch)

@@ -105,32 +105,45 @@ cdef int64_t label_at(const Source* source, sz row) noexcept nogil:
     return <int64_t>min((<const uint64_t*>x)[0], <uint64_t>INT64_MAX)
 
 
-cdef bint copy_row(sz n, const real* x, real* out) noexcept nogil:
-    """out = x, up to a whole vector; whether all are finite.
-
-    x - x is 0 for finite numbers and nan for the rest, which then stays in the sum.
-    """
+cdef vec copy_row(sz n, const real* x, real* out) noexcept nogil:
+    """out = x, up to a whole vector; the sums of its squares."""
     cdef sz j = 0
-    cdef vec part, total = splat(0)
+    cdef vec part, total = splat(0), other = splat(0), last
     while j + VL <= n:
         part = load(x + j)
         store(out + j, part)
-        total = total + (part - part)
+        last = fma_(part, part, total)  # two sums in turn: neither waits for the other
+        total, other = other, last
         j += VL
     if j < n:
         part = take(x + j, n - j, 0)
         store(out + j, part)
-        total = total + (part - part)
-    return not any_lane(not_(equal(total, splat(0))))
+        total = fma_(part, part, total)
+    return total + other
 
 
-cdef bint gather_row(const Source* source, sz row, bint check, real* out) noexcept nogil:
-    """out = a row of a source, up to a whole vector; whether it is finite, if that is asked."""
+cdef vec row_squares(sz n, const real* x) noexcept nogil:
+    """Sums of the squares of n numbers."""
+    cdef vec part, total = splat(0)
+    cdef sz j = 0
+    while j < n:
+        part = take(x + j, n - j, 0)
+        total = fma_(part, part, total)
+        j += VL
+    return total
+
+
+cdef inline vec gather_row(const Source* source, sz row, real* out) noexcept nogil:
+    """out = a row of a source, up to a whole vector; the sums of its squares."""
     if source.plain:
-        return copy_row(source.width, <const real*>(source.data + row * source.row_stride),
-                        out) or not check
+        return copy_row(source.width, <const real*>(source.data + row * source.row_stride), out)
     convert_row(source, row, out)
-    return not (check and source.type <= LAST_FLOAT) or finite_row(source.width, out)
+    return row_squares(source.width, out)
+
+
+cdef inline bint are_finite(vec squares) noexcept nogil:
+    """Whether sums of squares are: then the numbers are, too.  But squares may overflow."""
+    return not any_lane(not_(equal(squares - squares, splat(0))))
 
 
 cdef public bint rows_are_finite(const Source* source, real* scratch) noexcept nogil:
@@ -140,7 +153,8 @@ cdef public bint rows_are_finite(const Source* source, real* scratch) noexcept n
         if source.plain:
             if not finite_row(source.width, <const real*>(source.data + r * source.row_stride)):
                 return False
-        elif not gather_row(source, r, True, scratch):
+        elif (not are_finite(gather_row(source, r, scratch))
+              and not finite_row(source.width, scratch)):
             return False
     return True
 
@@ -158,21 +172,29 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
                     sz first, sz last, sz to) noexcept nogil:
     """Samples first to last of the batch into the input buffers from row `to` on."""
     cdef Matrix* x
+    cdef vec squares
     cdef bint fit = True
     cdef sz r
     cdef int i
     for i in range(plan.n_inputs):
         x = &work.values[plan.inputs[i]]
+        squares = splat(0)
         if x.sparse != NULL:
             for r in range(first, last):
                 fit &= point_row(&batch.inputs[i], sample(batch, r), batch.check,
                                  &x.sparse.rows[to + r - first])
-            continue
-        for r in range(first, last):
-            fit &= gather_row(&batch.inputs[i], sample(batch, r), batch.check,
-                              row_of(x, to + r - first))
-            if batch.check and plan.last_codes[i] != NULL:
-                fit &= are_codes(x.width, plan.last_codes[i], row_of(x, to + r - first))
+            squares = sparse_squares(x.sparse, to, to + last - first)
+        else:
+            for r in range(first, last):
+                squares = squares + gather_row(&batch.inputs[i], sample(batch, r),
+                                               row_of(x, to + r - first))
+            if batch.check and not (are_finite(squares) and plan.last_codes[i] == NULL):
+                for r in range(to, to + last - first):
+                    fit &= finite_row(x.width, row_of(x, r))
+                    if plan.last_codes[i] != NULL:
+                        fit &= are_codes(x.width, plan.last_codes[i], row_of(x, r))
+        if plan.inputs_are_factors[i] and plan.factor_squares[0] != NULL:
+            store(plan.factor_squares[0], load(plan.factor_squares[0]) + squares)
     if not fit:
         raise_flag(batch.bad)
 

@@ -41,7 +41,8 @@ cdef bint rows_are_moderate(const Plan* plan, sz first, sz last) noexcept nogil:
     if not any_lane(not_(both(less_equal(xx, splat(ORDINARY_X)),
                               less_equal(zz, splat(ORDINARY_DZ))))):
         return True
-    return (last - first + <double>sum_lanes(xx)) * sum_lanes(zz) <= SQUARES_LIMIT
+    return ((last - first) * (1 + plan.bounded_squares) + sum_lanes(xx)) * sum_lanes(
+        zz) <= SQUARES_LIMIT
 
 
 cdef inline vec squares_of(sz n, const real* x) noexcept nogil:

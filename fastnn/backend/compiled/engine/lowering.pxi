@@ -137,7 +137,8 @@ cdef class Lowered:
     cdef dict returned        # by operation: the parameters' gradients that Python returned
     cdef double dense_work    # multiply-adds of a forward pass, of each row ...
     cdef double work_per_row  # ... and in the call under way: sparse rows need fewer
-    cdef const Source* sources  # the inputs of the call under way; NULL before the first
+    cdef const Source* sources  # the inputs of the call under way; NULL before the first ...
+    cdef bint has_sparse        # ... of which some are sparse
     cdef dict sparse_arrays   # by input: what sparse rows of the training workspace point into
     cdef double update_work   # those in the time of one update of all parameters
     cdef public sz rows_at_once  # rows of a batch that a training step takes through together ...
@@ -238,6 +239,7 @@ cdef class Lowered:
                 self.plan.last_codes[<int>i] = self.reals([size - 1 for size in sizes])
         self.plan.input_work = <double*>self.take(len(program.inputs) * sizeof(double))
         self.plan.may_be_sparse = <bint*>self.take(len(program.inputs) * sizeof(bint))
+        self.plan.inputs_are_factors = <bint*>self.take(len(program.inputs) * sizeof(bint))
         for i, may_be_sparse in enumerate(program.sparse_inputs):
             self.plan.may_be_sparse[<int>i] = may_be_sparse
         self.plan.n_ops = len(operations)
@@ -475,13 +477,16 @@ cdef class Lowered:
     def _read_factors(self):
         """What the gradients of trainable parameters are made of, each matrix once.
 
-        Most are the result of a dense operation or of the derivative of an activation, which sum
-        the squares while the numbers are in registers or near.
+        Most are inputs, the result of a dense operation or of the derivative of an activation.
+        Their squares are summed while the numbers are in registers or near.
         """
         cdef Factor* factor
         cdef int i
         factors = self._factors()
+        factors -= self._bounded_factors(factors)
         summed = {}
+        for i in range(self.plan.n_inputs):
+            summed["x", self.plan.inputs[i]] = i
         for index, user in only_users(self.program).items():
             if self.plan.ops[<int>user].kind == ACTIVATION:
                 summed["dz", self.plan.ops[<int>index].output] = user
@@ -490,7 +495,9 @@ cdef class Lowered:
                 last = i if self.plan.ops[i].dense.fused < 0 else self.plan.ops[i].dense.fused
                 summed["x", self.plan.ops[<int>last].output] = i
         for kind, index in factors & summed.keys():
-            if kind == "x":
+            if index in self.program.inputs:
+                self.plan.inputs_are_factors[<int>summed[kind, index]] = True
+            elif kind == "x":
                 self.plan.ops[<int>summed[kind, index]].dense.sums_squares = True
             else:
                 self.plan.ops[<int>summed[kind, index]].activation.sums_squares = True
@@ -502,6 +509,24 @@ cdef class Lowered:
             factor = &self.plan.factors[i]
             factor.is_dz = kind in ("dz", "term")
             factor.matrix = self._matrix(kind, index)
+
+    def _bounded_factors(self, factors):
+        """Outputs of bounded activations, whose squares need no sum.
+
+        An output that is nan makes the derivative nan, and so the gradient of the pre-activation:
+        that must be a factor as well.
+        """
+        bounded = set()
+        for operation in self.program.operations:
+            bound = _np.inf
+            if operation.kind == "activation":
+                bound = _activations.get(operation.attributes["function"]).bound
+            pair = {("x", operation.output), ("dz", operation.inputs[0])}
+            if bound < _np.inf and pair <= factors:
+                bounded.add(("x", operation.output))
+                width = self.program.buffers[operation.output].width
+                self.plan.bounded_squares += <double>(width * bound**2)
+        return bounded
 
     cdef Matrix* _matrix(self, kind, int index) noexcept:
         """A matrix of the training workspace, which stays where it is when the workspace grows."""
@@ -547,7 +572,7 @@ cdef class Lowered:
 
     cdef bint _is_sparse(self, int i) noexcept:
         """Whether input i of the call under way is."""
-        return self.sources != NULL and self.sources[i].columns != NULL
+        return self.has_sparse and self.sources[i].columns != NULL
 
     def _widths(self):
         """The widths of all buffers, 0 for those of sparse inputs."""
@@ -560,7 +585,7 @@ cdef class Lowered:
     cdef bint has_room(self, const Workspace* work, sz n_rows) noexcept:
         """Whether a workspace has room for so many rows, of the inputs of this call."""
         cdef int i
-        if work.capacity < n_rows:
+        if work.capacity < n_rows or work.has_sparse != self.has_sparse:
             return False
         for i in range(self.plan.n_inputs):
             if (work.values[self.plan.inputs[i]].sparse != NULL) != self._is_sparse(i):
@@ -569,10 +594,8 @@ cdef class Lowered:
 
     cdef sz rows_together(self):
         """`rows_at_once` for the inputs of this call: sparse ones take next to no memory."""
-        cdef int i
-        for i in range(self.plan.n_inputs):
-            if self._is_sparse(i):
-                return self.rows_at_once * self.row_bytes // <sz>self._bytes_per_row()
+        if self.has_sparse:
+            return self.rows_at_once * self.row_bytes // <sz>self._bytes_per_row()
         return self.rows_at_once
 
     def _arrays(self, widths, sz n_rows):
@@ -640,6 +663,8 @@ cdef class Lowered:
         """
         cdef Workspace* work = &self.plan.work
         cdef int i
+        if n_rows <= work.capacity and not (work.has_sparse or self.has_sparse):
+            return 0
         if self.has_room(work, n_rows):
             return 0
         if work.values == NULL:
@@ -662,5 +687,5 @@ cdef class Lowered:
         self.sparse_arrays = self.point_sparse(work.values, n_rows)
         self.value_arrays, self.gradient_arrays = values, gradients
         self.kept_arrays = slopes + terms
-        work.capacity = n_rows
+        work.capacity, work.has_sparse = n_rows, self.has_sparse
         return 0

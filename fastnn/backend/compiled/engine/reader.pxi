@@ -67,6 +67,8 @@ cdef class Reader(Lowered):
 
     cdef int furnish(self, Room room, sz n_rows) except -1:
         """Room for so many rows."""
+        if room.work.capacity >= n_rows and not (room.work.has_sparse or self.has_sparse):
+            return 0
         if self.has_room(&room.work, n_rows):
             return 0
         arrays = self._arrays(self._widths(), n_rows)
@@ -74,7 +76,7 @@ cdef class Reader(Lowered):
             self.point(&room.work.values[i], arrays[i], buffer.width)
         room.sparse_arrays = self.point_sparse(room.work.values, n_rows)
         room.arrays = arrays
-        room.work.capacity = n_rows
+        room.work.capacity, room.work.has_sparse = n_rows, self.has_sparse
         return 0
 
     cdef int _set_row_losses(self, sz n_rows) except -1:
@@ -142,7 +144,8 @@ cdef class Reader(Lowered):
             n_rows = room.inputs[i].n_rows
         self._begin_batch(n_rows, check)
         for i in range(self.plan.n_inputs):
-            if self._is_sparse(i):
+            if room.inputs[i].columns != NULL:
+                self.has_sparse = True
                 numbers = room.inputs[i].n_numbers / <double>n_rows
                 self.work_per_row += (numbers - room.inputs[i].width) * self.plan.input_work[i]
         return 0
@@ -178,6 +181,7 @@ cdef class Reader(Lowered):
         return 0
 
     cdef void _begin_batch(self, sz n_rows, bint check) noexcept:
+        self.has_sparse = False
         self.work_per_row = self.dense_work
         self.batch.n_rows = n_rows
         self.batch.start = 0

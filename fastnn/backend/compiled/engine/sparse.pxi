@@ -85,20 +85,6 @@ cdef inline void add_weights(int vectors, const SparseRow* x, sz n, const Produc
 # ------------------------------------------------------------------ phase 2
 
 
-cdef bint sort_columns(const Plan* plan, sz n_rows, int part, int parts) noexcept nogil:
-    """This thread's columns of the sparse inputs of a batch; whether there are any."""
-    cdef Matrix* x
-    cdef bint is_sparse = False
-    cdef int i
-    for i in range(plan.n_inputs):
-        x = &plan.work.values[plan.inputs[i]]
-        if x.sparse != NULL:
-            sort_some_columns(x.sparse, n_rows, x.width * part // parts,
-                              x.width * (part + 1) // parts)
-            is_sparse = True
-    return is_sparse
-
-
 cdef void sort_some_columns(Sparse* x, sz n_rows, sz first, sz last) noexcept nogil:
     """The rows and numbers of columns first to `last`, by a counting sort."""
     cdef const int32_t* columns
@@ -126,6 +112,20 @@ cdef void sort_some_columns(Sparse* x, sz n_rows, sz first, sz last) noexcept no
                 x.ends[column] = at + 1
                 x.samples[at] = <int32_t>r
                 x.factors[at] = x.rows[r].values[e]
+
+
+cdef inline bint sort_columns(const Plan* plan, sz n_rows, int part, int parts) noexcept nogil:
+    """This thread's columns of the sparse inputs of a batch; whether there are any."""
+    cdef Matrix* x
+    cdef int i
+    if not plan.work.has_sparse:
+        return False
+    for i in range(plan.n_inputs):
+        x = &plan.work.values[plan.inputs[i]]
+        if x.sparse != NULL:
+            sort_some_columns(x.sparse, n_rows, x.width * part // parts,
+                              x.width * (part + 1) // parts)
+    return True
 
 
 cdef void sparse_gradient(const Task* task, const Sparse* x, const Matrix* dz, bint accumulate,

@@ -301,6 +301,7 @@ cdef struct Batch:
 cdef struct Workspace:
     # Values and gradients of every buffer for some number of rows.  Inference has no gradients.
     sz capacity
+    bint has_sparse    # some input's Matrix points to sparse rows
     Matrix* values
     Matrix* gradients
     Matrix* slopes     # per operation: derivatives its forward pass kept, else no data
@@ -317,7 +318,8 @@ cdef struct Plan:
     int* inputs
     int* outputs
     double* input_work       # per input: multiply-adds of dense operations for each number
-    bint* may_be_sparse      # per input
+    bint* may_be_sparse      # per input ...
+    bint* inputs_are_factors # ... and whether it is a factor of a gradient
     const real** last_codes  # per input: the largest code of each column, or NULL
     Op* ops
     Param* parameters
@@ -325,9 +327,10 @@ cdef struct Plan:
     Task* tasks
     sz n_tasks
     double* task_ends        # cumulated cost of the tasks, to share them out
-    Factor* factors          # those whose squares an operation sums come last
+    Factor* factors          # those whose squares are summed as they are made come last
     int n_factors
     int n_unsummed
+    double bounded_squares   # of a row of the factors that are bounded, which are not listed
     real* factor_squares[2]         # a vector for those of X and one for those of dZ, or NULL
     double* squares          # per task: sum of squares of its gradient ...
     double* penalties        # ... and of its parameters

@@ -33,7 +33,7 @@ cdef extern void element_losses(const TargetBatch* batch, LossOutputs* out) noex
 cdef extern double element_weights(const TargetBatch* batch) noexcept nogil
 
 # kernels/updates.pxi
-cdef extern void update_arrays(const Update* update, Py_ssize_t n, const real* gradient,
+cdef extern void update_arrays(const Update* update, Py_ssize_t n, real l2, const real* gradient,
                                const State* state) noexcept nogil
 cdef extern double clip_array(Py_ssize_t n, real* g, double max_norm) noexcept nogil
 

@@ -4,7 +4,7 @@ An update called ``name`` in fastnn/facts/updates.py has two functions here.
 ``name_coefficients(u, learning_rate, step)`` works out once, in double, what does not change
 within a step, and rounds it.  ``name(u, n, p, g, state, j)`` is the formula: it returns the new
 parameters of one vector, n elements from j on, and writes their state.  `g` is the gradient with
-its penalty, g + l2 p.
+its penalty, which callers have added.
 """
 
 from libc.math cimport pow as power, sqrt
@@ -38,7 +38,6 @@ cdef struct Update:
     real root                # adam: 1 / sqrt(1 - beta2**step)
     real shrink              # 1 - learning_rate * weight_decay
     real epsilon
-    real l2
     bint nesterov
     bint forgets             # some slot ...
     bint is_forgotten[MAX_SLOTS]
@@ -85,12 +84,6 @@ cdef inline Update with_factors(const Update* u, double rate, double decay) noex
     own.rate = <real>(rate * u.rate)
     own.shrink = <real>(1 - rate * u.learning_rate * (decay * u.numbers.weight_decay))
     return own
-
-
-cdef inline void apply_update(const Update* u, Py_ssize_t n, const real* g,
-                              const State* state) noexcept nogil:
-    """Update n parameters and their state."""
-    update_tile(u, 1, n, g, 0, state, 0)
 
 
 cdef inline void update_rows(int code, const Update* u, Py_ssize_t rows, Py_ssize_t columns,
@@ -148,10 +141,7 @@ cdef inline void update_outer_rows(int code, Py_ssize_t n_samples, const Update*
 cdef inline void update_vector(int code, const Update* u, Py_ssize_t n, vec gradient,
                                const State* state, Py_ssize_t j) noexcept nogil:
     """One vector at j, n elements of it."""
-    cdef vec p = take(state.parameters + j, n, 0)
-    if u.l2 != 0:  # 0 times an infinite parameter is nan
-        gradient = fma_(splat(u.l2), p, gradient)
-    p = updated(code, u, n, p, gradient, state, j)
+    cdef vec p = updated(code, u, n, take(state.parameters + j, n, 0), gradient, state, j)
     put(state.parameters + j, n, p, False)
 
 
