@@ -67,8 +67,11 @@ def as_real(values: object, name: str) -> np.ndarray:
     """
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
         raise ValueError(f"{name} must have no masked elements; fill or drop them first")
-    values = from_arrow(values, name)
-    array = to_numpy(values, name)
+    if type(values) is np.ndarray:
+        array = values
+    else:
+        values = from_arrow(values, name)
+        array = to_numpy(values, name)
     if array.dtype.kind not in _REAL_KINDS and not isinstance(values, np.ndarray):
         array = _of_table(values, name, array)
     if array.dtype.kind not in _REAL_KINDS:

@@ -28,8 +28,8 @@ _WRITERS: Mapping[str, Callable[[Any, str], Any]] = {
     "torch": lambda item, path: formats.to_torch(item, path),
     "safetensors": lambda item, path: formats.to_safetensors(item, path),
 }
-_OF_NETWORKS = {"torch": "PyTorch", "safetensors": "safetensors"}
-"""Formats without a preprocessing of tables, and what they are called."""
+_OF_NETWORKS = {"onnx": "to_onnx", "torch": "to_torch", "safetensors": "to_safetensors"}
+"""The functions that write networks, and no preparation of the columns of a table."""
 
 _OF_PICKLES = (".pt", ".pth", ".pt2", ".bin", ".ckpt")
 _MOST_SHOWN = 40
@@ -44,9 +44,9 @@ def export(arguments: argparse.Namespace) -> int:
         item = item.network
     if isinstance(item, Model) and kind in _OF_NETWORKS:
         raise ValueError(
-            f"{arguments.model} prepares the columns of a table, which {_OF_NETWORKS[kind]} cannot "
-            "hold: --to onnx and --to c take the model whole, --network-only exports the network "
-            "behind the preparation"
+            f"{arguments.model} prepares the columns of a table, which {_OF_NETWORKS[kind]} does "
+            "not write: --to c takes the model whole, --network-only exports the network behind "
+            "the preparation"
         )
     _WRITERS[kind](item, arguments.output)
     show("\n".join(aligned([("model", _described(item)), (kind, arguments.output)])))

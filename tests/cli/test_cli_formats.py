@@ -95,7 +95,7 @@ def test_info_of_a_network_that_is_saved_under_that_ending(net, capsys):
     assert "dense_1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("out", ["model.pt2", "model.safetensors"])
+@pytest.mark.parametrize("out", ["model.pt2", "model.safetensors", "model.onnx"])
 def test_preparation_of_a_table_is_not_dropped_unasked(people, capsys, out):
     train(people, "--preset", "network", "--hidden", "4", "--epochs", "1")
     capsys.readouterr()
@@ -149,3 +149,12 @@ def test_a_file_of_torch_save_is_refused_by_its_contents(net, capsys):
     with open("net.safetensors", "wb") as file:
         file.write(b"PK\x03\x04\x00\x00\x08\x08" + bytes(100))
     assert "weights_only=True" in refusal(capsys, "import", "net.safetensors")
+
+
+def test_a_model_for_tables_is_exported_to_c_whole(people):
+    train(people, "--preset", "network", "--hidden", "4", "--epochs", "1")
+    assert run("export", "model.fastnn", "model.c") == 0
+    with open("model.c", encoding="utf-8") as file:
+        text = file.read()
+    assert "age" in text
+    assert "city" in text
