@@ -111,6 +111,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         other type becomes float64.
     n_jobs : int, optional
         Largest number of threads; -1 is all.  By default the limit of `fastnn.set_num_threads`.
+        The processes of a search share the cores by themselves; in its threads (joblib's backend
+        "threading"), give 1.
 
     Attributes
     ----------
