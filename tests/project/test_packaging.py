@@ -25,6 +25,7 @@ EXTRAS = {
     "formula",
     "test",
     "clients",
+    "formats",
     "bench",
     "docs",
     "all",

@@ -33,7 +33,7 @@ PAGES = (
 )
 REQUIRED = {
     "docs/coming-from-scikit-learn.md": ("sklearn",),
-    "docs/formats.md": ("onnx",),
+    "docs/formats.md": ("onnx", "skl2onnx"),
     "docs/formulas.md": ("pandas", "polars", "narwhals", "formulaic"),
     "docs/reading-tables.md": ("pyarrow",),
     "docs/tables.md": ("pandas", "sklearn"),
