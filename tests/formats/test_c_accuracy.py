@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import accuracy
+import mpmath
 import numpy as np
 import pytest
 from c_code import COMPILERS, Library
@@ -32,12 +33,20 @@ def one_activation(function, alpha, dtype):
     return builder.build([builder.add("activation", [x], "y", function=function, alpha=alpha)])
 
 
+def of_rows(kind, dtype):
+    """A program of one function of rows."""
+    builder = ProgramBuilder(dtype)
+    options = {"epsilon": 2.0**-20, "scale": False, "shift": False} if kind == "layer_norm" else {}
+    return builder.build([builder.add(kind, [builder.input("x", WIDTH)], "y", **options)])
+
+
 @pytest.fixture(scope="module", params=[(d, o) for d in ("float32", "float64") for o in OPTIONS])
 def library(request, tmp_path_factory):
     """One program for each activation, compiled with some options; the native ones use FMA."""
     dtype, options = request.param
     programs = {name: one_activation(name, 1.0, dtype) for name in ACTIVATIONS}
     programs["beta"] = one_activation("swish", 30.0, dtype)
+    programs |= {kind: of_rows(kind, dtype) for kind in ("softmax", "log_softmax", "layer_norm")}
     storages = {name: program.allocate() for name, program in programs.items()}
     folder = tmp_path_factory.mktemp("library")
     return Library(folder, programs, storages, *OPTIONS[options])
@@ -54,7 +63,7 @@ def evaluate(library, name, z):
 def cases(function, dtype):
     """Hard and random arguments and the exact values there."""
     hard, random = accuracy.hard_arguments, accuracy.random_arguments
-    z = np.concatenate([hard(function, dtype)[::2], random(function, dtype, 200)])
+    z = np.concatenate([hard(function, dtype)[::4], random(function, dtype, 150)])
     return z, [accuracy.exact_value(function, x) for x in z.tolist()]
 
 
@@ -96,6 +105,35 @@ def test_swish_is_as_accurate_for_a_large_beta(library):
     expected = [x * sigmoid(30 * x) for x in map(accuracy.mpf, z.tolist())]
     error = accuracy.errors("swish", z, evaluate(library, "beta", z), expected)
     assert error.max() <= BOUND
+
+
+def exact_row(kind, x):
+    """A function of a row, in the digits of mpmath."""
+    x = [accuracy.mpf(v) for v in x.tolist()]
+    if kind == "layer_norm":
+        mean = sum(x) / len(x)
+        variance = sum((v - mean) ** 2 for v in x) / len(x)
+        return [(v - mean) / mpmath.sqrt(variance + accuracy.mpf(2) ** -20) for v in x]
+    total = sum(mpmath.exp(v) for v in x)
+    if kind == "softmax":
+        return [mpmath.exp(v) / total for v in x]
+    return [v - mpmath.log(total) for v in x]
+
+
+@pytest.mark.parametrize("kind", ["softmax", "log_softmax", "layer_norm"])
+def test_functions_of_rows_are_as_accurate(library, kind, rng):
+    """Differences of these numbers are exact, so that what the function rounds remains."""
+    dtype = library.programs[kind].dtype
+    x = (np.round(rng.normal(scale=5, size=(4, WIDTH)) * 64) / 64).astype(dtype)
+    x[0] = x[0] / 8 + 100
+    for row, found in zip(x, library.outputs(kind, [x]), strict=True):
+        expected = exact_row(kind, row)
+        smallest = accuracy.unit(accuracy.mpf(1 if kind == "layer_norm" else 0), np.finfo(dtype))
+        errors = [
+            accuracy.error(float(y), e, smallest, np.finfo(dtype))
+            for y, e in zip(found.tolist(), expected, strict=True)
+        ]
+        assert max(errors) <= BOUND
 
 
 def test_constants_are_those_of_the_compiled_backend():

@@ -497,12 +497,13 @@ static void NAME_softmax(size_t n, real *z)
 static void NAME_log_softmax(size_t n, real *z)
 {
     const size_t largest = NAME_shift(n, z);
-    real rest = REAL(0);
+    real lanes[PANEL];
+    for (size_t l = 0; l < PANEL; l++) lanes[l] = REAL(0);
     for (size_t i = 0; i < n; i++) {
-        if (i != largest) rest += NAME_exp_below(z[i]);
+        if (i != largest) lanes[i % PANEL] += NAME_exp_below(z[i]);
     }
-    rest = log1p(rest);
-    for (size_t i = 0; i < n; i++) z[i] -= rest;
+    const real logarithm = log1p(NAME_sum_of_lanes(lanes));
+    for (size_t i = 0; i < n; i++) z[i] -= logarithm;
 }
 
 /* Deviations of n numbers from their mean, with variance 1 but for epsilon. */
