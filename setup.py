@@ -194,7 +194,7 @@ class BuildCore(build_ext):
             ) from error
 
     def _compile(self, unit):
-        """The object files of a unit that several extensions link."""
+        """The object files of a unit, which several extensions may link."""
         folder = os.path.join(self.build_temp, unit.name)
         objects = self.compiler.object_filenames(unit.sources, output_dir=folder)
         if self.force or any(newer_group(unit.depends, o, "newer") for o in objects):
@@ -219,7 +219,9 @@ class BuildCore(build_ext):
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
         if self._has_calls(ext):
-            ext.extra_objects = self.calls[ext.calls.name].result()
+            # Both units are compiled where their sources are newer, and linked where one is new.
+            objects = self._compile(ext) + self.calls[ext.calls.name].result()
+            ext.sources, ext.depends, ext.extra_objects = [], objects, objects
         build_ext.build_extension(own, ext)
 
     @staticmethod

@@ -1,6 +1,7 @@
 """Forward: layers called on arrays, and prediction of whole networks."""
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 import fastnn as fnn
 
@@ -99,6 +100,33 @@ class PiecewiseLinearStep(OnBackend):
 
     def time_predict(self, *parameters):
         self.net.predict(self.x)
+
+
+class SparseStep(OnBackend):
+    """Rows of which 1 % of the numbers are not zero: as a CSR matrix and as an array.
+
+    `perceptrons.py` compares whole trainings with scikit-learn's.
+    """
+
+    param_names = ("backend", "form", "width", "dtype")
+    params = (BACKENDS, ("csr", "array"), (1000, 5000), DTYPES)
+
+    def prepare(self, form, width, dtype):
+        rng = np.random.default_rng(0)
+        rows = np.repeat(np.arange(2000), width // 100)
+        places = rows, rng.integers(0, width, len(rows))
+        matrix = csr_matrix((rng.normal(size=len(rows)).astype(dtype), places), (2000, width))
+        self.X = matrix if form == "csr" else matrix.toarray()
+        self.y = np.arange(2000) % 10
+        layers = [fnn.Dense(width, 100, activation="relu"), fnn.Dense(100, 10)]
+        self.net = fnn.Sequential(layers, dtype=dtype, seed=0)
+        self.net.compile(loss="cross_entropy", optimizer=fnn.Adam(1e-3))
+
+    def time_epoch(self, *parameters):
+        self.net.fit(self.X, self.y, epochs=1, batch_size=200, verbose=0)
+
+    def time_predict(self, *parameters):
+        self.net.predict(self.X)
 
 
 class Latency(OnBackend):
