@@ -23,6 +23,7 @@ PAGES = {
     "training": ["optimizers", "second_order", "dropout_and_ensembles", "cartpole"],
     "graphs": ["siamese", "multi_task", "parts_of_your_own"],
     "regression": ["regression_and_residuals", "nile"],
+    "tables": ["diabetes"],
 }
 
 
