@@ -248,6 +248,12 @@ class _ArrowFile:
             raise DataError(f"{self.name} is damaged: {error}") from error
 
     def _batches(self, columns: list[str]) -> Iterator[Any]:
+        """The batches of the file; offsets of damaged ones would lead out of their memory."""
+        for batch in self._unchecked(columns):
+            batch.validate(full=True)
+            yield batch
+
+    def _unchecked(self, columns: list[str]) -> Iterator[Any]:
         with open(self._path, "rb") as file:
             opened: Any = self._open(file)
             if hasattr(opened, "iter_batches"):

@@ -1,6 +1,7 @@
 """Tables from files of every kind: compression, pipes, notations, parts, and damage."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -399,3 +400,19 @@ def test_many_columns_with_a_late_text_are_text(write):
     rows = [",".join(["1"] * 6)] * 300 + [",".join(["x"] * 6)]
     table = read_table(write("\n".join(["a,b,c,d,e,f", *rows])))
     assert {type(column) for column in table.columns.values()} == {Texts}
+
+
+@pytest.mark.parametrize("kind", ["feather", "parquet"])
+def test_files_with_changed_bytes_are_read_or_refused(kind, tmp_path):
+    path = tmp_path / f"data.{kind}"
+    frame = pd.DataFrame({"a": [1.0, None, 3.0] * 20, "b": ["x", "y", None] * 20})
+    getattr(frame, f"to_{kind}")(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(150):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 5):
+            data[place] = rng.integers(256)
+        path.write_bytes(data)
+        with contextlib.suppress(DataError, OSError, MemoryError):
+            read_table(path)
