@@ -428,6 +428,8 @@ class MLPClassifier(ClassifierMixin, Perceptron):
             for part in (rows, own)
         )
         assert weighed is not None
+        if not weighed.total:
+            raise ValueError("class_weight gives every sample the weight 0")
         return weighed, others
 
     def _class_weights(self, rows: Rows) -> np.ndarray | None:

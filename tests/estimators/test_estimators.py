@@ -1,5 +1,6 @@
 """The estimators for scikit-learn: what scikit-learn's own tests do not look at."""
 
+import importlib
 import pickle
 import sys
 
@@ -387,7 +388,9 @@ def test_class_weights_are_weights_of_samples(iris):
     np.testing.assert_array_equal(named.network_.get_flat(), weighted.network_.get_flat())
 
 
-@pytest.mark.parametrize("weights", [{7: 1.0}, "even", [1.0, 2.0, 3.0], {0: -1.0}])
+@pytest.mark.parametrize(
+    "weights", [{7: 1.0}, "even", [1.0, 2.0, 3.0], {0: -1.0}, {0: 0.0, 1: 0.0, 2: 0.0}]
+)
 def test_unfit_class_weights_are_refused(weights, iris):
     with pytest.raises(ValueError, match="class_weight"):
         MLPClassifier(class_weight=weights).fit(*iris)
@@ -572,3 +575,14 @@ def test_changed_parameters_keep_the_state_of_the_optimizer(iris):
     model = MLPRegressor(random_state=0).partial_fit(X, y)
     model.set_params(learning_rate_init=0.01).partial_fit(X, y)
     assert model.network_.get_state()["training"]["step"] == 2
+
+
+def test_estimators_need_no_callbacks_of_scikit_learn(monkeypatch, iris):
+    """As before scikit-learn 1.9, which has none."""
+    for name in [name for name in sys.modules if name.startswith("fastnn.estimators")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
+    estimators = importlib.import_module("fastnn.estimators")
+    model = estimators.MLPClassifier(max_iter=2).fit(*iris)
+    assert not hasattr(model, "set_callbacks")
+    assert model.n_iter_ == 2
