@@ -213,15 +213,15 @@ class _ArrowFile:
             raise lacks(f"{kind} files", error) from error
         self.name = display_name(path)
         self._path = path
-        self._damage = (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError)
+        self._damage = (pa.ArrowException, UnicodeDecodeError, OSError)
         self._open = parquet.ParquetFile if kind == "Parquet" else ipc.open_file
         with open(path, "rb") as file:
             try:
                 opened = self._open(file)
+                schema = opened.schema_arrow if kind == "Parquet" else opened.schema
+                names = [name for name in schema.names if not name.startswith(_INDEX)]
             except self._damage as error:
                 raise DataError(f"{self.name} is no {kind} file: {error}") from error
-            schema = opened.schema_arrow if kind == "Parquet" else opened.schema
-        names = [name for name in schema.names if not name.startswith(_INDEX)]
         self.names = unique_names(names, self.name)
 
     def table(self, columns: Sequence[str] | None = None) -> Table:
