@@ -48,11 +48,14 @@ class Calibration:
     predictors : tuple of tuple of int
         For each group the network of each bag that has not seen its rows.  An empty tuple stands
         for all networks together.
+    rows : (n,) array of int, optional
+        The rows of the training, where the calibration is by held-out rows; files do not have it.
     """
 
     residuals: np.ndarray
     groups: np.ndarray
     predictors: tuple[tuple[int, ...], ...] = ((),)
+    rows: np.ndarray | None = None
 
     @classmethod
     def of_held_out(
@@ -75,7 +78,8 @@ class Calibration:
             return None
         unique, groups = np.unique(folds[rows], axis=0, return_inverse=True)
         predictors = tuple(tuple(row) for row in unique.tolist())
-        return cls(_residuals(objective, values[rows], y[rows]), groups.reshape(-1), predictors)
+        residuals = _residuals(objective, values[rows], y[rows])
+        return cls(residuals, groups.reshape(-1), predictors, rows)
 
     @classmethod
     def of_predictions(cls, objective: Objective, values: np.ndarray, y: np.ndarray) -> Calibration:

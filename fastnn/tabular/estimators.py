@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -22,6 +23,7 @@ from fastnn.tabular.objectives import (
     Objective,
     Regression,
 )
+from fastnn.tabular.pictures import draw_embedding
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import Decisions
 from fastnn.tabular.table import Numbers, Table
@@ -40,6 +42,9 @@ except ImportError as error:
     ) from error
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from fastnn.formats.c.tables import TableModel
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
@@ -87,6 +92,46 @@ class _TabularEstimator(Convertible, BaseEstimator):
         """The role of each column; ``print(model.decisions_)`` shows it."""
         check_is_fitted(self, "learner_")
         return self.learner_.encoder.decisions
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """The mean rise of the loss when a column is permuted (n_features_in_,), by held-out rows.
+
+        Each row is predicted by networks that have not seen it.  Columns are permuted three times,
+        in as many threads as fastnn has; at most 2,000 rows are used.  An estimator from a pickle
+        has no such rows; `sklearn.inspection.permutation_importance` takes any.
+        """
+        check_is_fitted(self, "learner_")
+        return np.array(list(self.learner_.importances.values()))
+
+    def plot_embedding(
+        self, column: str, path: str | os.PathLike[str] | None = None, ax: Axes | None = None
+    ) -> Figure:
+        """Draw what the first layer of the networks has learnt of one column.
+
+        The vectors that a value adds to the first pre-activations, of all networks together, are
+        shown by their principal components: for a number as curves over its range, with the edges
+        of its bins, and for a category as the positions of its levels.  Levels that the networks
+        treat alike lie together.
+
+        Parameters
+        ----------
+        column : str
+            Name of a column that the model uses.
+        path : str, path-like or file object, optional
+            Where the figure is saved.
+        ax : Axes, optional
+            Axes of matplotlib to draw on; by default those of a new figure.
+
+        Raises
+        ------
+        ValueError
+            If the model does not use the column, or it has dates.
+        ImportError
+            If matplotlib is not installed.
+        """
+        check_is_fitted(self, "learner_")
+        return draw_embedding(self.learner_.encoder, self.learner_.blend, column, path, ax)
 
     def _roles(self, table: Table) -> Mapping[str, str]:
         """The roles that the user chose; numbers of an array are numbers in any case."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastnn import serialization
 from fastnn._shared.fields import entry
 from fastnn._shared.numbers import check_number
+from fastnn.backend import get_num_threads
 from fastnn.backend.choice import use_where_installed
 from fastnn.network import Network
 from fastnn.serialization import FormatError
@@ -21,6 +23,7 @@ from fastnn.tabular.columns import Unseen
 from fastnn.tabular.conformal import Calibration
 from fastnn.tabular.construction import Shape
 from fastnn.tabular.encoders import Encoded, TableEncoder
+from fastnn.tabular.importance import permutation_importances, places_of
 from fastnn.tabular.objectives import Objective, Regression
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import decide
@@ -30,8 +33,17 @@ __all__ = ["Learner"]
 
 _ROWS_AT_ONCE = 1 << 14
 _NUMBERS_AT_ONCE = 1 << 20
+_REPEATS = 3
 _STATE = "the state of a learner"
 _ARRAYS = ("numbers", "positions", "codes")
+
+
+class Sample(NamedTuple):
+    """Inputs of held-out rows, their targets as networks learn them, and who predicts them."""
+
+    inputs: dict[str, np.ndarray]
+    y: np.ndarray
+    calibration: Calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,12 +59,16 @@ class Learner:
         rows that all networks have seen, or that weigh nothing.  Files do not have them.
     calibration : Calibration or None
         What intervals and sets of classes follow from.
+    sample : Sample or None
+        Held-out rows by which the importances of columns follow.  Files and pickles do not have
+        them.
     """
 
     encoder: TableEncoder
     blend: Blend
     held_out: np.ndarray
     calibration: Calibration | None = None
+    sample: Sample | None = None
 
     @classmethod
     def fit(
@@ -110,7 +126,11 @@ class Learner:
         held_out[rows] = seen
         targets = objective.decode(y) if isinstance(objective, Regression) else y
         calibration = Calibration.of_held_out(objective, seen, targets, blend.folds())
-        return cls(encoder, blend, held_out, calibration)
+        sample = None
+        if calibration is not None:
+            drawn = {name: array[calibration.rows] for name, array in inputs.items()}
+            sample = Sample(drawn, y[calibration.rows], calibration)
+        return cls(encoder, blend, held_out, calibration, sample)
 
     def predictions(self, table: Table) -> np.ndarray:
         """Probabilities (N, K), or numbers in the unit of the target, as `outputs` has them.
@@ -217,6 +237,48 @@ class Learner:
         """Rows whose predictions by all predictors of a calibration fit into little memory."""
         of_row = len(calibration.predictors) * self.objective.n_outputs
         return max(64, min(_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // of_row))
+
+    @cached_property
+    def importances(self) -> dict[str, float]:
+        """The rise of the loss when a column of the held-out rows is permuted, for each column.
+
+        Columns that are left out have 0.
+
+        Raises
+        ------
+        ValueError
+            If there are no held-out rows, as in a learner from a file.
+        """
+        if self.sample is None:
+            raise ValueError(
+                "importances need the rows that the training held out, which a file or a pickle "
+                "does not have: use sklearn.inspection.permutation_importance"
+            )
+        places = places_of(self.encoder)
+        inputs = self.sample.inputs
+        rises = permutation_importances(
+            self._loss_of_sample, inputs, list(places.values()), _REPEATS, get_num_threads()
+        )
+        by_name = dict(zip(places, rises.tolist(), strict=True))
+        columns = [decision.column for decision in self.encoder.decisions]
+        return {column: by_name.get(column, 0.0) for column in columns}
+
+    def _loss_of_sample(self, inputs: Mapping[str, np.ndarray]) -> float:
+        """The mean loss of the rows of the sample, predicted by networks that have not seen them.
+
+        `inputs` are those of the sample, with a column permuted.
+        """
+        assert self.sample is not None
+        _, y, calibration = self.sample
+        size = self._rows_of_parts(calibration)
+        total = 0.0
+        for start in range(0, len(y), size):
+            rows = slice(start, start + size)
+            block = {name: array[rows] for name, array in inputs.items()}
+            parts = self.blend.parts(block, calibration.predictors)
+            own = parts[calibration.groups[rows], np.arange(parts.shape[1])]
+            total += float(self.objective.losses(own, y[rows]).sum())
+        return total / len(y)
 
     def _calibration(self, coverage: float) -> Calibration:
         check_number(coverage, "coverage", above=0.0, below=1.0)

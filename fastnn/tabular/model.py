@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -21,12 +22,16 @@ from fastnn.tabular.dense import DenseLearner
 from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
 from fastnn.tabular.objectives import Classification
+from fastnn.tabular.pictures import draw_embedding
 from fastnn.tabular.roles import Decisions
 from fastnn.tabular.splitting import Task
 from fastnn.tabular.table import DataError, Table, listing
 from fastnn.tabular.targets import Label, Target, with_target
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from fastnn.formats.c.tables import TableModel
 
 __all__ = ["Model", "Outputs", "Tally", "load", "load_any", "remarks"]
@@ -226,7 +231,7 @@ class Model:
 
     @property
     def conformal(self) -> Learner:
-        """The learner that intervals and sets come from.
+        """The learner that intervals, sets, importances and pictures come from.
 
         Raises
         ------
@@ -234,7 +239,10 @@ class Model:
             If the model is one dense network.
         """
         if not isinstance(self.learner, Learner):
-            raise ValueError("intervals and sets need a preset of networks, not preset='network'")
+            raise ValueError(
+                "intervals, sets, importances and pictures need a preset of networks, not "
+                "preset='network'"
+            )
         return self.learner
 
     def _remarked(
@@ -246,6 +254,47 @@ class Model:
         for remark in remarks(table.name, self.unknown_columns(table), unseen):
             warn(remark)
         return values
+
+    def importances(self) -> dict[str, float]:
+        """For each column the mean rise of the loss when it is permuted, by held-out rows.
+
+        See `TabularClassifier.feature_importances_`.
+
+        Raises
+        ------
+        ValueError
+            If the model comes from a file, or is one dense network.
+        """
+        return dict(self.conformal.importances)
+
+    def plot_embedding(
+        self, column: str, path: str | os.PathLike[str] | None = None, ax: Axes | None = None
+    ) -> Figure:
+        """Draw what the first layer of the networks has learnt of one column.
+
+        The vectors that a value adds to the first pre-activations, of all networks together, are
+        shown by their principal components: for a number as curves over its range, with the edges
+        of its bins, and for a category as the positions of its levels.  Levels that the networks
+        treat alike lie together.
+
+        Parameters
+        ----------
+        column : str
+            Name of a column that the model uses.
+        path : str, path-like or file object, optional
+            Where the figure is saved.
+        ax : Axes, optional
+            Axes of matplotlib to draw on; by default those of a new figure.
+
+        Raises
+        ------
+        ValueError
+            If the model does not use the column, or it has dates.
+        ImportError
+            If matplotlib is not installed.
+        """
+        learner = self.conformal
+        return draw_embedding(learner.encoder, learner.blend, column, path, ax)
 
     def evaluate(self, data: Any) -> dict[str, float]:
         """The measures of the model for data that have the target column.

@@ -256,5 +256,5 @@ def test_what_has_no_interval_is_refused(rng):
     with pytest.raises(ValueError, match=r"y has .*, which is not in classes_"):
         classifier.calibrate(x, np.full(100, 3))
     network = tabular.fit({"a": x[:, 0], "y": y}, "y", tabular.Options(epochs=1))
-    with pytest.raises(ValueError, match="intervals and sets need a preset of networks"):
+    with pytest.raises(ValueError, match="need a preset of networks"):
         network.predict_interval({"a": x[:, 0]})
