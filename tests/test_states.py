@@ -17,6 +17,8 @@ import fastnn as fnn
 from fastnn import backend as backends
 from fastnn.tabular import TabularClassifier
 
+pytestmark = pytest.mark.filterwarnings("ignore:.*converged:UserWarning")  # after few epochs
+
 
 def by_pickle(protocol):
     return lambda value: pickle.loads(pickle.dumps(value, protocol))
