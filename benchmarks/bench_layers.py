@@ -2,6 +2,7 @@
 
 import numpy as np
 from scipy.sparse import csr_matrix
+from sklearn.neural_network import MLPClassifier
 
 import fastnn as fnn
 
@@ -103,30 +104,35 @@ class PiecewiseLinearStep(OnBackend):
 
 
 class SparseStep(OnBackend):
-    """Rows of which 1 % of the numbers are not zero: as a CSR matrix and as an array.
-
-    `perceptrons.py` compares whole trainings with scikit-learn's.
-    """
+    """Rows of which 1 % of the numbers are not zero: a CSR matrix, an array, and scikit-learn."""
 
     param_names = ("backend", "form", "width", "dtype")
-    params = (BACKENDS, ("csr", "array"), (1000, 5000), DTYPES)
+    params = (BACKENDS, ("csr", "array", "csr of scikit-learn"), (1000, 5000), DTYPES)
 
     def prepare(self, form, width, dtype):
         rng = np.random.default_rng(0)
         rows = np.repeat(np.arange(2000), width // 100)
         places = rows, rng.integers(0, width, len(rows))
         matrix = csr_matrix((rng.normal(size=len(rows)).astype(dtype), places), (2000, width))
-        self.X = matrix if form == "csr" else matrix.toarray()
+        self.X = matrix.toarray() if form == "array" else matrix
         self.y = np.arange(2000) % 10
+        if form == "csr of scikit-learn":
+            model = MLPClassifier((100,), batch_size=200, shuffle=False)
+            self.epoch = lambda: model.partial_fit(self.X, self.y, range(10))
+            self.epoch()
+            self.predict = model.predict_proba
+            return
         layers = [fnn.Dense(width, 100, activation="relu"), fnn.Dense(100, 10)]
-        self.net = fnn.Sequential(layers, dtype=dtype, seed=0)
-        self.net.compile(loss="cross_entropy", optimizer=fnn.Adam(1e-3))
+        net = fnn.Sequential(layers, dtype=dtype, seed=0)
+        net.compile(loss="cross_entropy", optimizer=fnn.Adam(1e-3))
+        self.epoch = lambda: net.fit(self.X, self.y, epochs=1, batch_size=200, verbose=0)
+        self.predict = net.predict
 
     def time_epoch(self, *parameters):
-        self.net.fit(self.X, self.y, epochs=1, batch_size=200, verbose=0)
+        self.epoch()
 
     def time_predict(self, *parameters):
-        self.net.predict(self.X)
+        self.predict(self.X)
 
 
 class Latency(OnBackend):
