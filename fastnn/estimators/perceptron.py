@@ -41,6 +41,9 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and "
     "need to be preprocessed."
 )
+CALLER = 6
+"""Frames from a warning of a training up to the call of `fit`, below scikit-learn's decorator."""
+
 Validation = Sequence[Any] | None
 """X, y and sample weights of the caller's own rows to validate on."""
 
@@ -307,7 +310,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
-                stacklevel=5,
+                stacklevel=CALLER,
             )
         return Plan(
             epochs, size, False, callbacks=watchers, weights_mean=rule,
@@ -360,7 +363,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         warnings.warn(
             f"The training diverged, and the parameters are those of the best epoch: {error}",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=CALLER,
         )
 
     def _warn_unless_converged(self) -> None:
@@ -377,7 +380,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
                 f"{optimizer_of(self).name} failed to converge after {self.n_iter_} "
                 f"iteration(s): {self.history_.message}"
             )
-        warnings.warn(message, ConvergenceWarning, stacklevel=5)
+        warnings.warn(message, ConvergenceWarning, stacklevel=CALLER)
 
     def _take(self, model: Any) -> Self:
         """Become what a fitted model of scikit-learn is; the parameters are those of the model."""

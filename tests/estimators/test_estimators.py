@@ -3,6 +3,7 @@
 import importlib
 import pickle
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -258,6 +259,15 @@ def test_zero_weights_are_refused(iris):
 def test_unfit_parameters_are_refused_by_fit(unfit, message, iris):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**unfit).fit(*iris)
+
+
+@pytest.mark.parametrize("options", [{}, {"solver": "lbfgs"}, {"batch_size": 999}], ids=str)
+def test_warnings_name_the_line_that_calls_fit(options, iris):
+    with warnings.catch_warnings(record=True, action="always") as caught:
+        MLPClassifier(max_iter=2, **options).fit(*iris)
+    assert caught
+    if hasattr(MLPClassifier, "set_callbacks"):  # its decorator is one frame
+        assert {warning.filename for warning in caught} == {__file__}
 
 
 def test_search_over_parameters(iris):
