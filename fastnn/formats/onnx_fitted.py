@@ -114,7 +114,7 @@ def _bag(
     parts = []
     for j, network in enumerate(bag.networks):
         source = read(network, "ONNX")
-        values = [inputs.get(name, inputs.get("", "")) for name in source.inputs]
+        values = [inputs[name if name in inputs else ""] for name in source.inputs]
         own = f"{prefix}{j}/"
         nodes.owner = own
         (output,) = add_program(nodes, source, values, [None], own)
