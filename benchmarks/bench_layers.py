@@ -2,7 +2,6 @@
 
 import numpy as np
 from scipy.sparse import csr_matrix
-from sklearn.neural_network import MLPClassifier
 
 import fastnn as fnn
 
@@ -117,8 +116,10 @@ class SparseStep(OnBackend):
         self.X = matrix.toarray() if form == "array" else matrix
         self.y = np.arange(2000) % 10
         if form == "csr of scikit-learn":
+            from sklearn.neural_network import MLPClassifier
+
             model = MLPClassifier((100,), batch_size=200, shuffle=False)
-            self.epoch = lambda: model.partial_fit(self.X, self.y, range(10))
+            self.epoch = lambda: model.partial_fit(self.X, self.y, classes=range(10))
             self.epoch()
             self.predict = model.predict_proba
             return
