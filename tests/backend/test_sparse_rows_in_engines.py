@@ -27,6 +27,12 @@ def program(dtype, width=WIDTH):
     return builder.build([out]).with_heads([Head(out, "cross_entropy")], l2=0.01)
 
 
+@pytest.fixture(autouse=True)
+def compiled_in_use():
+    with backends.use("compiled"):
+        yield
+
+
 @pytest.fixture(scope="module")
 def data():
     """Rows with 0 to 40 numbers, and their labels."""
