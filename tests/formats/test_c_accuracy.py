@@ -17,7 +17,7 @@ from fastnn.program import ACTIVATIONS, ProgramBuilder
 
 pytestmark = pytest.mark.skipif(not COMPILERS, reason="needs a C compiler")
 
-ROOT = Path(__file__).parents[2]
+HEADER = Path(__file__).parents[2] / "fastnn" / "backend" / "compiled" / "simd" / "constants.h"
 WIDTH = 64
 BOUND = 4
 OPTIONS = {
@@ -136,9 +136,10 @@ def test_functions_of_rows_are_as_accurate(library, kind, rng):
         assert max(errors) <= BOUND
 
 
+@pytest.mark.skipif(not HEADER.exists(), reason="looks at the compiled core's sources")
 def test_constants_are_those_of_the_compiled_backend():
     """In this order: double, then float; MILLS_POLYNOMIAL is in three parts here."""
-    header = (ROOT / "fastnn/backend/compiled/simd/constants.h").read_text()
+    header = HEADER.read_text()
     for ctype, text in zip(("double", "float"), header.split("#else"), strict=True):
         own = CONSTANTS[ctype]
         numbers = r"R_\((.*?)\)"
