@@ -53,10 +53,15 @@ def check_options(
             if parameter.by_column:
                 numbers += attributes.get(row.columns, ())
             for number in numbers:
-                check_rounded(number, parameter.name + of_loss, dtype, parameter.below)
+                option = _OPTIONS.get(parameter.name, parameter.name)
+                check_rounded(number, option + of_loss, dtype, parameter.below)
 
 
-_OPTIONS = {"class_weights": "class_weight", "pos_weights": "pos_weight"}
+_OPTIONS = {
+    "class_weights": "class_weight",
+    "pos_weights": "pos_weight",
+    "quantile": "quantiles",
+}
 """What users call an attribute, where it is not its key."""
 
 

@@ -86,7 +86,10 @@ def split_rows(
         "validation": check_number(validation, "validation", 0.0, below=1.0),
         "test": check_number(test, "test", 0.0, below=1.0),
     }
-    n_validation, n_test = (max(1, round(share * n)) if share else 0 for share in shares.values())
+    sizes = [max(1, round(share * n)) if share else 0 for share in shares.values()]
+    if sum(shares.values()) < 1 and max(sizes) > 1 and sum(sizes) == n:
+        sizes[sizes.index(max(sizes))] -= 1  # rounding has taken the last row of the training
+    n_validation, n_test = sizes
     if n_validation + n_test >= n:
         raise DataError(
             f"{n} rows with {n_validation} for validation and {n_test} for test leave none "

@@ -148,9 +148,10 @@ def test_presets_are_trained_and_shown(flats, capsys):
     said = result(capsys, "train", flats, *ROLES, *EUROS, "--preset", "fast", "--json")
     assert (said["preset"], [*said["results"]]) == ("fast", ["held out", "test"])
     assert run("info", "model.fastnn") == 0
-    assert "1 network of" in capsys.readouterr().out
+    assert "parameters" in capsys.readouterr().out
     facts = result(capsys, "info", "model.fastnn", "--json")
-    assert (facts["preset"], facts["networks"], facts["target"]) == ("fast", 1, "price")
+    assert (facts["preset"], facts["target"]) == ("fast", "price")
+    assert 1 <= facts["networks"] <= 3  # a linear and an additive model may join the network
 
 
 def test_balanced_is_the_preset_of_no_options(capsys):

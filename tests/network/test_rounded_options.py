@@ -85,6 +85,7 @@ def loss_options():
             lambda v: losses.BinaryCrossEntropy(pos_weight=[1, v]),
             math.inf,
         ),
+        "quantiles of loss quantile": (lambda v: losses.Quantile(quantiles=[0.25, v]), 1.0),
         "ignore_value of loss mean_squared_error": (
             lambda v: losses.MeanSquaredError(ignore_value=v),
             math.inf,
@@ -181,7 +182,13 @@ def test_every_number_of_a_loss_or_a_schedule_has_its_test():
         loss = getattr(losses, name)
         if dataclasses.is_dataclass(loss):
             for field in dataclasses.fields(loss):
-                if field.name in ("delta", "label_smoothing", "class_weight", "pos_weight"):
+                if field.name in (
+                    "delta",
+                    "label_smoothing",
+                    "class_weight",
+                    "pos_weight",
+                    "quantiles",
+                ):
                     assert f"{field.name} of loss {loss.name}" in tested
                 else:
                     assert field.name in ("reduction", "ignore_value", "ignore_index", "ignore_nan")
