@@ -206,7 +206,7 @@ def test_targets_need_one_column_for_each_group(backend, rng):
 
 def test_a_level_that_a_dtype_rounds_to_1_is_refused():
     net = fnn.Sequential([fnn.Dense(2, 2)], dtype="float32")
-    with pytest.raises(ValueError, match=r"quantile of loss quantile is .*, which becomes 1"):
+    with pytest.raises(ValueError, match=r"quantiles of loss quantile is .*, which becomes 1"):
         net.compile(fnn.Quantile((0.5, 1 - 1e-9)))
 
 
