@@ -28,7 +28,7 @@ _WRITERS: Mapping[str, Callable[[Any, str], Any]] = {
     "torch": lambda item, path: formats.to_torch(item, path),
     "safetensors": lambda item, path: formats.to_safetensors(item, path),
 }
-_OF_NETWORKS = {"onnx": "to_onnx", "torch": "to_torch", "safetensors": "to_safetensors"}
+_OF_NETWORKS = {"torch": "to_torch", "safetensors": "to_safetensors"}
 """The functions that write networks, and no preparation of the columns of a table."""
 
 _OF_PICKLES = (".pt", ".pth", ".pt2", ".bin", ".ckpt")
@@ -45,8 +45,8 @@ def export(arguments: argparse.Namespace) -> int:
     if isinstance(item, Model) and kind in _OF_NETWORKS:
         raise ValueError(
             f"{arguments.model} prepares the columns of a table, which {_OF_NETWORKS[kind]} does "
-            "not write: --to c takes the model whole, --network-only exports the network behind "
-            "the preparation"
+            "not write: --to onnx and --to c take the model whole, --network-only exports the "
+            "network behind the preparation"
         )
     _WRITERS[kind](item, arguments.output)
     show("\n".join(aligned([("model", _described(item)), (kind, arguments.output)])))

@@ -24,7 +24,7 @@ from fastnn.formats._fitted import (
 )
 from fastnn.formats._program import read
 from fastnn.formats.onnx_nodes import Nodes
-from fastnn.formats.onnx_write import add_program
+from fastnn.formats.onnx_program import add_program
 
 CLIP, CLIP_INPUT = 3.0, 1e8
 """The smooth clip of `NumberColumn`, and the number beyond which it is 3 in float64."""
@@ -83,6 +83,25 @@ def add_fitted(nodes: Nodes, model: Fitted, sources: Sequence[Source]) -> str:
             part = out.add("Mul", [part, out.number(bag.weight)])
         total = out.add("Add", [total, part]) if total else part
     return total
+
+
+def labels_of(meaning: Classes) -> np.ndarray:
+    """The classes as int64, or as an array of bytes objects.
+
+    Raises
+    ------
+    ValueError
+        If they are neither whole numbers nor text.
+    """
+    labels = np.asarray(meaning.labels)
+    if all(isinstance(label, str) for label in labels.tolist()):
+        return np.array([label.encode() for label in labels.tolist()], object)
+    whole = labels.astype(np.int64) if labels.dtype.kind in "biuf" else None
+    if whole is None or not (whole == labels).all():
+        raise ValueError(
+            f"classes must be whole numbers or text in ONNX, got {labels.tolist()!r:.80}"
+        )
+    return whole
 
 
 def _cast(nodes: Nodes, value: str) -> str:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
-
-import numpy as np
 
 from fastnn._shared.numbers import check_flag, check_integer
 from fastnn._shared.writing import Destination, write_file
 from fastnn._version import __version__
 from fastnn.formats._program import Portable, read
 from fastnn.formats.onnx_nodes import OLDEST, Nodes, library
-from fastnn.formats.onnx_operations import Call, lowest_opset, write_operation
+from fastnn.formats.onnx_program import add_program, lowest_opset_of
+from fastnn.formats.onnx_tables import fitted_graph
 from fastnn.network import Network
 
 BATCH = "batch"
@@ -23,18 +22,19 @@ MOST_BYTES = (1 << 31) - (1 << 20)
 
 
 def to_onnx(
-    net: Network,
+    net: Any,
     path: Destination | None = None,
     opset: int | None = None,
     *,
     probabilities: bool = False,
 ) -> Any:
-    """The network as a model of ONNX (the extra `onnx`).
+    """A network, or a model around networks, as a model of ONNX (the extra `onnx`).
 
     Parameters
     ----------
-    net : Network
-        Of fastnn's own layers, float32 or float64.
+    net : Network, model of `fastnn.tabular.fit`, or fitted estimator
+        Of fastnn's own layers, float32 or float64.  A model for tables is written with its
+        preprocessing.
     path : str, path-like or binary file object, optional
         Where to write the model as well.  The file is complete, or the old one stays.
     opset : int, optional
@@ -51,18 +51,22 @@ def to_onnx(
     onnx.ModelProto
         It has passed ``onnx.checker`` with full checks.  The number of rows is free, and inputs,
         outputs and parameters have the names they have in the network.  An output that is called
-        like an input has ``_output`` after its name.
+        like an input has ``_output`` after its name.  In a model for tables each column is an
+        input (N, 1): a category is text, in which "" is a missing value; a number is a double,
+        and so is a truth value, 0 or 1.  The outputs are "label" (N,) and "probabilities" (N, K),
+        or "variable" (N, 1) of a regression.
 
     Raises
     ------
     ImportError
         If the package onnx is not installed.
     TypeError
-        If `net` is no network.
+        If `net` is no network and no fitted model.
     ValueError
-        If the network has a custom layer; if the opset is lower than 9 or unknown to the installed
-        package; if a parameter is not finite; if the parameters exceed 2 GiB, the limit of ONNX;
-        if probabilities are asked for and no loss implies them.
+        If a network has a custom layer, or a model for tables a column of dates; if the opset is
+        lower than 9 or unknown to the installed package; if a parameter is not finite; if the
+        parameters exceed 2 GiB, the limit of ONNX; if probabilities are asked for and no loss
+        implies them.
     OSError
         If the file cannot be written.
 
@@ -79,28 +83,41 @@ def to_onnx(
     >>> model = fnn.formats.to_onnx(net, "model.onnx")  # doctest: +SKIP
     """
     onnx = library()
-    source = read(net, "ONNX")
     check_flag(probabilities, "probabilities")
-    links = _links(net) if probabilities else {}
-    opset = _opset(source, opset, onnx.defs.onnx_opset_version())
-    size = source.program.n_parameters * source.program.dtype.itemsize
-    if size > MOST_BYTES:
-        raise ValueError(
-            f"the parameters take {size:,} bytes, but a file of ONNX has at most 2 GiB"
-        )
-    nodes = Nodes(source.program.dtype, opset, [p.name for p in source.program.parameters])
-    graph = _graph(nodes, source, links, net.name or "network")
+    newest = onnx.defs.onnx_opset_version()
+    if opset is not None:
+        opset = check_integer(opset, "opset", OLDEST, newest)
+    if hasattr(net, "_fitted_model"):
+        if probabilities:
+            raise ValueError("probabilities is for networks: a fitted model always gives them")
+        fitted = net._fitted_model()
+        _check_size(network for bag in fitted.bags for network in bag.networks)
+        graph, domains = fitted_graph(fitted, opset, BATCH)
+    else:
+        source = read(net, "ONNX")
+        _check_size([net])
+        links = _links(net) if probabilities else {}
+        opset = lowest_opset_of(source) if opset is None else opset
+        nodes = Nodes(source.program.dtype, opset, [p.name for p in source.program.parameters])
+        graph = _graph(nodes, source, links, net.name or "network")
+        domains = [onnx.helper.make_opsetid("", opset)]
     model = onnx.helper.make_model(
-        graph,
-        opset_imports=[onnx.helper.make_opsetid("", opset)],
-        producer_name="fastnn",
-        producer_version=__version__,
+        graph, opset_imports=domains, producer_name="fastnn", producer_version=__version__
     )
     model.ir_version = onnx.helper.find_min_ir_version_for(model.opset_import)
     onnx.checker.check_model(model, full_check=True)
     if path is not None:
         write_file(path, [model.SerializeToString()])
     return model
+
+
+def _check_size(networks: Iterable[Network]) -> None:
+    """Raise ValueError if the parameters do not fit into a file."""
+    size = sum(network.n_parameters * network.dtype.itemsize for network in networks)
+    if size > MOST_BYTES:
+        raise ValueError(
+            f"the parameters take {size:,} bytes, but a file of ONNX has at most 2 GiB"
+        )
 
 
 def _links(net: Network) -> dict[int, str]:
@@ -112,17 +129,6 @@ def _links(net: Network) -> dict[int, str]:
         losses = ", ".join(head.loss.name for head in net.core.heads)
         raise ValueError(f"probabilities need a classification loss, but the losses are {losses}")
     return {i: "Softmax" if f == "softmax" else "Sigmoid" for i, f in links.items()}
-
-
-def _opset(source: Portable, asked: int | None, newest: int) -> int:
-    """The opset to write: that which the user asked for, or the lowest that has the operators."""
-    if asked is not None:
-        return check_integer(asked, "opset", OLDEST, newest)
-    double = source.program.dtype == np.float64
-    return max(
-        lowest_opset(operation.kind, operation.attributes, len(operation.parameters), double)
-        for operation in source.program.operations
-    )
 
 
 def _graph(nodes: Nodes, source: Portable, links: dict[int, str], name: str) -> Any:
@@ -145,55 +151,6 @@ def _graph(nodes: Nodes, source: Portable, links: dict[int, str], name: str) -> 
     n = len(inputs)
     arrays = [nodes.onnx.numpy_helper.from_array(v, k) for k, v in nodes.initializers.items()]
     return helper.make_graph(nodes.nodes, name, described[:n], described[n:], arrays)
-
-
-def add_program(
-    nodes: Nodes,
-    source: Portable,
-    inputs: Sequence[str],
-    outputs: Sequence[str | None],
-    prefix: str = "",
-) -> list[str]:
-    """Add the nodes and parameters of a program.
-
-    Parameters
-    ----------
-    nodes : Nodes
-    source : Portable
-    inputs : sequence of str
-        Names of the values that the program reads.
-    outputs : sequence of str or None
-        Names of the values that it is to make; None for any name.
-    prefix : str, default ""
-        Begins the names of its parameters.
-
-    Returns
-    -------
-    list of str
-        Names of the values of the outputs.
-    """
-    program = source.program
-    values = dict(zip(program.inputs, inputs, strict=True))
-    own = dict(zip(program.outputs, outputs, strict=True))
-    for operation in program.operations:
-        if operation.kind == "dropout":
-            values[operation.output] = values[operation.inputs[0]]
-            continue
-        buffer = operation.output
-        values[buffer] = own.get(buffer) or nodes.free(program.buffers[buffer].name)
-        parameters = source.parameter_names(operation)
-        names = {
-            role: nodes.parameter(prefix + name, source.values[name])
-            for role, name in parameters.items()
-        }
-        shapes = {role: source.values[name].shape for role, name in parameters.items()}
-        read_values = [values[i] for i in operation.inputs]
-        call = Call(read_values, values[buffer], names, shapes, operation.attributes)
-        write_operation(nodes, operation.kind, call)
-    for buffer, output in own.items():
-        if output is not None and values[buffer] != output:  # that of a dropout
-            values[buffer] = nodes.add("Identity", [values[buffer]], output)
-    return [values[buffer] for buffer in program.outputs]
 
 
 def _output_names(source: Portable) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.formats._fitted import Classes, Fitted, Number
-from fastnn.formats.onnx_fitted import Source, add_fitted
+from fastnn.formats.onnx_fitted import Source, add_fitted, labels_of
 from fastnn.formats.onnx_nodes import OLDEST, Nodes
 
 LABEL, PROBABILITIES = "label", "probabilities"
@@ -78,7 +78,7 @@ def _outputs(estimator: Convertible, scope: Any, inputs: Any) -> list[Any]:
     label = _label_type(model.meaning, [None])
     zipmap = _zipmap(estimator, scope) if model.meaning.link != "labels" else False
     if zipmap == "columns":
-        letter = "s" if _labels(model.meaning).dtype == object else "i"
+        letter = "s" if labels_of(model.meaning).dtype == object else "i"
         names = [f"{letter}{name}" for name in model.meaning.labels]
         outputs = [scope.declare_local_variable("output_label", label)]
         return outputs + [scope.declare_local_variable(name, type(kind)()) for name in names]
@@ -114,26 +114,7 @@ def _label_type(meaning: Classes, shape: list[Any]) -> Any:
     """The type of labels, whole numbers or text."""
     from skl2onnx.common.data_types import Int64TensorType, StringTensorType
 
-    return StringTensorType(shape) if _labels(meaning).dtype == object else Int64TensorType(shape)
-
-
-def _labels(meaning: Classes) -> np.ndarray:
-    """The classes as int64, or as an array of bytes objects.
-
-    Raises
-    ------
-    ValueError
-        If they are neither whole numbers nor text.
-    """
-    labels = np.asarray(meaning.labels)
-    if all(isinstance(label, str) for label in labels.tolist()):
-        return np.array([label.encode() for label in labels.tolist()], object)
-    whole = labels.astype(np.int64) if labels.dtype.kind in "biuf" else None
-    if whole is None or not (whole == labels).all():
-        raise ValueError(
-            f"classes must be whole numbers or text in ONNX, got {labels.tolist()!r:.80}"
-        )
-    return whole
+    return StringTensorType(shape) if labels_of(meaning).dtype == object else Int64TensorType(shape)
 
 
 def _set_shapes(model: Fitted, operator: Any) -> None:
@@ -187,7 +168,7 @@ def _add_classes(nodes: Nodes, meaning: Classes, scores: str, operator: Any) -> 
     double = any("Double" in repr(one.type) for one in others)
     types = nodes.onnx.TensorProto
     probabilities = nodes.add("Cast", [scores], to=types.DOUBLE if double else types.FLOAT)
-    labels = _labels(meaning)
+    labels = labels_of(meaning)
     if meaning.link == "labels":
         half = nodes.constant("half", np.array(0.5, np.float64 if double else np.float32))
         above = nodes.add("Greater", [probabilities, half])

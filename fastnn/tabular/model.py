@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from fastnn.formats._fitted import Fitted
     from fastnn.formats.c.tables import TableModel
 
 __all__ = ["Model", "Outputs", "Tally", "load", "load_any", "remarks"]
@@ -376,6 +377,19 @@ class Model:
         if isinstance(learner, Learner) and held_out is not None:
             learner = replace(learner, held_out=held_out)
         vars(self).update(vars(model), learner=learner)
+
+    def _fitted_model(self) -> Fitted:
+        """What formats with descriptions of fitted models write."""
+        if isinstance(self.learner, DenseLearner):
+            raise ValueError(
+                "this format cannot express the preprocessing of a model of one dense network: "
+                "export its network alone (model.network, --network-only), or train a preset"
+            )
+        from fastnn.tabular.description import describe
+
+        names = [decision.column for decision in self.decisions.used]
+        labels = np.array(self.classes) if self.classes else None
+        return describe(self.learner, names, labels)
 
     def _table_model(self) -> TableModel:
         """What `fastnn.formats` writes."""

@@ -95,7 +95,7 @@ def test_info_of_a_network_that_is_saved_under_that_ending(net, capsys):
     assert "dense_1" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("out", ["model.pt2", "model.safetensors", "model.onnx"])
+@pytest.mark.parametrize("out", ["model.pt2", "model.safetensors"])
 def test_preparation_of_a_table_is_not_dropped_unasked(people, capsys, out):
     train(people, "--preset", "network", "--hidden", "4", "--epochs", "1")
     capsys.readouterr()
