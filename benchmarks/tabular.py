@@ -184,12 +184,13 @@ def draw(results: Sequence[dict[str, str]], path: Path) -> None:
         is_ours = method.startswith("fastnn")
         axes.scatter(total, rank, s=60, color="#c03030" if is_ours else "#5070a0", zorder=3)
         axes.annotate(
-            method, (total, rank), xytext=(0, 9 if is_ours else -15), ha="center",
+            method, (total, rank), xytext=(-9 if is_ours else 9, 0), va="center",
+            ha="right" if is_ours else "left",
             textcoords="offset points", fontweight="bold" if is_ours else "normal",
         )  # fmt: skip
     axes.set_xscale("log")
     axes.invert_yaxis()
-    axes.margins(x=0.2, y=0.15)
+    axes.margins(x=0.25, y=0.15)
     axes.set_xlabel("CPU seconds of all trainings, one per table")
     axes.set_ylabel("mean rank of the error (1 is best)")
     axes.grid(alpha=0.3)
