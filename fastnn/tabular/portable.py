@@ -80,7 +80,9 @@ def _number(objective: Any) -> Number:
     top = None
     if objective.name == "poisson":
         top = math.log(objective.high / objective.scale)
-    return Number(objective.scale, objective.centre, objective.low, objective.high, top)
+    return Number(
+        objective.scale, objective.centre, objective.low, objective.high, top, objective.n_outputs
+    )
 
 
 def _column(encoder: ColumnEncoder) -> Column:

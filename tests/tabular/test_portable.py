@@ -70,6 +70,8 @@ def model(how, target, rng, dtype="float32"):
         return tabular.TabularRegressor(
             SMALL, loss="poisson", random_state=0, dtype=dtype
         ).fit(table, y)  # fmt: skip
+    if how == "quantiles":
+        return tabular.fit({**table, target: y}, target, preset=BLEND, loss="quantile")
     options = {"options": NETWORK} if how == "network" else {"preset": how, "dtype": dtype}
     return tabular.fit({**table, target: y}, target, **options)
 
@@ -79,6 +81,8 @@ CASES = [
 ]
 IDS = [f"{name}-{target}" for name in ("bag", "blend", "network", "estimator")
        for target in ("price", "kind")]  # fmt: skip
+CASES.append(("quantiles", "price"))
+IDS.append("quantiles-price")
 
 
 @pytest.mark.parametrize(("how", "target"), CASES, ids=IDS)

@@ -770,3 +770,14 @@ static inline double NAME_limited(double a, double low, double high)
 {
     return a < low ? low : a > high ? high : a;
 }
+
+/* The n numbers of y in ascending order. */
+static void NAME_sort_ascending(int n, double *y)
+{
+    for (int k = 1; k < n; k++) {
+        double moved = y[k];
+        int place = k;
+        for (; place > 0 && y[place - 1] > moved; place--) y[place] = y[place - 1];
+        y[place] = moved;
+    }
+}

@@ -79,7 +79,7 @@ class Probabilities:
 class Number:
     """The result of a regression: scale v + centre for an output v, between low and high.
 
-    With `top`, it is scale exp(min(v, top)).
+    With `top`, it is scale exp(min(v, top)).  Several outputs, quantiles, ascend in the result.
     """
 
     scale: float
@@ -87,6 +87,7 @@ class Number:
     low: float = -np.inf
     high: float = np.inf
     top: float | None = None
+    outputs: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,9 @@ class TableModel:
     @property
     def outputs(self) -> int:
         """Number of results of a row."""
-        return len(self.result.classes) if isinstance(self.result, Probabilities) else 1
+        if isinstance(self.result, Probabilities):
+            return len(self.result.classes)
+        return self.result.outputs
 
 
 def table_text(file: File, model: TableModel, test: bool) -> str:
@@ -157,7 +160,9 @@ def table_text(file: File, model: TableModel, test: bool) -> str:
         _add_predict_class(file)
     file.scratch_bytes += (width + model.outputs) * file.dtype.itemsize
     tests = [self_test(file, f"{prefix}_predict_batch", _rows(file, model), "double")]
-    what = "a number" if is_number else f"the probabilities of {model.outputs} classes"
+    what = f"the probabilities of {model.outputs} classes"
+    if is_number:
+        what = "a number" if model.outputs == 1 else f"{model.outputs} quantiles"
     title = f"{what} from {count(len(model.columns), 'column')} of a table"
     names = [f"{prefix.upper()}_{end}" for end in ("INPUTS", "OUTPUTS")]
     call = [
@@ -278,18 +283,22 @@ def _step(file: File, model: TableModel, step: Step, value: str, start: int) -> 
 def _number(file: File, result: Number, bag: Bag, functions: Sequence[str]) -> list[str]:
     """The lines that add the result of a bag for a regression."""
     scale, centre = literal(result.scale, "double"), literal(result.centre, "double")
-    value = f"{scale} * (double)out[0] + {centre}"
+    value = f"{scale} * (double)out[k] + {centre}"
     if result.top is not None:
-        value = f"{scale} * exp(fmin((double)out[0], {literal(result.top, 'double')}))"
-    share = literal(1 / len(functions), "double")
-    lines = ["{", "    double mean = 0.0;"]
+        value = f"{scale} * exp(fmin((double)out[k], {literal(result.top, 'double')}))"
+    share, each = (
+        literal(1 / len(functions), "double"),
+        f"for (int k = 0; k < {result.outputs}; k++)",
+    )
+    lines = ["{", f"    double mean[{result.outputs}];", f"    {each} mean[k] = 0.0;"]
     for function in functions:
-        lines += [f"    {function}(in, out);", f"    mean += {share} * ({value});"]
-    mean = "mean"
+        lines += [f"    {function}(in, out);", f"    {each} mean[k] += {share} * ({value});"]
     if np.isfinite(result.low):
         bounds = [literal(bound, "double") for bound in (result.low, result.high)]
-        mean = file.call("limited", "mean", *bounds).rstrip(";")
-    return [*lines, f"    y[0] += {literal(bag.weight, 'double')} * {mean};", "}"]
+        lines.append(f"    {each} mean[k] = {file.call('limited', 'mean[k]', *bounds)}")
+    if result.outputs > 1:
+        lines.append("    " + file.call("sort_ascending", result.outputs, "mean"))
+    return [*lines, f"    {each} y[k] += {literal(bag.weight, 'double')} * mean[k];", "}"]
 
 
 def _add_predict_class(file: File) -> None:
