@@ -26,6 +26,9 @@ from fastnn.formats._program import read
 from fastnn.formats.onnx_nodes import Nodes
 from fastnn.formats.onnx_program import add_program
 
+LABEL, PROBABILITIES = "label", "probabilities"
+"""Names of the outputs of a classifier, as skl2onnx has them."""
+
 CLIP, CLIP_INPUT = 3.0, 1e8
 """The smooth clip of `NumberColumn`, and the number beyond which it is 3 in float64."""
 
@@ -102,6 +105,33 @@ def labels_of(meaning: Classes) -> np.ndarray:
             f"classes must be whole numbers or text in ONNX, got {labels.tolist()!r:.80}"
         )
     return whole
+
+
+def add_label(
+    nodes: Nodes, meaning: Classes, scores: str, label: str, probabilities: str, double: bool
+) -> None:
+    """Add the node that makes `label`: the most probable class, or each label a row has.
+
+    Parameters
+    ----------
+    nodes : Nodes
+    meaning : Classes
+    scores : str
+        The value of `add_fitted`.
+    label : str
+        Name of the value to make.
+    probabilities : str
+        The same scores in the type of the output, which several labels are read from.
+    double : bool
+        Whether this type is float64.
+    """
+    if meaning.link == "labels":
+        half = nodes.constant("half", np.array(0.5, np.float64 if double else np.float32))
+        above = nodes.add("Greater", [probabilities, half])
+        nodes.add("Cast", [above], label, to=nodes.onnx.TensorProto.INT64)
+    else:
+        best = nodes.add("ArgMax", [scores], axis=1, keepdims=0)
+        nodes.add("Gather", [nodes.constant("classes", labels_of(meaning)), best], label, axis=0)
 
 
 def _cast(nodes: Nodes, value: str) -> str:

@@ -6,14 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from fastnn.formats._fitted import CategoryColumn, Classes, Fitted, SignColumn
+from fastnn.formats._fitted import CategoryColumn, Classes, Fitted, Number, SignColumn
 from fastnn.formats._program import read
-from fastnn.formats.onnx_fitted import Source, add_fitted, labels_of
-from fastnn.formats.onnx_nodes import Nodes
+from fastnn.formats.onnx_fitted import (
+    LABEL,
+    PROBABILITIES,
+    Source,
+    add_fitted,
+    add_label,
+    labels_of,
+)
+from fastnn.formats.onnx_nodes import OLDEST, Nodes
 from fastnn.formats.onnx_program import lowest_opset_of
 
-LABEL, PROBABILITIES, NUMBERS = "label", "probabilities", "variable"
-"""Names of outputs: of a classifier the first two, of a regression the last."""
+NUMBERS = "variable"
+"""Name of the output of a regression."""
 
 _ML_OPSET = 2  # of LabelEncoder, for the levels of categories
 _QUANTILES_OPSET = 11  # of TopK, which sorts
@@ -44,8 +51,9 @@ def fitted_graph(model: Fitted, opset: int | None, batch: str) -> tuple[Any, lis
     """
     networks = [network for bag in model.bags for network in bag.networks]
     dtype = np.dtype(networks[0].dtype)
-    least = _QUANTILES_OPSET if getattr(model.meaning, "levels", 0) > 1 else 9
     if opset is None:
+        sorts = isinstance(model.meaning, Number) and model.meaning.levels > 1
+        least = _QUANTILES_OPSET if sorts else OLDEST
         opset = max(least, *(lowest_opset_of(read(network, "ONNX")) for network in networks))
     names = [PROBABILITIES, LABEL] if isinstance(model.meaning, Classes) else [NUMBERS]
     nodes = Nodes(dtype, opset, names)
@@ -94,18 +102,11 @@ def _outputs(nodes: Nodes, model: Fitted, scores: str, batch: str) -> list[Any]:
         nodes.add("Cast", [scores], NUMBERS, to=types.DOUBLE)
         return [helper.make_tensor_value_info(NUMBERS, types.DOUBLE, [batch, width])]
     labels = labels_of(model.meaning)
-    shape: list[Any] = [batch]
-    if model.meaning.link == "labels":
-        half = nodes.constant("half", np.array(0.5))
-        nodes.add("Cast", [scores], PROBABILITIES, to=types.DOUBLE)
-        above = nodes.add("Greater", [PROBABILITIES, half])
-        nodes.add("Cast", [above], LABEL, to=types.INT64)
-        shape.append(len(labels))
-    else:
-        best = nodes.add("ArgMax", [scores], axis=1, keepdims=0)
-        nodes.add("Gather", [nodes.constant("classes", labels), best], LABEL, axis=0)
-        nodes.add("Cast", [scores], PROBABILITIES, to=types.DOUBLE)
-    is_text = labels.dtype == object and model.meaning.link != "labels"
+    several = model.meaning.link == "labels"
+    nodes.add("Cast", [scores], PROBABILITIES, to=types.DOUBLE)
+    add_label(nodes, model.meaning, scores, LABEL, PROBABILITIES, double=True)
+    is_text = labels.dtype == object and not several
+    shape = [batch, len(labels)] if several else [batch]
     kind = types.STRING if is_text else types.INT64
     return [
         helper.make_tensor_value_info(LABEL, kind, shape),

@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 
 from fastnn.formats._fitted import Classes, Fitted, Number
-from fastnn.formats.onnx_fitted import Source, add_fitted, labels_of
+from fastnn.formats.onnx_fitted import (
+    LABEL,
+    PROBABILITIES,
+    Source,
+    add_fitted,
+    add_label,
+    labels_of,
+)
 from fastnn.formats.onnx_nodes import OLDEST, Nodes
-
-LABEL, PROBABILITIES = "label", "probabilities"
-"""Names of the outputs of a classifier, as skl2onnx has them."""
 
 _ML_VERSIONS = {"LabelEncoder": 2, "ZipMap": 1}
 """The versions of operators of ai.onnx.ml: the first that do what is needed here."""
@@ -169,13 +173,7 @@ def _add_classes(nodes: Nodes, meaning: Classes, scores: str, operator: Any) -> 
     types = nodes.onnx.TensorProto
     probabilities = nodes.add("Cast", [scores], to=types.DOUBLE if double else types.FLOAT)
     labels = labels_of(meaning)
-    if meaning.link == "labels":
-        half = nodes.constant("half", np.array(0.5, np.float64 if double else np.float32))
-        above = nodes.add("Greater", [probabilities, half])
-        nodes.add("Cast", [above], label.full_name, to=types.INT64)
-    else:
-        best = nodes.add("ArgMax", [scores], axis=1, keepdims=0)
-        nodes.add("Gather", [nodes.constant("classes", labels), best], label.full_name, axis=0)
+    add_label(nodes, meaning, scores, label.full_name, probabilities, double)
     if len(others) > 1:
         for i, one in enumerate(others):
             index = nodes.constant("column", np.array([i], np.int64))
