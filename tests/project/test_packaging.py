@@ -55,6 +55,12 @@ def test_version_has_an_entry_in_the_changelog():
     assert re.search(rf"^## {re.escape(fastnn.__version__)}\b", changelog, re.MULTILINE)
 
 
+def test_version_is_that_of_the_citation():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [fastnn.__version__]
+    assert re.findall(r"^license: (.*)$", citation, re.MULTILINE) == [PROJECT["license"]]
+
+
 def test_types_are_published():
     assert resources.files("fastnn").joinpath("py.typed").is_file()
 
