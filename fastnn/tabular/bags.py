@@ -1,8 +1,9 @@
 """Bags: networks of one recipe, each trained without another part of the rows.
 
-The rows that a network has not seen choose its best epoch.  The predictions of these rows, one
-for each row of the training, also choose the temperature of the probabilities and the weights of
-several bags.
+The rows that the networks have not seen choose the best epoch, one for the whole bag: a network
+alone has few of them, and its own best epoch would flatter the predictions of these rows.  These
+predictions, one for each row of the training, also choose the temperature of the probabilities and
+the weights of several bags.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from fastnn.tabular.construction import Shape, build
 from fastnn.tabular.objectives import Classification, Objective
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.splitting import split_folds, split_rows
-from fastnn.training.callbacks import Callback, Context, EarlyStopping
+from fastnn.training.callbacks import Callback, Context
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
 
@@ -34,6 +35,9 @@ _FACTORS = (0.1, 4.0)
 """Range of the factor of the logits."""
 
 _TIMED_BATCHES = 20
+
+_MOST_COPIES = 1 << 25
+"""Numbers in the copies of parameters that the networks of a bag keep during the training."""
 
 _PRIOR_ROWS = 20.0
 """What a factor of 1 weighs against the held-out rows, in rows."""
@@ -142,6 +146,68 @@ class _Deadline(Callback):
         return time.monotonic() >= self._deadline
 
 
+class _Course(Callback):
+    """The loss of the held-out rows after each epoch, and the parameters after some of them.
+
+    Parameters
+    ----------
+    weight : float
+        Sum of the weights of the held-out rows.
+    epochs : int
+        Number of epochs of the training.
+    every : int
+        The parameters are copied after each epoch that precedes the last by a multiple of it.
+
+    Attributes
+    ----------
+    losses : list of float
+        After each epoch.
+    copies : dict of int to array
+        Parameters by epoch, counted from 1.
+    """
+
+    is_atomic = True  # a loss and its parameters belong together
+    monitor = "val_loss"
+
+    def __init__(self, weight: float, epochs: int, every: int) -> None:
+        self.weight = weight
+        self.losses: list[float] = []
+        self.copies: dict[int, np.ndarray] = {}
+        self._phase, self._every = epochs % every, every
+
+    def on_epoch_end(self, context: Context) -> None:
+        self.losses.append(context.logs["val_loss"])
+        epoch = len(self.losses)
+        last = epoch - 1
+        if last in self.copies and last % self._every != self._phase:
+            del self.copies[last]  # of the last epoch, in case that it ends the training
+        self.copies[epoch] = context.snapshot()
+
+    def restore(self, network: Network, epoch: int) -> int:
+        """Set the parameters back to an epoch, or to the last one before it; returns which."""
+        epoch = max((e for e in self.copies if e <= epoch), default=min(self.copies))
+        network.core.restore(self.copies[epoch])
+        network.history.best_epoch = epoch
+        return epoch
+
+
+def _best_epoch(courses: Sequence[_Course]) -> int:
+    """The epoch with the smallest mean loss of the held-out rows of all networks.
+
+    Networks whose training has ended early do not count.  Without a weighed row among those held
+    out, no epoch is better than the last.
+    """
+    last = max(len(course.losses) for course in courses)
+    whole = [course for course in courses if len(course.losses) == last and course.weight > 0]
+    if not last or not whole:
+        return last
+    losses = np.average(
+        [course.losses for course in whole], axis=0, weights=[course.weight for course in whole]
+    )
+    copied = [epoch for epoch in whole[0].copies if not np.isnan(losses[epoch - 1])]
+    return min(copied, key=lambda epoch: losses[epoch - 1], default=last)
+
+
 @dataclass(frozen=True, eq=False)
 class Bag:
     """Trained networks, whose predictions are averaged.
@@ -239,13 +305,15 @@ def _train(
 ) -> tuple[list[int], bool]:
     """Train networks; returns the best epoch of each, 0 for none, and whether Ctrl-C ended it."""
     data = problem.data(networks[0])
-    watchers = [EarlyStopping(patience=recipe.epochs + 1) for _ in networks]
-    members = []
-    for network, watcher, (rows, held_out) in zip(networks, watchers, folds, strict=True):
-        plan = _plan(recipe, setting, recipe.epochs, len(rows))
-        validation = data.rows(held_out)
-        plan = replace(plan, early_stopping=watcher)
-        members.append(Member(network, data, rows, plan, Extras(check_finite=False), validation))
+    copies = recipe.epochs * sum(network.n_parameters for network in networks)
+    every = max(1, -(-copies // _MOST_COPIES))
+    weights = np.ones(len(problem)) if problem.weights is None else problem.weights
+    courses, members = [], []
+    for network, (rows, held_out) in zip(networks, folds, strict=True):
+        courses.append(_Course(float(weights[held_out].sum()), recipe.epochs, every))
+        plan = _plan(recipe, setting, recipe.epochs, len(rows), courses[-1])
+        extras = Extras(check_finite=False)
+        members.append(Member(network, data, rows, plan, extras, data.rows(held_out)))
     is_partial = False
     try:
         train_members(members, setting.verbose, setting.n_jobs)
@@ -253,14 +321,14 @@ def _train(
         if isinstance(interrupt.__context__, KeyboardInterrupt):
             raise  # a second Ctrl-C: threads may still train the networks
         is_partial = True  # what has been trained is kept
-    # Without a weighed row among those held out, no epoch is better than the last.
-    pairs = zip(watchers, networks, strict=True)
-    return [watcher.best_epoch or network.history.epochs for watcher, network in pairs], is_partial
+    best = _best_epoch(courses)
+    pairs = zip(courses, networks, strict=True)
+    return [c.restore(network, best) if c.losses else 0 for c, network in pairs], is_partial
 
 
-def _plan(recipe: Recipe, setting: Setting, epochs: int, n_rows: int) -> Plan:
+def _plan(recipe: Recipe, setting: Setting, epochs: int, n_rows: int, *callbacks: Callback) -> Plan:
     ending = [] if setting.deadline is None else [_Deadline(setting.deadline)]
-    return Plan(epochs, recipe.rows_of_batch(n_rows), callbacks=ending)
+    return Plan(epochs, recipe.rows_of_batch(n_rows), callbacks=[*callbacks, *ending])
 
 
 def _refitted(

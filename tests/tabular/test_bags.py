@@ -76,6 +76,66 @@ def test_a_bag_has_at_most_as_many_folds_as_rows(rng):
     assert len(bag.networks) == 2
 
 
+# -------------------------------------------------------------------------- epochs
+
+
+def held_out_losses(asked, recipe, setting, monkeypatch):
+    """The losses of the held-out rows by network and epoch, and the trained bag."""
+    courses = []
+
+    class Course(bags._Course):
+        def __init__(self, *args):
+            super().__init__(*args)
+            courses.append(self)
+
+    monkeypatch.setattr(bags, "_Course", Course)
+    bag = bags.train(asked, recipe, setting)
+    return np.array([course.losses for course in courses]), bag
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_all_networks_have_the_epoch_that_is_best_on_average(rng, weighted, monkeypatch):
+    asked = problem(rng, weights=rng.uniform(0.1, 5, 90) if weighted else None)
+    recipe = replace(QUICK, epochs=12, rate_factor=8.0)
+    losses, bag = held_out_losses(asked, recipe, Setting(seed=2), monkeypatch)
+    weights = np.ones(90) if asked.weights is None else asked.weights
+    shares = [weights[part].sum() for part in split_folds(90, 3, 2, asked.y)]
+    best = int(np.argmin(np.average(losses, axis=0, weights=shares))) + 1
+    assert bag.epochs == (best,) * 3
+    assert [network.history.best_epoch for network in bag.networks] == [best] * 3
+
+
+def test_the_parameters_are_those_of_the_best_epoch(rng, monkeypatch):
+    asked = problem(rng)
+    recipe = replace(QUICK, epochs=12, rate_factor=8.0)
+    losses, bag = held_out_losses(asked, recipe, Setting(seed=2), monkeypatch)
+    parts = split_folds(90, 3, 2, asked.y)
+    for network, part, course in zip(bag.networks, parts, losses, strict=True):
+        logits = network.core.outputs([array[part] for array in asked.inputs.values()])[0]
+        loss = asked.objective.losses(asked.objective.combine([logits], 1.0), asked.y[part]).mean()
+        assert loss == pytest.approx(course[bag.epochs[0] - 1], rel=1e-5)
+
+
+@pytest.mark.parametrize("most", [1, 2_000, 1 << 25])
+def test_few_copies_of_the_parameters_still_have_the_last_epoch(rng, most, monkeypatch):
+    monkeypatch.setattr(bags, "_MOST_COPIES", most)
+    losses, bag = held_out_losses(problem(rng), QUICK, Setting(seed=2), monkeypatch)
+    total = QUICK.epochs * sum(network.n_parameters for network in bag.networks)
+    every = max(1, -(-total // most))
+    copied = [epoch for epoch in range(1, 6) if (5 - epoch) % every == 0]
+    assert bag.epochs[0] == min(copied, key=lambda epoch: losses.mean(axis=0)[epoch - 1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_held_out_predictions_of_noise_are_no_better_than_chance(seed):
+    rng = np.random.default_rng(seed)
+    asked = replace(problem(rng, 300), y=rng.permutation(np.repeat([0, 1], 150)))
+    recipe = replace(QUICK, hidden=(32, 32), epochs=16, folds=10)
+    bag = bags.train(asked, recipe, Setting(seed=seed))
+    loss = asked.objective.losses(bag.held_out, asked.y).mean()
+    assert loss > np.log(2) - 0.003
+
+
 # ---------------------------------------------------------------------------- bits
 
 
