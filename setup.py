@@ -1,4 +1,4 @@
-"""Builds the compiled cores: two sources, per dtype, and one of them per instruction set as well.
+"""Builds the compiled cores: units of C, some per dtype and some per instruction set as well.
 
 Environment variables read here:
 
@@ -33,11 +33,14 @@ ISA_FLAGS = (
         "v2": ["-march=x86-64-v2"],
         "v3": ["-march=x86-64-v3"],
         "v4": ["-march=x86-64-v4", "-mprefer-vector-width=512"],
+        "v4b": ["-march=x86-64-v4", "-mprefer-vector-width=512", "-mavx512bf16", "-mavx512vnni"],
     }
     if X86
     else {"baseline": []}
 )
 BASELINE = next(iter(ISA_FLAGS.values()))
+# Levels that differ in the products of narrow numbers alone: all else is that of another.
+SHARED = {"v4b": "v4"}
 # -O3 unrolls the loops of the kernels.  Processors that run "v2" and no more are older than 2013:
 # their cores compile faster instead.
 UNROLLED = set(ISA_FLAGS) - {"v2"}
@@ -53,6 +56,8 @@ TUNING = [
     "-fno-version-loops-for-strides",
     "-fno-unswitch-loops",
 ]
+# Units that multiply narrow numbers, linked with cores of float32: how they are compiled.
+NARROW_MACROS = {"pairs": [("FASTNN_WORDS", "WORDS_PAIRS")]}
 SOURCES = Path("fastnn/backend/compiled")
 MEMORYVIEWS = "fastnn.backend.compiled.memoryviews"
 DIRECTIVES = {
@@ -113,26 +118,24 @@ def write_generated_files():
             file.write_text(text, encoding="utf-8")
 
 
-def extensions():
-    """The list of extensions: the processor query, and the core per instruction set and dtype.
-
-    Each core links a second unit, the calls of its dtype: `Extension.calls`, an Extension that
-    is compiled once and is no module of its own.
-    """
+def cythonized(names):
+    """Cython's C for some sources of the compiled core, as an Extension of each."""
     from Cython.Build import cythonize
 
-    write_generated_files()
     depends = [str(p) for pattern in ("*.h", "*.pxd", "*.pxi") for p in SOURCES.rglob(pattern)]
     templates = [
         Extension("fastnn.backend.compiled.processor", [str(SOURCES / "simd" / "processor.pyx")]),
-        Extension("fastnn.backend.compiled.core", [str(SOURCES / "core.pyx")], depends=depends),
-        Extension("fastnn.backend.compiled.calls", [str(SOURCES / "calls.pyx")], depends=depends),
         # Cython writes this one: the type behind memoryviews, which all others then import.
         Extension(MEMORYVIEWS, [str(SOURCES / "memoryviews.c")]),
-    ]
+        *(
+            Extension(f"fastnn.backend.compiled.{name}", [str(SOURCES / f"{name}.pyx")],
+                      depends=depends)
+            for name in names
+        ),
+    ]  # fmt: skip
     # A folder for each set of directives: what is up to date is told by time stamps alone.
     build_dir = "build/cython-debug" if DEBUG else "build/cython"
-    processor, *units, memoryviews = cythonize(
+    built = cythonize(
         templates,
         compiler_directives=DIRECTIVES,
         build_dir=build_dir,
@@ -141,27 +144,51 @@ def extensions():
         nthreads=2 if multiprocessing.get_start_method() == "fork" else 0,
     )
     mend_lists(Path(build_dir))
-    built = [processor, memoryviews]
-    for dtype, macros in DTYPE_MACROS.items():
-        options = {
-            "include_dirs": [str(SOURCES / "simd"), numpy.get_include()],
-            "define_macros": [("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
-        }
-        core, calls = (
-            {"sources": unit.sources, "depends": depends + unit.sources, **options}
-            for unit in units
-        )
-        calls = Extension(f"calls_{dtype}", extra_compile_args=list(BASELINE), **calls)
-        for isa in instruction_sets():
-            variant = Extension(
-                f"fastnn.backend.compiled.{isa}_{dtype}.core",
-                extra_compile_args=list(ISA_FLAGS[isa]),
-                **core,
-            )
-            variant.calls = calls
-            variant.unrolled = isa in UNROLLED
-            built.append(variant)
+    for extension in built:
+        extension.depends = depends + extension.sources
     return built
+
+
+def extensions():
+    """The list of extensions: the processor query, and the core per instruction set and dtype.
+
+    A core is linked from units, `Extension.units`: Extensions that are compiled once each and are
+    no modules of their own.
+    """
+    write_generated_files()
+    processor, memoryviews, *templates = cythonized(["calls", "core", *NARROW_MACROS])
+    sources = {template.name.rpartition(".")[2]: template for template in templates}
+    units = {}
+
+    def unit(source, isa, dtype):
+        """The unit of a source for an instruction set (None: any) and a dtype."""
+        name = "_".join(filter(None, (source, isa, dtype)))
+        if name not in units:
+            macros = [*DTYPE_MACROS[dtype], *NARROW_MACROS.get(source, [])]
+            units[name] = Extension(
+                name,
+                sources[source].sources,
+                depends=sources[source].depends,
+                include_dirs=[str(SOURCES / "simd"), numpy.get_include()],
+                define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"), *macros],
+                extra_compile_args=list(ISA_FLAGS[isa] if isa else BASELINE),
+            )
+            units[name].computes = isa is not None
+            units[name].unrolled = isa in UNROLLED
+        return units[name]
+
+    built = {}
+    for isa in instruction_sets():
+        for dtype in DTYPE_MACROS:
+            base = SHARED.get(isa, isa)
+            parts = [unit("calls", None, dtype), unit("core", base, dtype)]
+            if dtype == "float32":
+                parts += [unit(source, isa, dtype) for source in NARROW_MACROS]
+                base = isa
+            name = f"fastnn.backend.compiled.{base}_{dtype}.core"
+            built[name] = Extension(name, list(parts[1].sources))
+            built[name].units = parts
+    return [processor, memoryviews, *built.values()]
 
 
 class BuildCore(build_ext):
@@ -174,16 +201,17 @@ class BuildCore(build_ext):
 
     def build_extensions(self):
         self.check_extensions_list(self.extensions)
-        units = {e.calls.name: e.calls for e in self.extensions if self._has_calls(e)}
+        self.extensions = [e for e in self.extensions if self._can_compile(e)]
+        units = {unit.name: unit for e in self.extensions for unit in getattr(e, "units", [])}
         for extension in [*self.extensions, *units.values()]:
             self._add_flags(extension)
+        # The longest first: short ones fill the time at the end.
+        ordered = sorted(units, key=lambda name: not name.startswith("core"))
         try:
             with ThreadPoolExecutor(self.parallel) as pool:
-                # Calls come first: by the time a core is to be linked they are there.
-                self.calls = {name: pool.submit(self._compile, units[name]) for name in units}
-                # The longest follow, last in the list: short ones fill the time at the end.
-                extensions = reversed(self.extensions)
-                for built in [pool.submit(self.build_extension, e) for e in extensions]:
+                # Units come before what they are linked into: by then they are there.
+                self.objects = {name: pool.submit(self._compile, units[name]) for name in ordered}
+                for built in [pool.submit(self.build_extension, e) for e in self.extensions]:
                     built.result()
         except Exception as error:
             raise SystemExit(
@@ -192,6 +220,15 @@ class BuildCore(build_ext):
                 "python3-dev).\nTo install the NumPy backend alone, without a compiler, set "
                 "FASTNN_PURE=1 and install again.\n"
             ) from error
+
+    def _can_compile(self, extension):
+        """Whether the compiler knows the instructions of an extension that others can replace."""
+        isa = extension.name.split(".")[-2].split("_")[0]
+        flags = ISA_FLAGS[isa] if isa in SHARED else []
+        if all(self._understands(flag) for flag in flags):
+            return True
+        print(f"fastnn: the compiler does not know the instructions of {isa}; it is left out")
+        return False
 
     def _compile(self, unit):
         """The object files of a unit, which several extensions may link."""
@@ -218,15 +255,11 @@ class BuildCore(build_ext):
         """Build in a folder of the extension's own: variants share their source files."""
         own = copy.copy(self)
         own.build_temp = os.path.join(self.build_temp, ext.name)
-        if self._has_calls(ext):
-            # Both units are compiled where their sources are newer, and linked where one is new.
-            objects = self._compile(ext) + self.calls[ext.calls.name].result()
+        if hasattr(ext, "units"):
+            # Units are compiled where their sources are newer, and linked where one is new.
+            objects = [o for unit in ext.units for o in self.objects[unit.name].result()]
             ext.sources, ext.depends, ext.extra_objects = [], objects, objects
         build_ext.build_extension(own, ext)
-
-    @staticmethod
-    def _has_calls(extension):
-        return hasattr(extension, "calls")
 
     def _add_flags(self, extension):
         if self.compiler.compiler_type == "msvc":
@@ -234,7 +267,7 @@ class BuildCore(build_ext):
             return
         flags = ["-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
         flags.append("-Wno-unused-function")
-        if self._has_calls(extension):
+        if getattr(extension, "computes", False):
             # The kernels are written for it; calls are smaller where GCC decides.
             flags.append("-DCYTHON_INLINE=inline __attribute__((always_inline))")
         if DEBUG:

@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="threads of every library, one table each (default: 1)")  # fmt: skip
     parser.add_argument("--dtype", nargs="+", default=["float32"], choices=["float32", "float64"])
     parser.add_argument("--only", default="", metavar="REGEX", help="rows whose names match")
-    parser.add_argument("--isa", default="", choices=["v2", "v3", "v4", "baseline"],
+    parser.add_argument("--isa", default="", choices=["v2", "v3", "v4", "v4b", "baseline"],
                         help="instruction set of fastnn; others take their best")  # fmt: skip
     parser.add_argument("--quick", action="store_true", help="see that it works, in seconds")
     parser.add_argument("--results", type=Path, metavar="JSON",

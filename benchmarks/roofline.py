@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 _COPIED = 1 << 27  # bytes of each thread's array: beyond every cache
-_VECTOR_BYTES = {"v4": 64, "v3": 32}
+_VECTOR_BYTES = {"v4b": 64, "v4": 64, "v3": 32}
 
 
 @dataclass(frozen=True)

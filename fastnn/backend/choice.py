@@ -5,8 +5,8 @@ The choice is made once, at the first use:
 ``FASTNN_BACKEND``
     ``compiled`` or ``reference``.  Unset: compiled where it imports.
 ``FASTNN_ISA``
-    One of the instruction sets the installation was built for (``v4``, ``v3``,
-    ``v2`` on x86-64, else ``baseline``).  Unset: the best one the processor has.
+    One of the instruction sets the installation was built for (``v4b``, ``v4``,
+    ``v3``, ``v2`` on x86-64, else ``baseline``).  Unset: the best one the processor has.
 
 An explicit request that cannot be met raises `BackendError`.
 """

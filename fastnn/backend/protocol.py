@@ -123,6 +123,15 @@ class Kernels(Protocol):
         dz = dy f'(z), dx = dz weight', dweight = x' dz, dbias = column sums of dz.
         """
 
+    def product_bfloat16(
+        self, a: Array, b: Array, a_transposed: bool, b_transposed: bool, out: Array
+    ) -> None:
+        """Add a b, or with their transposes, of operands rounded to bfloat16 to `out`.
+
+        float32 alone.  Each element is one chain over pairs of k, the second of a pair first, of
+        exact products and sums rounded to float32; subnormal numbers are zero.
+        """
+
     def cross_entropy_labels(
         self,
         logits: Array,

@@ -18,8 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-INSTRUCTION_SETS = ("v4", "v3", "v2", "baseline")
-"""Best first; ``v2`` to ``v4`` are the x86-64 levels of the System V ABI."""
+INSTRUCTION_SETS = ("v4b", "v4", "v3", "v2", "baseline")
+"""Best first; ``v2`` to ``v4`` are the x86-64 levels of the System V ABI, ``v4b`` is ``v4`` with
+AVX512_BF16 and AVX512_VNNI."""
+
+_LEVELS = {"v2": 2, "v3": 3, "v4": 4, "v4b": 5}
 
 
 @cache
@@ -32,8 +35,15 @@ def built() -> tuple[str, ...]:
         return any((folder / f"{isa}_{dtype}" / f"core{suffix}").exists() for suffix in suffixes)
 
     return tuple(
-        isa for isa in INSTRUCTION_SETS if all(has(isa, t) for t in ("float32", "float64"))
+        isa
+        for isa in INSTRUCTION_SETS
+        if all(has(_build(isa, dtype), dtype) for dtype in ("float32", "float64"))
     )
+
+
+def _build(isa: str, dtype: str) -> str:
+    """The instruction set whose build of a dtype is used: ``v4b`` is a build of float32 alone."""
+    return "v4" if isa == "v4b" and dtype == "float64" else isa
 
 
 @cache
@@ -45,12 +55,12 @@ def runs_here(isa: str) -> bool:
         processor: Any = importlib.import_module("fastnn.backend.compiled.processor")
     except ImportError:
         return False
-    return bool(processor.supports(int(isa[1:])))
+    return bool(processor.supports(_LEVELS[isa]))
 
 
 def load(isa: str, dtype: str) -> Any:
     """Import the calls of one instruction set and dtype."""
-    package = f"fastnn.backend.compiled.{isa}_{dtype}"
+    package = f"fastnn.backend.compiled.{_build(isa, dtype)}_{dtype}"
     name = f"{package}.calls"
     if name not in sys.modules:
         with _short_spinning():

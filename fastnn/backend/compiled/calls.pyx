@@ -35,8 +35,8 @@ from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.kernels.entries cimport (
     add_gram_rows, clip_array, compute, correct_equations, dense_backward_batch,
     dense_forward_batch, drop_rows, element_losses, element_weights, equation_size,
-    is_debug_build, label_losses, layer_norm_rows, log_softmax_backward_rows, resolvent_team,
-    set_backward_rooms, set_forward_rooms, set_scratch, signed_logsumexp_rows,
+    is_debug_build, label_losses, layer_norm_rows, log_softmax_backward_rows, multiply_halves,
+    resolvent_team, set_backward_rooms, set_forward_rooms, set_scratch, signed_logsumexp_rows,
     softmax_backward_rows, sum_differences, target_losses, update_arrays, vector_length,
 )
 from fastnn.backend.compiled.kernels.structures cimport *

@@ -7,6 +7,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     products/tiles.pxi          the micro-kernel: a tile of a product in registers
     products/transpose.pxi      transposition in registers
     products/gemm.pxi           matrix products and the dense layer's fused epilogue
+    products/halves.pxi         operands of products in bfloat16
     rows/instances.pxi          the larger functions of a row, once for all that call them
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
@@ -19,6 +20,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     engine/phases.pxi           the two phases of a training step
     engine/teams.pxi            what each thread does: training, gradients, prediction in blocks
     engine/spans.pxi            what each thread does of a pass that is cut at calls of Python
+    kernels/halves.pxi          a product in bfloat16, on arrays
     kernels/statistics.pxi      the Durbin-Watson statistic and its law, behind fastnn.stats
     kernels/least_squares.pxi   normal equations in twice the precision, behind fastnn.stats
 
@@ -34,6 +36,8 @@ from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.math.activations cimport (
     IDENTITY, apply_both, apply_derivative, apply_value, derivative_from_output
 )
+from fastnn.backend.compiled.products.units cimport tile_pairs
+from fastnn.backend.compiled.products.words cimport NUMBERS, PAIRS, Product
 from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row
@@ -99,6 +103,7 @@ cdef void activate_both_rows(int code, real alpha, sz rows, sz n, const real* z,
 include "products/tiles.pxi"
 include "products/transpose.pxi"
 include "products/gemm.pxi"
+include "products/halves.pxi"
 include "rows/instances.pxi"
 include "kernels/functional.pxi"
 include "engine/sparse.pxi"
@@ -110,5 +115,6 @@ include "engine/limits.pxi"
 include "engine/phases.pxi"
 include "engine/teams.pxi"
 include "engine/spans.pxi"
+include "kernels/halves.pxi"
 include "kernels/statistics.pxi"
 include "kernels/least_squares.pxi"

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fastnn.backend.reference.activations import activation, activation_derivative
+from fastnn.backend.reference.halves import product_bfloat16
 from fastnn.backend.reference.losses import (
     cross_entropy_labels,
     cross_entropy_rows,
@@ -56,6 +57,7 @@ __all__ = [
     "log_softmax",
     "log_softmax_backward",
     "logsumexp",
+    "product_bfloat16",
     "signed_logsumexp",
     "softmax",
     "softmax_backward",

@@ -50,3 +50,33 @@ def dense_backward(const real[:, ::1] x, const real[:, ::1] weight, const real[:
     rooms = dense_rooms(&dense)
     with nogil:
         dense_backward_batch(&dense)
+
+
+def product_bfloat16(a, b, bint a_transposed, bint b_transposed, real[:, ::1] out):
+    """out += a b, or with their transposes, of operands rounded to bfloat16."""
+    cdef HalfProduct p
+    cdef real[:, ::1] rows_a, rows_b, c
+    cdef real[::1] a_room, b_room
+    if sizeof(real) != 4:
+        raise TypeError("products in bfloat16 are of float32 arrays, got float64")
+    p.N, p.M = out.shape[0], out.shape[1]
+    p.K = a.shape[0 if a_transposed else 1]
+    p.a_transposed, p.b_transposed = a_transposed, b_transposed
+    rows_a, rows_b = zero_padded(a), zero_padded(b)
+    c = _np.zeros((p.N, (p.M + 31) // 32 * 32), REAL_DTYPE)
+    _np.asarray(c)[:, : p.M] = out
+    p.lda, p.ldb, p.ldc = rows_a.shape[1], rows_b.shape[1], c.shape[1]
+    a_room = _np.zeros(rows_a.size, REAL_DTYPE)
+    b_room = _np.zeros((p.K + 1) // 2 * p.ldc, REAL_DTYPE)
+    p.a, p.b, p.c = &rows_a[0, 0], &rows_b[0, 0], &c[0, 0]
+    p.a_room, p.b_room = &a_room[0], &b_room[0]
+    with nogil:
+        multiply_halves(&p)
+    out[...] = c[:, : p.M]
+
+
+cdef zero_padded(x):
+    """A copy with zeros behind each row, and a row of zeros behind the last of an odd number."""
+    rows = _np.zeros(((x.shape[0] + 1) // 2 * 2, (x.shape[1] + 31) // 32 * 32), REAL_DTYPE)
+    rows[: x.shape[0], : x.shape[1]] = x
+    return rows

@@ -3,7 +3,7 @@
 from libc.stdint cimport uint32_t
 
 from fastnn.backend.compiled.kernels.structures cimport (
-    DenseCall, Differences, Equations, LabelBatch, LossOutputs, Resolvent, TargetBatch
+    DenseCall, Differences, Equations, HalfProduct, LabelBatch, LossOutputs, Resolvent, TargetBatch
 )
 from fastnn.backend.compiled.rows.updates cimport State, Update
 from fastnn.backend.compiled.simd.simd cimport real
@@ -42,6 +42,9 @@ cdef extern void set_forward_rooms(DenseCall* d) noexcept nogil
 cdef extern void set_backward_rooms(DenseCall* d) noexcept nogil
 cdef extern void dense_forward_batch(const DenseCall* d) noexcept nogil
 cdef extern void dense_backward_batch(const DenseCall* d) noexcept nogil
+
+# kernels/halves.pxi
+cdef extern void multiply_halves(const HalfProduct* p) noexcept nogil
 
 # kernels/statistics.pxi
 cdef extern void sum_differences(const Differences* work) noexcept nogil

@@ -146,3 +146,21 @@ cdef inline double label_weight(const LabelBatch* batch, Py_ssize_t i,
     if weight != 0 and batch.class_weights != NULL:
         weight *= batch.class_weights[label]
     return weight
+
+
+cdef struct HalfProduct:
+    # C += A B in bfloat16, where A is (N, K) and B (K, M), or where `transposed` given as their
+    # transposes.  Rows are zeros up to a multiple of 32 elements; the rooms take the pairs.
+    Py_ssize_t N
+    Py_ssize_t K
+    Py_ssize_t M
+    bint a_transposed
+    bint b_transposed
+    const real* a
+    Py_ssize_t lda
+    const real* b
+    Py_ssize_t ldb
+    real* a_room       # (N, lda / 2), or transposed (K / 2, lda)
+    real* b_room       # (K / 2, ldc)
+    real* c
+    Py_ssize_t ldc

@@ -14,6 +14,15 @@ cdef enum:
     LEAST_DEPTH = 128  # of a part of K, which reads and writes C once more
 
 
+cdef inline void tiles_of(int rows, sz columns, bint transposed, bint far, sz blocks,
+                          const Product* product) noexcept nogil:
+    """`tile_any` for the words of the product; `transposed` is constant."""
+    if product.words == PAIRS:
+        tile_pairs(rows, columns, transposed, far, blocks, product)
+    else:
+        tile_any(rows, columns, transposed, far, blocks, product)
+
+
 cdef inline sz tile_start(sz n, sz columns) noexcept nogil:
     """Where the tile of column n starts, so that a whole vector follows."""
     return min(n, columns - VL)
@@ -35,7 +44,7 @@ cdef inline void gemm_of(bint transposed, sz rows, sz columns,
         while r < rows:
             blocks = next_blocks(rows - r, &m)
             part = product_part(product, transposed, r, n)
-            tile_any(m, w, transposed, far, blocks, &part)
+            tiles_of(m, w, transposed, far, blocks, &part)
             r += blocks * m
         n += w
 
@@ -97,7 +106,7 @@ cdef void dense_block(sz rows, sz columns, const Product* product,
         while r < rows:
             blocks = next_blocks(rows - r, &m)
             part = product_part(&whole, False, r, n)
-            tile_any(m, w, False, far, blocks, &part)
+            tiles_of(m, w, False, far, blocks, &part)
             finish_tile(blocks * m, w, finish, r, n, part.c, part.ldc)
             r += blocks * m
         n += w

@@ -4,6 +4,9 @@
 # registers.  Every element of C is one chain of fused multiply-adds over k in rising order,
 # whatever tile it falls into: the result does not depend on tiles, threads or batch size.
 #
+# What A and B hold are words as long as an element of C: numbers in core.pyx, pairs of bfloat16 in
+# pairs.pyx.  `multiply_add` is what knows (simd/words.h); everything else moves words.
+#
 # B and C have rows of whole vectors (a multiple of 16 elements).  A is read one element
 # at a time, along its rows or across them: products take X and X'.
 
@@ -46,24 +49,15 @@ cdef extern from *:
     real* aligned(real* p) noexcept nogil
 
 
-cdef struct Product:
-    # C = start + A B.  A is (rows, K); its rows are `lda` apart, or where the product takes it
-    # `transposed`, the rows of its transpose are.
-    sz K
-    const real* a
-    sz lda
-    const real* b
-    sz ldb
-    const real* start  # NULL for zero, a bias (ld_start = 0), or C itself to accumulate
-    sz ld_start
-    real* c
-    sz ldc
+cdef extern from "words.h" nogil:
+    vec multiply_add(vec a, vec b, vec c) noexcept
 
 
 cdef inline Product product_of(sz K, const real* a, sz lda, const real* b, sz ldb, real* c,
                                sz ldc) noexcept nogil:
     """C = A B, from zero."""
     cdef Product product
+    product.words = NUMBERS
     product.K = K
     product.a, product.lda = a, lda
     product.b, product.ldb = b, ldb
@@ -115,7 +109,7 @@ cdef inline void tile(int rows, int vectors, bint transposed, bint far, sz block
             for i in range(rows):
                 factor = splat(x[i * row_step])
                 for j in range(vectors):
-                    total[i][j] = fma_(factor, column[j], total[i][j])
+                    total[i][j] = multiply_add(factor, column[j], total[i][j])
             x = x + k_step
             w = w + ldb
         for i in range(rows):

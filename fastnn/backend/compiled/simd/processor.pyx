@@ -12,7 +12,9 @@ cdef extern from *:
         if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw")
               && __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq")
               && __builtin_cpu_supports("avx512vl"))) return 3;
-        return 4;
+        if (!(__builtin_cpu_supports("avx512bf16")
+              && __builtin_cpu_supports("avx512vnni"))) return 4;
+        return 5;
     }
     #else
     static int x86_level(void) { return 0; }
@@ -22,5 +24,8 @@ cdef extern from *:
 
 
 def supports(int level):
-    """Whether code built for x86-64-v`level` runs here (1 to 4; other machines: never)."""
+    """Whether code built for x86-64-v`level` runs here (1 to 4; other machines: never).
+
+    5 is level 4 with AVX512_BF16 and AVX512_VNNI.
+    """
     return x86_level() >= level
