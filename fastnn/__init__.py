@@ -134,6 +134,7 @@ _LAZY = {
     "Trace": "fastnn.inspection",
     "check_gradient": "fastnn.inspection",
     "check_gradients": "fastnn.network",
+    "distributed": "fastnn.distributed",
     "ensemble": "fastnn.ensemble",
     "formats": "fastnn.formats",
     "inspection": "fastnn.inspection",

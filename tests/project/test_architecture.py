@@ -27,7 +27,7 @@ FLOORS = (
     {"backend"},
     {"activations", "functional", "layers", "losses", "optimizers", "stats"},
     {"graph", "training"},
-    {"inspection"},
+    {"distributed", "inspection"},
     {"network"},
     {"ensemble", "formats", "plot", "threshold"},
     {"tabular"},
@@ -40,6 +40,7 @@ FLOORS_OF_STATS = ({"tables", "linalg"}, {"regression"}, {"diagnostics"})
 
 NOT_IMPORTED = {
     "scipy", "tqdm", "safetensors", "sklearn", "matplotlib", "pandas", "onnx", "skl2onnx", "torch",
+    "mpi4py",
 }  # fmt: skip
 
 

@@ -1,0 +1,212 @@
+"""The communicator on MPI: non-blocking messages, polled against a time limit.
+
+No call of MPI here blocks.  A process that leaves with an error says so to all others, and after
+an error MPI itself is ended by `Abort`: MPI_Finalize would wait for processes that are gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import sys
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from fastnn.distributed.communicator import Buffer, Patience, RankError
+from fastnn.distributed.messages import as_bytes
+
+_NOTICE = 1
+"""Tag of the messages that say that a process has left with an error."""
+
+_FIRST_TAG = 16
+_TAGS = 32_000
+"""Tags that every MPI has: up to 32,767."""
+
+_TURNS = 500
+"""Polls before a wait sleeps between them: a message between processes of one machine is there."""
+
+_SHORTEST_SLEEP, _LONGEST_SLEEP = 2e-5, 2e-3
+
+_FAREWELL = 5.0
+"""Seconds in which all processes print their errors before the first one ends them."""
+
+
+class MPICommunicator:
+    """The processes that ``mpiexec`` started.
+
+    Parameters
+    ----------
+    time_limit : float
+        Seconds that this process waits for another one.
+    """
+
+    def __init__(self, time_limit: float) -> None:
+        from mpi4py import MPI
+
+        self._mpi = MPI
+        # Of its own: messages of the caller's program cannot be taken for those of a training.
+        self._comm = MPI.COMM_WORLD.Dup()
+        self._farewell = MPI.COMM_WORLD.Dup()
+        self.rank: int = self._comm.Get_rank()
+        self.size: int = self._comm.Get_size()
+        self.time_limit = time_limit
+        self._act = "the start"
+        self._heard = ["nothing"] * self.size
+        self._end: RankError | None = None
+        self._has_failed = False
+        self._unfinished: list[Any] = []
+        _watch_errors(self)
+
+    # ---------------------------------------------------------------- messages
+
+    def exchange(self, outgoing: Sequence[Buffer], incoming: Sequence[Buffer], act: str) -> None:
+        """See `Communicator`."""
+        incoming[self.rank][...] = outgoing[self.rank]
+        tag = _FIRST_TAG + zlib.crc32(act.encode()) % _TAGS
+        receives = {
+            r: self._comm.Irecv([as_bytes(buffer), self._mpi.BYTE], r, tag)
+            for r, buffer in enumerate(incoming)
+            if r != self.rank and buffer.size
+        }
+        sends = [
+            self._comm.Isend([as_bytes(buffer), self._mpi.BYTE], r, tag)
+            for r, buffer in enumerate(outgoing)
+            if r != self.rank and buffer.size
+        ]
+        self._wait(receives, sends, act)
+
+    def allreduce(self, buffer: Buffer, act: str) -> None:
+        """See `Communicator`."""
+        self._wait({}, [self._comm.Iallreduce(self._mpi.IN_PLACE, buffer)], act)
+
+    def broadcast(self, buffer: Buffer, root: int, act: str) -> None:
+        """See `Communicator`; the root sends to each process, so that errors name the right one."""
+        nothing = np.empty(0, np.uint8)
+        data = as_bytes(buffer)
+        if self.rank == root:
+            outgoing = [data if r != root else nothing for r in range(self.size)]
+            incoming = [nothing] * self.size
+        else:
+            outgoing = [nothing] * self.size
+            incoming = [data if r == root else nothing for r in range(self.size)]
+        self.exchange(outgoing, incoming, act)
+
+    def barrier(self, act: str) -> None:
+        """See `Communicator`."""
+        places = np.zeros((self.size, 1), np.uint8)
+        self.exchange([places[0]] * self.size, list(places), act)
+
+    # ------------------------------------------------------------------- waits
+
+    def _wait(self, receives: Mapping[int, Any], sends: Sequence[Any], act: str) -> None:
+        """Until all messages have arrived; RankError where another process fails to take part."""
+        if self._end is not None:
+            raise RankError(str(self._end), self._end.rank)
+        self._act = act
+        requests = [*receives.values(), *sends]
+        patience = Patience(self.time_limit)
+        turn, pause = 0, _SHORTEST_SLEEP
+        try:
+            while not self._mpi.Request.Testall(requests):
+                turn += 1
+                if turn <= _TURNS:
+                    os.sched_yield()
+                    continue
+                self._read_notice()
+                if patience.is_over():
+                    self._give_up(receives, act)
+                time.sleep(pause)
+                pause = min(2 * pause, _LONGEST_SLEEP)
+        except BaseException:  # the buffers of messages under way must live on
+            self._unfinished += [*requests]
+            raise
+        for rank in receives:
+            self._heard[rank] = act
+
+    def _give_up(self, receives: Mapping[int, Any], act: str) -> None:
+        missing = [rank for rank, request in receives.items() if not request.Test()]
+        waited = f"rank {self.rank} has waited {self.time_limit:g} s for {act}"
+        if not missing:
+            raise self._ended(f"{waited}, and no process is known to be missing", None)
+        names = ", ".join(
+            f"rank {rank} did not answer; the last that came from it was {self._heard[rank]}"
+            for rank in missing
+        )
+        raise self._ended(f"{waited}: {names}", missing[0])
+
+    def _read_notice(self) -> None:
+        """Raise RankError if another process has left with an error."""
+        status = self._mpi.Status()
+        if not self._comm.Iprobe(self._mpi.ANY_SOURCE, _NOTICE, status):
+            return
+        data = bytearray(status.Get_count(self._mpi.BYTE))
+        self._comm.Recv([data, self._mpi.BYTE], status.Get_source(), _NOTICE)
+        notice = json.loads(bytes(data))
+        raise self._ended(
+            f"rank {notice['rank']} raised {notice['error']}; "
+            f"the last it took part in was {notice['act']}",
+            notice["rank"],
+        )
+
+    def _ended(self, message: str, rank: int | None) -> RankError:
+        self._end = RankError(message, rank)
+        return self._end
+
+    # ------------------------------------------------------------------ the end
+
+    def fail(self, error: BaseException) -> None:
+        """See `Communicator`."""
+        if self._has_failed:
+            return
+        self._has_failed = True
+        if self._end is not None and self._end.rank is not None and isinstance(error, RankError):
+            return  # whoever raised it has told all others, or all others wait for it too
+        text = f"{type(error).__name__}: {error}"
+        notice = {"rank": self.rank, "error": text[:4000], "act": self._act}
+        self._end = self._end or RankError(f"rank {self.rank} raised {text}", self.rank)
+        data = bytearray(json.dumps(notice).encode())
+        requests = [
+            self._comm.Isend([data, self._mpi.BYTE], r, _NOTICE)
+            for r in range(self.size)
+            if r != self.rank
+        ]
+        self._unfinished += [data, requests]
+        self._poll(lambda: self._mpi.Request.Testall(requests), _FAREWELL)
+
+    def leave(self) -> None:
+        """At the end of a process with an error: end all processes, once all have said theirs."""
+        if self._end is None:
+            return
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if not self._poll(self._farewell.Ibarrier().Test, min(_FAREWELL, self.time_limit)):
+            self._mpi.COMM_WORLD.Abort(1)
+
+    @staticmethod
+    def _poll(is_done: Callable[[], bool], seconds: float) -> bool:
+        patience = Patience(seconds)
+        while not is_done():
+            if patience.is_over():
+                return False
+            time.sleep(_LONGEST_SLEEP)
+        return True
+
+
+def _watch_errors(communicator: MPICommunicator) -> None:
+    """An error that ends this process ends all of them, wherever it is raised."""
+    before = sys.excepthook
+
+    def hook(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        before(kind, error, traceback)
+        communicator.fail(error)
+
+    sys.excepthook = hook
+    atexit.register(communicator.leave)
