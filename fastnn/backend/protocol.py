@@ -363,6 +363,43 @@ class Engine(Protocol):
     ) -> float:
         """The cost; its gradients are left in `gradients` and those of the buffers."""
 
+    def shard_gradients(
+        self,
+        inputs: Sequence[Rows],
+        targets: Sequence[Target],
+        rows: Array,
+        first_row: int,
+        norms: Array,
+        l2: float,
+        step: int,
+    ) -> tuple[float, float]:
+        """What some rows of a batch add to the cost of a training step.
+
+        They leave in `gradients` what they add to its gradients.  Over all shards of a batch,
+        these sum to its cost and its gradients.  For a batch in one shard they are those of
+        `train`, in the compiled engine to the last bit.
+
+        Parameters
+        ----------
+        rows : (n,) array of int64
+            Which of the samples, at least one.
+        first_row : int
+            Place of the first of them in the batch: the masks of dropout depend on it.
+        norms : (heads,) array of float64
+            What the mean of each loss divides the sum of the batch by.  For a custom loss, which
+            takes its own mean of the shard, the number of rows of the batch: it counts by the
+            share of these rows.  Ignored for losses that are sums.
+        l2 : float
+            Factor of the penalty, 0 for all shards but one.
+        step : int
+            Number of the optimizer step.
+
+        Returns
+        -------
+        cost, summed : float
+            The cost, penalty included, and the part of it whose losses are sums over the rows.
+        """
+
     def train(
         self,
         inputs: Sequence[Rows],

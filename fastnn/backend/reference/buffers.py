@@ -67,6 +67,8 @@ class Buffers:
         Whether dropout is active in the present pass.
     step : int
         Number of the training step, on which the masks of dropout depend.
+    first_row : int
+        Place in the batch of the first row, on which they depend too.
     user_code : UserCode
     step_cost : float or None
         The cost of the batch in a training step, if it is finite: gradients that custom losses
@@ -79,6 +81,7 @@ class Buffers:
         self.parameter_gradients = [p.view(gradients) for p in program.parameters]
         self.training = False
         self.step = 0
+        self.first_row = 0
         self.user_code = UserCode()
         self.step_cost: float | None = None
         self._values: list[Any] = [None] * len(program.buffers)

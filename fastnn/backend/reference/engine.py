@@ -63,6 +63,7 @@ class Engine:
         self._row_losses: list[Array] = []
         self._is_stepping = False
         self._mean_weights: Array | None = None
+        self._norms: Array | None = None
         self._l2 = program.l2
         self.guard: AbstractContextManager[object] = Guard()
         _engines.add(self)
@@ -243,6 +244,28 @@ class Engine:
         return cost
 
     @_quiet
+    def shard_gradients(
+        self,
+        inputs: Sequence[Rows],
+        targets: Sequence[Target],
+        rows: Array,
+        first_row: int,
+        norms: Array,
+        l2: float,
+        step: int,
+    ) -> tuple[float, float]:
+        """What some rows of a batch add to its cost, and leave in `gradients` of its gradients."""
+        if not len(rows):
+            raise ValueError("a shard has at least one row")
+        self._buffers.first_row, self._norms, self._l2 = first_row, norms, float(l2)
+        try:
+            part = [(t[rows], None if w is None else w[rows]) for t, w in targets]
+            cost = self.loss_and_gradients([x[rows] for x in inputs], part, True, step)
+            return cost, self._summed_cost()
+        finally:
+            self._buffers.first_row, self._norms, self._l2 = 0, None, self.program.l2
+
+    @_quiet
     def train(
         self,
         inputs: Sequence[Rows],
@@ -420,15 +443,28 @@ class Engine:
         )  # fmt: skip
 
     def _mean_loss(self, h: int, target: Target, gradient: Array, losses: Array) -> float:
-        """`_loss` of head h, its mean taken by the mean weight of all data where that is known."""
+        """`_loss` of head h, its mean taken by the mean weight of all data where that is known.
+
+        Of a part of a batch, it is taken by what the losses of the whole batch are divided by; a
+        custom loss counts by the share of the batch's rows.
+        """
         head = self.program.heads[h]
-        mean_weight = np.nan if self._mean_weights is None else self._mean_weights[h]
+        norm = np.nan
+        if self._norms is not None:
+            norm = self._norms[h]
+        elif self._mean_weights is not None:
+            norm = len(gradient) * self._mean_weights[h]
+        if head.loss == CUSTOM_LOSS and self._norms is not None:
+            share = len(gradient) / norm
+            value = self._loss(head, target, gradient, losses)
+            gradient *= gradient.dtype.type(share)
+            return value * share
         is_mean = head.loss != CUSTOM_LOSS and head.attributes.get("reduction", "mean") == "mean"
-        if not is_mean or np.isnan(mean_weight):
+        if not is_mean or np.isnan(norm):
             return self._loss(head, target, gradient, losses)
         summed = replace(head, attributes={**head.attributes, "reduction": "sum"})
         total = self._loss(summed, target, gradient, losses)
-        factor = 1 / (len(gradient) * mean_weight) if mean_weight > 0 else 0.0
+        factor = 1 / norm if norm > 0 else 0.0
         gradient *= gradient.dtype.type(factor)
         return total * factor if factor else 0.0
 

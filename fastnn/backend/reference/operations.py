@@ -13,6 +13,7 @@ import numpy as np
 from fastnn.backend.reference import kernels, normalizers, tables
 from fastnn.backend.reference.activations import swish_beta_derivative
 from fastnn.backend.reference.buffers import Buffers
+from fastnn.backend.reference.random import dropout_of_part
 from fastnn.program import Operation
 
 Array = np.ndarray
@@ -104,7 +105,9 @@ def _dropout(buffers: Buffers, operation: Operation, arguments: list[Array]) -> 
         return arguments[0]
     out = np.empty_like(arguments[0])
     attributes = operation.attributes
-    kernels.dropout(arguments[0], attributes["rate"], attributes["key"], buffers.step, out)
+    dropout_of_part(
+        arguments[0], attributes["rate"], attributes["key"], buffers.step, out, buffers.first_row
+    )
     return out
 
 

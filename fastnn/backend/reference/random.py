@@ -39,16 +39,19 @@ def _rotate_left(words: np.ndarray, bits: int) -> np.ndarray:
     return (words << np.uint32(bits)) | (words >> np.uint32(32 - bits))
 
 
-def dropout_mask(n_rows: int, n_columns: int, rate: float, key: int, step: int) -> np.ndarray:
+def dropout_mask(
+    n_rows: int, n_columns: int, rate: float, key: int, step: int, first_row: int = 0
+) -> np.ndarray:
     """Which elements dropout keeps: (n_rows, n_columns) of bool.
 
     Element (r, j) is kept iff its random word is at least rate 2^32.  The word is number
     (j // 16) % 2 of the two that counter ((j // 32) * 16 + j % 16, r) gives under the key
-    (key, step): sixteen counters serve two whole vectors of sixteen elements.
+    (key, step): sixteen counters serve two whole vectors of sixteen elements.  The first row of a
+    part of a batch is number `first_row`.
     """
     groups = -(-n_columns // 32)
     counter = np.arange(groups * 16, dtype=np.uint32)
-    row = np.arange(n_rows, dtype=np.uint32)[:, np.newaxis]
+    row = np.arange(first_row, first_row + n_rows, dtype=np.uint32)[:, np.newaxis]
     with np.errstate(over="ignore"):
         words = threefry2x32((key, step & 0xFFFFFFFF), counter, row)  # steps wrap at 2**32
     halves = [word.reshape(n_rows, groups, 1, 16) for word in words]
@@ -59,8 +62,15 @@ def dropout_mask(n_rows: int, n_columns: int, rate: float, key: int, step: int) 
 
 def dropout(x: np.ndarray, rate: float, key: int, step: int, out: np.ndarray) -> None:
     """Write x / (1 - rate) where kept, else 0, into out; backward is the same call on dy."""
+    dropout_of_part(x, rate, key, step, out, 0)
+
+
+def dropout_of_part(
+    x: np.ndarray, rate: float, key: int, step: int, out: np.ndarray, first_row: int
+) -> None:
+    """`dropout` of rows from `first_row` of a batch on."""
     n_rows, n_columns = x.shape
-    mask = dropout_mask(n_rows, n_columns, rate, key, step)
+    mask = dropout_mask(n_rows, n_columns, rate, key, step, first_row)
     scale = x.dtype.type(1 / (1 - rate))
     with np.errstate(all="ignore"):
         out[...] = np.where(mask, x * scale, 0)

@@ -152,11 +152,12 @@ cdef class Caller(Reader):
 
     # --------------------------------------------------------------- steps
 
-    cdef _gradients_calling(self, int threads):
+    cdef _gradients_calling(self, rows, int threads):
         """The cost of the call's batch; `loss_and_gradients` has made everything ready for it."""
         self.flushes = self.plan.training
+        rows = slice(None) if rows is None else rows
         try:
-            cost = self._cost_calling(&self.batch, self.batch.n_rows, slice(None), threads)
+            cost = self._cost_calling(&self.batch, self.batch.n_rows, rows, threads)
             self._check_found(0)
             self._backward_calling(FROM_LOSSES, &self.batch, threads)
             self._sum_gradients(FROM_LOSSES, &self.batch, threads)
@@ -285,17 +286,23 @@ cdef class Caller(Reader):
 
     cdef int _call_loss(self, int h, list values, list gradients, sz n_rows, double* row_losses,
                         rows) except -1:
-        """A custom loss; its value counts as that of the first row."""
+        """A custom loss; its value counts as that of the first row.
+
+        Of a part of a batch, it counts by the share of the batch's rows.
+        """
+        cdef double share = 1
+        if self.batch.whole_norms != NULL:
+            share = n_rows / self.batch.whole_norms[h]
         head = self.program.heads[h]
         target, weights = self.custom_targets[h]
         value, gradient = head.attributes["loss"].value_and_gradient(
             self._rows(values, head.output, n_rows), target[rows],
             None if weights is None else weights[rows])
         memset(row_losses, 0, n_rows * sizeof(double))
-        row_losses[0] = value
+        row_losses[0] = share * <double>value
         if gradients is not None:
-            if head.weight != 1:
-                gradient = gradient * REAL_DTYPE.type(head.weight)
+            if head.weight * share != 1:
+                gradient = gradient * REAL_DTYPE.type(head.weight * share)
             self._put(self._rows(gradients, head.output, n_rows), gradient,
                       self.plan.heads[h].accumulate)
         return 0

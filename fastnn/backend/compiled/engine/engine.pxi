@@ -235,11 +235,38 @@ cdef class Engine(Caller):
         try:
             self._read_inputs(inputs, check)
             self._read_targets(targets)
-            return self._loss_and_gradients(training, step)
+            return self._loss_and_gradients(training, step, None)
         finally:
             self._leave()
 
-    cdef _loss_and_gradients(self, bint training, step):
+    def shard_gradients(self, inputs, targets, rows, sz first_row, norms, double l2, step):
+        """What some rows add to the cost and gradients of their batch; see the protocol."""
+        cdef const int64_t[::1] order = rows
+        cdef double cost
+        self._enter()
+        try:
+            self._read_inputs(inputs, False)
+            self._read_targets(targets)
+            check_order(order, self.batch.n_rows)
+            if not order.shape[0]:
+                raise ValueError("a shard has at least one row")
+            self.batch.order = &order[0]
+            self.batch.n_rows = order.shape[0]
+            self.batch.whole_norms = <double*>elements(
+                norms, cnp.NPY_FLOAT64, 1, self.plan.n_heads, -1, "arguments", "norms")
+            self.plan.batch_row = first_row
+            self.plan.l2 = l2
+            cost = self._loss_and_gradients(True, step, rows)
+            return cost, summed_cost(&self.plan, self.row_losses, self.batch.n_rows,
+                                     self.batch.n_rows)
+        finally:
+            self.batch.order = NULL
+            self.batch.whole_norms = NULL
+            self.plan.batch_row = 0
+            self.plan.l2 = self.program.l2
+            self._leave()
+
+    cdef _loss_and_gradients(self, bint training, step, rows):
         cdef double cost
         cdef sz n_rows = self.batch.n_rows
         cdef int threads = team_for(3 * self.work_per_row * n_rows)
@@ -247,13 +274,13 @@ cdef class Engine(Caller):
         self._set_target_rooms(n_rows)
         self.set_capacity(n_rows)
         if self.has_sparse:
-            self._set_columns(NULL, n_rows, n_rows)
+            self._set_columns(self.batch.order, n_rows, n_rows)
         self.n_rows = n_rows
         self.plan.training = training
         self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
         self.plan.keep = True
         if self.calls:
-            return self._gradients_calling(threads)
+            return self._gradients_calling(rows, threads)
         with nogil:
             prepare_targets(&self.plan, &self.batch, 0, 1)
             set_norms(&self.plan, &self.batch)
@@ -423,7 +450,7 @@ cdef class Engine(Caller):
             if not self._read_directly(X, y, check, weights, False):
                 return None
             try:
-                return self._loss_and_gradients(training, step)
+                return self._loss_and_gradients(training, step, None)
             except ValueError:
                 if self.bad:
                     return None

@@ -52,6 +52,8 @@ cdef double normaliser(const HeadSpec* head, const Target* target, const Batch* 
         return 1
     if head.reduction == HALF_SUM:
         return 2
+    if batch.whole_norms != NULL:
+        return batch.whole_norms[h]
     if has_mean_weight(batch, h):
         return <double>batch.n_rows * batch.mean_weights[h]
     if batch.counts_targets:

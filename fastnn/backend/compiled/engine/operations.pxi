@@ -220,6 +220,11 @@ cdef void backward_log_softmax(const Plan* plan, const Op* op, int index, const 
                                      row_of(&work.gradients[op.inputs[0]], r), flow.accumulate[0])
 
 
+cdef inline uint32_t row_of_mask(const Plan* plan, sz r) noexcept nogil:
+    """Which row of the whole batch is in row r of the workspace."""
+    return <uint32_t>(plan.batch_row + plan.first_row + r)
+
+
 cdef void forward_dropout(const Plan* plan, const Op* op, int index, const Workspace* work,
                           sz first, sz last) noexcept nogil:
     """In training a mask drawn from the row of the batch and the step; else X itself."""
@@ -228,7 +233,7 @@ cdef void forward_dropout(const Plan* plan, const Op* op, int index, const Works
     cdef sz r
     for r in range(first, last):
         if plan.training:
-            drop_row(y.width, <uint32_t>(plan.first_row + r), op.dropout.key, plan.step,
+            drop_row(y.width, row_of_mask(plan, r), op.dropout.key, plan.step,
                      op.dropout.threshold, op.dropout.scale, row_of(x, r), row_of(y, r), False)
         else:
             memcpy(row_of(y, r), row_of(x, r), y.columns * sizeof(real))
@@ -258,7 +263,7 @@ cdef void backward_dropout_row(const Plan* plan, const Op* op, bint accumulate,
     cdef Matrix* dy = &work.gradients[op.output]
     cdef real* dx = row_of(&work.gradients[op.inputs[0]], r)
     if plan.training:
-        drop_row(dy.width, <uint32_t>(plan.first_row + r), op.dropout.key, plan.step,
+        drop_row(dy.width, row_of_mask(plan, r), op.dropout.key, plan.step,
                  op.dropout.threshold, op.dropout.scale, row_of(dy, r), dx, accumulate)
     else:
         scale_into(dy.columns, row_of(dy, r), 1, dx, accumulate)

@@ -102,7 +102,7 @@ cdef class Frozen:
         batch.inputs = room.inputs
         batch.targets = NULL
         batch.norms = NULL
-        batch.mean_weights = NULL
+        batch.mean_weights = batch.whole_norms = NULL
         batch.check = False
         batch.bad = &bad
         self.engine._stream(room, &batch, NULL)

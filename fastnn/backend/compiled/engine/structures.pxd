@@ -293,6 +293,7 @@ cdef struct Batch:
     Target* targets
     double* norms      # per head: what the weighted sum of the losses is divided by
     const double* mean_weights  # per head: of a row of all data, or nan; NULL for nan
+    const double* whole_norms   # per head: the norm of the batch these rows are part of, or NULL
     bint counts_targets  # the norms of means leave the sample weights out
     bint check         # whether inputs and targets are to be looked at; labels are always
     int* bad           # raised when one of them is not fit
@@ -350,6 +351,7 @@ cdef struct Plan:
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace
+    sz batch_row             # place of these rows in a larger batch, for dropout
     bint training            # dropout is active
     sz block                 # rows that go through all operations together
     Workspace work
