@@ -19,6 +19,7 @@ EXTRAS = {
     "sklearn",
     "onnx",
     "torch",
+    "mpi",
     "plot",
     "frames",
     "tables",
