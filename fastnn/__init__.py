@@ -43,6 +43,7 @@ from fastnn.losses import CrossEntropy, CustomLoss, _elementwise
 from fastnn.losses._elementwise import *
 from fastnn.network import (
     Network,
+    PrecisionReport,
     Prediction,
     Predictor,
     Sequential,
@@ -101,6 +102,7 @@ __all__ = [
     "Multiply",
     "Network",
     "PiecewiseLinear",
+    "PrecisionReport",
     "Prediction",
     "Predictor",
     "Program",

@@ -52,6 +52,13 @@ def chain(cls=fnn.Sequential, **options):
     return cls([*parts, fnn.Swish(beta=1.5), fnn.Dense(5, 3)], **options)
 
 
+def eight_bits():
+    """A predictor that multiplies whole numbers, and has a report."""
+    network = fnn.Sequential([fnn.Dense(4, 64), fnn.Dense(64, 64), fnn.Dense(64, 3)])
+    network.compile("cross_entropy")
+    return network.predictor("int8", calibrate=X, y=LABELS)
+
+
 def several():
     """Two inputs, two named outputs, one of them without a loss."""
     a, b = fnn.Input(2, name="a"), fnn.Input(2, name="b")
@@ -156,6 +163,7 @@ def others():
         "Program": network.program,
         "Predictor": network.predictor(),
         "Predictor of several": several().predictor(),
+        "Predictor in int8": eight_bits(),
         "Ensemble": ensemble(),
     }
 

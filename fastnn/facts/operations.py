@@ -54,11 +54,22 @@ def _sum_of_widths(widths: Widths, shapes: Shapes, attributes: Attributes) -> in
 def _dense_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:
     """The number of columns of the weight, which must fit the input and the bias."""
     weight, *bias = shapes
+    _check_precision(attributes)
     if weight[0] != widths[0]:
         raise ValueError(f"weight {weight} does not fit an input of width {widths[0]}")
     if bias and bias[0] != (weight[1],):
         raise ValueError(f"bias {bias[0]} does not fit weight {weight}")
     return weight[1]
+
+
+def _check_precision(attributes: Attributes) -> None:
+    """Raise ValueError unless the precision of a product is known, and its range one of numbers."""
+    precision = attributes.get("precision", "float32")
+    if precision not in ("float32", "int8"):
+        raise ValueError(f"precision must be 'float32' or 'int8', got {precision!r}")
+    low, high = attributes.get("low", 0.0), attributes.get("high", 0.0)
+    if not -math.inf < low <= high < math.inf:
+        raise ValueError(f"low and high must be a finite range, got {low!r} and {high!r}")
 
 
 def _activation_width(widths: Widths, shapes: Shapes, attributes: Attributes) -> int:

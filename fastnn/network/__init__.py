@@ -8,6 +8,7 @@ from fastnn._shared.lazy import importer
 from fastnn.network._load import load
 from fastnn.network._monte_carlo import Prediction
 from fastnn.network._network import CLASSES, Network
+from fastnn.network._precision import PrecisionReport
 from fastnn.network._predictor import Predictor
 from fastnn.network._sequential import Sequential
 
@@ -19,6 +20,7 @@ else:
 __all__ = [
     "CLASSES",
     "Network",
+    "PrecisionReport",
     "Prediction",
     "Predictor",
     "Sequential",

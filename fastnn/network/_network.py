@@ -22,6 +22,7 @@ from fastnn.network._checkpoint import CheckpointFile
 from fastnn.network._compile import AnyLoss, compile_core
 from fastnn.network._core import Core, owner
 from fastnn.network._monte_carlo import Prediction
+from fastnn.network._precision import Calibration
 from fastnn.network._predictor import Predictor
 from fastnn.network._rounding import check_layers
 from fastnn.optimizers import Optimizer
@@ -300,9 +301,60 @@ class Network:
         sampling = _predict.Sampling(n_samples, seed, return_samples, check_finite)
         return _predict.predict_proba_samples(self.core, X, sampling)
 
-    def predictor(self) -> Predictor:
-        """A frozen copy of the network for predictions of low latency, from any thread."""
-        return _predict.predictor(self.core)
+    def predictor(
+        self,
+        precision: str | None = None,
+        *,
+        calibrate: Arrays | None = None,
+        y: Arrays | None = None,
+        keep: Sequence[str | int] = (),
+    ) -> Predictor:
+        """A frozen copy of the network for predictions of low latency, from any thread.
+
+        Parameters
+        ----------
+        precision : {None, "int8"}, default None
+            None computes as the network does.  With "int8" the products of large dense layers
+            multiply whole numbers of eight bits: weights from -127 to 127 times a scale of each
+            column, activations from 0 to 255 times a scale of each row, or of all rows.  Their
+            sums are exact, so they do not depend on processor, backend and number of threads.
+            Everything else stays float32.
+        calibrate : (N, n_in) array_like, optional
+            Rows like those to be predicted, as `predict` takes them; required for "int8".  From
+            them come the ranges of the activations, and the choice for each product between a
+            range of each row and one range, outside of which numbers are clipped.
+        y : array_like, optional
+            Targets of `calibrate`, as `fit` takes them: the report then has the change of loss
+            and scores.  The network must have been compiled.
+        keep : sequence of str or int, default ()
+            Dense layers that stay float32, by name or by position: ``keep=[0, -1]`` keeps the
+            first and the last.
+
+        Returns
+        -------
+        Predictor
+            Its `report` says what ran in which precision and why, and what that changes.
+
+        Raises
+        ------
+        RuntimeError
+            With `y`, if the network has not been compiled.
+        TypeError, ValueError
+            If an argument is unknown or does not fit; for "int8" if the network is not float32,
+            if its parameters or the rows are not finite.
+
+        Examples
+        --------
+        >>> import numpy as np, fastnn as fnn
+        >>> net = fnn.Sequential([fnn.Dense(64, 256, activation="relu"), fnn.Dense(256, 10)])
+        >>> X = np.random.default_rng(0).normal(size=(500, 64)).astype("float32")
+        >>> predictor = net.predictor("int8", calibrate=X)
+        >>> [product.precision for product in predictor.report.products]
+        ['int8', 'float32']
+        >>> predictor.report.outputs[0].mean < 0.01 * predictor.report.outputs[0].spread
+        True
+        """
+        return _predict.predictor(self.core, precision, Calibration(calibrate, y, keep))
 
     # ------------------------------------------------------------- compile
 

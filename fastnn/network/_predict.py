@@ -18,6 +18,7 @@ from fastnn._shared.numbers import check_flag, check_integer
 from fastnn.losses import Loss
 from fastnn.network._core import Core
 from fastnn.network._monte_carlo import Prediction, Rule, Sampler
+from fastnn.network._precision import Calibration
 from fastnn.network._predictor import Predictor
 
 OfLoss = Callable[[Loss, np.ndarray], "np.ndarray | None"]
@@ -143,8 +144,15 @@ def _sampled(core: Core, X: Arrays, sampling: Sampling, rule: Rule) -> Predictio
 # ------------------------------------------------------------------- frozen copies
 
 
-def predictor(core: Core) -> Predictor:
+def predictor(core: Core, precision: str | None, calibration: Calibration) -> Predictor:
     """A frozen copy, for predictions of low latency."""
     with core.lock, backend.use(core.backend):
         names = core.output_names if core.outputs_are_named else None
-        return Predictor(core.program, core.storage, names)
+        if precision is None:
+            calibration.refuse()
+            return Predictor(core.program, core.storage, names)
+        if precision != "int8":
+            raise ValueError(f'precision must be None or "int8", got {precision!r}')
+        from fastnn.network._quantize import quantized
+
+        return quantized(core, calibration, names)

@@ -14,6 +14,7 @@ from fastnn import backend
 from fastnn._shared.fields import entry
 from fastnn.backend.choice import use_where_installed
 from fastnn.network._named import called, split
+from fastnn.network._precision import PrecisionReport
 from fastnn.program import Program
 
 
@@ -26,11 +27,12 @@ class Predictor:
 
     X is an (N, n_in) array of the network's dtype, or (n_in,) for a single sample, with any
     strides; for several inputs a list of arrays, or a dict by name.  The result is (N, n_out),
-    or (n_out,) for a single sample, with the same bits as from `Network.predict`; for several
-    outputs a list, or a dict if a dict named the outputs.  The result is written to `out` if
-    that is given: an array of the same dtype, in C order, that shares no memory with X; for
-    several outputs a list or dict of such arrays, which share no memory with each other.
-    Arguments that do not fit raise TypeError or ValueError.
+    or (n_out,) for a single sample; for several outputs a list, or a dict if a dict named the
+    outputs.  Unless products run in lower precision, it has the same bits as from
+    `Network.predict`.  The result is written to `out` if that is given: an array of the same
+    dtype, in C order, that shares no memory with X; for several outputs a list or dict of such
+    arrays, which share no memory with each other.  Arguments that do not fit raise TypeError or
+    ValueError.
 
     Parameters
     ----------
@@ -39,10 +41,19 @@ class Predictor:
         The parameters; copied.
     output_names : sequence of str, optional
         Names of the outputs, which are then returned as a dict.
+    report : PrecisionReport, optional
+        What lower precision changes.
+
+    Attributes
+    ----------
+    report : PrecisionReport or None
+        What lower precision changes, measured when the predictor was made; None in float32 and
+        float64.
 
     Notes
     -----
-    A call checks types, shapes and overlaps, but no values: nan and inf are allowed.  It
+    A call checks types, shapes and overlaps, but no values: nan and inf are allowed; in a product
+    of whole numbers they make the whole row nan.  It
     takes no lock: any number of threads may call one predictor at once.  Each call works in
     memory of its own, which is kept for later calls.  The first call of a thread, and the first
     call with more rows than before, allocate that memory; a later call allocates only its
@@ -60,12 +71,17 @@ class Predictor:
     # The call is an attribute, not a method: it goes to the compiled function with no Python
     # in between, which would take a quarter of the time of a small prediction.
     __slots__ = ("__call__", "_backend", "_frozen", "_input_names", "_output_names", "_program",
-                 "_storage")  # fmt: skip
+                 "_storage", "report")  # fmt: skip
     __call__: Callable[..., Any]
 
     def __init__(
-        self, program: Program, storage: np.ndarray, output_names: Sequence[str] | None = None
+        self,
+        program: Program,
+        storage: np.ndarray,
+        output_names: Sequence[str] | None = None,
+        report: PrecisionReport | None = None,
     ) -> None:
+        self.report = report
         self._program = dataclasses.replace(program, heads=())
         self._storage = program.allocate()
         self._storage[...] = storage
@@ -98,6 +114,7 @@ class Predictor:
             "program": self._program,
             "parameters": self._program.flatten(self._storage),
             "output_names": self._output_names,
+            "report": None if self.report is None else self.report.as_dict(),
         }
 
     def __setstate__(self, state: object) -> None:
@@ -112,6 +129,8 @@ class Predictor:
         program = entry(state, "program", Program, what)
         values = entry(state, "parameters", np.ndarray, what)
         names = entry(state, "output_names", (list, type(None)), what)
+        described = state.get("report") if isinstance(state, dict) else None
+        report = None if described is None else PrecisionReport.from_dict(described)
         if values.shape != (program.n_parameters,) or values.dtype != program.dtype:
             raise ValueError(
                 f"{what}: the parameters must be {program.n_parameters} numbers of "
@@ -122,11 +141,12 @@ class Predictor:
         storage = program.allocate()
         program.unflatten(values, storage)
         with use_where_installed(entry(state, "backend", str, what)):
-            Predictor.__init__(self, program, storage, names)
+            Predictor.__init__(self, program, storage, names, report)
 
     def __repr__(self) -> str:
         widths = [
             ", ".join(str(self._program.buffers[i].width) for i in ends)
             for ends in (self._program.inputs, self._program.outputs)
         ]
-        return f"<Predictor {' -> '.join(widths)}, {self._program.dtype}>"
+        precision = self._program.dtype if self.report is None else self.report.precision
+        return f"<Predictor {' -> '.join(widths)}, {precision}>"

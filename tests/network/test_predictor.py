@@ -285,5 +285,5 @@ def test_it_says_what_it_is():
 
 def test_it_has_the_signature_of_its_call(backend):
     assert list(inspect.signature(wide().predictor()).parameters) == ["X", "out"]
-    expected = ["program", "storage", "output_names"]
+    expected = ["program", "storage", "output_names", "report"]
     assert list(inspect.signature(fnn.Predictor).parameters) == expected

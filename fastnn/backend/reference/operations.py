@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from fastnn.backend import quantization
 from fastnn.backend.reference import kernels, normalizers, tables
 from fastnn.backend.reference.activations import swish_beta_derivative
 from fastnn.backend.reference.buffers import Buffers
@@ -25,8 +26,12 @@ def column_sums(rows: Array) -> Array:
 
 
 def _dense(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
-    """Z = X W + b."""
+    """Z = X W + b, in whole numbers where the operation says so."""
     weights = [buffers.parameters[i] for i in operation.parameters]
+    if operation.attributes.get("precision") == "int8":
+        weight = quantization.quantized_weight(weights[0])
+        bias = weights[1] if len(weights) > 1 else None
+        return quantization.product(arguments[0], weight, bias, operation.attributes)
     z = arguments[0] @ weights[0]
     return z + weights[1] if len(weights) > 1 else z
 
