@@ -62,6 +62,15 @@ def test_version_is_that_of_the_citation():
     assert re.findall(r"^license: (.*)$", citation, re.MULTILINE) == [PROJECT["license"]]
 
 
+def test_conda_recipe_has_the_version_and_the_requirements():
+    recipe = (ROOT / "tools" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    assert f"  version: {fastnn.__version__}\n" in recipe
+    bounds = [re.sub("(>=)", r" \1", text) for text in PROJECT["dependencies"]]
+    bounds.append(f"python {PROJECT['requires-python']}")
+    run = recipe.partition("  run:\n")[2].partition("  run_constraints:\n")[0]
+    assert sorted(re.findall("- (.*)", run)) == sorted(bounds)
+
+
 def test_types_are_published():
     assert resources.files("fastnn").joinpath("py.typed").is_file()
 
