@@ -115,6 +115,20 @@ INLINE ivec as_int(vec v) { return (ivec)v; }
 INLINE vec as_real(ivec v) { return (vec)v; }
 INLINE ivec isplat(ireal s) { return s - (ivec){0}; }
 
+/* ARM(name)(...) is NEON's; its vectors are GNU's. */
+#if defined(__aarch64__) && VECTOR_BYTES == 16
+#include <arm_neon.h>
+#define ARM_JOIN_(name, suffix) name##suffix
+#define ARM_JOIN(name, suffix) ARM_JOIN_(name, suffix)
+#ifdef FASTNN_DOUBLE
+#define ARM(name) ARM_JOIN(name, _f64)
+typedef float64x2_t native;
+#else
+#define ARM(name) ARM_JOIN(name, _f32)
+typedef float32x4_t native;
+#endif
+#endif
+
 #if VECTOR_BYTES == 64
 /* AVX-512 keeps truth values in mask registers, one bit per lane. */
 #ifdef FASTNN_DOUBLE
@@ -140,6 +154,9 @@ INLINE vec select_(mask m, vec a, vec b) {
     return (vec)X86(blendv)((native)b, (native)a, (native)m);
 }
 INLINE int any(mask m) { return X86(movemask)((native)m) != 0; }
+#elif defined(ARM)
+INLINE vec select_(mask m, vec a, vec b) { return (vec)((m & (ivec)a) | (~m & (ivec)b)); }
+INLINE int any(mask m) { return vmaxvq_u32((uint32x4_t)m) != 0; }
 #else
 INLINE vec select_(mask m, vec a, vec b) { return (vec)((m & (ivec)a) | (~m & (ivec)b)); }
 INLINE int any(mask m) {
@@ -158,26 +175,23 @@ INLINE vec sqrt_(vec a) { return (vec)X86(sqrt)((native)a); }
 #else
 INLINE vec at_most(vec a, vec bound) { return select_(bound < a, bound, a); }
 INLINE vec at_least(vec a, vec bound) { return select_(a < bound, bound, a); }
+#ifdef ARM
+INLINE vec sqrt_(vec a) { return (vec)ARM(vsqrtq)((native)a); }
+#else
 INLINE vec sqrt_(vec a) {
     vec r;
     for (int i = 0; i < VL; i++) r[i] = (real)sqrt(a[i]);
     return r;
 }
 #endif
+#endif
 
 #if defined(X86) && defined(__FMA__)
 #define HAS_FMA 1
 INLINE vec fma_(vec a, vec b, vec c) { return (vec)X86(fmadd)((native)a, (native)b, (native)c); }
-#elif defined(__aarch64__)
+#elif defined(ARM)
 #define HAS_FMA 1
-INLINE vec fma_(vec a, vec b, vec c) {
-    vec r;
-    for (int i = 0; i < VL; i++) {
-        r[i] = (real)(sizeof(real) == 8 ? fma(a[i], b[i], c[i])
-                                        : fmaf((float)a[i], (float)b[i], (float)c[i]));
-    }
-    return r;
-}
+INLINE vec fma_(vec a, vec b, vec c) { return (vec)ARM(vfmaq)((native)c, (native)a, (native)b); }
 #endif
 
 #else
@@ -363,7 +377,7 @@ INLINE vec polynomial(vec x, const real *c, int degree) {
 }
 
 /* The sixteen numbers of `table`, each lane's at the low four bits of its index.  HAS_LOOKUP
- * says that registers hold the table: one or three instructions instead of VL loads. */
+ * says that registers hold the table: one to four instructions instead of VL loads. */
 #if defined(X86) && VECTOR_BYTES == 64 && !defined(FASTNN_DOUBLE)
 #define HAS_LOOKUP 1
 INLINE vec lookup(const real *table, ivec index) {
@@ -375,6 +389,13 @@ INLINE vec lookup(const real *table, ivec index) {
     native low = X86(permutevar8x32)((native)load(table), (__m256i)index);
     native high = X86(permutevar8x32)((native)load(table + 8), (__m256i)index);
     return (vec)X86(blendv)(low, high, (native)(index << 28)); /* by the sign bits */
+}
+#elif defined(ARM) && !defined(FASTNN_DOUBLE)
+#define HAS_LOOKUP 1
+INLINE vec lookup(const real *table, ivec index) {
+    /* NEON looks up bytes: 4 i, 4 i + 1, 4 i + 2 and 4 i + 3 for the number i. */
+    const uivec first = ((uivec)index & 15) * 0x04040404u;
+    return (vec)vqtbl4q_u8(vld1q_u8_x4((const uint8_t *)table), (uint8x16_t)(first + 0x03020100u));
 }
 #else
 #define HAS_LOOKUP 0

@@ -41,6 +41,26 @@ cdef extern from *:
         if ((before & ~RAISED_FLAGS) != wanted)
             _mm_setcsr((before & ~RAISED_FLAGS) | (_mm_getcsr() & RAISED_FLAGS));
     }
+    #elif defined(__aarch64__) && defined(__GNUC__)
+    #define PLAIN_FLOATS 0
+    #define FLUSH_DENORMALS (1u << 24)
+    static inline void set_float_mode(uint64_t mode)
+    {
+        __asm__ __volatile__("msr fpcr, %0" : : "r"(mode) : "memory");
+    }
+    static inline unsigned enter_float_mode(unsigned wanted)
+    {
+        uint64_t before;
+        __asm__ __volatile__("mrs %0, fpcr" : "=r"(before) : : "memory");
+        if (before != wanted)
+            set_float_mode(wanted);
+        return (unsigned)before;
+    }
+    static inline void leave_float_mode(unsigned before, unsigned wanted)
+    {
+        if (before != wanted)
+            set_float_mode(before);
+    }
     #else
     #define PLAIN_FLOATS 0
     #define FLUSH_DENORMALS 0
