@@ -6,28 +6,39 @@ FASTNN_PURE=1    install without compiling anything (the NumPy reference only)
 FASTNN_DEBUG=1   bounds checks, assertions, no optimisation beyond -O1
 FASTNN_ISAS      comma-separated instruction sets to build, e.g. "v4" for a quick rebuild
 FASTNN_SANITIZE  passed to -fsanitize= ("address", "undefined"), for the memory tests
+
+CC chooses the compiler, CFLAGS and LDFLAGS name folders of its libraries.  What a compiler can do
+is found out by trials; docs/compilers.md says which compilers are tested.
 """
 
 import copy
 import importlib
 import multiprocessing
 import os
-import platform
+import shlex
 import sys
+import sysconfig
 import tempfile
 import types
 from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
 from pathlib import Path
 
 import numpy
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
 from setuptools.modified import newer_group
+
+# setuptools brings these two; its own import of them has come first.
+from distutils.ccompiler import new_compiler  # isort: skip
+from distutils.sysconfig import customize_compiler  # isort: skip
 
 PURE = os.environ.get("FASTNN_PURE") == "1"
 DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
 SANITIZE = os.environ.get("FASTNN_SANITIZE", "")
-X86 = platform.machine().lower() in ("x86_64", "amd64") and sys.platform != "win32"
+# The platform to build for: a cross build sets it (_PYTHON_HOST_PLATFORM=linux-aarch64).
+X86 = sysconfig.get_platform().endswith("x86_64")
 ISA_FLAGS = (
     {
         "v2": ["-march=x86-64-v2"],
@@ -191,16 +202,96 @@ def extensions():
     return [processor, memoryviews, *built.values()]
 
 
+class Trials:
+    """What a compiler can do, found out by small programs."""
+
+    def __init__(self, compiler):
+        self.compiler = compiler
+        self.results = {}  # by program and flags
+
+    def builds(self, program, *flags):
+        """Whether a program can be compiled and linked with some flags."""
+        key = (program, flags)
+        if key not in self.results:
+            self.results[key] = self._try(program, list(flags))
+        return self.results[key]
+
+    def _try(self, program, flags):
+        with tempfile.TemporaryDirectory() as folder:
+            source = Path(folder, "trial.c")
+            source.write_text(program)
+            try:
+                objects = self.compiler.compile(
+                    [str(source)], output_dir=folder, extra_postargs=flags
+                )
+                # As the cores are linked: with the caller's LDFLAGS.
+                self.compiler.link_shared_object(
+                    objects, str(Path(folder, "trial")), extra_postargs=flags
+                )
+            except (CompileError, LinkError):
+                return False
+        return True
+
+    def understands(self, *flags):
+        return self.builds("int one(void) { return 1; }\n", *flags)
+
+    def has_openmp(self):
+        return self.builds(
+            "#include <omp.h>\nint n(void) { return omp_in_parallel(); }\n", "-fopenmp"
+        )
+
+    def name(self):
+        """The command of the compiler, without its flags."""
+        words = takewhile(lambda word: word[0] != "-", getattr(self.compiler, "compiler", []))
+        return shlex.join(words) or self.compiler.compiler_type
+
+
+def check_compiler(trials):
+    """End with a sentence where the compiler cannot build the cores, before time is spent."""
+    if trials.compiler.compiler_type == "msvc":
+        return
+    if not trials.understands():
+        refuse(
+            f"no C compiler works here: `{trials.name()}` could not compile an empty program.",
+            "Install one (Debian: apt-get install gcc) or name another in CC.",
+        )
+    headers = sysconfig.get_path("include")
+    if not trials.builds("#include <Python.h>\n", f"-I{headers}"):
+        refuse(
+            f"the headers of Python are missing: there is no Python.h in {headers}.",
+            "Install them (Debian: apt-get install python3-dev).",
+        )
+    isas = [isa for isa in instruction_sets() if isa not in SHARED]
+    refused = [isa for isa in isas if not trials.understands(*ISA_FLAGS[isa])]
+    if refused:
+        flags = " ".join(ISA_FLAGS[refused[0]])
+        refuse(
+            f"`{trials.name()}` cannot build {', '.join(refused)}: it refuses {flags}.",
+            "It is too old (GCC 11 and Clang 12 are the first that know the levels of x86-64) or "
+            "compiles for another processor.  Name another compiler in CC.",
+        )
+
+
+def refuse(fact, advice):
+    """End with a sentence on what happened, and another on what to do."""
+    sys.exit(
+        f"\nfastnn: {fact}\n{advice}\n"
+        "Without a compiler, FASTNN_PURE=1 installs the NumPy backend alone.\n"
+    )
+
+
 class BuildCore(build_ext):
     """Adds what the compiler understands, and says clearly what went wrong when it fails."""
 
     def finalize_options(self):
         super().finalize_options()
-        self.probed = {}  # by flag: whether the compiler takes it
         self.parallel = self.parallel or os.cpu_count()
 
     def build_extensions(self):
         self.check_extensions_list(self.extensions)
+        self.trials = Trials(self.compiler)
+        check_compiler(self.trials)
+        self.openmp = self.compiler.compiler_type == "msvc" or self._find_openmp()
         self.extensions = [e for e in self.extensions if self._can_compile(e)]
         units = {unit.name: unit for e in self.extensions for unit in getattr(e, "units", [])}
         for extension in [*self.extensions, *units.values()]:
@@ -213,19 +304,18 @@ class BuildCore(build_ext):
                 self.objects = {name: pool.submit(self._compile, units[name]) for name in ordered}
                 for built in [pool.submit(self.build_extension, e) for e in self.extensions]:
                     built.result()
-        except Exception as error:
+        except (CompileError, LinkError) as error:
             raise SystemExit(
                 "\nfastnn: compiling the core failed; the compiler's messages are above.\n"
-                "A C compiler and the Python headers are needed (Debian: apt-get install gcc "
-                "python3-dev).\nTo install the NumPy backend alone, without a compiler, set "
-                "FASTNN_PURE=1 and install again.\n"
+                "To install the NumPy backend alone, without a compiler, set FASTNN_PURE=1 and "
+                "install again.\n"
             ) from error
 
     def _can_compile(self, extension):
         """Whether the compiler knows the instructions of an extension that others can replace."""
         isa = extension.name.split(".")[-2].split("_")[0]
         flags = ISA_FLAGS[isa] if isa in SHARED else []
-        if all(self._understands(flag) for flag in flags):
+        if self.trials.understands(*flags):
             return True
         print(f"fastnn: the compiler does not know the instructions of {isa}; it is left out")
         return False
@@ -275,46 +365,45 @@ class BuildCore(build_ext):
         else:
             unrolled = getattr(extension, "unrolled", False)
             flags += ["-O3" if unrolled else "-O2", "-g0", "-DNDEBUG"]
-            flags += [flag for flag in TUNING if self._understands(flag)]
+            # Some compilers only warn of flags that they do not know.
+            flags += [flag for flag in TUNING if self.trials.understands(flag, "-Werror")]
         extension.extra_compile_args += flags
         if SANITIZE:
             extension.extra_compile_args += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer"]
             extension.extra_link_args += [f"-fsanitize={SANITIZE}"]
-        if self._has_openmp():
+        if self.openmp:
             extension.extra_compile_args.append("-fopenmp")
             extension.extra_link_args.append("-fopenmp")
 
-    def _has_openmp(self):
+    def _find_openmp(self):
         """Whether the compiler and its libraries have OpenMP."""
-        program = "#include <omp.h>\nint main(void) { return omp_get_max_threads() < 1; }\n"
-        if not self._builds(program, "-fopenmp"):
-            print("fastnn: the compiler has no OpenMP; the core will use one thread")
-            return False
-        return True
-
-    def _understands(self, flag):
-        return self._builds("int main(void) { return 0; }\n", flag)
-
-    def _builds(self, program, flag):
-        """Compile and link a small program with a flag, once."""
-        if flag not in self.probed:
-            with tempfile.TemporaryDirectory() as folder:
-                source = Path(folder, "probe.c")
-                source.write_text(program)
-                try:
-                    objects = self.compiler.compile(
-                        [str(source)], output_dir=folder, extra_postargs=[flag]
-                    )
-                    self.compiler.link_executable(
-                        objects, str(Path(folder, "probe")), extra_postargs=[flag]
-                    )
-                    self.probed[flag] = True
-                except Exception:
-                    self.probed[flag] = False
-        return self.probed[flag]
+        if self.trials.has_openmp():
+            return True
+        print(
+            f"fastnn: `{self.trials.name()}` has no OpenMP, as -fopenmp does not build. "
+            "The core will use one thread.\nInstall the library of OpenMP (Clang on Debian: "
+            "libomp-dev) or name its folders in CFLAGS and LDFLAGS, and install again."
+        )
+        return False
 
 
-setup(
-    ext_modules=[] if PURE else extensions(),
-    cmdclass={"build_ext": BuildCore},
-)
+def compiles(command_line):
+    """Whether a command of setuptools is going to compile."""
+    commands = {"build", "build_ext", "bdist_wheel", "editable_wheel", "develop", "install"}
+    return not PURE and bool(commands & set(command_line))
+
+
+def default_compiler():
+    """The compiler that setuptools takes if no option names one."""
+    compiler = new_compiler()
+    customize_compiler(compiler)
+    return compiler
+
+
+if __name__ == "__main__":  # also where pip runs this file
+    if compiles(sys.argv) and not any(arg.startswith("--compiler") for arg in sys.argv):
+        check_compiler(Trials(default_compiler()))
+    setup(
+        ext_modules=[] if PURE else extensions(),
+        cmdclass={"build_ext": BuildCore},
+    )

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -75,27 +76,50 @@ def _choose() -> _Choice:
 
 
 def _choose_compiled(required: bool) -> _Choice:
+    """The best compiled core, or else the reference with the reason why."""
     from fastnn.backend import compiled
 
-    isa = os.environ.get("FASTNN_ISA", "").strip().lower()
-    if isa:
-        if isa not in compiled.built():
-            raise BackendError(
-                f"FASTNN_ISA is {isa!r}, but this installation has "
-                f"{', '.join(compiled.built()) or 'no compiled instruction set'}"
-            )
-        if not compiled.runs_here(isa):
-            raise BackendError(f"FASTNN_ISA is {isa!r}, which this processor does not have")
-        return _Choice("compiled", isa, f"FASTNN_ISA={isa}")
-    for isa in compiled.built():
-        if compiled.runs_here(isa):
-            return _Choice("compiled", isa, f"the best of {', '.join(compiled.built())} here")
+    wanted = os.environ.get("FASTNN_ISA", "").strip().lower()
+    try:
+        isas = [isa for isa in compiled.built() if compiled.runs_here(isa)]
+        reason = "" if isas else compiled.unusable()
+    except ImportError as error:
+        isas, reason = [], _cannot_be_loaded(error)
+    if wanted and wanted not in isas:
+        raise BackendError(_isa_refusal(wanted, isas, compiled.built()))
+    if wanted:
+        return _Choice("compiled", wanted, f"FASTNN_ISA={wanted}")
+    if isas:
+        lack = " (the processor has no AVX2)" if isas[0] == "v2" else ""
+        built = ", ".join(compiled.built())
+        return _Choice("compiled", isas[0], f"the best of {built} here{lack}")
     if required:
         raise BackendError(
-            "FASTNN_BACKEND=compiled, but no compiled core is installed for this processor; "
-            "reinstall fastnn with a C compiler and without FASTNN_PURE=1"
+            f"there is no compiled core to use: {reason or 'fastnn was installed without one'}. "
+            "Install fastnn again with a C compiler and without FASTNN_PURE=1"
         )
-    return _Choice("reference", None, "no compiled core is installed for this processor")
+    if reason:
+        warnings.warn(
+            f"fastnn computes with NumPy, which is slower: {reason}. Install fastnn again on this "
+            "machine, or set FASTNN_BACKEND=reference to use NumPy without this warning",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return _Choice("reference", None, reason or "no compiled core is installed")
+
+
+def _isa_refusal(wanted: str, isas: list[str], built: tuple[str, ...]) -> str:
+    if wanted not in built:
+        has = ", ".join(built) or "no compiled instruction set"
+        return f"FASTNN_ISA is {wanted!r}, but this installation has {has}"
+    return (
+        f"FASTNN_ISA is {wanted!r}, which this processor does not have; "
+        f"it runs {', '.join(isas) or 'none of the installed cores'}"
+    )
+
+
+def _cannot_be_loaded(error: ImportError) -> str:
+    return f"the compiled core cannot be loaded: {error}"
 
 
 def name() -> str:
@@ -167,7 +191,13 @@ def _core(isa: str, dtype: DTypeLike) -> CompiledModule:
     if core is None:
         from fastnn.backend import compiled
 
-        core = _cores[key] = cast("CompiledModule", compiled.load(*key))
+        try:
+            core = _cores[key] = cast("CompiledModule", compiled.load(*key))
+        except ImportError as error:
+            raise BackendError(
+                f"{_cannot_be_loaded(error)}. Install the library that is missing, or set "
+                "FASTNN_BACKEND=reference to compute with NumPy"
+            ) from error
         core.set_max_threads(_threads or _ANY_NUMBER)
     return core
 

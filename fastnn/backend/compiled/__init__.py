@@ -11,6 +11,7 @@ import importlib
 import importlib.machinery
 import importlib.util
 import os
+import platform
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,11 +52,27 @@ def runs_here(isa: str) -> bool:
     """Whether this processor (and its operating system) can run `isa`."""
     if isa == "baseline":
         return True
-    try:
-        processor: Any = importlib.import_module("fastnn.backend.compiled.processor")
-    except ImportError:
-        return False
-    return bool(processor.supports(_LEVELS[isa]))
+    return _processor() >= _LEVELS[isa]
+
+
+def _processor() -> int:
+    """The level of this processor, as in `_LEVELS`; lower ones are no level."""
+    processor: Any = importlib.import_module("fastnn.backend.compiled.processor")
+    return max((level for level in _LEVELS.values() if processor.supports(level)), default=0)
+
+
+@cache
+def unusable() -> str:
+    """Why compiled files of this installation cannot be used here; empty if there are none."""
+    files = sorted(p for p in Path(__file__).parent.glob("*_float*/core*") if p.is_file())
+    if not files:
+        return ""
+    python = f"{sys.implementation.cache_tag} on {platform.machine()}"
+    if not built():
+        return f"{files[0].name} was built for another Python or processor than {python}"
+    return f"the core was built for {', '.join(built())}, and this processor has less: " + (
+        ", ".join(isa for isa in _LEVELS if runs_here(isa)) or "no such level"
+    )
 
 
 def load(isa: str, dtype: str) -> Any:
@@ -65,35 +82,39 @@ def load(isa: str, dtype: str) -> Any:
     if name not in sys.modules:
         with _short_spinning():
             core: Any = importlib.import_module(f"{package}.core")
-        _second_module(name, core.__file__)
+            calls = _second_module(name, core.__file__)
+            calls.max_threads()  # LLVM's library reads the environment at the first call
+        sys.modules[name] = calls
     return sys.modules[name]
 
 
-def _second_module(name: str, file: str) -> None:
-    """Import a module from the file of another."""
+def _second_module(name: str, file: str) -> Any:
+    """A module from the file of another."""
     loader = importlib.machinery.ExtensionFileLoader(name, file)
     spec = importlib.util.spec_from_file_location(name, file, loader=loader)
     if spec is None:
         raise ImportError(f"{file} has no module {name}")
     module = importlib.util.module_from_spec(spec)
     loader.exec_module(module)
-    sys.modules[name] = module
+    return module
 
 
 @contextmanager
 def _short_spinning() -> Iterator[None]:
-    """Let GCC's OpenMP, which reads the environment when it is loaded, spin only briefly.
+    """Let OpenMP, which reads the environment when it is loaded, spin only briefly.
 
-    By default its threads spin for about a millisecond at each barrier before they sleep.
-    Where another program has taken the core of one of them, the others then burn the
-    time it waits for, and a step takes many times as long as on one thread.  A user's own
-    setting stands; child processes do not see this one.
+    By default threads spin at each barrier before they sleep, for about a millisecond in GCC's
+    library and 200 in LLVM's.  Where another program has taken the core of one of them, the others
+    then burn the time it waits for, and a step takes many times as long as on one thread.  A
+    user's own setting stands; child processes do not see these.
     """
-    if "GOMP_SPINCOUNT" in os.environ or "OMP_WAIT_POLICY" in os.environ:
-        yield
-        return
-    os.environ["GOMP_SPINCOUNT"] = "2000"
+    brief = {"GOMP_SPINCOUNT": "2000", "KMP_BLOCKTIME": "1"}
+    if "OMP_WAIT_POLICY" in os.environ:
+        brief = {}
+    brief = {key: value for key, value in brief.items() if key not in os.environ}
+    os.environ.update(brief)
     try:
         yield
     finally:
-        os.environ.pop("GOMP_SPINCOUNT", None)
+        for key in brief:
+            os.environ.pop(key, None)

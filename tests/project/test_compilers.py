@@ -1,0 +1,138 @@
+"""A build that cannot succeed says at once what is missing and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+setuptools = pytest.importorskip("setuptools", reason="setup.py needs it")
+
+ROOT = Path(__file__).parents[2]
+GCC = "exec gcc"
+X86 = sysconfig.get_platform().endswith("x86_64")
+
+
+def compiler(folder, body):
+    """A compiler that is a shell script, in front of GCC where it ends with it."""
+    script = folder / "compiler"
+    script.write_text(f'#!/bin/sh\n{body} "$@"\n', encoding="utf-8")
+    script.chmod(0o755)
+    return str(script)
+
+
+def refusing(folder, pattern, error="unknown argument"):
+    """GCC without arguments of a pattern of the shell."""
+    test = f'for a; do case "$a" in {pattern}) echo "{error}: $a" >&2; exit 1;; esac; done'
+    return compiler(folder, f"{test}\n{GCC}")
+
+
+def build(cc, **environment):
+    """What setup.py says if it is to build with a compiler."""
+    done = subprocess.run(
+        [sys.executable, "setup.py", "build_ext", "--inplace"],
+        cwd=ROOT,
+        env={**os.environ, "CC": cc, "LDSHARED": f"{cc} -shared", **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode != 0
+    return done.stderr[done.stderr.index("fastnn: ") :]
+
+
+@pytest.fixture
+def module():
+    """setup.py as a module: importing it builds nothing."""
+    spec = importlib.util.spec_from_file_location("fastnn_setup", ROOT / "setup.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def trials(module, cc, monkeypatch):
+    monkeypatch.setenv("CC", cc)
+    monkeypatch.setenv("LDSHARED", f"{cc} -shared")
+    return module.Trials(module.default_compiler())
+
+
+def test_no_compiler():
+    message = build("/nowhere/cc")
+    assert "no C compiler works here: `/nowhere/cc`" in message
+    assert "apt-get install gcc" in message
+    assert "FASTNN_PURE=1" in message
+
+
+def test_no_headers_of_python(tmp_path):
+    broken = 'for a; do case "$a" in *trial.c) grep -q Python.h "$a" && exit 1;; esac; done'
+    message = build(compiler(tmp_path, f"{broken}\n{GCC}"))
+    assert "the headers of Python are missing" in message
+    assert "python3-dev" in message
+
+
+@pytest.mark.skipif(not X86, reason="levels of x86-64")
+def test_a_compiler_that_does_not_know_a_level(tmp_path):
+    message = build(refusing(tmp_path, "-march=x86-64-v4"), FASTNN_ISAS="v3,v4")
+    assert "cannot build v4: it refuses -march=x86-64-v4" in message
+    assert "GCC 11 and Clang 12" in message
+    assert "Name another compiler in CC" in message
+
+
+def test_a_compiler_without_openmp_is_named_once(tmp_path, module, monkeypatch, capsys):
+    command = module.BuildCore(setuptools.Distribution())
+    command.trials = trials(module, refusing(tmp_path, "-fopenmp"), monkeypatch)
+    assert not command._find_openmp()
+    said = capsys.readouterr().out
+    assert "has no OpenMP" in said
+    assert "one thread" in said
+    assert "libomp-dev" in said
+    assert "CFLAGS and LDFLAGS" in said
+
+
+@pytest.mark.parametrize("error", ["unknown argument", "warning"])
+def test_flags_that_a_compiler_refuses_or_ignores_are_left_out(
+    error, tmp_path, module, monkeypatch
+):
+    # One that warns fails under -Werror alone.
+    pattern = "-fsched-pressure"
+    if error == "warning":
+        ignores = (
+            'case "$*" in *-Werror*-fsched-pressure*|*-fsched-pressure*-Werror*) exit 1;; esac'
+        )
+        cc = compiler(tmp_path, f"{ignores}\n{GCC}")
+    else:
+        cc = refusing(tmp_path, pattern)
+    command = module.BuildCore(setuptools.Distribution())
+    command.trials = trials(module, cc, monkeypatch)
+    command.compiler, command.openmp = command.trials.compiler, False
+    extension = module.Extension("unit", [])
+    command._add_flags(extension)
+    assert pattern not in extension.extra_compile_args
+    assert "-fno-unswitch-loops" in extension.extra_compile_args
+
+
+def test_libraries_are_looked_for_in_the_folders_of_ldflags(tmp_path, module, monkeypatch):
+    library = tmp_path / "library"
+    library.mkdir()
+    monkeypatch.setenv("LDFLAGS", f"-L{library}")
+    attempt = trials(module, "gcc", monkeypatch)
+    program = "int one(void) { return 1; }\n"
+    assert not attempt.builds(program, "-lfastnn_trial")
+    (library / "one.c").write_text(program, encoding="utf-8")
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-o", library / "libfastnn_trial.so", library / "one.c"],
+        check=True,
+    )
+    assert module.Trials(attempt.compiler).builds(program, "-lfastnn_trial")
+
+
+def test_commands_that_do_not_compile_need_no_compiler(module):
+    assert not module.compiles(["setup.py", "sdist"])
+    assert not module.compiles(["setup.py", "egg_info"])
+    assert module.compiles(["setup.py", "bdist_wheel", "--dist-dir", "x"])
