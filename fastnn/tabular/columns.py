@@ -27,6 +27,7 @@ __all__ = [
     "DateEncoder",
     "Encoded",
     "NumberEncoder",
+    "Rows",
     "SignEncoder",
     "Unseen",
     "Write",
@@ -105,9 +106,9 @@ class NumberEncoder(_Part):
         """The function that writes the inputs of some rows of a column."""
         positions = self.scaled.bind_positions(len(column))
 
-        def write(rows: slice, out: Writer) -> None:
+        def write(rows: Rows, out: Writer) -> None:
             values = column.values[rows]
-            refuse_infinite(table, self.name, values, rows.start)
+            refuse_infinite(table, self.name, values, rows)
             out.numbers(self.scaled.apply(values))
             if self.indicates:
                 out.numbers(np.isnan(values))
@@ -156,7 +157,7 @@ class SignEncoder(_Part):
             codes = _known_codes(self.name, column, self.texts, unseen)
             signs = np.array([-1, 1, 0, 0], np.int8)[codes]
 
-        def write(rows: slice, out: Writer) -> None:
+        def write(rows: Rows, out: Writer) -> None:
             out.numbers(signs[rows])
             if self.indicates:
                 out.numbers(column.codes[rows] < 0)
@@ -200,7 +201,7 @@ class CategoryEncoder(_Part):
         """The function that writes the codes of some rows of a column."""
         codes = _known_codes(self.name, column, self.texts, unseen)
 
-        def write(rows: slice, out: Writer) -> None:
+        def write(rows: Rows, out: Writer) -> None:
             out.codes(codes[rows])
 
         return write
@@ -283,7 +284,7 @@ class DateEncoder(_Part):
         """The function that writes the inputs of some rows of a column."""
         positions = self.scaled.bind_positions(len(column))
 
-        def write(rows: slice, out: Writer) -> None:
+        def write(rows: Rows, out: Writer) -> None:
             values = column.values[rows]
             days = _days(values)
             out.numbers(self.scaled.apply(days))
@@ -374,8 +375,11 @@ class Writer:
         self._add("codes", values)
 
 
-Write = Callable[[slice, Writer], None]
-"""Writes the inputs of some rows of a column, from `slice.start` to `slice.stop`."""
+Rows = np.ndarray | slice
+"""Rows of a table: their indices, or a slice with a start and a stop."""
+
+Write = Callable[[Rows, Writer], None]
+"""Writes the inputs of some rows of a column."""
 
 Unseen = dict[str, int]
 """For each category with such rows, the number of rows whose level is "other"."""

@@ -59,17 +59,18 @@ def _without_level(column: Texts, level: int) -> Texts:
     return merged(column.codes, levels, column.origin, column.notation)
 
 
-def refuse_infinite(table: Table, name: str, values: np.ndarray, start: int = 0) -> None:
+def refuse_infinite(
+    table: Table, name: str, values: np.ndarray, rows: np.ndarray | slice = slice(0, None)
+) -> None:
     """Raise DataError if a number is infinite; the message names its cell.
 
-    `values` are those of the rows from `start` on.
+    `values` are those of `rows`: indices, or a slice with a start.
     """
     is_infinite = np.isinf(values)
     if is_infinite.any():
         row = int(np.argmax(is_infinite))
-        raise DataError(
-            f"{table.where(start + row, name)}: {values[row]}, expected a finite number"
-        )
+        place = rows.start + row if isinstance(rows, slice) else rows[row]
+        raise DataError(f"{table.where(place, name)}: {values[row]}, expected a finite number")
 
 
 def booleans_of(table: Table, name: str) -> Booleans:

@@ -43,13 +43,16 @@ class BoundTable:
     writers : sequence of callable
         Those of the columns.
     unseen : dict of str to int
-        As in `Encoded`, for all rows.
+        As in `Encoded`, for all rows of the table.
+    indices : (rows,) array of int, optional
+        The rows of the table; by default all.
     """
 
     rows: int
     widths: tuple[int, int, int]
     writers: Sequence[Write]
     unseen: Unseen
+    indices: np.ndarray | None = None
 
     def encode(self, start: int, stop: int, dtype: DTypeLike) -> Encoded:
         """The rows from `start` to `stop` as arrays, without counts of unseen levels.
@@ -69,8 +72,9 @@ class BoundTable:
         for first in range(start, stop, _ROWS_AT_ONCE):
             last = min(first + _ROWS_AT_ONCE, stop)
             out = Writer(encoded, slice(first - start, last - start))
+            rows = slice(first, last) if self.indices is None else self.indices[first:last]
             for write in self.writers:
-                write(slice(first, last), out)
+                write(rows, out)
         return encoded
 
 
@@ -180,7 +184,9 @@ class TableEncoder:
 
     # ------------------------------------------------------------- application
 
-    def transform(self, table: Table, dtype: DTypeLike = np.float32) -> Encoded:
+    def transform(
+        self, table: Table, dtype: DTypeLike = np.float32, rows: np.ndarray | None = None
+    ) -> Encoded:
         """The rows of a table as arrays.
 
         Parameters
@@ -189,6 +195,8 @@ class TableEncoder:
             The columns may have any order; columns that no encoder needs are ignored.
         dtype : dtype, default float32
             Of `numbers` and `positions`.
+        rows : (n,) array of int, optional
+            Rows of the table; by default all.
 
         Raises
         ------
@@ -196,13 +204,13 @@ class TableEncoder:
             If a column is absent or does not fit its role, or a number is infinite; the message
             names the column or the cell.
         """
-        bound = self.bind(table)
-        encoded = bound.encode(0, len(table), dtype)
+        bound = self.bind(table, rows)
+        encoded = bound.encode(0, bound.rows, dtype)
         encoded.unseen.update(bound.unseen)
         return encoded
 
-    def bind(self, table: Table) -> BoundTable:
-        """A table whose rows `BoundTable.encode` writes as arrays, some at a time.
+    def bind(self, table: Table, rows: np.ndarray | None = None) -> BoundTable:
+        """A table of which `BoundTable.encode` writes rows as arrays, some at a time.
 
         Raises
         ------
@@ -216,7 +224,8 @@ class TableEncoder:
             for decision, column in zip(self.decisions.used, self.columns, strict=True)
         ]
         widths = len(self.number_names), len(self.position_names), len(self.code_names)
-        return BoundTable(len(table), widths, writers, unseen)
+        n_rows = len(table) if rows is None else len(rows)
+        return BoundTable(n_rows, widths, writers, unseen, rows)
 
     def unseen(self, table: Table) -> dict[str, int]:
         """For each category with such rows, the number of rows whose level is "other"."""

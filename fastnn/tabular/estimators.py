@@ -15,7 +15,7 @@ from fastnn.formats.pipelines import Convertible
 from fastnn.tabular import description, recipe, scores
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.frames import as_table
-from fastnn.tabular.learner import Learner
+from fastnn.tabular.learner import Examples, Learner
 from fastnn.tabular.objectives import (
     LOSSES,
     QUANTILES,
@@ -74,7 +74,8 @@ class _TabularEstimator(Convertible, BaseEstimator):
         setting = limits.setting(seed, dtype, self.verbose)
         chosen = recipe.get(self.preset)
         columns = self._roles(table)
-        self.learner_ = Learner.fit(table, y, objective, chosen, setting, weights, columns)
+        examples = Examples(table, y, weights)
+        self.learner_ = Learner.fit(examples, objective, chosen, setting, columns)
         if self.learner_.blend.is_partial:
             # The model stays usable, but a search over many fits must end.
             raise KeyboardInterrupt

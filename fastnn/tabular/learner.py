@@ -29,7 +29,7 @@ from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.roles import decide
 from fastnn.tabular.table import DataError, Table
 
-__all__ = ["Learner"]
+__all__ = ["Examples", "Learner"]
 
 _ROWS_AT_ONCE = 1 << 14
 _NUMBERS_AT_ONCE = 1 << 20
@@ -44,6 +44,39 @@ class Sample(NamedTuple):
     inputs: dict[str, np.ndarray]
     y: np.ndarray
     calibration: Calibration
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """What a learner is trained on: rows of a table, and their targets.
+
+    Attributes
+    ----------
+    table : Table
+        All of its columns are features.
+    y : (n,) array
+        Indices of classes, or standardised targets.
+    weights : (n,) array, optional
+        Weights; examples of weight 0 are left out.
+    rows : (n,) array of int, optional
+        The rows of the table; by default all.
+    """
+
+    table: Table
+    y: np.ndarray
+    weights: np.ndarray | None = None
+    rows: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def weighed(self) -> tuple[Examples, Any]:
+        """The examples that have a weight, and their indices or a slice."""
+        if self.weights is None or self.weights.all():
+            return self, slice(None)
+        used = np.flatnonzero(self.weights)
+        table = self.table.take(used if self.rows is None else self.rows[used])
+        return Examples(table, self.y[used], self.weights[used]), used
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,26 +106,20 @@ class Learner:
     @classmethod
     def fit(
         cls,
-        table: Table,
-        y: np.ndarray,
+        examples: Examples,
         objective: Objective,
         recipe: Recipe,
         setting: Setting,
-        weights: np.ndarray | None = None,
         columns: Mapping[str, str] | None = None,
     ) -> Learner:
-        """Learn from the columns of a table, all of which are features.
+        """Learn from the columns of a table.
 
         Parameters
         ----------
-        table : Table
-        y : (N,) array
-            Indices of classes, or standardised targets.
+        examples : Examples
         objective : Objective
         recipe : Recipe
         setting : Setting
-        weights : (N,) array, optional
-            Weights of the rows; those of weight 0 are left out.
         columns : mapping of str to str, optional
             Roles that the user chooses, as in `fastnn.tabular.decide`.
 
@@ -105,25 +132,23 @@ class Learner:
         TrainingError
             If the loss is not finite.
         """
-        n = len(table)
-        rows: Any = slice(None) if weights is None else np.flatnonzero(weights)
-        if weights is not None:
-            table, y, weights = table.take(rows), y[rows], weights[rows]
-        if len(table) < 2:
+        n = len(examples)
+        examples, used = examples.weighed()
+        table, y, rows = examples.table, examples.y, examples.rows
+        if len(y) < 2:
             raise DataError(f"{table.name} has one row to train on (1 sample), expected at least 2")
-        decisions = decide(table, columns)
+        decisions = decide(table, columns, rows)
         if not decisions.used:
             raise DataError(f"{table.name} has no column to learn from:\n{decisions}")
-        bins, whole = recipe.bins_of_number(len(table)), recipe.values_of_number(len(table))
-        encoder = TableEncoder(decisions, bins=bins, whole=whole).fit(table)
+        bins, whole = recipe.bins_of_number(len(y)), recipe.values_of_number(len(y))
+        encoder = TableEncoder(decisions, bins=bins, whole=whole).fit(table, rows)
         shape = Shape(len(encoder.number_names), encoder.bins, encoder.levels, objective.n_outputs)
-        inputs = _inputs(encoder.transform(table, setting.dtype))
-        del table  # it is large, and the training needs it no longer
-        problem = Problem(inputs, shape, objective, y, weights)
+        inputs = _inputs(encoder.transform(table, setting.dtype, rows))
+        problem = Problem(inputs, shape, objective, y, examples.weights)
         blend = blends.train(problem, recipe, setting)
         seen = blend.held_out()
         held_out = np.full((n, *seen.shape[1:]), np.nan)
-        held_out[rows] = seen
+        held_out[used] = seen
         targets = objective.decode(y) if isinstance(objective, Regression) else y
         calibration = Calibration.of_held_out(objective, seen, targets, blend.folds())
         sample = None

@@ -14,7 +14,7 @@ from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.dense import DenseLearner, measure
 from fastnn.tabular.frames import as_table
-from fastnn.tabular.learner import Learner
+from fastnn.tabular.learner import Examples, Learner
 from fastnn.tabular.model import Model
 from fastnn.tabular.objectives import Classification, Objective
 from fastnn.tabular.preprocessing import Preprocessor
@@ -205,22 +205,16 @@ def split_and_blend(
     _check_columns(table, target)
     y = aim.encode(table)
     rows = _rows(table, aim, y, 0.0, options)
+    train = rows["train"]
     objective: Objective = Classification(max(len(aim.classes), 2))
     encoded = y
     if aim.task == "regression":
-        objective = options.objective_of_numbers(y[rows["train"]])
+        objective = options.objective_of_numbers(y[train])
         encoded = objective.encode(y)
-    learner = Learner.fit(
-        table.without(target).take(rows["train"]),
-        encoded[rows["train"]],
-        objective,
-        recipe,
-        setting,
-        None,
-        columns,
-    )
+    examples = Examples(table.without(target), encoded[train], rows=train)
+    learner = Learner.fit(examples, objective, recipe, setting, columns)
     results = {}
-    held_out = learner.held_out_measures(y[rows["train"]])
+    held_out = learner.held_out_measures(y[train])
     if held_out is not None:
         results["held out"] = held_out
     if "test" in rows:

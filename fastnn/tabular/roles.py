@@ -195,7 +195,9 @@ def _words(decision: Decision) -> str:
 # --------------------------------------------------------------------- deciding
 
 
-def decide(table: Table, columns: Mapping[str, str] | None = None) -> Decisions:
+def decide(
+    table: Table, columns: Mapping[str, str] | None = None, rows: np.ndarray | None = None
+) -> Decisions:
     """Decide the role of each column by the rules of this file.
 
     Parameters
@@ -205,6 +207,8 @@ def decide(table: Table, columns: Mapping[str, str] | None = None) -> Decisions:
     columns : mapping of str to str, optional
         Roles that the user chooses, by name of column: "number", "boolean", "category", "date",
         "drop", or "date:" and a pattern of `datetime.strptime` such as "date:%d.%m.%Y".
+    rows : (n,) array of int, optional
+        Rows that decide; by default all.
 
     Raises
     ------
@@ -222,12 +226,12 @@ def decide(table: Table, columns: Mapping[str, str] | None = None) -> Decisions:
             f"{table.name} has no column {listing(map(repr, absent))}; it has "
             f"{listing(table.columns)}"
         )
-    return Decisions(
-        tuple(
-            _chosen(table, name, choices[name]) if name in choices else _decided(table, name)
-            for name in table.columns
-        )
-    )
+    decisions = []
+    for name in table.columns:  # the rows of one column at a time
+        part = table if rows is None else table.select([name]).take(rows)
+        is_chosen = name in choices
+        decisions.append(_chosen(part, name, choices[name]) if is_chosen else _decided(part, name))
+    return Decisions(tuple(decisions))
 
 
 def _chosen(table: Table, name: str, choice: object) -> Decision:
