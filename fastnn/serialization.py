@@ -18,7 +18,6 @@ This module knows no network.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import zlib
@@ -27,6 +26,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from fastnn._shared.fields import check_kind, entry
 from fastnn._shared.safetensors import (
     File,
     FormatError,
@@ -122,27 +122,20 @@ def load(file: File) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return _read(data, size)
 
 
-def to_bytes(structure: Mapping[str, object], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """What `save` writes."""
-    file = io.BytesIO()
-    save(file, structure, arrays)
-    return file.getvalue()
-
-
-def from_bytes(data: object, what: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `to_bytes` was given; errors call the data `what`.
+def checked(state: object, what: str) -> tuple[Mapping[str, Any], Mapping[str, np.ndarray]]:
+    """The structure and the arrays of a state: what `save` takes, as entries of a mapping.
 
     Raises
     ------
-    FormatError
-        If the data are not bytes or have any defect.
+    TypeError, ValueError
+        If an entry is missing, the structure is no JSON-able dict, or an array is none.
     """
-    if not isinstance(data, bytes):
-        raise FormatError(f"{what}: 'file' must be bytes, got {type(data).__name__}")
-    try:
-        return _read(io.BytesIO(data), len(data))
-    except FormatError as error:
-        raise FormatError(f"{what}: {error}") from error
+    structure = entry(state, "structure", dict, what)
+    check_mapping(structure, "structure")
+    arrays = entry(state, "arrays", dict, what)
+    for name, array in arrays.items():
+        check_kind(array, np.ndarray, f"the array {name!r}")
+    return structure, arrays
 
 
 def _read(data: BinaryIO, size: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -216,8 +216,10 @@ def test_a_damaged_state_is_refused_as_a_whole(objects):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"file": b""}, "cut off"),
-        ({"file": "text"}, "'file' must be bytes, got str"),
+        ({"structure": {"class": 3}}, "its class is 3"),
+        ({"structure": "text"}, "'structure' must be a dict"),
+        ({"arrays": {"dense.weight": [1.0]}}, "the array 'dense.weight' must be ndarray"),
+        ({"arrays": {"dense.weight": np.ones(3)}}, "the parameters are not those of the layers"),
         ({"backend": 3}, "'backend' must be text"),
         ({"objects": {"layers": {9: {}}}}, "damaged"),
     ],

@@ -1,12 +1,13 @@
-"""The state of a network that pickle, copy and skops keep: its file, and what no file holds.
+"""The state of a network that pickle, copy and skops keep: its structure, arrays and objects.
 
-The bytes of the file have everything that `Network.save` writes.  Beside them stand the objects
-that only Python can name: the classes of custom layers with their arguments, custom losses, and an
-optimizer whose learning rate is a function.
+The structure, as plain data, and the arrays have everything that `Network.save` writes.  Beside
+them stand the objects that only Python can name: the classes of custom layers with their arguments,
+custom losses, and an optimizer whose learning rate is a function.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,16 +23,23 @@ _STATE = "the state of a network"
 
 
 def state_of(network: Saved) -> dict[str, Any]:
-    """All attributes of a network; its core as the bytes of a file.
+    """All attributes of a network; its core as plain data and arrays.
 
-    A training in another thread is waited for.
+    The arrays are arrays of the state, and not bytes of a file, so that joblib and other
+    schedulers map large ones into the memory of their processes.  A training in another thread is
+    waited for.
     """
     with network.core.lock:
         described = _save.structure(network, as_data=False)
         objects = _without_objects(described)
         values = _save.arrays(network.core)
-    file = serialization.to_bytes({**described, "metadata": {}}, values)
-    core = {"backend": network.core.backend, "file": file, "objects": objects}
+    del described["metadata"]  # an attribute of the network, of any type
+    core = {
+        "backend": network.core.backend,
+        "structure": described,
+        "arrays": values,
+        "objects": objects,
+    }
     return {**vars(network), "core": core}
 
 
@@ -49,12 +57,14 @@ def restore(network: Saved, state: Mapping[str, Any]) -> None:
         core = entry(state, "core", dict, _STATE)
         entry(state, "name", (str, type(None)), _STATE)
         entry(state, "metadata", dict, _STATE)
-        described, values = serialization.from_bytes(core.get("file"), _STATE)
+        described, values = serialization.checked(core, _STATE)
         if described.get("class") != network.kind:
             raise FormatError(
                 f"{_STATE}: its class is {described.get('class')!r}, expected {network.kind!r}"
             )
-        _put_objects(described, entry(core, "objects", dict, _STATE))
+        objects = entry(core, "objects", dict, _STATE)
+        if objects:
+            described = _with_objects(described, objects)
         with use_where_installed(entry(core, "backend", str, _STATE)):
             made = _save.restored(described, values, {})
     except FormatError:
@@ -96,11 +106,13 @@ def _is_data(part: Any, get: Callable[[Any], object]) -> bool:
         return False
 
 
-def _put_objects(described: dict[str, Any], objects: Mapping[str, Any]) -> None:
-    """Put the objects of `_without_objects` back into a structure."""
+def _with_objects(described: Mapping[str, Any], objects: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a structure, with the objects of `_without_objects` back in it."""
+    result = copy.deepcopy(dict(described))  # the state is the caller's
     for i, layer in objects.get("layers", {}).items():
-        described["graph"]["layers"][i] = layer
+        result["graph"]["layers"][i] = layer
     for i, loss in objects.get("losses", {}).items():
-        described["losses"][i]["loss"] = loss
+        result["losses"][i]["loss"] = loss
     if "optimizer" in objects:
-        described["optimizer"] = objects["optimizer"]
+        result["optimizer"] = objects["optimizer"]
+    return result

@@ -168,10 +168,12 @@ class Learner:
         return self.apply(table)[0]
 
     def __getstate__(self) -> dict[str, Any]:
-        """The bytes of a file, and the held-out predictions, which files do not have."""
+        """What a file has, as data and arrays, and the held-out predictions, which it has not."""
+        described, arrays = self.to_state()
         return {
             "backend": self.networks[0].backend,
-            "file": serialization.to_bytes(*self.to_state()),
+            "structure": described,
+            "arrays": arrays,
             "held_out": self.held_out,
         }
 
@@ -183,9 +185,9 @@ class Learner:
         FormatError, ValueError
             If it describes none.
         """
-        described, arrays = serialization.from_bytes(entry(state, "file", bytes, _STATE), _STATE)
         held_out = entry(state, "held_out", np.ndarray, _STATE)
         try:
+            described, arrays = serialization.checked(state, _STATE)
             with use_where_installed(entry(state, "backend", str, _STATE)):
                 learner = Learner.from_state(described, arrays)
         except (LookupError, TypeError, ValueError, OverflowError) as error:
