@@ -16,12 +16,10 @@ from fastnn._shared.config import as_json
 from fastnn._shared.fields import entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_seed
 from fastnn._shared.sparse import Rows
-from fastnn.ensemble.members import (
-    Member,
-    check_alike,
-    train_members,
-    trains_one_of,
-)
+from fastnn._shared.warnings import warn
+from fastnn.ensemble.members import Member, Outcome, check_alike
+from fastnn.ensemble.training import train_members, trains_one_of
+from fastnn.ensemble.workers import workers
 from fastnn.losses import Loss
 from fastnn.network import Network, Prediction, _save
 from fastnn.network._checkpoint import CheckpointFile
@@ -39,6 +37,7 @@ from fastnn.training.callbacks import (
     Callbacks,
     EarlyStopping,
     History,
+    as_callbacks,
     is_function,
     own_callbacks,
 )
@@ -71,6 +70,12 @@ class Ensemble:
     Attributes
     ----------
     members : tuple of Network
+    numbers : tuple of int
+        The number of each member, which its seed, its samples and its checkpoint follow from:
+        0, 1, ..., without those that `fit` has dropped.
+    errors : dict from int to Exception
+        The errors of the last `fit` by the numbers of the members that it has dropped; files and
+        pickles do not have them.
     callbacks : list of list of Callback
         The callbacks of each member after its last `fit`; files and pickles do not have them.
     oob_score : float or dict of float, or None
@@ -121,8 +126,10 @@ class Ensemble:
         if len(set(map(id, self.members))) < n:
             raise ValueError("network returned one and the same network for two seeds")
         check_alike(self.members)
+        self.numbers = tuple(range(n))
         self.oob_score: Any = None
         self.callbacks: list[list[Callback]] = []
+        self.errors: dict[int, Exception] = {}
 
     def _member(self, network: object, i: int) -> Network:
         seed = int(np.random.SeedSequence([self.seed, i]).generate_state(1)[0])
@@ -158,7 +165,9 @@ class Ensemble:
         weights_mean: Literal["data", "batch", "count"] = "data",
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | datetime.timedelta = 1,
-        n_jobs: int = 1,
+        n_jobs: int | None = None,
+        backend: str | None = None,
+        on_error: Literal["raise", "drop"] = "raise",
     ) -> list[History]:
         """Train all members for some epochs more.
 
@@ -182,14 +191,25 @@ class Ensemble:
             another `n_jobs`.  An ensemble of more members continues the files of a smaller one.
         checkpoint_every : int or datetime.timedelta, default 1
             As in `Network.fit`.
-        n_jobs : int, default 1
-            Number of members that are trained at the same time, in threads; -1 for one on each
-            core.  Each member then uses fewer threads.  The results do not depend on it.
+        n_jobs : int, optional
+            Number of members that are trained at the same time; -1 for one on each core.  Each
+            member then uses fewer threads.  The results do not depend on it.  By default 1, or
+            what a surrounding ``joblib.parallel_config`` says, -1 if that names a backend alone.
+        backend : str, optional
+            A backend of joblib (the extra `joblib`), such as "loky" for processes of this machine
+            or "dask" for a cluster.  By default that of a surrounding ``joblib.parallel_config``,
+            and threads of this process outside any, or with "threading".
+        on_error : {"raise", "drop"}, default "raise"
+            What happens if the training of a member fails.  "raise": its error is raised, with
+            the number of the member in a note; the others keep what they have learnt until then,
+            and workers of joblib train them to their end before.  "drop": the others are trained
+            to their end and are the ensemble, a warning has the number and the error, and
+            `errors` too; the first error is raised if fewer than two members are left.
 
         Returns
         -------
         list of History
-            One for each member.
+            One for each member; for each that is left.
 
         Raises
         ------
@@ -204,6 +224,8 @@ class Ensemble:
         KeyboardInterrupt
             After Ctrl-C, when all members have stopped; they keep their parameters.
         """
+        who = workers(n_jobs, backend)
+        drops = check_choice(on_error, "on_error", ("raise", "drop")) == "drop"
         extras = Extras(validation_data, validation_split, class_weight, check_finite)
         if self.bootstrap and validation_split is not None:
             raise ValueError(
@@ -221,7 +243,7 @@ class Ensemble:
         warn_of_lost_spread(self._heads, data.targets, self._core.dtype)
         validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
-        files = CheckpointFile.of_members(checkpoint, checkpoint_every, len(self.members))
+        files = CheckpointFile.of_members(checkpoint, checkpoint_every, self.numbers)
         jobs = []
         for i, network in enumerate(self.members):
             own = data, validation
@@ -235,14 +257,41 @@ class Ensemble:
                 epochs, batch_size, shuffle, stopping, watchers[i], weights_mean=weights_mean
             )
             jobs.append(Member(network, own[0], rows, plan, extras, own[1], files[i]))
-        self.callbacks = [[w for w in own if not is_function(w)] for own in watchers]
-        histories = train_members(jobs, verbose, n_jobs)
+        self.callbacks = [_objects(own) for own in watchers]
+        outcomes = train_members(jobs, verbose, who, drops)
+        self.errors = {
+            number: outcome.error
+            for number, outcome in zip(self.numbers, outcomes, strict=True)
+            if outcome.error is not None
+        }
+        outcomes = self._without_failed(outcomes)
+        self.callbacks = [_objects(as_callbacks(outcome.plan.callbacks)) for outcome in outcomes]
         self.oob_score = self._out_of_bag(data) if self.bootstrap else None
-        return histories
+        return [outcome.history for outcome in outcomes]
+
+    def _without_failed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes of the members whose training has not failed: only these stay."""
+        if not self.errors:
+            return list(outcomes)
+        stay = [i for i, outcome in enumerate(outcomes) if outcome.error is None]
+        if len(stay) < 2:
+            raise next(iter(self.errors.values()))
+        said = "; ".join(
+            f"member {number}: {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+            for number, error in self.errors.items()
+        )
+        warn(
+            f"the ensemble goes on without {len(self.errors)} of {len(outcomes)} members, whose "
+            f"training failed: {said}",
+            RuntimeWarning,
+        )
+        self.members = tuple(self.members[i] for i in stay)
+        self.numbers = tuple(self.numbers[i] for i in stay)
+        return [outcomes[i] for i in stay]
 
     def _drawn(self, i: int, n: int) -> np.ndarray:
-        """The rows on which member i is trained."""
-        sequence = np.random.SeedSequence([self.seed, i, 1])
+        """The rows on which the member in place i is trained."""
+        sequence = np.random.SeedSequence([self.seed, self.numbers[i], 1])
         return np.sort(np.random.Generator(np.random.PCG64(sequence)).integers(0, n, n))
 
     def _out_of_bag(self, data: Data) -> Any:
@@ -468,6 +517,7 @@ class Ensemble:
             "class": "Ensemble",
             "bootstrap": self.bootstrap,
             "seed": self.seed,
+            "numbers": list(self.numbers),
             "oob_score": as_json(self.oob_score),
             "members": [structure for structure, _ in members],
         }
@@ -528,7 +578,9 @@ class Ensemble:
         ensemble = cls.__new__(cls)
         ensemble.bootstrap = entry(described, "bootstrap", bool, what)
         ensemble.seed = check_seed(entry(described, "seed", int, what))
-        ensemble.callbacks = []
+        ensemble.callbacks, ensemble.errors = [], {}
+        numbers = entry({"numbers": range(len(structures)), **described}, "numbers", list, what)
+        ensemble.numbers = _checked_numbers(numbers, len(structures))
         ensemble.oob_score = _score_from_json(described.get("oob_score"))
         members = zip(structures, parts.values(), strict=True)
         ensemble.members = tuple(rebuild(one, values, custom) for one, values in members)
@@ -544,7 +596,7 @@ class Ensemble:
         return "\n".join(lines)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "callbacks": []}  # they may hold anything
+        return {**vars(self), "callbacks": [], "errors": {}}  # they may hold anything
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         what = "the state of an ensemble"
@@ -553,6 +605,7 @@ class Ensemble:
         check_seed(entry(state, "seed", int, what))
         entry(state, "oob_score", (float, dict, type(None)), what)
         _check_members(members)
+        _checked_numbers(entry(state, "numbers", tuple, what), len(members))
         vars(self).update(state)
 
     def __len__(self) -> int:
@@ -571,6 +624,19 @@ def _check_members(members: Sequence[Any]) -> None:
         if not isinstance(member, Network) or member.optimizer is None:
             raise ValueError(f"member {i} has no losses")
     check_alike(members)
+
+
+def _checked_numbers(numbers: Sequence[object], n: int) -> tuple[int, ...]:
+    """The numbers of n members, which rise."""
+    checked = tuple(check_integer(number, "the number of a member", 0) for number in numbers)
+    if len(checked) != n or sorted(set(checked)) != list(checked):
+        raise ValueError(f"{n} members must have {n} numbers that rise, got {checked}")
+    return checked
+
+
+def _objects(callbacks: Sequence[Callback]) -> list[Callback]:
+    """The callbacks that were given as objects."""
+    return [callback for callback in callbacks if not is_function(callback)]
 
 
 def _score_from_json(score: object) -> Any:

@@ -1,28 +1,19 @@
-"""The networks of an ensemble: their common interface, and their training."""
+"""The networks of an ensemble: their common interface, and the training of one."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fastnn import backend
-from fastnn._shared.numbers import check_integer
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile, check_checkpoint, with_checkpoint
 from fastnn.network._fit import Extras
-from fastnn.solvers import Solver
 from fastnn.training.callbacks import Context, FunctionCallback, History, as_callbacks
 from fastnn.training.data import Data
-from fastnn.training.progress import check_verbose, new_bar, say
 from fastnn.training.session import Plan
-from fastnn.training.solving import one_blas_thread
 
 
 def check_alike(members: Sequence[Network]) -> None:
@@ -110,99 +101,27 @@ class Member:
         return replace(self.plan, callbacks=callbacks)
 
 
-_WORKER = threading.local()
-"""In a thread that trains members beside others: `members`, the networks of all of them."""
+@dataclass(frozen=True)
+class Outcome:
+    """What a training has come to.
+
+    Attributes
+    ----------
+    history : History
+    plan : Plan
+        Its callbacks and early stopping are those that have watched the training.
+    error : Exception, optional
+        What ended the training.
+    """
+
+    history: History
+    plan: Plan
+    error: Exception | None = None
 
 
-def trains_one_of(networks: Sequence[Network]) -> bool:
-    """Whether the calling thread is one of several that train these networks."""
-    members = getattr(_WORKER, "members", ())
-    return any(network is member for network in networks for member in members)
-
-
-def train_members(members: Sequence[Member], verbose: int, n_jobs: int) -> list[History]:
-    """Train all; the first error, or Ctrl-C, ends the training of the others and is raised."""
-    verbose = check_verbose(verbose)
-    jobs = _cores() if n_jobs == -1 else check_integer(n_jobs, "n_jobs", 1)
-    for member in members:
-        member.check()
-    with _report(verbose, len(members)) as report:
-        if min(jobs, len(members)) > 1:
-            return _in_threads(members, min(jobs, len(members)), report)
-        histories = []
-        for member in members:
-            start = time.perf_counter()
-            histories.append(member.train(lambda: False))
-            if histories[-1].interrupted:
-                raise KeyboardInterrupt
-            report(histories[-1], time.perf_counter() - start)
-        return histories
-
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _in_threads(
-    members: Sequence[Member], jobs: int, report: Callable[[History, float], None]
-) -> list[History]:
-    from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-
-    ended = threading.Event()
-    lock = threading.Lock()
-
-    def train(member: Member) -> History:
-        start = time.perf_counter()
-        if ended.is_set():
-            return member.network.history
-        with backend.at_most_threads(share):  # of this thread's calls
-            history = member.train(ended.is_set)
-        with lock:
-            report(history, time.perf_counter() - start)
-        return history
-
-    networks = [member.network for member in members]
-    share = max(1, backend.get_num_threads() // jobs)
-    solved = any(isinstance(member.network.optimizer, Solver) for member in members)
-    with (
-        one_blas_thread() if solved else nullcontext(),
-        ThreadPoolExecutor(jobs, "fastnn-member", _mark_thread, (networks,)) as pool,
-    ):
-        try:
-            futures = [pool.submit(train, member) for member in members]
-            wait(futures, return_when=FIRST_EXCEPTION)
-        finally:
-            ended.set()  # leaving the block waits for the threads that still train
-    return [future.result() for future in futures]
-
-
-def _mark_thread(networks: Sequence[Network]) -> None:
-    """Note in a new thread that it trains members beside others."""
-    _WORKER.members = networks
-
-
-@contextmanager
-def _report(verbose: int, n: int) -> Iterator[Callable[[History, float], None]]:
-    """What reports a trained member: a function (history, seconds) -> None."""
-    if verbose == 0:
-        yield lambda history, seconds: None
-    elif verbose == 2:
-        done = 0
-
-        def line(history: History, seconds: float) -> None:
-            nonlocal done
-            done += 1
-            say(f"member {done}/{n}  {history!r}  {seconds:.2f} s")
-
-        yield line
-    else:
-        with new_bar(n, "member", ", or use verbose=2") as bar:
-
-            def advance(history: History, seconds: float) -> None:
-                if "loss" in history:
-                    bar.set_postfix(loss=f"{history['loss'][-1]:.4g}", refresh=False)
-                bar.update(1)
-
-            yield advance
+def outcome_of(member: Member, has_to_end: Callable[[], bool]) -> Outcome:
+    """Train a member as `Member.train` does; an error is a part of the outcome."""
+    try:
+        return Outcome(member.train(has_to_end), member.plan)
+    except Exception as error:  # of callbacks too, which may raise anything
+        return Outcome(member.network.history, member.plan, error)

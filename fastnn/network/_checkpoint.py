@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,8 +73,10 @@ class CheckpointFile:
         return cls(text, every)
 
     @classmethod
-    def of_members(cls, path: object, every: object, n: int) -> list[CheckpointFile | None]:
-        """The files of n networks that are trained side by side: ``"run.0.fastnn"`` and so on.
+    def of_members(
+        cls, path: object, every: object, numbers: Sequence[int]
+    ) -> list[CheckpointFile | None]:
+        """The files of networks that are trained side by side: ``"run.0.fastnn"`` and so on.
 
         Raises
         ------
@@ -83,9 +85,9 @@ class CheckpointFile:
         """
         shared = cls.of(path, every)
         if shared is None:
-            return [None] * n
+            return [None] * len(numbers)
         stem, ending = os.path.splitext(shared.path)
-        return [cls.of(f"{stem}.{i}{ending}", every) for i in range(n)]
+        return [cls.of(f"{stem}.{i}{ending}", every) for i in numbers]
 
 
 def with_checkpoint(

@@ -18,14 +18,16 @@ import numpy as np
 
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn.backend import get_num_threads
-from fastnn.ensemble.members import Member, train_members
+from fastnn.ensemble.members import Member, Outcome
+from fastnn.ensemble.training import train_members
+from fastnn.ensemble.workers import Workers, workers
 from fastnn.network import Network
 from fastnn.network._fit import Extras
 from fastnn.tabular.construction import Shape, build
 from fastnn.tabular.objectives import Classification, Objective
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.splitting import split_folds, split_rows
-from fastnn.training.callbacks import Callback, Context
+from fastnn.training.callbacks import Callback, Context, as_callbacks
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
 
@@ -95,6 +97,8 @@ class Setting:
     verbose : {0, 1, 2}
     deadline : float, optional
         Time of `time.monotonic` at which training ends.
+    backend : str, optional
+        Where networks are trained; see `Workers`.
     """
 
     seed: int = 0
@@ -102,6 +106,7 @@ class Setting:
     n_jobs: int = 1
     verbose: int = 0
     deadline: float | None = None
+    backend: str | None = None
 
     @property
     def seconds_left(self) -> float:
@@ -118,7 +123,8 @@ class Limits:
     time_limit : float, optional
         Seconds.
     n_jobs : int, optional
-        Number of networks that are trained at the same time; by default the number of threads.
+        Number of networks that are trained at the same time; by default the number of threads,
+        or what a surrounding ``joblib.parallel_config`` says.
     """
 
     time_limit: float | None = None
@@ -133,7 +139,8 @@ class Limits:
     def setting(self, seed: int, dtype: str, verbose: int) -> Setting:
         """The setting of a training that starts now."""
         deadline = None if self.time_limit is None else time.monotonic() + self.time_limit
-        return Setting(seed, dtype, self.n_jobs or get_num_threads(), verbose, deadline)
+        who = workers(self.n_jobs, None, get_num_threads())
+        return Setting(seed, dtype, who.n_jobs, verbose, deadline, who.backend)
 
 
 class _Deadline(Callback):
@@ -141,6 +148,12 @@ class _Deadline(Callback):
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline
+
+    def __getstate__(self) -> float:
+        return self._deadline - time.monotonic()  # other machines have another clock
+
+    def __setstate__(self, seconds: float) -> None:
+        self._deadline = time.monotonic() + seconds
 
     def on_epoch_end(self, context: Context) -> bool:
         return time.monotonic() >= self._deadline
@@ -316,7 +329,9 @@ def _train(
         members.append(Member(network, data, rows, plan, extras, data.rows(held_out)))
     is_partial = False
     try:
-        train_members(members, setting.verbose, setting.n_jobs)
+        who = Workers(setting.n_jobs, setting.backend)
+        outcomes = train_members(members, setting.verbose, who)
+        courses = [course for outcome in outcomes for course in _courses(outcome)]
     except KeyboardInterrupt as interrupt:
         if isinstance(interrupt.__context__, KeyboardInterrupt):
             raise  # a second Ctrl-C: threads may still train the networks
@@ -324,6 +339,11 @@ def _train(
     best = _best_epoch(courses)
     pairs = zip(courses, networks, strict=True)
     return [c.restore(network, best) if c.losses else 0 for c, network in pairs], is_partial
+
+
+def _courses(outcome: Outcome) -> list[_Course]:
+    """The course of a training, wherever it ran."""
+    return [c for c in as_callbacks(outcome.plan.callbacks) if isinstance(c, _Course)]
 
 
 def _plan(recipe: Recipe, setting: Setting, epochs: int, n_rows: int, *callbacks: Callback) -> Plan:

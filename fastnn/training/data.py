@@ -37,6 +37,11 @@ class Data:
     def __len__(self) -> int:
         return len(self.inputs[0])
 
+    def __sizeof__(self) -> int:
+        """Bytes with those of the arrays: schedulers send large arguments once, not by task."""
+        columns = [*self.inputs, *(part for pair in self.targets for part in pair)]
+        return object.__sizeof__(self) + sum(map(_bytes, columns))
+
     def rows(self, index: Any) -> Data:
         """Some of the samples, chosen by a slice (views) or by indices (copies)."""
         return Data(
@@ -166,6 +171,15 @@ def _column(array: Rows, dtype: Any) -> _Column:
     if isinstance(array, SparseRows):
         return _Column(array.astype(dtype), np.dtype(dtype))
     return _Column(np.asarray(array), np.dtype(dtype))
+
+
+def _bytes(column: Rows | None) -> int:
+    """The bytes of the numbers of a column."""
+    if column is None:
+        return 0
+    if isinstance(column, SparseRows):
+        return sum(part.nbytes for part in (column.values, column.columns, column.starts))
+    return column.nbytes
 
 
 def _target_dtype(target: np.ndarray, dtype: np.dtype) -> np.dtype:

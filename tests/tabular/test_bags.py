@@ -242,7 +242,7 @@ def test_a_deadline_shortens_the_training(rng):
 
 
 def test_ctrl_c_keeps_the_networks_that_have_an_epoch(rng, monkeypatch):
-    def interrupted(members, verbose, n_jobs):
+    def interrupted(members, verbose, who):
         members[0].train(lambda: False)
         raise KeyboardInterrupt
 
@@ -254,7 +254,7 @@ def test_ctrl_c_keeps_the_networks_that_have_an_epoch(rng, monkeypatch):
 
 
 def test_ctrl_c_before_the_first_epoch_is_passed_on(rng, monkeypatch):
-    def interrupted(members, verbose, n_jobs):
+    def interrupted(members, verbose, who):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(bags, "train_members", interrupted)
