@@ -20,6 +20,8 @@ EXTRAS = {
     "onnx",
     "torch",
     "mpi",
+    "joblib",
+    "dask",
     "plot",
     "frames",
     "tables",
