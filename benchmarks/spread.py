@@ -51,7 +51,7 @@ def cluster(jobs):
         return nullcontext()
     from distributed import Client
 
-    return Client(n_workers=jobs, threads_per_worker=1, dashboard_address=None)
+    return Client(n_workers=jobs, threads_per_worker=1, dashboard_address=":0")
 
 
 def main(arguments=None):

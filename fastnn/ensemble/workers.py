@@ -121,7 +121,7 @@ def workers(n_jobs: int | None, backend: str | None, default: int = 1) -> Worker
         check_integer(n_jobs, "n_jobs", 1)
     if backend is not None and not isinstance(backend, str):
         raise TypeError(f"backend must be the name of a backend of joblib, got {backend!r}")
-    if backend is None and "joblib" not in sys.modules:
+    if backend is None and sys.modules.get("joblib") is None:
         return Workers(_cores() if n_jobs == -1 else n_jobs or default)
     try:
         from joblib.parallel import get_active_backend, parallel_config
