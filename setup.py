@@ -68,7 +68,10 @@ TUNING = [
     "-fno-unswitch-loops",
 ]
 # Units that multiply narrow numbers, linked with cores of float32: how they are compiled.
-NARROW_MACROS = {"pairs": [("FASTNN_WORDS", "WORDS_PAIRS")]}
+NARROW_MACROS = {
+    "pairs": [("FASTNN_WORDS", "WORDS_PAIRS")],
+    "quads": [("FASTNN_WORDS", "WORDS_QUADS")],
+}
 SOURCES = Path("fastnn/backend/compiled")
 MEMORYVIEWS = "fastnn.backend.compiled.memoryviews"
 DIRECTIVES = {

@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastnn.program import aligned_zeros
+
 Array = np.ndarray
 
 LEVELS = 255
@@ -43,6 +45,17 @@ class QuantizedWeight(NamedTuple):
 
     codes: Array
     scales: Array
+
+
+class PackedWeight(NamedTuple):
+    """A weight as the compiled core reads it; integers of 32 bits in the bits of float32.
+
+    Words (K / 4, ld) of four codes of a column, scales (ld,) and the sums (ld,) of the codes.
+    """
+
+    words: Array
+    scales: Array
+    sums: Array
 
 
 class Grid(NamedTuple):
@@ -69,6 +82,19 @@ def quantized_weight(weight: Array) -> QuantizedWeight:
     finite = np.isfinite(weight).all(axis=0)
     codes = np.where(finite, codes, np.float32(0))
     return QuantizedWeight(codes.astype(np.int8), np.where(finite, scales, np.float32(np.nan)))
+
+
+def packed(weight: QuantizedWeight, ld: int) -> PackedWeight:
+    """A weight in rows of `ld` words, with zeros behind its columns and its last codes."""
+    n_in, n_out = weight.codes.shape
+    codes = np.zeros((-(-n_in // 4), 4, ld), np.int8)
+    codes.reshape(-1, ld)[:n_in, :n_out] = weight.codes
+    scales, sums = np.zeros(ld, np.float32), np.zeros(ld, np.int32)
+    scales[:n_out] = weight.scales
+    sums[:n_out] = weight.codes.sum(axis=0, dtype=np.int32)
+    words = aligned_zeros(codes.size // 4, np.int32).reshape(-1, ld)
+    words[...] = np.ascontiguousarray(codes.transpose(0, 2, 1)).view(np.int32)[..., 0]
+    return PackedWeight(words.view(np.float32), scales, sums.view(np.float32))
 
 
 def grid(low: Any, high: Any) -> Grid:

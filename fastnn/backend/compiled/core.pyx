@@ -6,6 +6,7 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
 
     products/tiles.pxi          the micro-kernel: a tile of a product in registers
     products/transpose.pxi      transposition in registers
+    products/quads.pxi          whole numbers of eight bits, and what their sums become
     products/gemm.pxi           matrix products and the dense layer's fused epilogue
     products/halves.pxi         operands of products in bfloat16
     rows/instances.pxi          the larger functions of a row, once for all that call them
@@ -36,17 +37,18 @@ from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.math.activations cimport (
     IDENTITY, apply_both, apply_derivative, apply_value, derivative_from_output
 )
-from fastnn.backend.compiled.products.units cimport tile_pairs
-from fastnn.backend.compiled.products.words cimport NUMBERS, PAIRS, Product
+from fastnn.backend.compiled.products.units cimport tile_pairs, tile_quads
+from fastnn.backend.compiled.products.words cimport NUMBERS, PAIRS, QUADS, Product
 from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row
 from fastnn.backend.compiled.rows.rows cimport (
-    SUMMED_ROWS, add_compensated, dot_row, log_softmax_backward_row, logsumexp_row, put,
+    SUMMED_ROWS, add_compensated, dot_row, log_softmax_backward_row, logsumexp_row, max_lanes, put,
     softmax_backward_row, sum_lanes, take, within,
 )
 from fastnn.backend.compiled.simd.simd cimport (
-    VL, abs_, apart, both, fma_, less, less_equal, load, real, select, splat, store, vec
+    VL, abs_, apart, at_least, at_most, both, fma_, lane, less, less_equal, load, real, round_,
+    select, splat, store, vec
 )
 from fastnn.backend.compiled.rows.swish cimport swish_beta_row
 from fastnn.backend.compiled.rows.updates cimport (
@@ -102,6 +104,7 @@ cdef void activate_both_rows(int code, real alpha, sz rows, sz n, const real* z,
 
 include "products/tiles.pxi"
 include "products/transpose.pxi"
+include "products/quads.pxi"
 include "products/gemm.pxi"
 include "products/halves.pxi"
 include "rows/instances.pxi"

@@ -3,6 +3,7 @@
 import itertools as _itertools
 
 from fastnn.backend import finite as _gradients
+from fastnn.backend import quantization as _quantization
 from fastnn.backend import support as _support
 from fastnn import program as _program
 
@@ -135,6 +136,8 @@ cdef class Lowered:
     cdef list gradient_arrays
     cdef list kept_arrays     # slopes and terms
     cdef dict returned        # by operation: the parameters' gradients that Python returned
+    cdef dict quads           # by parameter: the words, scales and sums of weights in eight bits
+    cdef sz code_words        # of the longest row of activations in eight bits, and what follows
     cdef double dense_work    # multiply-adds of a forward pass, of each row ...
     cdef double work_per_row  # ... and in the call under way: sparse rows need fewer
     cdef const Source* sources  # the inputs of the call under way; NULL before the first ...
@@ -159,6 +162,7 @@ cdef class Lowered:
         self.plan.l2 = program.l2
         self.update_work = UPDATE_WORK * <double>program.storage_size
         self.returned = {}
+        self.quads = {}
         self.sparse_arrays = {}
         self._read_parameters()
         self._read_operations()
@@ -254,7 +258,7 @@ cdef class Lowered:
             self._read_attributes(op, operation)
             if op.kind == DENSE:
                 parameter = program.parameters[op.dense.weight]
-                self.dense_work += parameter.size
+                self.dense_work += parameter.size / (4 if op.dense.quads != NULL else 1)
                 if operation.inputs[0] in program.inputs:
                     place = program.inputs.index(operation.inputs[0])
                     self.plan.input_work[<int>place] += parameter.shape[1]
@@ -278,6 +282,8 @@ cdef class Lowered:
             op.dense.weight, op.dense.bias = first, second
             op.dense.function.code = IDENTITY
             op.dense.fused = op.dense.below = -1
+            if attributes.get("precision") == "int8":
+                op.dense.quads = self._read_quads(operation.parameters[0], attributes)
         elif operation.kind == "activation":
             function.code = _activation_codes[attributes["function"]]
             function.alpha = <double>attributes.get("alpha", 1.0)
@@ -298,6 +304,28 @@ cdef class Lowered:
             op.table.weight = operation.parameters[0]
             self._read_table(op.table, operation)
         return 0
+
+    cdef QuadWeight* _read_quads(self, index, attributes) except NULL:
+        """A weight in whole numbers of eight bits, whose arrays several operations may share."""
+        cdef QuadWeight* weight = <QuadWeight*>self.take(sizeof(QuadWeight))
+        cdef real[:, ::1] words
+        cdef real[::1] scales, sums
+        if sizeof(real) != 4:
+            raise ValueError(f"products in int8 need a program in float32, got {REAL_DTYPE}")
+        if index not in self.quads:
+            parameter = self.program.parameters[index]
+            codes = _quantization.quantized_weight(parameter.view(self.storage))
+            self.quads[index] = _quantization.packed(codes, parameter.stride)
+        words, scales, sums = self.quads[index]
+        weight.codes, weight.scales, weight.sums = &words[0, 0], &scales[0], &sums[0]
+        weight.words, weight.ld = words.shape[0], words.shape[1]
+        weight.by_row = "low" not in attributes
+        if not weight.by_row:
+            grid = _quantization.grid(attributes["low"], attributes["high"])
+            weight.scale, weight.inverse, weight.zero = [<double>float(x) for x in grid]
+        # Words are written in whole vectors of numbers; scale and zero point stand behind them.
+        self.code_words = max(self.code_words, weight.words + 16)
+        return weight
 
     cdef int _read_table(self, Table* table, operation) except -1:
         """Where the rows of each column are, and memory for edges and sums of gradients."""
@@ -638,6 +666,12 @@ cdef class Lowered:
                 matrix.sparse.rows = <SparseRow*>(matrix.sparse + 1)
         return arrays
 
+    cdef list point_codes(self, Workspace* work, sz n_rows):
+        """Let a workspace have rows for activations in eight bits; what it points into."""
+        arrays = self._arrays([self.code_words], n_rows)
+        self.point(&work.codes, arrays[0], self.code_words)
+        return arrays
+
     def _slope_widths(self):
         """Row widths of what operations keep for their backward pass, by operation."""
         cdef Op* op
@@ -686,6 +720,6 @@ cdef class Lowered:
             self.point(&work.terms[i], term, 1)
         self.sparse_arrays = self.point_sparse(work.values, n_rows)
         self.value_arrays, self.gradient_arrays = values, gradients
-        self.kept_arrays = slopes + terms
+        self.kept_arrays = slopes + terms + self.point_codes(work, n_rows)
         work.capacity, work.has_sparse = n_rows, self.has_sparse
         return 0

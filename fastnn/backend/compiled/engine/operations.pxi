@@ -51,6 +51,7 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
     cdef Finish finish = finish_of(dense.function.code, dense.function.alpha)
     cdef Product product = product_of(weight.rows, NULL, x.ld,
                                       plan.storage + weight.offset, weight.ld, NULL, 0)
+    cdef Sums sums
     product.start, product.ld_start = vector_of(plan, dense.bias), 0
     if dense.fused >= 0:
         y = &work.values[plan.ops[dense.fused].output]
@@ -66,7 +67,22 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
         sparse_block(x.sparse.rows + first, last - first, weight.columns, &product, &finish)
         return
     product.a = row_of(x, first)
+    if dense.quads != NULL:
+        set_quads(dense.quads, row_of(&work.codes, first), work.codes.ld, weight.rows,
+                  last - first, &product, &sums)
+        finish.sums = &sums
     dense_block(last - first, weight.columns, &product, &finish)
+
+
+cdef inline void set_quads(const QuadWeight* weight, real* words, sz ld, sz width, sz rows,
+                           Product* product, Sums* sums) noexcept nogil:
+    """Let a product take whole numbers: its rows of A are rounded to `words`, B has its own."""
+    round_rows(rows, width, weight, product.a, product.lda, words, ld)
+    sums.weight, sums.bias = weight, product.start
+    sums.rows, sums.ld = words + weight.words, ld
+    product.words, product.K, product.start = QUADS, weight.words, NULL
+    product.a, product.lda = words, ld
+    product.b, product.ldb = weight.codes, weight.ld
 
 
 cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* flow,

@@ -75,7 +75,7 @@ cdef class Reader(Lowered):
         for i, buffer in enumerate(self.program.buffers):
             self.point(&room.work.values[i], arrays[i], buffer.width)
         room.sparse_arrays = self.point_sparse(room.work.values, n_rows)
-        room.arrays = arrays
+        room.arrays = arrays + self.point_codes(&room.work, n_rows)
         room.work.capacity, room.work.has_sparse = n_rows, self.has_sparse
         return 0
 

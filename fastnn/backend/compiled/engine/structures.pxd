@@ -106,6 +106,19 @@ cdef struct Function:
     bint from_output   # f'(z) is cheap from f(z): no slope is stored
 
 
+cdef struct QuadWeight:
+    # A weight in whole numbers of eight bits, four of a column in a word; see products/quads.pxi.
+    const real* codes  # words
+    Py_ssize_t words   # of a column, and so of a row of activations
+    Py_ssize_t ld
+    const real* scales # of the columns
+    const real* sums   # of the whole numbers of the columns: integers of 32 bits
+    bint by_row        # the range of activations is that of each row, else there is one:
+    real scale
+    real inverse
+    real zero
+
+
 cdef struct Dense:
     int weight         # parameters ...
     int bias           # ... or -1
@@ -113,6 +126,7 @@ cdef struct Dense:
     int fused          # that activation's number among the operations, or -1
     int below          # the activation whose backward it does as well, or -1
     bint sums_squares  # of its result, which is a factor of a gradient
+    QuadWeight* quads  # or NULL
 
 
 cdef struct Activation:
@@ -307,6 +321,7 @@ cdef struct Workspace:
     Matrix* gradients
     Matrix* slopes     # per operation: derivatives its forward pass kept, else no data
     Matrix* terms      # per operation: a number for each row, for its backward pass or phase 2
+    Matrix codes       # words of activations, of one operation at a time; no data where none has
 
 
 cdef struct Plan:

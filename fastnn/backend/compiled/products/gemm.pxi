@@ -19,6 +19,8 @@ cdef inline void tiles_of(int rows, sz columns, bint transposed, bint far, sz bl
     """`tile_any` for the words of the product; `transposed` is constant."""
     if product.words == PAIRS:
         tile_pairs(rows, columns, transposed, far, blocks, product)
+    elif product.words == QUADS and not transposed:
+        tile_quads(rows, columns, far, blocks, product)
     else:
         tile_any(rows, columns, transposed, far, blocks, product)
 
@@ -68,6 +70,7 @@ cdef struct Finish:
     real* slope
     sz lds
     real* squares  # a vector to which the squares of the result are added
+    const Sums* sums  # of whole numbers, which become numbers first
 
 
 cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
@@ -77,6 +80,7 @@ cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
     finish.z, finish.ldz = NULL, 0
     finish.slope, finish.lds = NULL, 0
     finish.squares = NULL
+    finish.sums = NULL
     return finish
 
 
@@ -117,6 +121,8 @@ cdef void finish_tile(sz rows, sz columns, const Finish* finish, sz row, sz colu
     """What follows the tile `c` of a product, which begins at a row and a column of the whole."""
     cdef real* z = finish.z + row * finish.ldz + column if finish.z != NULL else NULL
     cdef sz i
+    if finish.sums != NULL:
+        numbers_of_sums(rows, columns, finish.sums, row, column, c, ldc)
     if z != NULL:
         for i in range(rows):
             memcpy(z + i * finish.ldz, c + i * ldc, columns * sizeof(real))

@@ -1,7 +1,7 @@
 # What a matrix product is made of: the words that its operands hold, and where they are.
 #
 # Units of a core that multiply words of different kinds read this file: core.pyx, whose words are
-# numbers, and pairs.pyx.
+# numbers, pairs.pyx and quads.pyx.
 
 from fastnn.backend.compiled.simd.simd cimport real
 
@@ -10,6 +10,7 @@ cdef enum Words:
     # What stands in the place of a number in A and B, and what the numbers of C are:
     NUMBERS  # a `real`; sums of the same type
     PAIRS    # two bfloat16 that follow each other along k, the first in the low half; float32
+    QUADS    # four bytes that follow each other along k, unsigned in A, signed in B; int32
 
 
 cdef struct Product:

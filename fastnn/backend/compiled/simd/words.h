@@ -5,6 +5,7 @@
  *   kind      a word                       sum       instruction           chain of a sum
  *   NUMBERS   a `real`                     real      multiply-add          in order of k
  *   PAIRS     two bfloat16                 float32   AVX512_BF16           odd k, then even k
+ *   QUADS     four bytes                   int32     AVX512_VNNI           exact, in any order
  *
  * AMX (tdpbf16ps) and Arm (bfmmla) would be further rows.  They multiply blocks of 16 x 16 and
  * 2 x 2 elements of C, so that their words are packed along k by 2 and by 4 for several columns
@@ -17,6 +18,7 @@
 
 #define WORDS_NUMBERS 0
 #define WORDS_PAIRS 1
+#define WORDS_QUADS 2
 #ifndef FASTNN_WORDS
 #define FASTNN_WORDS WORDS_NUMBERS
 #endif
@@ -25,6 +27,46 @@
 
 #define WORDS_FLUSH 0
 INLINE vec multiply_add(vec a, vec b, vec c) { return fma_(a, b, c); }
+
+#elif FASTNN_WORDS == WORDS_QUADS
+
+/* c + the sum of four products of a byte of `a`, from 0 to 255, and one of `b`, from -128 to 127:
+ * integers of 32 bits in the bits of vectors. */
+#define WORDS_FLUSH 0
+#if defined(__AVX512VNNI__)
+INLINE vec multiply_add(vec a, vec b, vec c) {
+    return (vec)_mm512_dpbusd_epi32((__m512i)c, (__m512i)a, (__m512i)b);
+}
+#elif defined(X86)
+/* Bytes 0 and 2, and bytes 1 and 3, as pairs of 16 bits, whose products are summed exactly. */
+typedef int16_t short_vec __attribute__((vector_size(VECTOR_BYTES), may_alias));
+#if VECTOR_BYTES == 64
+INLINE ivec sum_pairs(ivec a, ivec b) {
+    return (ivec)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+}
+#elif VECTOR_BYTES == 32
+INLINE ivec sum_pairs(ivec a, ivec b) {
+    return (ivec)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+}
+#else
+INLINE ivec sum_pairs(ivec a, ivec b) { return (ivec)_mm_madd_epi16((__m128i)a, (__m128i)b); }
+#endif
+INLINE vec multiply_add(vec a, vec b, vec c) {
+    const ivec low = isplat(0x00ff00ff);
+    ivec even = sum_pairs(as_int(a) & low, (ivec)((short_vec)b << 8 >> 8));
+    ivec odd = sum_pairs((ivec)((uivec)as_int(a) >> 8) & low, (ivec)((short_vec)b >> 8));
+    return as_real(as_int(c) + (even + odd));
+}
+#else
+INLINE vec multiply_add(vec a, vec b, vec c) {
+    const ivec byte = isplat(255);
+    ivec x = as_int(a), y = as_int(b), total = as_int(c);
+    for (int i = 0; i < 32; i += 8) {
+        total += (x >> i & byte) * ((ivec)((uivec)y << (24 - i)) >> 24);
+    }
+    return as_real(total);
+}
+#endif
 
 #elif defined(__AVX512BF16__)
 
