@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._shared.text import aligned
-from fastnn.facts import activations, losses, operations
+from fastnn.facts import activations, losses, operations, precisions
 
 LANES = 16
 """Rows are padded to a multiple of this many elements in both dtypes."""
@@ -172,6 +172,8 @@ class Program:
         What the keys of the dropout operations were made from.
     l2 : float
         The cost has l2 / 2 times the sum of the squared penalized, trainable parameters.
+    precision : str
+        What dense operations multiply: a row of `fastnn.facts.precisions`.
     """
 
     dtype: np.dtype
@@ -183,11 +185,17 @@ class Program:
     heads: tuple[Head, ...] = ()
     seed: int = 0
     l2: float = 0.0
+    precision: str = "float32"
     _index: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         index = {buffer.name: i for i, buffer in enumerate(self.buffers)}
         object.__setattr__(self, "_index", index)
+        row = precisions.get(self.precision)
+        if row.dtype and row.dtype != self.dtype:
+            raise ValueError(
+                f"precision {row.name!r} is for networks of {row.dtype}, got {self.dtype}"
+            )
 
     def __getstate__(self) -> dict[str, Any]:
         """The program in plain data, for pickles, copies and skops."""
@@ -207,6 +215,7 @@ class Program:
             "outputs": self.outputs,
             "heads": [(h.output, h.loss, h.weight, dict(h.attributes)) for h in self.heads],
             "l2": self.l2,
+            "precision": self.precision,
         }
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
@@ -254,6 +263,17 @@ class Program:
         return tuple(sizes.get(i) for i in self.inputs)
 
     @cached_property
+    def narrow_products(self) -> frozenset[int]:
+        """Indices of the dense operations that multiply in `precision`, given rows enough."""
+        row = precisions.get(self.precision)
+        shapes = {
+            i: self.parameters[operation.parameters[0]].shape
+            for i, operation in enumerate(self.operations)
+            if operation.kind == "dense" and "precision" not in operation.attributes
+        }
+        return frozenset(i for i, shape in shapes.items() if row.takes(shape))
+
+    @cached_property
     def sparse_inputs(self) -> tuple[bool, ...]:
         """For each input, whether it may be sparse rows: dense operations alone read it."""
         others = {i for o in self.operations if o.kind != "dense" for i in o.inputs}
@@ -270,7 +290,7 @@ class Program:
         """
         return Program(
             self.dtype, self.buffers, self.operations, self.parameters,
-            self.inputs, self.outputs, tuple(heads), self.seed, l2,
+            self.inputs, self.outputs, tuple(heads), self.seed, l2, self.precision,
         )  # fmt: skip
 
     def flatten(self, storage: np.ndarray) -> np.ndarray:
@@ -453,7 +473,8 @@ def _rebuilt(state: Mapping[str, Any]) -> Program:
     _check_indices(state["outputs"], len(builder.buffers))
     _check_indices([head[0] for head in state["heads"]], len(builder.buffers))
     heads = [Head(*head) for head in state["heads"]]
-    return builder.build(state["outputs"]).with_heads(heads, float(state["l2"]))
+    program = builder.build(state["outputs"]).with_heads(heads, float(state["l2"]))
+    return replace(program, precision=state.get("precision", "float32"))
 
 
 def _check_indices(indices: Sequence[int], n: int) -> None:
@@ -485,5 +506,10 @@ def _listing(program: Program) -> list[str]:
     return [
         *aligned(rows, right=(1,)),
         f"{len(program.operations)} operations, {program.n_parameters:,} parameters, "
-        f"{program.dtype}",
+        f"{program.dtype}"
+        + (
+            f", {len(program.narrow_products)} products in {program.precision}"
+            if program.narrow_products
+            else ""
+        ),
     ]

@@ -19,6 +19,7 @@ from typing import Any, NoReturn, TextIO
 from fastnn import optimizers, solvers
 from fastnn._version import __version__
 from fastnn.cli._text import note
+from fastnn.facts.precisions import PRECISIONS
 from fastnn.program import ACTIVATIONS
 from fastnn.tabular.datasets import NAMES
 from fastnn.tabular.objectives import LOSSES, QUANTILES
@@ -297,7 +298,15 @@ def _add_preset_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--seed", type=int, help="seed of the split, the initial values and the batches; default 0"
     )
-    group.add_argument("--dtype", choices=DTYPES, help=f"precision; default {_DEFAULTS.dtype}")
+    group.add_argument(
+        "--dtype", choices=DTYPES, help=f"precision of all numbers; default {_DEFAULTS.dtype}"
+    )
+    group.add_argument(
+        "--precision",
+        choices=tuple(PRECISIONS),
+        help="what the products of large layers multiply; bfloat16 is faster on processors with "
+        f"AVX512_BF16; default {_DEFAULTS.precision}",
+    )
 
 
 def _add_scaling(group: argparse._ArgumentGroup) -> None:

@@ -244,6 +244,8 @@ def _training_words(training: Training) -> Iterator[str]:
         yield f"{options.class_weight} classes"
     if options.l2:
         yield f"l2 {options.l2:g}"
+    if options.precision != "float32":
+        yield f"products in {options.precision}"
     yield f"seed {options.seed}"
 
 

@@ -109,6 +109,9 @@ class MLPClassifier(ClassifierMixin, Perceptron):
     dtype : {"float32", "float64"}, optional
         Data type of parameters and computations.  By default that of X: float32 stays, any
         other type becomes float64.
+    precision : {"float32", "bfloat16"}, default "float32"
+        What the products of large layers multiply, as in `Network.compile`.  With "bfloat16" the
+        data type is float32 by default.
     n_jobs : int, optional
         Largest number of threads; -1 is all.  By default the limit of `fastnn.set_num_threads`.
         The processes of a search share the cores by themselves; in its threads (joblib's backend
@@ -208,6 +211,7 @@ class MLPClassifier(ClassifierMixin, Perceptron):
         weights_mean: str = "batch",
         callbacks: Any = None,
         dtype: Any = None,
+        precision: str = "float32",
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(locals())

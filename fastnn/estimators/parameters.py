@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from fastnn import optimizers
 from fastnn.facts import activations
+from fastnn.facts.precisions import PRECISIONS
 from fastnn.layers import Activation
 from fastnn.losses import Loss
 from fastnn.optimizers import Adam, Momentum, Optimizer
@@ -63,6 +64,7 @@ CONSTRAINTS: dict[str, Any] = {
     "weights_mean": [StrOptions(set(WEIGHTS_MEANS))],
     "callbacks": "no_validation",
     "dtype": [None, StrOptions({"float32", "float64"}), type, np.dtype],
+    "precision": [StrOptions(set(PRECISIONS))],
     "n_jobs": [None, Integral],
 }
 """What scikit-learn checks of each parameter, in the words of its own networks."""

@@ -28,6 +28,7 @@ from fastnn.estimators.parameters import (
 from fastnn.estimators.progress import Convergence, Progress, Rules
 from fastnn.estimators.rates import rate_of
 from fastnn.estimators.tasks import CallbackSupportMixin, Tasks, tasks_of, with_callbacks
+from fastnn.facts.precisions import PRECISIONS
 from fastnn.formats._fitted import Bag, Classes, Fitted, Number
 from fastnn.formats.pipelines import Convertible
 from fastnn.network import Sequential
@@ -223,7 +224,8 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         """
         optimizer, network = optimizer_of(self), self.network_
         rate = rate_of(self)
-        settings = optimizer, float(self.alpha), (rate.initial, rate.kind, rate.power)
+        shape = rate.initial, rate.kind, rate.power
+        settings = optimizer, float(self.alpha), shape, self.precision
         if not afresh and settings == self._settings:
             return
         state = None if afresh else network.get_state()
@@ -231,7 +233,7 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
         self._penalty_total = total
         network.compile(
             loss, optimizer, loss_weights=dict.fromkeys(network.output_names, weight),
-            l2=float(self.alpha) / self._penalty_total,
+            l2=float(self.alpha) / self._penalty_total, precision=self.precision,
         )  # fmt: skip
         if afresh or settings[2] != self._settings[2]:
             self._optimizer = rate
@@ -451,6 +453,8 @@ class Perceptron(CallbackSupportMixin, Convertible, BaseEstimator):
 
     def _input_dtypes(self, starts: bool) -> Any:
         """The dtypes that X may keep."""
+        if starts and self.dtype is None and PRECISIONS[self.precision].dtype:
+            return dtypes(PRECISIONS[self.precision].dtype)
         return dtypes(self.dtype) if starts else self.network_.dtype
 
     def __sklearn_tags__(self) -> Any:

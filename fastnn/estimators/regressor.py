@@ -43,7 +43,9 @@ class MLPRegressor(RegressorMixin, Perceptron):
         As in `MLPClassifier`.
     nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon
         As in `MLPClassifier`.
-    n_iter_no_change, max_fun, dropout, weights_mean, callbacks, dtype, n_jobs
+    n_iter_no_change, max_fun, dropout, weights_mean, callbacks, dtype, precision
+        As in `MLPClassifier`.
+    n_jobs
         As in `MLPClassifier`.
 
     Attributes
@@ -107,6 +109,7 @@ class MLPRegressor(RegressorMixin, Perceptron):
         weights_mean: str = "batch",
         callbacks: Any = None,
         dtype: Any = None,
+        precision: str = "float32",
         n_jobs: int | None = None,
     ) -> None:
         super().__init__(locals())

@@ -34,7 +34,7 @@ class Shadow:
     """
 
     def __init__(self, program: Program, storage: Array, step: int | None) -> None:
-        self.program = dataclasses.replace(program, dtype=np.dtype(np.float64))
+        self.program = dataclasses.replace(program, dtype=np.dtype(np.float64), precision="float32")
         self._storage = self.program.allocate()
         self.program.unflatten(program.flatten(storage).astype(np.float64), self._storage)
         self.engine = backend.new_engine(self.program, self._storage)

@@ -163,6 +163,7 @@ class Core:
         l2: float,
         trainable: Sequence[bool],
         factors: Factors,
+        precision: str = "float32",
     ) -> None:
         """Start training afresh, with other losses and another optimizer.
 
@@ -175,8 +176,11 @@ class Core:
             One flag for each parameter.
         factors : sequence of (float, float)
             Those of the learning rate and of the weight decay, for each parameter.
+        precision : str
+            Of the products of dense layers.
         """
         program = self._program_with(heads, l2, trainable, factors)
+        program = dataclasses.replace(program, precision=precision)
         with backend.use(self.backend):
             engine = backend.new_engine(program, self.storage)
         slots = {name: program.allocate() for name in optimizer.slot_names}

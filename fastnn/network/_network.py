@@ -19,7 +19,7 @@ from fastnn.layers._tensor import check_name
 from fastnn.losses import Loss, SampleClassWeight
 from fastnn.network import _copies, _evaluate, _fit, _look, _predict, _save, _state, _summary
 from fastnn.network._checkpoint import CheckpointFile
-from fastnn.network._compile import AnyLoss, compile_core
+from fastnn.network._compile import AnyLoss, Options, compile_core
 from fastnn.network._core import Core, owner
 from fastnn.network._monte_carlo import Prediction
 from fastnn.network._precision import Calibration
@@ -313,8 +313,11 @@ class Network:
 
         Parameters
         ----------
-        precision : {None, "int8"}, default None
-            None computes as the network does.  With "int8" the products of large dense layers
+        precision : {None, "float32", "bfloat16", "int8"}, default None
+            None is the precision that `compile` was given.  With "bfloat16" the products of all
+            but small dense layers multiply numbers of eight significant bits and sum them in
+            float32, for any number of rows: a row alone has the bits it has among others.  With
+            "int8" the products of large dense layers
             multiply whole numbers of eight bits: weights from -127 to 127 times a scale of each
             column, activations from 0 to 255 times a scale of each row, or of all rows.  Their
             sums are exact, so they do not depend on processor, backend and number of threads.
@@ -340,8 +343,8 @@ class Network:
         RuntimeError
             With `y`, if the network has not been compiled.
         TypeError, ValueError
-            If an argument is unknown or does not fit; for "int8" if the network is not float32,
-            if its parameters or the rows are not finite.
+            If an argument is unknown or does not fit; for "bfloat16" and "int8" if the network is
+            not float32; for "int8" if its parameters or the rows are not finite.
 
         Examples
         --------
@@ -368,6 +371,7 @@ class Network:
         missing: str | None = None,
         learning_rates: Mapping[str, float] | None = None,
         weight_decays: Mapping[str, float] | None = None,
+        precision: str = "float32",
     ) -> None:
         """Choose what training minimises, and how.
 
@@ -398,11 +402,19 @@ class Network:
         weight_decays : dict of float, optional
             Factors of the optimizer's weight decay, which acts on weights only, by the same
             names; 0 is no decay.
+        precision : {"float32", "bfloat16"}, default "float32"
+            What the products of dense layers multiply.  With "bfloat16" operands are rounded to
+            eight significant bits and sums are float32; parameters, optimizer state and losses
+            stay float32.  Processors with AVX512_BF16 multiply such numbers at twice the rate;
+            others compute the same numbers, slower than in float32.  Products of small layers, and
+            of calls with few rows, stay float32 where rounding would take longer than it gains:
+            `summary` says which.
 
         Raises
         ------
         ValueError
-            If a loss is missing, unknown, or does not fit its output or the solver;
+            If a loss is missing, unknown, or does not fit its output or the solver; if the
+            precision is unknown, or is not for the dtype of the network or for a solver;
             if the optimizer is a solver, and the network has dropout; if a number among the
             options becomes 0, infinite or 1 in the dtype of the network; if a factor names
             nothing, or the optimizer has no learning rate or weight decay for it.
@@ -415,8 +427,8 @@ class Network:
             If trainable layers lie below a binary step or a zero indicator, whose
             derivative is 0; the warning names the layers.
         """
-        factors = learning_rates, weight_decays
-        compile_core(self.core, loss, optimizer, loss_weights, l2, missing, factors)
+        options = Options(loss_weights, l2, missing, learning_rates, weight_decays, precision)
+        compile_core(self.core, loss, optimizer, options)
 
     # ------------------------------------------------------------ evaluate
 

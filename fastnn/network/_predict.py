@@ -7,7 +7,7 @@ call of the engine (see `fastnn.backend.direct`); these functions take every oth
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 from fastnn import backend
 from fastnn._shared.arrays import Arrays
 from fastnn._shared.numbers import check_flag, check_integer
+from fastnn.facts import precisions
 from fastnn.losses import Loss
 from fastnn.network._core import Core
 from fastnn.network._monte_carlo import Prediction, Rule, Sampler
@@ -148,11 +149,13 @@ def predictor(core: Core, precision: str | None, calibration: Calibration) -> Pr
     """A frozen copy, for predictions of low latency."""
     with core.lock, backend.use(core.backend):
         names = core.output_names if core.outputs_are_named else None
-        if precision is None:
+        if precision is None or precision in precisions.PRECISIONS:
             calibration.refuse()
-            return Predictor(core.program, core.storage, names)
+            program = replace(core.program, precision=precision or core.program.precision)
+            return Predictor(program, core.storage, names)
         if precision != "int8":
-            raise ValueError(f'precision must be None or "int8", got {precision!r}')
+            known = ", ".join(precisions.PRECISIONS)
+            raise ValueError(f"precision must be None, {known} or int8, got {precision!r}")
         from fastnn.network._quantize import quantized
 
         return quantized(core, calibration, names)

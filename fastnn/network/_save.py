@@ -14,6 +14,7 @@ from fastnn.graph import check_index, from_structure, to_structure
 from fastnn.initializers import Explicit
 from fastnn.losses import CustomLoss, Loss
 from fastnn.network import _factors as factors
+from fastnn.network._compile import check_precision
 from fastnn.network._core import Core, owner
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._state import training_state
@@ -109,6 +110,7 @@ def structure(network: Saved, as_data: bool = True) -> dict[str, Any]:
         ],
         "optimizer": optimizer.config if as_data and optimizer is not None else optimizer,
         "l2": core.program.l2,
+        "precision": core.program.precision,
         "trainable": [parameter.trainable for parameter in core.program.parameters],
         "training": core.state.to_dict(),
         **factors.described(core.program),
@@ -220,9 +222,10 @@ def _restore_losses(core: Core, described: Mapping[str, Any], custom: Mapping[st
         raise TypeError(f"trainable must hold bools, got {trainable!r}")
     optimizer = optimizers.get(described["optimizer"])
     own = (described.get("learning_rates"), described.get("weight_decays"))
-    core.set_heads(
-        heads, optimizer, l2, trainable, factors.factors_of(core.program, optimizer, *own)
-    )
+    precision = described.get("precision", "float32")
+    check_precision(precision, core.dtype, optimizer)
+    own_factors = factors.factors_of(core.program, optimizer, *own)
+    core.set_heads(heads, optimizer, l2, trainable, own_factors, precision)
 
 
 def _restore_training(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fastnn import backend
 from fastnn._shared.text import titled
+from fastnn.facts import precisions
 from fastnn.graph import Graph, untrainable
 from fastnn.network._core import Core
 from fastnn.network._factors import shown
@@ -22,7 +24,35 @@ def summary(core: Core, title: str) -> str:
         penalty = f", l2={program.l2:g}" if program.l2 else ""
         lines.append(f"optimizer {core.optimizer!r}{penalty}")
         lines += shown(program)
+    lines += products(core)
     return "\n".join(lines)
+
+
+def products(core: Core) -> list[str]:
+    """Lines that say what is multiplied in which precision, where that is not the dtype."""
+    program, row = core.program, precisions.get(core.program.precision)
+    if not row.multiplicand:
+        return []
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for i, operation in enumerate(program.operations):
+        if operation.kind == "dense":
+            weight = program.parameters[operation.parameters[0]]
+            shape = " x ".join(map(str, weight.shape))
+            names[i in program.narrow_products].append(f"{weight.name} ({shape})")
+    with backend.use(core.backend):
+        isa = backend.instruction_set()
+    lines = []
+    if names[True]:
+        how = "" if isa in row.instructions else ", without an instruction for it here: slower"
+        lines.append(
+            f"products in {row.name} from {row.least_rows} rows on: {', '.join(names[True])}{how}"
+        )
+    if names[False]:
+        lines.append(
+            f"products in {program.dtype}: {', '.join(names[False])} "
+            f"(narrower than {row.least_width})"
+        )
+    return lines
 
 
 def widths(core: Core) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike
 from fastnn import optimizers
 from fastnn._shared.config import replace_fields
 from fastnn._shared.numbers import check_choice, check_integer, check_number
+from fastnn.facts.precisions import PRECISIONS
 from fastnn.layers import Dense, Dropout, Layer
 from fastnn.losses._elementwise import quantile_levels
 from fastnn.network import Sequential
@@ -90,6 +91,8 @@ class Options:
         Seed of the split, the initial values, the batches and the dropout.
     dtype : {"float32", "float64"}, default "float32"
         Precision of the parameters and computations.
+    precision : {"float32", "bfloat16"}, default "float32"
+        What the products of large layers multiply; see `Network.compile`.
     task : {"auto", "classification", "regression"}, default "auto"
         For "auto", text and a few whole numbers that repeat are classes.
     scaling : {"auto", "robust", "columns", "common", "none"}, default "auto"
@@ -125,6 +128,7 @@ class Options:
     weights_mean: Literal["data", "batch", "count"] = "data"
     seed: int = 0
     dtype: str = "float32"
+    precision: str = "float32"
     task: str = "auto"
     scaling: str = "auto"
     loss: str | None = None
@@ -152,6 +156,7 @@ class Options:
         if self.class_weight is not None:
             check_choice(self.class_weight, "class_weight", ("balanced",))
         check_choice(self.weights_mean, "weights_mean", WEIGHTS_MEANS)
+        check_choice(self.precision, "precision", tuple(PRECISIONS))
         check_integer(self.seed, "seed", 0)
         check_choice(self.dtype, "dtype", DTYPES)
         check_choice(self.task, "task", TASKS)
@@ -178,6 +183,11 @@ class Options:
             raise ValueError(f"quantiles need loss='quantile'{other}")
         if self.loss is not None and self.task == "classification":
             raise ValueError(f"loss={self.loss!r} is for regression, but task={self.task!r}")
+        needed = PRECISIONS[self.precision].dtype
+        if needed and self.dtype != needed:
+            raise ValueError(
+                f"precision={self.precision!r} needs dtype={needed!r}, got {self.dtype!r}"
+            )
         if self.has_solver:
             self._refuse_parameters_of_steps()
         self._check_plateau()
@@ -208,6 +218,7 @@ class Options:
             "learning_rate": self.learning_rate is not None,
             "schedule": self.schedule != "constant",
             "weights_mean": self.weights_mean != "data",
+            "precision": self.precision != "float32",
             "dropout": self.dropout > 0,
         }
         for name, differs in is_set.items():
@@ -383,7 +394,7 @@ def build(preprocessor: Preprocessor, options: Options, n_rows: int) -> Sequenti
     if options.schedule in _FALLING:
         optimizer = _with_schedule(optimizer, options, n_rows)
     loss = "cross_entropy" if preprocessor.classes else "mean_squared_error"
-    network.compile(loss, optimizer, l2=options.l2)
+    network.compile(loss, optimizer, l2=options.l2, precision=options.precision)
     return network
 
 

@@ -91,9 +91,10 @@ def test_rounding_takes_the_nearest_of_eight_bits():
     assert [Fraction(float(v)) for v in rounded(x)] == [nearest(Fraction(float(v)), 8) for v in x]
 
 
-def test_rounding_keeps_what_is_bfloat16_and_makes_every_nan_one():
+def test_rounding_keeps_normal_halves_flushes_subnormal_ones_and_makes_every_nan_one():
     x = halves(np.arange(1 << 16))
-    expected = np.where(np.isnan(x), np.float32(np.nan), x)
+    expected = np.where(np.abs(x) < float(SMALLEST), np.copysign(np.float32(0), x), x)
+    expected[np.isnan(x)] = np.nan
     np.testing.assert_array_equal(rounded(x).view(np.uint32), expected.view(np.uint32))
 
 

@@ -27,9 +27,10 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.string cimport memset
 
 from fastnn.backend.compiled.engine.passes cimport (
-    batch_cost, copy_outputs, finish_gradients, gradient_team, make_edges, norms_read_targets,
-    ordered_sum, penalty, prepare_targets, rows_are_finite, rows_per_block, set_norms, span_team,
-    step_is_moderate, stream_team, summed_cost, summed_penalty, train_team, update_alone,
+    batch_cost, copy_outputs, finish_gradients, gradient_team, make_edges, make_halves,
+    norms_read_targets, ordered_sum, penalty, prepare_targets, rows_are_finite, rows_per_block,
+    set_norms, span_team, step_is_moderate, stream_team, summed_cost, summed_penalty,
+    train_team, update_alone,
 )
 from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.kernels.entries cimport (
@@ -54,6 +55,7 @@ import numpy as _np
 from fastnn._shared.sparse import SparseRows as _SparseRows
 from fastnn.facts import activations as _activations
 from fastnn.facts import losses as _losses
+from fastnn.facts import precisions as _precisions
 
 cnp.import_array()
 

@@ -8,13 +8,13 @@ set, and all that Python calls, is in calls.pyx, beside this file.  The parts, i
     products/transpose.pxi      transposition in registers
     products/quads.pxi          whole numbers of eight bits, and what their sums become
     products/gemm.pxi           matrix products and the dense layer's fused epilogue
-    products/halves.pxi         operands of products in bfloat16
     rows/instances.pxi          the larger functions of a row, once for all that call them
     kernels/functional.pxi      stateless operations on arrays, behind fastnn.functional
     engine/structures.pxd       what a Program becomes: plain C structures
     engine/sparse.pxi           inputs given without their zeros
     engine/gather.pxi           rows of what callers give, converted and checked
     engine/tables.pxi           operations that look up rows of a weight
+    engine/halves.pxi           what the engine keeps in bfloat16
     engine/operations.pxi       forward and backward of each kind of operation
     engine/heads.pxi            losses of a batch and their gradients
     engine/limits.pxi           whether a step stays far from overflow
@@ -37,8 +37,12 @@ from fastnn.backend.compiled.engine.structures cimport *
 from fastnn.backend.compiled.math.activations cimport (
     IDENTITY, apply_both, apply_derivative, apply_value, derivative_from_output
 )
-from fastnn.backend.compiled.products.units cimport tile_pairs, tile_quads
-from fastnn.backend.compiled.products.words cimport NUMBERS, PAIRS, QUADS, Product
+from fastnn.backend.compiled.products.units cimport (
+    pack_columns, pack_rows, round_row, round_tile, tile_pairs, tile_quads
+)
+from fastnn.backend.compiled.products.words cimport (
+    NUMBERS, PAIRS, QUADS, Halves, Product, pairs
+)
 from fastnn.backend.compiled.rows.losses cimport ElementRule, target_weight_row
 from fastnn.backend.compiled.rows.normalization cimport layer_norm_backward_row, layer_norm_row
 from fastnn.backend.compiled.rows.random cimport drop_row
@@ -106,12 +110,12 @@ include "products/tiles.pxi"
 include "products/transpose.pxi"
 include "products/quads.pxi"
 include "products/gemm.pxi"
-include "products/halves.pxi"
 include "rows/instances.pxi"
 include "kernels/functional.pxi"
 include "engine/sparse.pxi"
 include "engine/gather.pxi"
 include "engine/tables.pxi"
+include "engine/halves.pxi"
 include "engine/operations.pxi"
 include "engine/heads.pxi"
 include "engine/limits.pxi"

@@ -1,4 +1,4 @@
-"""Tiles of products of bfloat16, compiled once for each instruction set.
+"""Products of bfloat16 and their operands, compiled once for each instruction set.
 
 The micro-kernel is that of core.pyx, products/tiles.pxi; what a word holds and how two of them
 are multiplied is in simd/words.h, for which setup.py defines FASTNN_WORDS.  A core of float32 is
@@ -8,13 +8,16 @@ linked with this unit; the one of v4b is that of v4, linked with a unit that has
 from libc.string cimport memcpy
 
 from fastnn.backend.compiled.engine.structures cimport CHECK, NEAR_BYTES, sz
-from fastnn.backend.compiled.products.words cimport NUMBERS, Product
+from fastnn.backend.compiled.products.words cimport NUMBERS, Halves, Product, pairs
+from fastnn.backend.compiled.rows.rows cimport take, within
 from fastnn.backend.compiled.simd.simd cimport VL, load, real, splat, store, vec
 from fastnn.backend.compiled.simd.threads cimport (
     FLUSH_DENORMALS, enter_float_mode, leave_float_mode
 )
 
 include "products/tiles.pxi"
+include "products/transpose.pxi"
+include "products/halves.pxi"
 
 cdef extern from "words.h" nogil:
     const bint WORDS_FLUSH

@@ -69,6 +69,8 @@ class Buffers:
         Number of the training step, on which the masks of dropout depend.
     first_row : int
         Place in the batch of the first row, on which they depend too.
+    narrow : bool
+        Whether the present call has rows enough for the precision of the program.
     user_code : UserCode
     step_cost : float or None
         The cost of the batch in a training step, if it is finite: gradients that custom losses
@@ -82,11 +84,13 @@ class Buffers:
         self.training = False
         self.step = 0
         self.first_row = 0
+        self.narrow = False
         self.user_code = UserCode()
         self.step_cost: float | None = None
         self._values: list[Any] = [None] * len(program.buffers)
         self._gradients: list[Array | None] = [None] * len(program.buffers)
         self._finiteness = FinitenessCheck(program)
+        self._narrow_outputs = {program.operations[i].output for i in program.narrow_products}
 
     def width(self, i: int) -> int:
         """Columns of buffer i."""
@@ -121,6 +125,14 @@ class Buffers:
     def has_gradient(self, i: int) -> bool:
         """Whether anything was added to the gradient of buffer i."""
         return self._gradients[i] is not None
+
+    def has_halves(self, operation: Operation) -> bool:
+        """Whether the products of a dense operation are made in bfloat16 in the present pass."""
+        return (
+            self.narrow
+            and operation.output in self._narrow_outputs
+            and not self.is_sparse(operation.inputs[0])
+        )
 
     def add_gradient(self, i: int, gradient: Array) -> None:
         """Add to the gradient of buffer i: a buffer that is used twice receives both."""

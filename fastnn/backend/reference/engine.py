@@ -22,6 +22,7 @@ from fastnn.backend.reference.guard import Guard
 from fastnn.backend.reference.operations import BACKWARD, FORWARD
 from fastnn.backend.reference.tables import are_codes
 from fastnn.backend.support import Support, support
+from fastnn.facts import precisions
 from fastnn.facts.losses import LOSSES, ElementOptions
 from fastnn.facts.updates import known
 from fastnn.program import ACTIVATIONS, CUSTOM_LOSS, Head, Parameter, Program, total_loss
@@ -36,6 +37,13 @@ _BLOCK = 1 << 16
 _quiet = np.errstate(all="ignore")
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+def engine_for_any_rows(program: Program, storage: Array) -> Engine:
+    """An engine that multiplies in the program's precision in calls with few rows too."""
+    engine = Engine(program, storage)
+    engine._least_rows = 0
+    return engine
 
 
 class Engine:
@@ -65,6 +73,7 @@ class Engine:
         self._mean_weights: Array | None = None
         self._norms: Array | None = None
         self._l2 = program.l2
+        self._least_rows = precisions.get(program.precision).least_rows
         self.guard: AbstractContextManager[object] = Guard()
         _engines.add(self)
 
@@ -110,6 +119,7 @@ class Engine:
         """Run the operations; returns a new array for each output of the program."""
         self._buffers.training, self._buffers.step = training, step
         n = self._check_inputs(inputs)
+        self._choose_words(n)
         if training or n <= _BLOCK:
             return self._forward(inputs, check)
         outputs = [
@@ -205,7 +215,7 @@ class Engine:
     ) -> tuple[float, list[float]]:
         """The cost and the loss of each head, without dropout."""
         self._buffers.training = False
-        self._check_inputs(inputs)
+        self._choose_words(self._check_inputs(inputs))
         self._forward(inputs, False)
         losses = [
             self._loss(head, target, None)
@@ -224,7 +234,9 @@ class Engine:
     ) -> float:
         """The cost; its gradients are left in `gradients` and the buffers'."""
         self._buffers.training, self._buffers.step = training, step
-        self._check_inputs(inputs)
+        n = self._check_inputs(inputs)
+        if not self._is_stepping:
+            self._choose_words(n)
         self._forward(inputs, check)
         self._clear_gradients()
         losses = []
@@ -291,6 +303,7 @@ class Engine:
             raise RuntimeError("set_optimizer has not been called")
         n = len(inputs[0]) if order is None else len(order)
         costs = losses[0] if losses.ndim == 2 else losses
+        self._choose_words(min(batch_size, n))
         for i, learning_rate in enumerate(learning_rates):
             rows: slice | Array = slice(i * batch_size, min((i + 1) * batch_size, n))
             if order is not None:
@@ -352,6 +365,10 @@ class Engine:
         return np.array(self._row_losses)
 
     # ---------------------------------------------------------------- arguments
+
+    def _choose_words(self, n_rows: int) -> None:
+        """Settle whether products of a call with so many rows are made in `precision`."""
+        self._buffers.narrow = n_rows >= self._least_rows
 
     def _check_inputs(self, inputs: Sequence[Rows]) -> int:
         """The number of rows; ValueError unless the inputs are as many as wide as they must be."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.backend.reference.engine import Engine
+from fastnn.backend.reference.engine import engine_for_any_rows
 from fastnn.program import Program
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Frozen:
         for out, shape, place in zip(outs or (), shapes, places, strict=outs is not None):
             self._check_output(out, shape, place)
         self._check_apart(list(outs or ()), places, inputs, names)
-        results = Engine(self._program, self._storage).forward(matrices)
+        results = engine_for_any_rows(self._program, self._storage).forward(matrices)
         if single:
             results = [result[0] for result in results]
         if outs is None:

@@ -24,9 +24,13 @@ _TINY = _SMALLEST * (1 - 2.0**-25)
 
 
 def rounded(x: np.ndarray) -> np.ndarray:
-    """The bfloat16 nearest to each number, ties to even, as float32; every nan as the same nan."""
+    """The bfloat16 nearest to each number, ties to even, as float32; every nan as the same nan.
+
+    Subnormal numbers become zero.
+    """
     bits = np.ascontiguousarray(x, np.float32).view(np.uint32)
     upper = (bits + (((bits >> 16) & 1) + np.uint32(0x7FFF))) & np.uint32(0xFFFF0000)
+    upper[np.abs(x) < _SMALLEST] &= 0x80000000
     upper[np.isnan(x)] = 0x7FC00000
     return upper.view(np.float32)
 
@@ -65,6 +69,11 @@ def chain(x: np.ndarray, y: np.ndarray, start: np.ndarray | None = None) -> np.n
 def _flushed(x: np.ndarray, least: float) -> np.ndarray:
     """Numbers of a magnitude below `least` replaced by zeros of their sign."""
     return np.where(np.abs(x) < least, np.copysign(0.0, x), x)
+
+
+def matmul_halves(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The product of a and b, both rounded to bfloat16."""
+    return chain(rounded(a), rounded(b))
 
 
 def product_bfloat16(

@@ -14,6 +14,7 @@ from fastnn.backend import quantization
 from fastnn.backend.reference import kernels, normalizers, tables
 from fastnn.backend.reference.activations import swish_beta_derivative
 from fastnn.backend.reference.buffers import Buffers
+from fastnn.backend.reference.halves import chain, matmul_halves, rounded
 from fastnn.backend.reference.random import dropout_of_part
 from fastnn.program import Operation
 
@@ -26,12 +27,17 @@ def column_sums(rows: Array) -> Array:
 
 
 def _dense(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:
-    """Z = X W + b, in whole numbers where the operation says so."""
+    """Z = X W + b, in whole numbers where the operation says so.
+
+    In bfloat16 the bias is where each sum starts.
+    """
     weights = [buffers.parameters[i] for i in operation.parameters]
     if operation.attributes.get("precision") == "int8":
         weight = quantization.quantized_weight(weights[0])
         bias = weights[1] if len(weights) > 1 else None
         return quantization.product(arguments[0], weight, bias, operation.attributes)
+    if buffers.has_halves(operation):
+        return chain(rounded(arguments[0]), rounded(weights[0]), *weights[1:])
     z = arguments[0] @ weights[0]
     return z + weights[1] if len(weights) > 1 else z
 
@@ -40,11 +46,12 @@ def _dense_backward(buffers: Buffers, operation: Operation, dz: Array) -> None:
     """DX = dZ W', dW = X' dZ, db = the column sums of dZ; sparse inputs have no gradient."""
     (source,) = operation.inputs
     weight = operation.parameters[0]
-    buffers.add_parameter_gradient(weight, buffers.value(source).T @ dz)
+    product = matmul_halves if buffers.has_halves(operation) else np.matmul
+    buffers.add_parameter_gradient(weight, product(buffers.value(source).T, dz))
     if len(operation.parameters) > 1:
         buffers.add_parameter_gradient(operation.parameters[1], column_sums(dz))
     if not buffers.is_sparse(source):
-        buffers.add_gradient(source, dz @ buffers.parameters[weight].T)
+        buffers.add_gradient(source, product(dz, buffers.parameters[weight].T))
 
 
 def _activation(buffers: Buffers, operation: Operation, arguments: list[Array]) -> Array:

@@ -104,6 +104,7 @@ cdef class Engine(Caller):
             self._read_inputs(inputs, check)
             self.plan.training = training
             self.plan.step = <uint32_t>(step & 0xFFFFFFFF)
+            self.choose_words(self.batch.n_rows)
             outputs = self._new_outputs(self.room, self.batch.n_rows)
             if training:
                 self._forward_kept()
@@ -139,6 +140,7 @@ cdef class Engine(Caller):
             return None
         self._begin_batch(room.inputs.n_rows, check)
         self.plan.training = False
+        self.choose_words(room.inputs.n_rows)
         output = new_output(self.plan.work.values[self.plan.outputs[0]].width,
                             room.inputs.n_rows, single, room.outputs)
         self._stream(room, &self.batch, NULL)
@@ -216,6 +218,7 @@ cdef class Engine(Caller):
         self._set_row_losses(n_rows)
         self._set_target_rooms(n_rows)
         self.plan.training = False
+        self.choose_words(n_rows)
         with nogil:
             prepare_targets(&self.plan, &self.batch, 0, 1)
             set_norms(&self.plan, &self.batch)
@@ -272,6 +275,7 @@ cdef class Engine(Caller):
         cdef int threads = team_for(3 * self.work_per_row * n_rows)
         self._set_row_losses(n_rows)
         self._set_target_rooms(n_rows)
+        self.choose_words(n_rows)
         self.set_capacity(n_rows)
         if self.has_sparse:
             self._set_columns(self.batch.order, n_rows, n_rows)
@@ -312,6 +316,7 @@ cdef class Engine(Caller):
             self._seed(i, output_gradients[i], self.plan.outputs[i] in seen)
             seen.add(self.plan.outputs[i])
         self.batch.n_rows = self.n_rows
+        self.choose_words(self.n_rows)
         if self.python_operations:
             self._backward_calling(FROM_OUTPUTS, &self.batch, threads)
             self._sum_gradients(FROM_OUTPUTS, &self.batch, threads)
@@ -587,6 +592,7 @@ cdef class Engine(Caller):
         """The steps of a run on the engine's batch, which describes all samples."""
         if not self.has_optimizer:
             raise RuntimeError("set_optimizer has not been called")
+        self.choose_words(run.batch_size)
         run.steps_done = 0
         run.suspect = run.halted = False
         self._prepare_run(run)

@@ -205,7 +205,8 @@ cdef void load_rows(const Plan* plan, const Workspace* work, const Batch* batch,
 cdef public void prepare_targets(const Plan* plan, const Batch* batch, int part,
                                  int parts) noexcept nogil:
     """This thread's share of the batch's targets, gathered where need be, and checked."""
-    cdef sz first = batch.n_rows * part // parts, last = batch.n_rows * (part + 1) // parts
+    cdef sz first = share_of_rows(batch.n_rows, part, parts)
+    cdef sz last = share_of_rows(batch.n_rows, part + 1, parts)
     cdef bint fit = True
     cdef Target* target
     cdef int h

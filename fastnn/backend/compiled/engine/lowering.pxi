@@ -78,8 +78,14 @@ def only_users(program):
     }
 
 
-def tile_rows(rows):
-    """Rows of the tasks of a weight: about equal, and whole register tiles of 6 rows or of 14."""
+def tile_rows(rows, in_halves):
+    """Rows of the tasks of a weight: about equal, and whole register tiles of 6 rows or of 14.
+
+    Those of a weight that is multiplied in bfloat16 are whole vectors of rows.
+    """
+    if in_halves:
+        parts = -(-rows // PAIR_TILE_ROWS)
+        return -(-rows // parts // 16) * 16
     parts = -(-rows // TILE_ROWS)
     return -(-rows // parts // 6) * 6
 
@@ -146,6 +152,9 @@ cdef class Lowered:
     cdef double update_work   # those in the time of one update of all parameters
     cdef public sz rows_at_once  # rows of a batch that a training step takes through together ...
     cdef sz row_bytes            # ... of so many bytes each, where no input is sparse
+    cdef set x_halves         # buffers whose values a training step has in bfloat16 ...
+    cdef set dz_halves        # ... and those whose gradients it has
+    cdef sz least_rows        # of a call that multiplies in bfloat16
 
     def __init__(self, program, storage, keep_all=False):
         self.program = program
@@ -160,6 +169,7 @@ cdef class Lowered:
         self.plan.storage = &parameters[0] if storage.size else NULL
         self.plan.gradients = &gradients[0] if storage.size else NULL
         self.plan.l2 = program.l2
+        self.least_rows = _precisions.get(program.precision).least_rows
         self.update_work = UPDATE_WORK * <double>program.storage_size
         self.returned = {}
         self.quads = {}
@@ -169,6 +179,7 @@ cdef class Lowered:
         self._read_heads()
         self._read_flow(FROM_LOSSES, [head.output for head in program.heads], keep_all)
         self._read_flow(FROM_OUTPUTS, program.outputs, True)
+        self._read_halves()
         self._make_tasks()
         self.row_bytes = self._bytes_per_row()
         self.rows_at_once = max(1, WORKSPACE_BYTES // self.row_bytes)
@@ -472,6 +483,40 @@ cdef class Lowered:
         block = self.returned[index][position]
         return &block[0]
 
+    def _read_halves(self):
+        """Which operations multiply in bfloat16, and room for their weights in it."""
+        cdef Param* weight
+        cdef Op* op
+        program = self.program
+        self.x_halves, self.dz_halves = set(), set()
+        users, producers = only_users(program), set()
+        for i, operation in enumerate(program.operations):
+            if operation.kind == "dense":
+                last = self.plan.ops[<int>i].dense.fused
+                producers.add(program.operations[last].output if last >= 0 else operation.output)
+        for i in sorted(program.narrow_products):
+            op = &self.plan.ops[<int>i]
+            weight = &self.plan.parameters[op.dense.weight]
+            self.plan.has_halves = True
+            self.x_halves.add(op.inputs[0])
+            self.dz_halves.add(op.output)
+            op.dense.has_rounded_x = op.inputs[0] in producers
+            user = users.get(i, -1)
+            if user >= 0 and self.plan.ops[<int>user].kind == ACTIVATION:
+                self.plan.ops[<int>user].activation.rounds = True
+                op.dense.has_rounded_dz = True
+            if weight.by_columns == NULL:
+                weight.ld_rows = _program.padded(weight.rows)
+                weight.by_columns = self.zeros((weight.rows + 1) // 2 * weight.ld)
+                weight.by_rows = self.zeros((weight.width + 1) // 2 * weight.ld_rows)
+            weight.is_turned |= op.flow[<int>FROM_LOSSES].active and op.flow[
+                <int>FROM_LOSSES].wanted[0]
+
+    cdef bint choose_words(self, sz n_rows) noexcept:
+        """Whether products of a call with so many rows are made in bfloat16."""
+        self.plan.halves = self.plan.has_halves and n_rows >= self.least_rows
+        return self.plan.halves
+
     def _make_tasks(self):
         cdef Param* parameter
         cdef Task* task
@@ -485,7 +530,7 @@ cdef class Lowered:
                         tasks.append((p, k, height, n, min(TABLE_COLUMNS, parameter.columns - n)))
             elif parameter.trainable:
                 width = TILE_COLUMNS if parameter.is_matrix else VECTOR_COLUMNS
-                height = tile_rows(parameter.rows)
+                height = tile_rows(parameter.rows, parameter.by_columns != NULL)
                 for n in range(0, parameter.columns, width):
                     for k in range(0, parameter.rows, height):
                         tasks.append((p, k, min(height, parameter.rows - k),
@@ -596,7 +641,9 @@ cdef class Lowered:
         strides = sum(_program.padded(width) for width in self._widths() if width)
         slopes = sum(_program.padded(width) for width in self._slope_widths().values())
         terms = sum(_program.padded(1) for _ in self._operations_with_terms())
-        return (2 * strides + slopes + terms) * sizeof(real)
+        halves = sum(_program.padded(self.program.buffers[i].width)
+                     for i in [*self.x_halves, *self.dz_halves])
+        return (2 * strides + slopes + terms + halves) * sizeof(real)
 
     cdef bint _is_sparse(self, int i) noexcept:
         """Whether input i of the call under way is."""
@@ -634,6 +681,32 @@ cdef class Lowered:
             arrays.append(_program.aligned_zeros(n_rows * ld, self.program.dtype)
                           .reshape(n_rows, ld) if width else None)
         return arrays
+
+    def _half_arrays(self, indices, sz n_rows, bint by_columns):
+        """Zeroed memory for copies in bfloat16 of buffers: by index pairs along rows or columns."""
+        arrays = {}
+        for i in indices:
+            width = self.program.buffers[i].width
+            if width and not (i in self.program.inputs
+                              and self._is_sparse(self.program.inputs.index(i))):
+                ld = _program.padded(width)
+                n = (n_rows + 1) // 2 * ld if by_columns else n_rows * ld // 2
+                arrays[i] = _program.aligned_zeros(n, self.program.dtype)
+        return arrays
+
+    cdef int point_halves(self, Matrix* matrices, rows, columns) except -1:
+        """Let matrices have the arrays of `_half_arrays`, and others none."""
+        cdef real[::1] words
+        cdef int i
+        for i in range(self.plan.n_buffers):
+            matrices[i].half_rows = matrices[i].half_columns = NULL
+            if i in rows:
+                words = rows[i]
+                matrices[i].half_rows = &words[0]
+            if i in columns:
+                words = columns[i]
+                matrices[i].half_columns = &words[0]
+        return 0
 
     cdef int point(self, Matrix* matrix, array, sz width) except -1:
         """Let a matrix have the rows of an array, or none where that is None."""
@@ -711,6 +784,8 @@ cdef class Lowered:
         values, gradients = self._arrays(widths, n_rows), self._arrays(widths, n_rows)
         slopes = self._arrays(slope_widths.values(), n_rows)
         terms = self._arrays([1] * len(with_terms), n_rows)
+        halves = [self._half_arrays(indices, n_rows, by_columns)
+                  for indices in (self.x_halves, self.dz_halves) for by_columns in (False, True)]
         for i, buffer in enumerate(self.program.buffers):
             self.point(&work.values[i], values[i], buffer.width)
             self.point(&work.gradients[i], gradients[i], buffer.width)
@@ -720,6 +795,8 @@ cdef class Lowered:
             self.point(&work.terms[i], term, 1)
         self.sparse_arrays = self.point_sparse(work.values, n_rows)
         self.value_arrays, self.gradient_arrays = values, gradients
-        self.kept_arrays = slopes + terms + self.point_codes(work, n_rows)
+        self.point_halves(work.values, halves[0], halves[1])
+        self.point_halves(work.gradients, halves[2], halves[3])
+        self.kept_arrays = slopes + terms + halves + self.point_codes(work, n_rows)
         work.capacity, work.has_sparse = n_rows, self.has_sparse
         return 0

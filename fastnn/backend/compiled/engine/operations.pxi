@@ -62,6 +62,8 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
             finish.slope, finish.lds = row_of(slope, first), slope.ld
     if dense.sums_squares:
         finish.squares = plan.factor_squares[0]
+    if plan.halves:
+        finish.halves, finish.first = halves_of(y), first
     product.c, product.ldc = row_of(y, first), y.ld
     if x.sparse != NULL:
         sparse_block(x.sparse.rows + first, last - first, weight.columns, &product, &finish)
@@ -71,6 +73,12 @@ cdef void forward_dense(const Plan* plan, const Op* op, int index, const Workspa
         set_quads(dense.quads, row_of(&work.codes, first), work.codes.ld, weight.rows,
                   last - first, &product, &sums)
         finish.sums = &sums
+    elif multiplies_halves(plan, dense.weight, x):
+        if not dense.has_rounded_x:
+            round_matrix(x, first, last)
+        product.words, product.K = PAIRS, pairs(weight.rows)
+        product.a, product.lda = x.half_rows + first * (x.ld // 2), x.ld // 2
+        product.b = weight.by_columns
     dense_block(last - first, weight.columns, &product, &finish)
 
 
@@ -94,16 +102,27 @@ cdef void backward_dense(const Plan* plan, const Op* op, int index, const Flow* 
     cdef Matrix* dx = &work.gradients[op.inputs[0]]
     cdef sz n = 0, width
     cdef Product product
+    cdef bint halves = multiplies_halves(plan, op.dense.weight, &work.values[op.inputs[0]])
+    if halves and not op.dense.has_rounded_dz:
+        round_matrix(dz, first, last)
     if not flow.wanted[0] or work.values[op.inputs[0]].sparse != NULL:
         return
     product = product_of(weight.width, row_of(dz, first), dz.ld, NULL, weight.ld, NULL, dx.ld)
+    if halves:
+        product = product_of(pairs(weight.width), dz.half_rows + first * (dz.ld // 2), dz.ld // 2,
+                             NULL, weight.ld_rows, NULL, dx.ld)
+        product.words = PAIRS
     while n < dx.columns:
         width = min(<sz>STRIP, dx.columns - n)
-        product.b = plan.storage + weight.offset + n * weight.ld
         product.c = row_of(dx, first) + n
         if flow.accumulate[0]:
             product.start = product.c
-        gemm_transposed(last - first, width, weight.rows - n, &product)
+        if halves:
+            product.b = weight.by_rows + n
+            gemm_strip(last - first, width, dx.columns, &product)
+        else:
+            product.b = plan.storage + weight.offset + n * weight.ld
+            gemm_transposed(last - first, width, weight.rows - n, &product)
         if below >= 0:
             activation_gradient(plan, &plan.ops[below], below, False, work, first, last, n,
                                 width)
@@ -144,11 +163,15 @@ cdef void activation_gradient(const Plan* plan, const Op* op, int index, bint ac
     cdef Matrix* dy = &work.gradients[op.output]
     cdef const Function* function = &op.activation.function
     cdef Matrix* kept = &work.values[op.output] if function.from_output else &work.slopes[index]
+    cdef Halves halves
     slope_rows(function.code if function.from_output else STORED_SLOPE, function.alpha,
                last - first, n,
                row_of(kept, first) + start, kept.ld, row_of(dy, first) + start, dy.ld,
                row_of(dx, first) + start, dx.ld, accumulate,
                plan.factor_squares[1] if op.activation.sums_squares else NULL)
+    if plan.halves and op.activation.rounds:
+        halves = halves_of(dx)
+        round_tile(&halves, first, start, last - first, n, row_of(dx, first) + start, dx.ld)
 
 
 cdef inline real alpha_of(const Plan* plan, const Function* function) noexcept nogil:

@@ -14,6 +14,9 @@ cdef extern bint rows_are_finite(const Source* source, real* scratch) noexcept n
 cdef extern void prepare_targets(const Plan* plan, const Batch* batch, int part,
                                  int parts) noexcept nogil
 
+# engine/halves.pxi
+cdef extern void make_halves(const Plan* plan) noexcept nogil
+
 # engine/tables.pxi
 cdef extern void make_edges(const Plan* plan) noexcept nogil
 

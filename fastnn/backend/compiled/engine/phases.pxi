@@ -33,8 +33,8 @@ cdef void phase_one(const Plan* plan, const Batch* batch, double* row_losses, sz
     Gather, forward, loss, backward, block by block.  `suspect`, where it is not NULL, is raised if
     a gradient may overflow.
     """
-    cdef sz row = n_rows * part // parts
-    cdef sz last = n_rows * (part + 1) // parts
+    cdef sz row = share_of_rows(n_rows, part, parts)
+    cdef sz last = share_of_rows(n_rows, part + 1, parts)
     cdef sz base = plan.first_row
     cdef sz stop
     while row < last:
@@ -83,7 +83,7 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
 
     What several uses contribute is summed over the rows for each use by itself, and added.
     """
-    cdef real memory[TILE_ROWS * TILE_COLUMNS + 16]
+    cdef real memory[PAIR_TILE_ROWS * TILE_COLUMNS + 16]
     cdef real* term = aligned(memory)
     cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
@@ -97,7 +97,7 @@ cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint
         sum_table_gradients(plan, task, uses, n_uses, n_rows, accumulate, g)
         clear_padding(task, parameter.width, g, ldg)
         return
-    CHECK(task.n_rows * task.n_columns <= TILE_ROWS * TILE_COLUMNS)
+    CHECK(task.n_rows * task.n_columns <= PAIR_TILE_ROWS * TILE_COLUMNS)
     for c in range(n_uses):
         if c == 0:
             contribution(plan, task, &uses[c], n_rows, accumulate, g, ldg)
@@ -134,6 +134,10 @@ cdef void contribution(const Plan* plan, const Task* task, const Contribution* u
             sparse_gradient(task, x.sparse, dz, accumulate, g, ldg)
             return
         product = product_of(0, x.data + task.k, x.ld, dz.data + task.n, dz.ld, g, ldg)
+        if multiplies_halves(plan, task.parameter, x):
+            product.words = PAIRS
+            product.a, product.b = x.half_columns + task.k, dz.half_columns + task.n
+            n_rows = pairs(n_rows)
         if accumulate:
             product.start = g
         while row < n_rows:
@@ -315,14 +319,16 @@ cdef void update_task(const Plan* plan, const Update* weights, const Update* vec
     cdef Update own
     update_tile(update_of(parameter, weights, vectors, &own), task.n_rows, task.n_columns, g, ldg,
                 &state, parameter.ld)
-    if plan.edges_follow and parameter.n_edged > 0:
+    if plan.step_follows and parameter.n_edged > 0:
         update_edges(plan, task)
+    if plan.step_follows and plan.halves and parameter.by_columns != NULL:
+        pack_tile(plan, task, parameter.is_turned)
 
 
 cdef void train_task(const Plan* plan, const Update* weights, const Update* vectors, sz index,
                      sz n_rows) noexcept nogil:
     """Gradient and update of one tile; the gradient never leaves the cache."""
-    cdef real memory[TILE_ROWS * TILE_COLUMNS + 16]
+    cdef real memory[PAIR_TILE_ROWS * TILE_COLUMNS + 16]
     cdef real* g = aligned(memory)
     cdef sz ldg = plan.tasks[index].n_columns
     if n_rows <= FEW_SAMPLES and train_outer(plan, weights, vectors, index, n_rows):
@@ -330,7 +336,8 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
     if plan.parameters[plan.tasks[index].parameter].is_table:
         g = plan.gradients + task_offset(plan, index)  # of any number of rows
         ldg = plan.parameters[plan.tasks[index].parameter].ld
-    CHECK(g != aligned(memory) or plan.tasks[index].n_rows * ldg <= TILE_ROWS * TILE_COLUMNS)
+    CHECK(g != aligned(memory)
+          or plan.tasks[index].n_rows * ldg <= PAIR_TILE_ROWS * TILE_COLUMNS)
     if plan.is_large:
         prefetch_task(plan, index)
     gradient_task(plan, FROM_LOSSES, index, n_rows, False, g, ldg)
@@ -351,7 +358,7 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     cdef Outer outer
     cdef Update own
     cdef State state = state_at(plan, task_offset(plan, index))
-    if not parameter.is_outer or plan.l2 != 0:
+    if not parameter.is_outer or plan.l2 != 0 or (plan.halves and parameter.by_columns != NULL):
         return False
     use = &parameter.contributions[0][0]
     if plan.work.values[use.x].sparse != NULL:

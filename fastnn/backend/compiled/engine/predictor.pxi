@@ -15,6 +15,9 @@ cdef class Frozen:
         self.engine.plan.training = False
         make_edges(&self.engine.plan)
         self.engine.plan.edges_are_made = True  # threads that predict only read them
+        self.engine.plan.halves = self.engine.plan.has_halves  # of any number of rows
+        make_halves(&self.engine.plan)
+        self.engine.plan.halves_are_made = True
         self.rooms = [self.engine.room]
 
     cdef Room claim(self):

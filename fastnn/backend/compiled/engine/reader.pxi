@@ -17,6 +17,7 @@ cdef class Room:
     cdef Workspace work    # for each thread of the team a block of rows
     cdef list arrays       # what the workspace points into ...
     cdef dict sparse_arrays  # ... and its sparse inputs
+    cdef dict half_arrays
     cdef object memory     # of the two below
     cdef Source* inputs
     cdef real** outputs
@@ -74,6 +75,9 @@ cdef class Reader(Lowered):
         arrays = self._arrays(self._widths(), n_rows)
         for i, buffer in enumerate(self.program.buffers):
             self.point(&room.work.values[i], arrays[i], buffer.width)
+        halves = self._half_arrays(self.x_halves, n_rows, False)
+        self.point_halves(room.work.values, halves, {})
+        room.half_arrays = halves
         room.sparse_arrays = self.point_sparse(room.work.values, n_rows)
         room.arrays = arrays + self.point_codes(&room.work, n_rows)
         room.work.capacity, room.work.has_sparse = n_rows, self.has_sparse

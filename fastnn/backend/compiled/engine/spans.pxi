@@ -3,7 +3,8 @@
 
 cdef void span_worker(const Plan* plan, const Span* span, int part, int parts) noexcept nogil:
     """This thread's share of a span: rows, block by block, or tasks of phase 2."""
-    cdef sz row = span.n_rows * part // parts, last = span.n_rows * (part + 1) // parts, stop
+    cdef sz row = share_of_rows(span.n_rows, part, parts)
+    cdef sz last = share_of_rows(span.n_rows, part + 1, parts), stop
     if span.stage > BACKWARD:
         span_tasks(plan, span, part, parts)
         return
@@ -53,6 +54,8 @@ cdef void span_member(const Plan* plan, const Span* span, int part, int parts) n
 cdef public void span_team(const Plan* plan, const Span* span, int parts) noexcept nogil:
     if span.stage == FORWARD and span.load:
         renew_edges(plan, FLUSH_DENORMALS if span.flush else PLAIN_FLOATS)
+        if plan.halves and not plan.halves_are_made:
+            pack_weights(plan, FOR_ALL if span.work.gradients != NULL else FOR_FORWARD, 0, 1)
     if parts == 1:
         span_member(plan, span, 0, 1)
         return

@@ -53,6 +53,7 @@ cdef enum:
     MEMORY_PIECE = 4096         # bytes of the engine's own tables that are allocated at once
     UPDATE_WORK = 25            # multiply-adds in the time of one parameter's update
     TILE_ROWS = 42        # a task of phase 2 is a tile of a weight of at most this size ...
+    PAIR_TILE_ROWS = 48   # ... of a weight in bfloat16: whole vectors of rows
     TILE_COLUMNS = 32
     VECTOR_COLUMNS = 256  # ... or so much of a vector of parameters
     MAX_THREADS = 256     # of a team
@@ -89,6 +90,8 @@ cdef struct Matrix:
     sz width
     sz columns
     sz ld
+    real* half_rows    # the same in bfloat16, pairs along the rows, ld / 2 words apart ...
+    real* half_columns # ... and along the columns: rows 2 r and 2 r + 1, ld words apart; or NULL
 
 
 cdef struct Flow:
@@ -127,6 +130,8 @@ cdef struct Dense:
     int below          # the activation whose backward it does as well, or -1
     bint sums_squares  # of its result, which is a factor of a gradient
     QuadWeight* quads  # or NULL
+    bint has_rounded_x   # what makes X has rounded it to bfloat16 as well ...
+    bint has_rounded_dz  # ... or what makes dZ
 
 
 cdef struct Activation:
@@ -134,6 +139,7 @@ cdef struct Activation:
     bint is_fused      # computed by the dense operation before it
     bint is_below      # its backward is done by the dense operation after it
     bint sums_squares  # of dZ, which its backward leaves complete
+    bint rounds        # dZ to bfloat16
 
 
 cdef struct LayerNorm:
@@ -212,6 +218,10 @@ cdef struct Param:
     double* factors    # of the learning rate and the weight decay; NULL where both are 1
     bint is_outer      # its gradient is one X' dZ
     bint is_table      # its gradient is summed in the array of gradients, not in tiles
+    real* by_columns   # in bfloat16, pairs along the columns, rows `ld` words apart ...
+    real* by_rows      # ... and along the rows, turned, `ld_rows` words apart; or NULL
+    sz ld_rows
+    bint is_turned     # a training step reads the latter
     int n_edged        # operations that read it between edges of bins ...
     int* edged         # ... and their indices
     int n_contributions[2]
@@ -362,7 +372,10 @@ cdef struct Plan:
     bint is_large            # parameters and optimizer state take over LARGE_BYTES
     bint has_edges           # an operation reads a table between edges ...
     bint edges_are_made      # ... which never change
-    bint edges_follow        # updates make them again, for a step that follows
+    bint has_halves          # dense operations multiply in bfloat16, given rows enough ...
+    bint halves              # ... as the call under way does
+    bint halves_are_made     # the weights in bfloat16 never change
+    bint step_follows        # updates make edges and weights in bfloat16 again, for another step
     bint keep                # store Z of fused activations as well
     uint32_t step            # number of the optimizer step, for dropout
     sz first_row             # row of the batch that is in row 0 of the workspace
@@ -429,6 +442,18 @@ cdef struct Span:
     const Update* weights  # UPDATES
     const Update* vectors
     bint flush            # subnormal numbers to zero, as in every training step
+
+
+cdef enum Packing:
+    # Which weights in bfloat16 a call needs.
+    FOR_FORWARD
+    FOR_STEPS
+    FOR_ALL       # the gradients of inputs as well
+
+
+cdef inline sz share_of_rows(sz n, int part, int parts) noexcept nogil:
+    """First row of thread `part`; even, since two rows of a matrix in bfloat16 share words."""
+    return n * part // parts // 2 * 2 if part < parts else n
 
 
 cdef inline sz up(sz n) noexcept nogil:

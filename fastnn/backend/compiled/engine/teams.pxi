@@ -15,11 +15,14 @@ cdef void train_worker(const Plan* shared, Run* run, const Update* recipe, int p
     cdef bint stored
     cdef double cost
     batch.norms += part * plan.n_heads
+    if plan.halves:
+        pack_weights(&plan, FOR_STEPS, part, parts)
+        meet(parts)
     plan.factor_squares[0] = aligned(room)
     plan.factor_squares[1] = plan.factor_squares[0] + VL
     for step in range(run.steps_done, run.n_steps):
         plan.step = <uint32_t>(run.first_step + step)
-        plan.edges_follow = step + 1 < run.n_steps
+        plan.step_follows = step + 1 < run.n_steps
         if run.penalties != NULL:
             plan.l2 = run.penalties[step]
         batch.start = step * run.batch_size
@@ -177,11 +180,14 @@ cdef void gradient_worker(const Plan* plan, Seeds seeds, Batch* batch, double* r
                           int part, int parts) noexcept nogil:
     """Both phases once, without an update."""
     cdef sz i, row, last
+    if plan.halves:
+        pack_weights(plan, FOR_STEPS if seeds == FROM_LOSSES else FOR_ALL, part, parts)
+        meet(parts)
     if seeds == FROM_LOSSES:
         phase_one(plan, batch, row_losses, batch.n_rows, batch.n_rows, part, parts, NULL)
     else:
-        row = batch.n_rows * part // parts
-        last = batch.n_rows * (part + 1) // parts
+        row = share_of_rows(batch.n_rows, part, parts)
+        last = share_of_rows(batch.n_rows, part + 1, parts)
         backward_rows(plan, seeds, &plan.work, row, last)
     meet(parts)
     if sort_columns(plan, batch.n_rows, part, parts):
@@ -252,8 +258,11 @@ cdef public double penalty(const Plan* plan) noexcept nogil:
 cdef void stream_worker(const Plan* plan, Stream* stream, int part, int parts) noexcept nogil:
     """Every parts-th block of rows, through all operations and out."""
     cdef sz n_rows = stream.batch.n_rows, last = stream.last
-    cdef sz block = stream.block if stream.block > 0 else (n_rows + parts - 1) // parts
+    cdef sz block = stream.block if stream.block > 0 else (n_rows + 2 * parts - 1) // parts // 2 * 2
     cdef sz row = stream.first + part * block, stop, own = part * block
+    if plan.halves and not plan.halves_are_made:
+        pack_weights(plan, FOR_FORWARD, part, parts)
+        meet(parts)
     while row < last and not is_raised(stream.batch.bad):
         stop = min(row + block, last)
         load_rows(plan, stream.work, stream.batch, row, stop, own)

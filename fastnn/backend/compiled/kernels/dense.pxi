@@ -83,7 +83,7 @@ cdef inline void narrow_gemm_of(bint transposed, sz rows, sz columns,
                 store(block + i * VL, take(start + (r + i) * ld_start, columns, 0)
                       if start != NULL else splat(0))
             part.a = product.a + (k * part.lda + r if transposed else r * part.lda + k)
-            gemm_of(transposed, m, VL, &part)
+            gemm_of(transposed, is_far(VL, part.K, transposed), m, VL, &part)
             for i in range(m):
                 put(product.c + (r + i) * product.ldc, columns, load(block + i * VL), False)
             r += m

@@ -30,13 +30,12 @@ cdef inline sz tile_start(sz n, sz columns) noexcept nogil:
     return min(n, columns - VL)
 
 
-cdef inline void gemm_of(bint transposed, sz rows, sz columns,
+cdef inline void gemm_of(bint transposed, bint far, sz rows, sz columns,
                          const Product* product) noexcept nogil:
-    """`gemm` for a constant `transposed`."""
+    """`gemm` for a constant `transposed`, of operands that are `far` (see `is_far`) or not."""
     cdef Product part
     cdef sz n = 0, r, w, blocks
     cdef int m
-    cdef bint far = is_far(columns, product.K, transposed)
     CHECK(VL <= columns and columns <= product.ldb and columns <= product.ldc)
     CHECK(columns % VL == 0 or product.start != product.c)
     while n < columns:
@@ -53,12 +52,17 @@ cdef inline void gemm_of(bint transposed, sz rows, sz columns,
 
 cdef void gemm(sz rows, sz columns, const Product* product) noexcept nogil:
     """C = start + A B, with VL columns or more: whole vectors of them if `start` is C."""
-    gemm_of(False, rows, columns, product)
+    gemm_of(False, is_far(columns, product.K, False), rows, columns, product)
+
+
+cdef void gemm_strip(sz rows, sz columns, sz all_columns, const Product* product) noexcept nogil:
+    """`gemm` for some columns of a B that has others behind them, which come next."""
+    gemm_of(False, is_far(all_columns, product.K, False), rows, columns, product)
 
 
 cdef void gemm_gradient(sz rows, sz columns, const Product* product) noexcept nogil:
     """`gemm` with the transpose of A, of which there are `rows` columns: X' dZ."""
-    gemm_of(True, rows, columns, product)
+    gemm_of(True, is_far(columns, product.K, True), rows, columns, product)
 
 
 cdef struct Finish:
@@ -71,6 +75,8 @@ cdef struct Finish:
     sz lds
     real* squares  # a vector to which the squares of the result are added
     const Sums* sums  # of whole numbers, which become numbers first
+    Halves halves  # copies in bfloat16 ...
+    sz first       # ... in whose rows C is from this one on
 
 
 cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
@@ -81,6 +87,7 @@ cdef inline Finish finish_of(int code, real alpha) noexcept nogil:
     finish.slope, finish.lds = NULL, 0
     finish.squares = NULL
     finish.sums = NULL
+    finish.halves.rows = NULL
     return finish
 
 
@@ -133,6 +140,8 @@ cdef void finish_tile(sz rows, sz columns, const Finish* finish, sz row, sz colu
         activate_rows(finish.code, finish.alpha, rows, columns, c, ldc, c, ldc)
     if finish.squares != NULL:
         add_squares(rows, columns, c, ldc, finish.squares)
+    if finish.halves.rows != NULL:
+        round_tile(&finish.halves, finish.first + row, column, rows, columns, c, ldc)
 
 
 cdef void add_squares(sz rows, sz columns, const real* c, sz ldc, real* squares) noexcept nogil:

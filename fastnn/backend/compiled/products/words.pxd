@@ -26,3 +26,16 @@ cdef struct Product:
     Py_ssize_t ld_start
     real* c
     Py_ssize_t ldc
+
+
+cdef struct Halves:
+    # Copies of a matrix in bfloat16, made tile by tile.
+    real* rows      # pairs along rows, ld / 2 words apart ...
+    real* columns   # ... and along columns, ld words apart; or NULL
+    Py_ssize_t ld
+    Py_ssize_t width
+
+
+cdef inline Py_ssize_t pairs(Py_ssize_t n) noexcept nogil:
+    """Words that hold n numbers in bfloat16."""
+    return (n + 1) // 2
