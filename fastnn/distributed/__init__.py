@@ -5,6 +5,7 @@ from fastnn._shared.lazy import importer
 _HOMES = {
     "Communicator": "fastnn.distributed.communicator",
     "RankError": "fastnn.distributed.communicator",
+    "fit": "fastnn.distributed.training",
     "partition": "fastnn.distributed.launch",
     "single": "fastnn.distributed.communicator",
     "world": "fastnn.distributed.launch",

@@ -28,12 +28,12 @@ _FIRST_TAG = 16
 _TAGS = 32_000
 """Tags that every MPI has: up to 32,767."""
 
-_TURNS = 500
-"""Polls before a wait sleeps between them: a message between processes of one machine is there."""
+_SPIN = 5e-4
+"""Seconds of polls before a wait sleeps between them: most messages are there by then."""
 
 _SHORTEST_SLEEP, _LONGEST_SLEEP = 2e-5, 2e-3
 
-_FAREWELL = 5.0
+_FAREWELL = 10.0
 """Seconds in which all processes print their errors before the first one ends them."""
 
 
@@ -57,7 +57,7 @@ class MPICommunicator:
         self.size: int = self._comm.Get_size()
         self.time_limit = time_limit
         self._act = "the start"
-        self._heard = ["nothing"] * self.size
+        self._heard = ["nothing yet"] * self.size
         self._end: RankError | None = None
         self._has_failed = False
         self._unfinished: list[Any] = []
@@ -111,11 +111,10 @@ class MPICommunicator:
         self._act = act
         requests = [*receives.values(), *sends]
         patience = Patience(self.time_limit)
-        turn, pause = 0, _SHORTEST_SLEEP
+        spin_end, pause = time.monotonic() + _SPIN, _SHORTEST_SLEEP
         try:
             while not self._mpi.Request.Testall(requests):
-                turn += 1
-                if turn <= _TURNS:
+                if time.monotonic() < spin_end:
                     os.sched_yield()
                     continue
                 self._read_notice()

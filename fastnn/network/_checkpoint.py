@@ -15,6 +15,7 @@ from fastnn import serialization
 from fastnn._shared.fields import entry
 from fastnn._shared.numbers import check_integer
 from fastnn._shared.sparse import Rows, SparseRows
+from fastnn._shared.spread import SpreadRows
 from fastnn._shared.writing import check_destination, is_file_object
 from fastnn.network._core import Core
 from fastnn.network._save import CHECKPOINT, DEFECTS, SLOT, Saved, arrays, save_with, structure
@@ -28,7 +29,7 @@ from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.session import Plan
 from fastnn.training.state import TrainingState
 
-__all__ = ["CheckpointFile", "check_checkpoint", "with_checkpoint"]
+__all__ = ["CheckpointFile", "check_checkpoint", "digest_of_data", "with_checkpoint"]
 
 _ROWS = 1000  # rows of each array that identify the data
 _WHAT = "a checkpoint"
@@ -42,6 +43,7 @@ _LABELS = {
     "shuffle": "shuffle",
     "weights_mean": "weights_mean",
     "callbacks": "the callbacks or early_stopping",
+    "shards": "shards",
 }
 
 
@@ -91,7 +93,12 @@ class CheckpointFile:
 
 
 def with_checkpoint(
-    network: Saved, plan: Plan, file: CheckpointFile | None, data: Data, validation: Data | None
+    network: Saved,
+    plan: Plan,
+    file: CheckpointFile | None,
+    data: Data,
+    validation: Data | None,
+    digest: str | None = None,
 ) -> Plan:
     """A plan that writes a file, and starts where an existing file ends.
 
@@ -104,6 +111,8 @@ def with_checkpoint(
         With None, the plan does not change.
     data, validation : Data
         As the training takes them.
+    digest : str, optional
+        The digest of the data, if it has been computed.
 
     Raises
     ------
@@ -115,7 +124,7 @@ def with_checkpoint(
     if file is None:
         return plan
     core = network.core
-    identity = _identity(network, plan, data, validation)
+    identity = _identity(network, plan, digest or digest_of_data(data), validation)
     start, begun = _start(core), _read(core, file.path, identity)
     if begun is not None:
         start = begun.start  # later files of this training have the same start
@@ -134,7 +143,7 @@ def check_checkpoint(
     network: Saved, plan: Plan, file: CheckpointFile, data: Data, validation: Data | None
 ) -> None:
     """Raise what `with_checkpoint` would raise, and change nothing."""
-    _read(network.core, file.path, _identity(network, plan, data, validation))
+    _read(network.core, file.path, _identity(network, plan, digest_of_data(data), validation))
 
 
 class _OtherTraining(ValueError):
@@ -251,7 +260,9 @@ def _check_start(core: Core, path: str, begun: _Begun) -> None:
 # ------------------------------------------------------------------- what is compared
 
 
-def _identity(network: Saved, plan: Plan, data: Data, validation: Data | None) -> dict[str, object]:
+def _identity(
+    network: Saved, plan: Plan, digest: str, validation: Data | None
+) -> dict[str, object]:
     """What two calls of one training have in common, as JSON-able data."""
     described = structure(network)
     for key in ("metadata", "training", "name"):
@@ -259,13 +270,14 @@ def _identity(network: Saved, plan: Plan, data: Data, validation: Data | None) -
     text = json.dumps(described, sort_keys=True)
     return {
         "network": f"{zlib.crc32(text.encode()):08x}",
-        "data": _digest_of_data(data),
-        "validation": None if validation is None else _digest_of_data(validation),
+        "data": digest,
+        "validation": None if validation is None else digest_of_data(validation),
         "epochs": None if plan.epochs is None else int(plan.epochs),
         "batch_size": None if plan.batch_size is None else int(plan.batch_size),
         "shuffle": bool(plan.shuffle),
         "weights_mean": plan.weights_mean,
         "callbacks": [_described(watcher) for watcher in plan.watchers(validation is not None)],
+        "shards": None if plan.steps is None else plan.steps.shards,
     }
 
 
@@ -288,7 +300,7 @@ def _are_same(stored: object, described: object) -> bool:
     )
 
 
-def _digest_of_data(data: Data) -> str:
+def digest_of_data(data: Data) -> str:
     """A digest of the shapes, the dtypes, and of rows spread evenly over the data."""
     n = len(data)
     rows = np.unique(np.linspace(0, n - 1, min(n, _ROWS)).astype(np.int64))
@@ -303,6 +315,8 @@ def _parts_of(column: Rows | None, rows: np.ndarray) -> list[tuple[np.ndarray | 
     if isinstance(column, SparseRows):
         part = column[rows]
         return [(part.values, column.shape), (part.columns, ""), (part.starts, "")]
+    if isinstance(column, SpreadRows):
+        return [(column.gathered(rows), column.shape)]
     return [(np.asarray(column)[rows], column.shape)]
 
 

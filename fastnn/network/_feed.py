@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from fastnn._shared.arrays import (
 )
 from fastnn._shared.numbers import check_flag
 from fastnn._shared.sparse import Rows, SparseRows, as_sparse_rows, is_sparse
+from fastnn._shared.spread import SpreadRows
 from fastnn.losses._base import EngineLoss
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._named import called, split
@@ -63,8 +64,8 @@ def prepare_inputs(
     parts = zip(split(X, names, argument), buffers, may_be_sparse, strict=True)
     for values, buffer, sparse in parts:
         name = called(argument, buffer.name, names)
-        if isinstance(values, SparseRows):
-            arrays.append(values)
+        if isinstance(values, SparseRows | SpreadRows):
+            arrays.append(cast(Rows, values))
         elif is_sparse(values):
             if not sparse:
                 raise TypeError(
@@ -277,6 +278,8 @@ class Feed:
         names = [buffer.name for buffer in self.inputs]
         sizes = self._engine.program.code_sizes
         for array, name, codes in zip(arrays, names, sizes, strict=True):
+            if isinstance(array, SpreadRows):  # each process has checked its own
+                continue
             if isinstance(array, SparseRows):
                 array.check_finite(called(argument, name, names), hint, self._dtype)
                 continue

@@ -20,6 +20,7 @@ from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
 from fastnn.network._core import Core
 from fastnn.network._feed import Feed
 from fastnn.network._save import Saved
+from fastnn.network._together import Given, Sharing, fit_together
 from fastnn.network._units import warn_of_lost_spread
 from fastnn.network._weights import check_weighed
 from fastnn.training.callbacks import History
@@ -41,6 +42,7 @@ class Extras:
     class_weight: SampleClassWeight | Mapping[str, SampleClassWeight] = None
     check_finite: bool = True
     checkpoint: CheckpointFile | None = None
+    sharing: Sharing | None = None
 
     def __post_init__(self) -> None:
         if self.validation_data is not None and self.validation_split is not None:
@@ -90,6 +92,9 @@ def fit(
 ) -> History:
     """Check the data of a user, and train on them."""
     with core.lock:
+        if extras.sharing is not None:
+            given = Given(X, y, sample_weight)
+            return fit_together(core, given, plan, extras, network, extras.sharing)
         core.compiled()
         data = core.feed.data(X, y, sample_weight, extras.check_finite, rule=plan.weights_mean)
         validation = extras.validation(core.feed)

@@ -25,6 +25,7 @@ from fastnn.network._monte_carlo import Prediction
 from fastnn.network._precision import Calibration
 from fastnn.network._predictor import Predictor
 from fastnn.network._rounding import check_layers
+from fastnn.network._together import DEFAULT_SHARDS, Sharing
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.serialization import File
@@ -33,6 +34,7 @@ from fastnn.training.callbacks import Callbacks, EarlyStopping, History
 from fastnn.training.session import Plan
 
 if TYPE_CHECKING:
+    from fastnn.distributed.communicator import Communicator
     from fastnn.inspection import LayerStatistics, Trace
 
 
@@ -514,6 +516,9 @@ class Network:
         weights_mean: Literal["data", "batch", "count"] = "data",
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_every: int | datetime.timedelta = 1,
+        communicator: Communicator | None = None,
+        shards: int | None = DEFAULT_SHARDS,
+        partitioned: bool = False,
     ) -> History:
         """Train for some epochs more.
 
@@ -578,6 +583,19 @@ class Network:
         checkpoint_every : int or datetime.timedelta, default 1
             Number of epochs between two writes of the file, or a time: the first epoch that ends
             after it writes the file.
+        communicator : Communicator, optional
+            Train together with other processes, which make the same call:
+            `fastnn.distributed.world`.  Process 0 alone validates, calls callbacks, reports and
+            writes the checkpoint; its validation_data count.  Parameters, history and counters
+            of all processes are the same in the end.
+        shards : int or None, default 8
+            With a communicator, a batch is cut into so many parts, whose gradients are added in
+            one fixed order: parameters have the same bits for any number of processes up to this
+            number.  None gives each process one part, which is faster; then parameters for
+            different numbers of processes are equal to rounding only.
+        partitioned : bool, default False
+            Whether X, y and sample_weight of each process are a part of the rows, those of
+            process 0 first.  False: all processes pass the same rows, such as one memory map.
 
         Returns
         -------
@@ -617,7 +635,10 @@ class Network:
         """
         plan = Plan(epochs, batch_size, shuffle, early_stopping, callbacks, verbose, weights_mean)
         file = CheckpointFile.of(checkpoint, checkpoint_every)
-        extras = _fit.Extras(validation_data, validation_split, class_weight, check_finite, file)
+        sharing = Sharing.of(communicator, shards, partitioned)
+        extras = _fit.Extras(
+            validation_data, validation_split, class_weight, check_finite, file, sharing
+        )
         return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
 
     def train_step(

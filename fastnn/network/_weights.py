@@ -84,6 +84,27 @@ def mean_weights(heads: Sequence[LossOnOutput], data: Data, rule: str) -> np.nda
     return None if np.isnan(means).all() else means
 
 
+def norm_weights(
+    heads: Sequence[LossOnOutput], data: Data, rule: str
+) -> list[float | np.ndarray | None]:
+    """For each head, what a row weighs in the sum that the mean of a batch divides by.
+
+    A number where all rows weigh the same, or the mean of all data is known (`mean_weights`);
+    (N,) where each has its own; None for a custom loss, which takes its own mean.
+    """
+    weights: list[float | np.ndarray | None] = []
+    for head, target in zip(heads, data.targets, strict=True):
+        if isinstance(head.loss, CustomLoss):
+            weights.append(None)
+        elif _varies(head, target):
+            own = np.concatenate(list(_parts(head, target))) if rule == "batch" else 1.0
+            weights.append(own)
+        else:
+            first = target[0][:1]
+            weights.append(float(head.loss.row_weights(first, None, head.width)[0]))
+    return weights
+
+
 def is_sum(head: LossOnOutput) -> bool:
     """Whether the loss of some rows is a sum over them; custom losses take their own means."""
     return getattr(head.loss, "reduction", "mean") != "mean"

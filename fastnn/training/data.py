@@ -11,6 +11,7 @@ import numpy as np
 from fastnn._shared.arrays import contiguous, is_readable, readable
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn._shared.sparse import Rows, SparseRows
+from fastnn._shared.spread import SpreadRows
 
 Target = tuple[np.ndarray, np.ndarray | None]
 
@@ -154,22 +155,26 @@ class _Column:
 
     @property
     def ready(self) -> bool:
-        return is_readable(self.array)
+        return isinstance(self.array, SpreadRows) or is_readable(self.array)
 
     @property
     def row_bytes(self) -> int:
-        if isinstance(self.array, SparseRows):
+        if isinstance(self.array, SparseRows | SpreadRows):
             return 0
         return self.dtype.itemsize * (self.array.size // max(1, len(self.array)))
 
     def take(self, rows: Any) -> Any:
         """The given rows as the engine reads them; a view where they are ready and a slice."""
+        if isinstance(self.array, SpreadRows):  # which whoever takes the steps fetches
+            return self.array[rows]
         return readable(self.array[rows], self.dtype)
 
 
 def _column(array: Rows, dtype: Any) -> _Column:
     if isinstance(array, SparseRows):
         return _Column(array.astype(dtype), np.dtype(dtype))
+    if isinstance(array, SpreadRows):
+        return _Column(array, np.dtype(dtype))
     return _Column(np.asarray(array), np.dtype(dtype))
 
 

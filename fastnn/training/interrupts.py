@@ -16,9 +16,15 @@ class Interrupts:
 
     It does so in the main thread only, and only if SIGINT has the handler of Python or that of an
     outer training, in whose callback this training runs.
+
+    Attributes
+    ----------
+    defers : bool
+        Whether `check` raises nothing: someone else asks `is_pending`, and raises.
     """
 
     def __init__(self) -> None:
+        self.defers = False
         self._allowed = False
         self._pending = False
         self._previous: Any = None
@@ -36,6 +42,7 @@ class Interrupts:
         if self._previous is not None:
             signal.signal(signal.SIGINT, self._previous)
             self._previous = None
+        self.defers = False
         self.check()
 
     def _receive(self, signum: int, frame: object) -> None:
@@ -47,9 +54,18 @@ class Interrupts:
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was a Ctrl-C that has had no effect yet."""
-        if self._pending:
+        if self._pending and not self.defers:
             self._pending = False
             raise KeyboardInterrupt
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether there was a Ctrl-C that has had no effect yet."""
+        return self._pending
+
+    def take(self) -> None:
+        """Forget a Ctrl-C: the caller raises KeyboardInterrupt."""
+        self._pending = False
 
     def call(self, function: Callable[..., Any], *arguments: object) -> Any:
         """Call a function that Ctrl-C ends at once; an earlier Ctrl-C waits for `check`."""

@@ -9,13 +9,13 @@ from typing import NamedTuple
 import numpy as np
 
 from fastnn._shared.numbers import check_integer
-from fastnn.backend.finite import GradientError
+from fastnn.backend.finite import GradientError, NotFiniteError
 from fastnn.optimizers import Optimizer
 from fastnn.schedules import rates
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import History
 from fastnn.training.data import Batches, Data
-from fastnn.training.session import Plan, Session, Trainee, row_order
+from fastnn.training.session import Plan, Session, Steps, Trainee, row_order
 from fastnn.training.state import TrainingError
 
 DEFAULT_EPOCHS = 10
@@ -23,6 +23,9 @@ DEFAULT_BATCH_SIZE = 32
 
 _CALL_SECONDS = 0.05
 """An engine call lasts about this long, so that progress and Ctrl-C stay lively."""
+
+_CALL_ROWS = 1 << 14
+"""Rows of the batches of one call, where several processes take the steps."""
 
 
 class Weighing(NamedTuple):
@@ -115,17 +118,22 @@ def fit(
             return trainee.state.history.copy()
         epochs -= plan.checkpoint.epochs
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
-    loop = _Loop(trainee, batches, session, weighing or Weighing())
+    loop = _Loop(trainee, batches, session, weighing or Weighing(), plan.steps)
     seed = check_integer(trainee.seed, "seed", 0)
 
     def train() -> None:
+        if plan.steps is not None:
+            plan.steps.start(session.interrupts)
         for _ in range(epochs):
             epoch, order = session.state.epoch, None
             if plan.order is not None:
                 order = plan.order(epoch)
             elif plan.shuffle:
                 order = row_order(batches.n_rows, seed, epoch)
-            if session.end_epoch(loop.epoch(order)):
+            stop = session.end_epoch(loop.epoch(order))
+            if plan.steps is not None:
+                stop = plan.steps.end_epoch(stop)
+            if stop:
                 break
 
     session.run(train)
@@ -141,6 +149,7 @@ class _Loop:
         batches: Batches,
         session: Session,
         weighing: Weighing,
+        steps: Steps | None,
     ) -> None:
         assert isinstance(trainee.optimizer, Optimizer)
         self._engine = trainee.engine
@@ -149,7 +158,10 @@ class _Loop:
         self._session = session
         self._state = session.state
         self._weighing = weighing
-        self._batches_per_call = 1
+        self._steps = steps
+        # With other processes it is the same in all of them, whatever time they take.
+        shared = max(1, _CALL_ROWS // batches.batch_size)
+        self._batches_per_call = 1 if steps is None else shared
         self._epoch_penalties: np.ndarray | None = None
 
     def epoch(self, order: np.ndarray | None) -> dict[str, float]:
@@ -223,18 +235,25 @@ class _Loop:
         start = time.perf_counter()
         inputs, targets, rows = self._batches.take(order, done, n)
         try:
-            taken = self._engine.train(
-                inputs, targets, rows, self._batches.batch_size, learning_rates,
-                state.step + 1, losses, False, self._weighing.means, penalties,
-            )  # fmt: skip
+            if self._steps is None:
+                taken = self._engine.train(
+                    inputs, targets, rows, self._batches.batch_size, learning_rates,
+                    state.step + 1, losses, False, self._weighing.means, penalties,
+                )  # fmt: skip
+            else:
+                batches = inputs, targets, rows, self._batches.batch_size
+                taken = self._steps.train(
+                    batches, learning_rates, state.step + 1, losses, self._weighing.means, penalties
+                )
         except BaseException as error:  # the steps before it were taken
             taken = int(np.isfinite(np.atleast_2d(losses)[0]).sum())
             state.step += taken
-            if not isinstance(error, GradientError):
+            if not isinstance(error, NotFiniteError):
                 raise
+            texts = (str(error), "") if isinstance(error, GradientError) else ("", str(error))
             raise TrainingError(
                 state.epoch + 1, done + taken + 1, state.step + 1, error.loss,
-                float(learning_rates[taken]), str(error),
+                float(learning_rates[taken]), *texts,
             ) from error  # fmt: skip
         state.step += taken
         self._session.interrupts.check()
@@ -244,5 +263,7 @@ class _Loop:
                 float(np.atleast_2d(losses)[0, taken]), float(learning_rates[taken]),
             )  # fmt: skip
         seconds = max(time.perf_counter() - start, 1e-9)
+        if self._steps is not None:
+            return
         # The number grows step by step: the first calls are slower than the rest.
         self._batches_per_call = max(1, min(4 * n, int(n * _CALL_SECONDS / seconds)))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from fastnn.training.callbacks import (
     as_early_stopping,
 )
 from fastnn.training.checkpoints import Checkpoint
-from fastnn.training.data import Data
+from fastnn.training.data import Data, Target
 from fastnn.training.interrupts import Interrupts
 from fastnn.training.progress import new_report
 from fastnn.training.state import TrainingState
@@ -68,6 +68,31 @@ class Trainee(Protocol):
         """The cost and the scores on some data; the history calls them ``val_...``."""
 
 
+class Steps(Protocol):
+    """What takes the steps of a training together with other processes."""
+
+    @property
+    def shards(self) -> int:
+        """Parts of a batch whose gradients are summed one by one; the bits depend on it."""
+
+    def start(self, interrupts: Interrupts) -> None:
+        """Before the first epoch; asks `interrupts` for Ctrl-C from now on."""
+
+    def end_epoch(self, stop: bool) -> bool:
+        """After an epoch, at the end of which this process asks to stop: whether all stop."""
+
+    def train(
+        self,
+        batches: tuple[Sequence[Any], Sequence[Target], np.ndarray | None, int],
+        learning_rates: np.ndarray,
+        first_step: int,
+        losses: np.ndarray,
+        mean_weights: np.ndarray | None,
+        penalties: np.ndarray | None,
+    ) -> int:
+        """One step for each learning rate: `Engine.train`, with its first arguments as one."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """How a training is to run.
@@ -96,6 +121,8 @@ class Plan:
     penalty_weights : (N,) array, optional
         The L2 penalty of a batch is then divided by the sum of these numbers over its rows, and
         batches count by their rows in the loss of an epoch.  Not for a solver.
+    steps : Steps, optional
+        What takes the optimizer steps, in place of the engine alone.  Not for a solver.
     """
 
     epochs: int | None = None
@@ -108,6 +135,7 @@ class Plan:
     checkpoint: Checkpoint | None = None
     order: Callable[[int], np.ndarray] | None = None
     penalty_weights: np.ndarray | None = None
+    steps: Steps | None = None
 
     def __post_init__(self) -> None:
         check_flag(self.shuffle, "shuffle")

@@ -28,10 +28,11 @@ class TrainingError(FloatingPointError, ValueError):
     """
 
     def __init__(
-        self, epoch: int, batch: int, step: int, loss: float, rate: float | None, gradient: str = ""
-    ) -> None:
+        self, epoch: int, batch: int, step: int, loss: float, rate: float | None,
+        gradient: str = "", place: str = "",
+    ) -> None:  # fmt: skip
         advice = "look for nan, inf and very large values in the data"
-        problem = f"the loss became {loss}"
+        problem = f"the loss became {loss}{place and ' '}{place}"
         if gradient:
             problem = f"{gradient}, though the loss is {loss:.6g},"
             advice += (
