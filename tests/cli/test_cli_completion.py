@@ -22,21 +22,73 @@ def script(capsys):
     return script
 
 
-@pytest.fixture
-def completed(script):
-    """What bash offers for the last of some words."""
-    bash = shutil.which("bash") or pytest.skip("no bash here")
-    lines = script("bash")
+ZSH_ASKS = r"""
+zmodload zsh/zpty
+zpty terminal zsh -f -i
+zpty -w terminal "source $1/interactive"
+zpty -r terminal start '*ready*'
+zpty -w -n terminal "$2"$'\t'
+while zpty -r terminal rest; do :; done
+"""
+
+ZSH_IS_ASKED = r"""
+PROMPT=
+autoload -Uz compinit
+compinit -u -D
+bindkey '^I' complete-word
+compadd () {
+    if [[ ${@[1,(i)(-|--)]} == *-(O|A|D)\ * ]]; then builtin compadd "$@"; return; fi
+    local -a matches
+    builtin compadd -A matches "$@"
+    print -rl -- $matches >> FOLDER/offered
+}
+comppostfuncs=(exit)
+source FOLDER/script
+print rea""dy
+"""
+"""A terminal of zsh, in which the built-in command that adds matches also writes them to a file."""
+
+
+def asked_of_bash(program, folder, words):
+    listed = " ".join(f"'{word}'" for word in words)
+    ask = f"COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _fastnn; "
+    show = 'printf "%s\n" "${COMPREPLY[@]}"'
+    text = (folder / "script").read_text() + ask + show
+    return [program, "--norc", "-c", text]
+
+
+def asked_of_zsh(program, folder, words):
+    text = ZSH_IS_ASKED.replace("FOLDER", str(folder))
+    (folder / "interactive").write_text(text)
+    (folder / "offered").write_text("")
+    show = f"cat {folder}/offered"
+    return [program, "-f", "-c", ZSH_ASKS + show, "zsh", folder, " ".join(words)]
+
+
+def asked_of_fish(program, folder, words):
+    ask = f"source {folder}/script; complete -C '{' '.join(words)}'"
+    return [program, "--no-config", "-c", ask]
+
+
+ASKED = {"bash": asked_of_bash, "zsh": asked_of_zsh, "fish": asked_of_fish}
+
+
+@pytest.fixture(params=SHELLS)
+def completed(request, script, tmp_path_factory):
+    """What a shell offers for the last of some words, in alphabetical order."""
+    shell = request.param
+    program = shutil.which(shell) or pytest.skip(f"no {shell} here")
+    folder = tmp_path_factory.mktemp("completion")
+    (folder / "script").write_text(script(shell))
 
     def completed(*words):
-        listed = " ".join(f"'{word}'" for word in words)
-        ask = f"COMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}; _fastnn; "
-        show = 'printf "%s\\n" "${COMPREPLY[@]}"'
         done = subprocess.run(
-            [bash, "--norc", "-c", lines + ask + show], capture_output=True, text=True, check=True
-        )
+            ASKED[shell](program, folder, words),
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True,
+        )  # fmt: skip
         assert not done.stderr
-        return done.stdout.split()
+        # fish writes a description behind a tab
+        return sorted({line.split("\t")[0].strip() for line in done.stdout.splitlines()} - {""})
 
     return completed
 
@@ -67,7 +119,7 @@ def test_commands_come_first(completed):
     ],
 )
 def test_values_of_options_and_words_are_offered(words, offered, completed):
-    assert completed("fastnn", *words) == offered
+    assert completed("fastnn", *words) == sorted(offered)
 
 
 @pytest.mark.parametrize("words", [("train",), ("train", "--output"), ("predict", "m.fastnn")])
