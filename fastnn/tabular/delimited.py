@@ -295,7 +295,8 @@ class DelimitedFile:
                     self._source.open() if content is None else io.BytesIO(content) as file,
                 ):
                     cells = arrow_csv.read_csv(file, **options, memory_pool=pool).columns
-                long = [name for name in numeric if _has_large(cells[columns.index(name)])]
+                pairs = zip(columns, cells, strict=True)
+                long = [name for name, c in pairs if name in numeric and _has_large(c)]
                 if not long:
                     break
                 numeric -= set(long)  # integers that float64 does not hold are text

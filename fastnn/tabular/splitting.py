@@ -91,8 +91,9 @@ def split_rows(
         sizes[sizes.index(max(sizes))] -= 1  # rounding has taken the last row of the training
     n_validation, n_test = sizes
     if n_validation + n_test >= n:
+        rows, leave = ("row", "leaves") if n == 1 else ("rows", "leave")
         raise DataError(
-            f"{n} rows with {n_validation} for validation and {n_test} for test leave none "
+            f"{n} {rows} with {n_validation} for validation and {n_test} for test {leave} none "
             "to train on"
         )
     order = np.random.default_rng(check_integer(seed, "seed", 0)).permutation(n)
