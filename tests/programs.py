@@ -132,9 +132,9 @@ def initial_storage(program: Program, seed: int = 0, scale: float = 0.5) -> np.n
     return storage
 
 
-def data_for(program: Program, n_rows: int, seed: int = 0):
+def data_for(program: Program, n_rows: int, seed: int = 0, rng=None):
     """Inputs and targets that fit the program's inputs and heads."""
-    rng = np.random.default_rng(seed)
+    rng = rng or np.random.default_rng(seed)
     dtype = program.dtype
     inputs = [
         rng.normal(size=(n_rows, program.buffers[i].width)).astype(dtype) for i in program.inputs
