@@ -14,6 +14,13 @@ from fastnn import backend as backends
 _ENVIRONMENT = dict(os.environ)
 
 
+def pytest_collection_modifyitems(items):
+    """Mark the tests that run once for each backend: others run on the one that is in use."""
+    for item in items:
+        if "backend" in getattr(item, "fixturenames", ()):
+            item.add_marker("each_backend")
+
+
 def pytest_collection_finish():
     """Importing the benchmarks takes variables out of the environment of BLAS.
 

@@ -9,7 +9,7 @@ try:
     import sklearn.base  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        'fastnn.estimators needs scikit-learn 1.6 or newer: pip install "fastnn[sklearn]"'
+        'fastnn.estimators needs scikit-learn 1.7 or newer: pip install "fastnn[sklearn]"'
     ) from error
 
 from fastnn.estimators.classifier import MLPClassifier

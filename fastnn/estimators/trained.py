@@ -16,7 +16,7 @@ try:
     from sklearn.utils import check_array
 except ImportError as error:
     raise ImportError(
-        'fastnn.estimators needs scikit-learn 1.6 or newer: pip install "fastnn[sklearn]"'
+        'fastnn.estimators needs scikit-learn 1.7 or newer: pip install "fastnn[sklearn]"'
     ) from error
 
 __all__ = ["TrainedClassifier", "TrainedRegressor", "as_estimator"]

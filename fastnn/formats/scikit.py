@@ -85,7 +85,7 @@ def _check(model: Any) -> None:
         from sklearn.neural_network import MLPClassifier, MLPRegressor
     except ImportError as error:
         raise ImportError(
-            'from_sklearn needs scikit-learn 1.6 or newer: pip install "fastnn[sklearn]"'
+            'from_sklearn needs scikit-learn 1.7 or newer: pip install "fastnn[sklearn]"'
         ) from error
     if not isinstance(model, MLPClassifier | MLPRegressor):
         raise TypeError(

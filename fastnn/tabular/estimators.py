@@ -37,7 +37,7 @@ try:
     from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 except ImportError as error:
     raise ImportError(
-        "the estimators of fastnn.tabular need scikit-learn 1.6 or newer: "
+        "the estimators of fastnn.tabular need scikit-learn 1.7 or newer: "
         'pip install "fastnn[sklearn]"'
     ) from error
 

@@ -9,7 +9,7 @@ from fastnn.estimators import MLPClassifier, MLPRegressor
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 RNG = np.random.default_rng(0)
-X = sparse.random_array((90, 30), density=0.2, format="csr", rng=RNG)
+X = sparse.csr_array(np.where(RNG.random((90, 30)) < 0.2, RNG.random((90, 30)), 0))
 DENSE = X.toarray()
 TARGETS = {MLPClassifier: RNG.integers(0, 3, 90), MLPRegressor: X.sum(axis=1)}
 each_estimator = pytest.mark.parametrize("Estimator", TARGETS)

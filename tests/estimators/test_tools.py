@@ -45,6 +45,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.utils import get_tags
+from sklearn.utils.fixes import parse_version
 
 from fastnn.estimators import MLPClassifier, MLPRegressor
 
@@ -201,6 +202,10 @@ def test_predictions_of_held_out_folds():
 # ------------------------------------------------------------------------ names and metadata
 
 
+@pytest.mark.skipif(
+    parse_version(sklearn.__version__) < parse_version("1.8"),
+    reason="scikit-learn 1.7 asks for a request of the scorer too",
+)
 def test_metadata_routing_brings_the_weights():
     weights, scaler = np.where(Y == 2, 0.0, 1.0), StandardScaler()
     with sklearn.config_context(enable_metadata_routing=True):

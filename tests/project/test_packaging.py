@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import re
 import tomllib
 from importlib import metadata, resources
@@ -99,6 +101,35 @@ def test_extras():
 )
 def test_extra_brings(extra, names):
     assert names <= required(extra)
+
+
+def test_oldest_requirements_are_the_highest_bounds_of_extras_and_their_extras():
+    path = ROOT / "tools" / "oldest_requirements.py"
+    specification = importlib.util.spec_from_file_location("oldest_requirements", path)
+    tool = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(tool)
+    project = {
+        "name": "fastnn",
+        "dependencies": ["numpy>=2.0"],
+        "optional-dependencies": {"a": ["numpy>=1.26", "x-y>=3"], "b": ["fastnn[a,c]"], "c": []},
+    }
+    assert tool.constraints(project, []) == ["numpy==2.0"]
+    assert tool.constraints(project, ["b"]) == ["numpy==2.0", "x-y==3"]
+    oldest = tool.constraints(PROJECT, [*EXTRAS])
+    assert len(oldest) == len({name.partition("==")[0] for name in oldest}) > 10
+
+
+def test_every_module_of_the_distribution_can_be_imported():
+    """One that needs the package of an extra may say so instead."""
+    package = Path(fastnn.__file__).parent
+    files = [file.relative_to(package).with_suffix("") for file in package.rglob("*.py")]
+    names = {".".join(("fastnn", *file.parts)) for file in files if file.name != "__main__"}
+    assert len(names) > 100
+    for name in sorted(names):
+        try:
+            importlib.import_module(name.removesuffix(".__init__"))
+        except ImportError as error:
+            assert "pip install 'fastnn[" in str(error), name  # noqa: PT017
 
 
 def test_command_is_installed():

@@ -17,7 +17,9 @@ def encode(columns, roles=None, **options):
     return encoder, encoder.transform(table, np.float64)
 
 
-NUMBERS = st.lists(st.one_of(st.integers(-3, 3).map(float), st.floats(-1e6, 1e6)), min_size=1)
+# Between subnormal numbers slopes overflow in `numpy.interp`, which tests compare with.
+FLOATS = st.floats(-1e6, 1e6, allow_subnormal=False)
+NUMBERS = st.lists(st.one_of(st.integers(-3, 3).map(float), FLOATS), min_size=1)
 
 # -------------------------------------------------------------------- quantiles
 
