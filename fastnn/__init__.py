@@ -76,6 +76,7 @@ __all__ = [
     "BackendError",
     "BiasCorrection",
     "Callback",
+    "Chunks",
     "Concatenate",
     "Constant",
     "Cosine",
@@ -101,6 +102,7 @@ __all__ = [
     "LevenbergMarquardt",
     "Multiply",
     "Network",
+    "ParquetRows",
     "PiecewiseLinear",
     "PrecisionReport",
     "Prediction",
@@ -109,6 +111,7 @@ __all__ = [
     "ReduceOnPlateau",
     "Scale",
     "Sequential",
+    "SourceError",
     "Step",
     "Subtract",
     "Trace",
@@ -129,10 +132,13 @@ __all__ += _activations.__all__ + _elementwise.__all__ + _updates.__all__
 
 
 _LAZY = {
+    "Chunks": "fastnn.training.sources",
     "Ensemble": "fastnn.ensemble.ensemble",
     "GradientCheck": "fastnn.inspection",
     "LayerMonitor": "fastnn.inspection",
     "LayerStatistics": "fastnn.inspection",
+    "ParquetRows": "fastnn.training.parquet",
+    "SourceError": "fastnn.training.sources",
     "Trace": "fastnn.inspection",
     "check_gradient": "fastnn.inspection",
     "check_gradients": "fastnn.network",
@@ -154,6 +160,8 @@ if TYPE_CHECKING:
         check_gradient,
     )
     from fastnn.network import check_gradients
+    from fastnn.training.parquet import ParquetRows
+    from fastnn.training.sources import Chunks, SourceError
 
     def __getattr__(name: str) -> type[_activations.FixedActivation]:
         """The layer of an activation, made from its row, as type checkers see it."""

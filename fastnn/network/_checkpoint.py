@@ -28,8 +28,12 @@ from fastnn.training.data import Data
 from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.session import Plan
 from fastnn.training.state import TrainingState
+from fastnn.training.stream import Stream
 
 __all__ = ["CheckpointFile", "check_checkpoint", "digest_of_data", "with_checkpoint"]
+
+TrainingRows = Data | Stream
+"""The rows of a training, in memory or from a source."""
 
 _ROWS = 1000  # rows of each array that identify the data
 _WHAT = "a checkpoint"
@@ -96,8 +100,8 @@ def with_checkpoint(
     network: Saved,
     plan: Plan,
     file: CheckpointFile | None,
-    data: Data,
-    validation: Data | None,
+    data: TrainingRows,
+    validation: TrainingRows | None,
     digest: str | None = None,
 ) -> Plan:
     """A plan that writes a file, and starts where an existing file ends.
@@ -109,7 +113,7 @@ def with_checkpoint(
     plan : Plan
     file : CheckpointFile or None
         With None, the plan does not change.
-    data, validation : Data
+    data, validation : Data or Stream
         As the training takes them.
     digest : str, optional
         The digest of the data, if it has been computed.
@@ -140,7 +144,11 @@ def with_checkpoint(
 
 
 def check_checkpoint(
-    network: Saved, plan: Plan, file: CheckpointFile, data: Data, validation: Data | None
+    network: Saved,
+    plan: Plan,
+    file: CheckpointFile,
+    data: Data | Stream,
+    validation: Data | Stream | None,
 ) -> None:
     """Raise what `with_checkpoint` would raise, and change nothing."""
     _read(network.core, file.path, _identity(network, plan, digest_of_data(data), validation))
@@ -261,7 +269,7 @@ def _check_start(core: Core, path: str, begun: _Begun) -> None:
 
 
 def _identity(
-    network: Saved, plan: Plan, digest: str, validation: Data | None
+    network: Saved, plan: Plan, digest: str, validation: TrainingRows | None
 ) -> dict[str, object]:
     """What two calls of one training have in common, as JSON-able data."""
     described = structure(network)
@@ -300,8 +308,10 @@ def _are_same(stored: object, described: object) -> bool:
     )
 
 
-def digest_of_data(data: Data) -> str:
+def digest_of_data(data: TrainingRows) -> str:
     """A digest of the shapes, the dtypes, and of rows spread evenly over the data."""
+    if isinstance(data, Stream):
+        return data.source.identity()
     n = len(data)
     rows = np.unique(np.linspace(0, n - 1, min(n, _ROWS)).astype(np.int64))
     columns = [*data.inputs, *(column for pair in data.targets for column in pair)]

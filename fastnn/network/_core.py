@@ -25,16 +25,17 @@ from fastnn.network._feed import Feed
 from fastnn.network._full_batch import FullBatch
 from fastnn.network._heads import LossOnOutput
 from fastnn.network._measures import Measures
-from fastnn.network._weights import is_sum, mean_weights, row_weights
+from fastnn.network._weights import is_sum, mean_weights, mean_weights_of, row_weights
 from fastnn.optimizers import Optimizer
 from fastnn.program import Program
 from fastnn.solvers import Solver
-from fastnn.training import loop
+from fastnn.training import loop, streaming
 from fastnn.training.callbacks import History
 from fastnn.training.data import Data
 from fastnn.training.session import Plan
 from fastnn.training.solving import solve
 from fastnn.training.state import TrainingError, TrainingState
+from fastnn.training.stream import Stream
 
 _CONVERTED_ROWS = 1 << 16
 """Rows converted at a time, of arrays that the engines cannot read as they are."""
@@ -319,6 +320,39 @@ class Core:
             finally:
                 self.is_fitting = before
 
+    def fit_stream(
+        self,
+        stream: Stream,
+        plan: Plan,
+        validation: Data | Stream | None = None,
+        network: Any = None,
+    ) -> History:
+        """Train on checked rows that do not fit into memory, as `fit` does on others.
+
+        Raises
+        ------
+        ValueError
+            If the optimizer is a solver, or `plan.weights_mean` is "batch".
+        SourceError, TrainingError
+            As in `Network.fit`.
+        """
+        with self.lock:
+            optimizer = self.compiled()
+            if isinstance(optimizer, Solver):
+                raise ValueError(
+                    f"{optimizer.name} takes all rows at once, and a source gives some at a time: "
+                    "choose an optimizer"
+                )
+            if plan.weights_mean == "batch":
+                raise ValueError('weights_mean must be "data" or "count" for a source, got "batch"')
+            before, self.is_fitting = self.is_fitting, True
+            try:
+                means = mean_weights_of(self.heads, stream, plan.weights_mean)
+                weighing = loop.Weighing(None, means, any(map(is_sum, self.heads)))
+                return streaming.fit(self, stream, plan, validation, network, weighing)
+            finally:
+                self.is_fitting = before
+
     def step(self, data: Data, rate: float, rule: str = "batch") -> float:
         """The next optimizer step, on one batch of checked data; returns its cost.
 
@@ -359,8 +393,14 @@ class Core:
 
     # --------------------------------------------------------------- measure
 
-    def measure(self, data: Data, batch_size: int | None = None) -> dict[str, float]:
+    def measure(self, data: Data | Stream, batch_size: int | None = None) -> dict[str, float]:
         """The cost and the scores on checked data, from one forward pass in blocks of rows."""
+        if isinstance(data, Stream):
+            measures = self._measures(Data([], []))
+            for block in data.blocks(measures.block_rows):
+                outputs = self.outputs(block.inputs, batch_size)
+                measures.add_block(outputs, block.targets, [w for _, w in block.targets])
+            return measures.result(self.program.penalty(self.storage))
         measures = self._measures(data)
         for rows in measures.blocks():
             inputs = [array[rows] for array in data.inputs]

@@ -27,7 +27,9 @@ from fastnn.training.callbacks import History
 from fastnn.training.data import Data
 from fastnn.training.interrupts import Interrupts
 from fastnn.training.session import Plan
+from fastnn.training.sources import Chunk, Source
 from fastnn.training.state import TrainingError
+from fastnn.training.stream import Stream
 
 TRAINED = "sample_weight, with class_weight and the missing targets of y,"
 """The source of the weights of a training, for `check_weighed`."""
@@ -37,7 +39,7 @@ TRAINED = "sample_weight, with class_weight and the missing targets of y,"
 class Extras:
     """What `fit` does with checked data before it trains: weights, validation, checkpoint."""
 
-    validation_data: Sequence[Any] | None = None
+    validation_data: Sequence[Any] | Source | None = None
     validation_split: float | None = None
     class_weight: SampleClassWeight | Mapping[str, SampleClassWeight] = None
     check_finite: bool = True
@@ -52,6 +54,8 @@ class Extras:
         """The validation data that the user gave apart from the training data, checked."""
         if self.validation_data is None:
             return None
+        if isinstance(self.validation_data, Source):
+            raise TypeError("validation_data may be a source only where X is one")
         data = feed.validation(self.validation_data, self.check_finite)
         check_weighed(feed.heads, data, "validation_data", "to validate on")
         return data
@@ -103,6 +107,47 @@ def fit(
         validation = validation if held_out is None else held_out
         plan = with_checkpoint(network, plan, extras.checkpoint, data, validation)
         return core.fit(data, plan, validation, network)
+
+
+def fit_source(core: Core, source: Source, plan: Plan, extras: Extras, network: Saved) -> History:
+    """Train on the rows of a source of a user, which are checked as they are read."""
+    if extras.validation_split is not None:
+        raise ValueError("validation_split does not go with a source: pass validation_data")
+    if extras.sharing is not None:
+        raise ValueError(
+            "communicator and shards do not go with a source: give each rank its part of the rows"
+        )
+    if isinstance(extras.class_weight, str):
+        raise ValueError(
+            f"class_weight={extras.class_weight!r} does not go with a source, whose classes are "
+            "not counted: pass the weights"
+        )
+    with core.lock:
+        core.compiled()
+        stream = stream_of(core, source, plan.weights_mean, extras)
+        validation: Data | Stream | None
+        if isinstance(extras.validation_data, Source):
+            validation = stream_of(core, extras.validation_data, "data", Extras())
+        else:
+            validation = extras.validation(core.feed)
+        plan = with_checkpoint(network, plan, extras.checkpoint, stream, validation)
+        return core.fit_stream(stream, plan, validation, network)
+
+
+def stream_of(core: Core, source: Source, rule: str, extras: Extras) -> Stream:
+    """The rows of a source, checked for a core and weighed by class."""
+    feed = core.feed
+
+    def check(chunk: Chunk) -> Data:
+        # "count" leaves weights as they are; otherwise each chunk would have a scale of its own.
+        data = feed.data(chunk.X, chunk.y, chunk.sample_weight, extras.check_finite, rule="count")
+        if rule != "count" and any(w is not None and (w < 0).any() for _, w in data.targets):
+            raise ValueError("sample_weight must be >= 0, got a negative one")
+        if extras.class_weight is not None:
+            data = feed.weigh_classes(data, extras.class_weight, "count")
+        return data
+
+    return Stream(source, check, core.dtype)
 
 
 def train_step(

@@ -59,32 +59,42 @@ class Measures:
         self._losses = [_loss_of(head, kernels) for head in heads]
         self._scorers = [head.loss.scorer() if head.loss.metric else None for head in heads]
 
-    def blocks(self) -> Iterator[slice]:
-        """Slices of the rows, to be added in this order."""
-        n_rows = len(self._targets[0][0])
+    @property
+    def block_rows(self) -> int:
+        """Rows of a block."""
         row_bytes = self._dtype.itemsize * sum(head.width for head in self._heads)
         low, high = _BLOCK_ROWS
-        step = min(max(_BLOCK_BYTES // row_bytes, low), high)
+        return min(max(_BLOCK_BYTES // row_bytes, low), high)
+
+    def blocks(self) -> Iterator[slice]:
+        """Slices of the rows, to be added in this order."""
+        n_rows, step = len(self._targets[0][0]), self.block_rows
         for start in range(0, n_rows, step):
             yield slice(start, min(start + step, n_rows))
 
     def add(self, outputs: Sequence[np.ndarray], rows: slice = slice(None)) -> None:
         """Add a block: the network's outputs for these rows, or outputs in float64."""
-        parts = zip(
-            self._heads, self._losses, self._scorers, self._targets, self._score_weights,
-            strict=True,
-        )  # fmt: skip
+        targets = [(t[rows], None if w is None else w[rows]) for t, w in self._targets]
+        self.add_block(outputs, targets, [w if w is None else w[rows] for w in self._score_weights])
+
+    def add_block(
+        self,
+        outputs: Sequence[np.ndarray],
+        targets: Targets,
+        score_weights: Sequence[np.ndarray | None],
+    ) -> None:
+        """Add a block of rows with these targets, and with these weights in the scores."""
+        parts = zip(self._heads, self._losses, self._scorers, targets, score_weights, strict=True)
         for head, loss, scorer, (target, weights), of_score in parts:
-            weights = None if weights is None else weights[rows]
             output = outputs[head.output]
-            rounded = contiguous(target[rows], np.int64 if target.ndim == 1 else self._dtype)
-            block = _unrounded(output, target[rows], rounded, weights)
+            rounded = contiguous(target, np.int64 if target.ndim == 1 else self._dtype)
+            block = _unrounded(output, target, rounded, weights)
             if isinstance(loss, _AllRows):
                 loss.add(contiguous(output, self._dtype), rounded, weights)
             else:
                 loss.add(*block)
             if scorer is not None:
-                scorer.add(*block[:2], None if of_score is None else of_score[rows])
+                scorer.add(*block[:2], of_score)
 
     def result(self, penalty: float) -> dict[str, float]:
         """The cost, with the L2 penalty, and the scores of all rows.

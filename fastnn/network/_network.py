@@ -32,6 +32,7 @@ from fastnn.serialization import File
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callbacks, EarlyStopping, History
 from fastnn.training.session import Plan
+from fastnn.training.sources import Source
 
 if TYPE_CHECKING:
     from fastnn.distributed.communicator import Communicator
@@ -499,12 +500,12 @@ class Network:
 
     def fit(
         self,
-        X: Arrays,
-        y: Arrays,
+        X: Arrays | Source,
+        y: Arrays | None = None,
         *,
         epochs: int | None = None,
         batch_size: int | None = None,
-        validation_data: Sequence[object] | None = None,
+        validation_data: Sequence[object] | Source | None = None,
         validation_split: float | None = None,
         early_stopping: EarlyStopping | int | None = None,
         callbacks: Callbacks = None,
@@ -527,7 +528,8 @@ class Network:
         X : (N, n_in) array_like
             For several inputs a list of arrays, or a dict by name.  Any real
             dtype; memory maps are read some batches at a time.  An input that dense
-            layers alone read may be a sparse matrix of SciPy, which stays sparse.
+            layers alone read may be a sparse matrix of SciPy, which stays sparse.  Or a source
+            of rows that do not fit into memory, `ParquetRows` or `Chunks`, without y.
         y : array_like
             Labels (N,) or rows (N, n_out) for cross-entropy, 0 and 1 for binary
             cross-entropy, numbers for the other losses; (N,) where n_out is 1.
@@ -538,7 +540,7 @@ class Network:
             `max_iterations`.
         batch_size : int, optional
             32 by default.  A solver takes all samples at once and no batch_size.
-        validation_data : (X, y) or (X, y, sample_weight), optional
+        validation_data : (X, y) or (X, y, sample_weight), or a source, optional
             Evaluated after each epoch; the history calls the measures ``val_...``.
         validation_split : float, optional
             Share of the rows to hold out as validation data instead.  They are drawn with
@@ -639,6 +641,12 @@ class Network:
         extras = _fit.Extras(
             validation_data, validation_split, class_weight, check_finite, file, sharing
         )
+        if isinstance(X, Source):
+            if y is not None or sample_weight is not None:
+                raise TypeError("y and sample_weight do not go with a source, which has its own")
+            return _fit.fit_source(self.core, X, plan, extras, self)
+        if y is None:
+            raise TypeError("y may be missing only where X is a source")
         return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
 
     def train_step(

@@ -9,6 +9,7 @@ import numpy as np
 from fastnn.losses import CustomLoss
 from fastnn.network._heads import LossOnOutput
 from fastnn.training.data import Data, Target
+from fastnn.training.stream import Stream
 
 _ROWS = 1 << 16
 """Rows whose weights are computed at a time."""
@@ -103,6 +104,35 @@ def norm_weights(
             first = target[0][:1]
             weights.append(float(head.loss.row_weights(first, None, head.width)[0]))
     return weights
+
+
+def mean_weights_of(heads: Sequence[LossOnOutput], stream: Stream, rule: str) -> np.ndarray | None:
+    """`mean_weights` of the rows of a source, in one pass over it where rows weigh differently.
+
+    Raises
+    ------
+    ValueError
+        If no row counts for any loss.
+    """
+    sums, n = np.zeros(len(heads)), 0
+    varies = np.zeros(len(heads), bool)
+    for block in stream.blocks(_ROWS):
+        pairs = list(zip(heads, block.targets, strict=True))
+        varies = np.array([_varies(head, target) for head, target in pairs])
+        if not varies.any():
+            return None
+        n += len(block)
+        for h, (head, target) in enumerate(pairs):
+            target = (target[0], None) if rule == "count" else target
+            sums[h] += sum(float(part.sum()) for part in _parts(head, target))
+    if varies.all() and not sums.any():
+        raise ValueError(
+            "the source leaves nothing to train on: for every row the weight is 0 or the target is "
+            "missing"
+        )
+    own = [isinstance(head.loss, CustomLoss) for head in heads]
+    means = np.where(~varies | own, np.nan, sums / n)
+    return None if np.isnan(means).all() else means
 
 
 def is_sum(head: LossOnOutput) -> bool:

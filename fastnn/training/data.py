@@ -146,6 +146,35 @@ class Batches:
         return inputs, targets
 
 
+class Block:
+    """Some batches of an epoch whose data come in blocks; see `Batches`.
+
+    Parameters
+    ----------
+    data : Data
+        Arrays that the engine reads as they are.
+    order : (n,) array of int64
+        The rows of them that the batches have.
+    batch_size : int
+    """
+
+    def __init__(self, data: Data, order: np.ndarray, batch_size: int) -> None:
+        self._data, self._order = data, order
+        self.n_rows = len(order)
+        self.batch_size = batch_size = min(batch_size, self.n_rows)
+        self.n_batches = self.max_batches = -(-self.n_rows // batch_size)
+        self.batch_rows = np.full(self.n_batches, batch_size)
+        self.batch_rows[-1] = self.n_rows - batch_size * (self.n_batches - 1)
+
+    def take(
+        self, order: np.ndarray | None, first: int, n: int
+    ) -> tuple[list[Rows], list[Target], np.ndarray | None]:
+        """Inputs, targets and order of `n` batches, counted from batch `first` of the block."""
+        start = first * self.batch_size
+        rows = self._order[start : start + n * self.batch_size]
+        return list(self._data.inputs), list(self._data.targets), rows
+
+
 @dataclass(frozen=True)
 class _Column:
     """One array of the data, and the dtype to convert it to if the engine cannot read it."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.schedules import rates
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import History
-from fastnn.training.data import Batches, Data
+from fastnn.training.data import Batches, Block, Data
 from fastnn.training.session import Plan, Session, Steps, Trainee, row_order
 from fastnn.training.state import TrainingError
 
@@ -118,7 +119,7 @@ def fit(
             return trainee.state.history.copy()
         epochs -= plan.checkpoint.epochs
     session = Session(trainee, plan, epochs, epochs * batches.n_batches, validation, network)
-    loop = _Loop(trainee, batches, session, weighing or Weighing(), plan.steps)
+    loop = Loop(trainee, batches, session, weighing or Weighing(), plan.steps)
     seed = check_integer(trainee.seed, "seed", 0)
 
     def train() -> None:
@@ -140,13 +141,13 @@ def fit(
     return session.history()
 
 
-class _Loop:
+class Loop:
     """Runs single epochs and keeps the counters in step with the parameters."""
 
     def __init__(
         self,
         trainee: Trainee,
-        batches: Batches,
+        batches: Batches | None,
         session: Session,
         weighing: Weighing,
         steps: Steps | None,
@@ -154,14 +155,15 @@ class _Loop:
         assert isinstance(trainee.optimizer, Optimizer)
         self._engine = trainee.engine
         self._optimizer = trainee.optimizer
-        self._batches = batches
+        self._batches: Any = batches
         self._session = session
         self._state = session.state
         self._weighing = weighing
         self._steps = steps
         # With other processes it is the same in all of them, whatever time they take.
-        shared = max(1, _CALL_ROWS // batches.batch_size)
+        shared = 1 if batches is None else max(1, _CALL_ROWS // batches.batch_size)
         self._batches_per_call = 1 if steps is None else shared
+        self._batches_before = 0
         self._epoch_penalties: np.ndarray | None = None
 
     def epoch(self, order: np.ndarray | None) -> dict[str, float]:
@@ -169,11 +171,31 @@ class _Loop:
         self._session.report.begin(self._state.epoch + 1)
         start = time.perf_counter()
         losses = self._pass(order)
+        return self._measures(self._mean(losses, order), start)
+
+    def epoch_of_blocks(self, blocks: Iterable[Block]) -> dict[str, float]:
+        """One pass over data that come in blocks; returns its measures."""
+        self._session.report.begin(self._state.epoch + 1)
+        start = time.perf_counter()
+        costs, sums, n_rows = 0.0, 0.0, 0
+        self._batches_before = 0
+        for block in blocks:
+            self._batches = block
+            losses = self._pass(None)
+            if losses.ndim == 2:
+                losses, of_sums = losses[0] - losses[1], losses[1]
+                sums += float(of_sums.sum())
+            costs += float((losses * block.batch_rows).sum())
+            n_rows += block.n_rows
+            self._batches_before += block.n_batches
+        return self._measures(costs / n_rows + sums, start)
+
+    def _measures(self, loss: float, start: float) -> dict[str, float]:
+        """The measures of an epoch that began at a time of `time.perf_counter`."""
+        state = self._state
         return {
-            "loss": self._mean(losses, order),
-            "learning_rate": learning_rate(
-                self._optimizer, self._state.step, self._state.rate_factor
-            ),
+            "loss": loss,
+            "learning_rate": learning_rate(self._optimizer, state.step, state.rate_factor),
             "seconds": time.perf_counter() - start,
         }
 
@@ -229,6 +251,7 @@ class _Loop:
         state = self._state
         steps = np.arange(state.step + 1, state.step + 1 + n)
         learning_rates = state.rate_factor * rates(self._optimizer.learning_rate, steps)
+        before = self._batches_before + done
         penalties = self._epoch_penalties
         if penalties is not None:
             penalties = penalties[done : done + n]
@@ -252,14 +275,14 @@ class _Loop:
                 raise
             texts = (str(error), "") if isinstance(error, GradientError) else ("", str(error))
             raise TrainingError(
-                state.epoch + 1, done + taken + 1, state.step + 1, error.loss,
+                state.epoch + 1, before + taken + 1, state.step + 1, error.loss,
                 float(learning_rates[taken]), *texts,
             ) from error  # fmt: skip
         state.step += taken
         self._session.interrupts.check()
         if taken < n:
             raise TrainingError(
-                state.epoch + 1, done + taken + 1, state.step + 1,
+                state.epoch + 1, before + taken + 1, state.step + 1,
                 float(np.atleast_2d(losses)[0, taken]), float(learning_rates[taken]),
             )  # fmt: skip
         seconds = max(time.perf_counter() - start, 1e-9)

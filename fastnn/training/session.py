@@ -22,7 +22,7 @@ from fastnn.training.callbacks import (
     as_early_stopping,
 )
 from fastnn.training.checkpoints import Checkpoint
-from fastnn.training.data import Data, Target
+from fastnn.training.data import Target
 from fastnn.training.interrupts import Interrupts
 from fastnn.training.progress import new_report
 from fastnn.training.state import TrainingState
@@ -64,7 +64,7 @@ class Trainee(Protocol):
     def restore(self, copy: np.ndarray) -> None:
         """Set the parameters back to a copy that `snapshot` made."""
 
-    def measure(self, data: Data) -> Mapping[str, float]:
+    def measure(self, data: Any) -> Mapping[str, float]:
         """The cost and the scores on some data; the history calls them ``val_...``."""
 
 
@@ -175,7 +175,8 @@ class Session:
         Epochs or iterations of this training, at most.
     n_batches : int
         Batches of this training, for the progress bar.
-    validation : Data, optional
+    validation : Data or Stream, optional
+        What the trainee measures.
     network : object, optional
         What callbacks see as `context.network`.
     """
@@ -186,7 +187,7 @@ class Session:
         plan: Plan,
         epochs: int,
         n_batches: int,
-        validation: Data | None,
+        validation: object,
         network: object,
     ) -> None:
         self.state = trainee.state
