@@ -235,11 +235,8 @@ class Ensemble:
         check_finite = check_flag(check_finite, "check_finite")
         feed = self._core.feed
         data = feed.data(X, y, sample_weight, check_finite, rule=weights_mean)
-        if self.bootstrap and any(w is not None and (w < 0).any() for _, w in data.targets):
-            raise ValueError(
-                "sample_weight must be finite and >= 0 with bootstrap=True, whose out-of-bag score "
-                "divides by the weights; got a negative one"
-            )
+        if self.bootstrap:
+            _check_bootstrap_weights(data)
         warn_of_lost_spread(self._heads, data.targets, self._core.dtype)
         validation = extras.validation(feed)
         watchers = own_callbacks(callbacks, len(self.members))
@@ -258,19 +255,18 @@ class Ensemble:
             )
             jobs.append(Member(network, own[0], rows, plan, extras, own[1], files[i]))
         self.callbacks = [_objects(own) for own in watchers]
-        outcomes = train_members(jobs, verbose, who, drops)
+        outcomes = self._settled(train_members(jobs, verbose, who, drops))
+        self.callbacks = [_objects(as_callbacks(outcome.plan.callbacks)) for outcome in outcomes]
+        self.oob_score = self._out_of_bag(data) if self.bootstrap else None
+        return [outcome.history for outcome in outcomes]
+
+    def _settled(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """The outcomes of the members whose training has not failed: only these stay."""
         self.errors = {
             number: outcome.error
             for number, outcome in zip(self.numbers, outcomes, strict=True)
             if outcome.error is not None
         }
-        outcomes = self._without_failed(outcomes)
-        self.callbacks = [_objects(as_callbacks(outcome.plan.callbacks)) for outcome in outcomes]
-        self.oob_score = self._out_of_bag(data) if self.bootstrap else None
-        return [outcome.history for outcome in outcomes]
-
-    def _without_failed(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """The outcomes of the members whose training has not failed: only these stay."""
         if not self.errors:
             return list(outcomes)
         stay = [i for i, outcome in enumerate(outcomes) if outcome.error is None]
@@ -632,6 +628,15 @@ def _checked_numbers(numbers: Sequence[object], n: int) -> tuple[int, ...]:
     if len(checked) != n or sorted(set(checked)) != list(checked):
         raise ValueError(f"{n} members must have {n} numbers that rise, got {checked}")
     return checked
+
+
+def _check_bootstrap_weights(data: Data) -> None:
+    """Raise ValueError for a negative weight of a sample."""
+    if any(w is not None and (w < 0).any() for _, w in data.targets):
+        raise ValueError(
+            "sample_weight must be finite and >= 0 with bootstrap=True, whose out-of-bag score "
+            "divides by the weights; got a negative one"
+        )
 
 
 def _objects(callbacks: Sequence[Callback]) -> list[Callback]:
