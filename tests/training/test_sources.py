@@ -174,7 +174,11 @@ def test_a_bad_source_is_an_error_with_its_place(chunks, words):
         (lambda net, s: net.fit(X), TypeError, "y may be missing only where X is a source"),
         (lambda net, s: net.fit(s, batch_size=101), ValueError, "buffer_rows must be at least"),
         (lambda net, s: net.fit(s, validation_split=0.1), ValueError, "validation_split"),
-        (lambda net, s: net.fit(s, shards=4), ValueError, "shards do not go with a source"),
+        (
+            lambda net, s: net.fit(s, communicator=fnn.distributed.single()),
+            ValueError,
+            "communicator and shards do not go with a source",
+        ),
         (lambda net, s: net.fit(s, weights_mean="batch"), ValueError, "weights_mean must be"),
         (lambda net, s: net.fit(s, class_weight="balanced"), ValueError, "class_weight"),
         (lambda net, s: net.fit(X, LABELS, validation_data=s), TypeError, "only where X is one"),
