@@ -18,6 +18,7 @@ PAGES = (
     "docs/coming-from.md",
     "docs/conventions.md",
     "docs/coming-from-scikit-learn.md",
+    "docs/distributed.md",
     "docs/extending.md",
     "docs/formats.md",
     "docs/formulas.md",

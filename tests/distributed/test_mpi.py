@@ -1,0 +1,168 @@
+"""Processes that `mpiexec` starts: bits, errors, and what is left when one is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fastnn import distributed
+
+pytest.importorskip("mpi4py")
+JOBS = Path(__file__).with_name("mpi_jobs.py")
+MPIEXEC = shutil.which(
+    "mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+)
+if MPIEXEC is None:
+    pytest.skip("mpiexec is not installed", allow_module_level=True)
+
+LIMIT = 60.0
+"""Seconds that a process waits: tests of what ends by itself do not wait for it."""
+
+
+def start(size, name, *arguments, limit=LIMIT, threads=1):
+    """A job of some processes, in a session of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    command = [MPIEXEC, "-n", str(size), sys.executable, str(JOBS), name, str(limit)]
+    return subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
+
+
+def ended(process, seconds=180):
+    """Its exit code, and what each process printed; no process of the job may be left."""
+    try:
+        output, errors = process.communicate(timeout=seconds)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    lines = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return process.returncode, {line["rank"]: line["result"] for line in lines}, errors
+
+
+def results(size, name, *arguments, **options):
+    """What the processes of a job that ends well printed, by their numbers."""
+    code, printed, errors = ended(start(size, name, *arguments, **options))
+    assert code == 0, errors
+    assert len(printed) == size, errors
+    return [printed[rank] for rank in range(size)]
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """The hashes of one process, which needs no MPI."""
+    import mpi_jobs
+
+    return mpi_jobs.hashes(distributed.single())
+
+
+@pytest.mark.parametrize(("size", "threads"), [(2, 2), (3, 1), (4, 1)])
+def test_hashes_are_those_of_one_process(size, threads, alone):
+    printed = results(size, "hashes", threads=threads)
+    plain = {result.pop("plain") for result in printed}
+    assert len(plain) == 1
+    expected = {name: value for name, value in alone.items() if name != "plain"}
+    assert printed == [expected] * size
+
+
+def test_sums_and_broadcasts():
+    for result in results(2, "messages"):
+        assert (result["sum"], result["root"]) == ([3.0] * 3, [1.0] * 2)
+
+
+def test_an_error_of_one_process_is_named_in_all_others():
+    _, printed, errors = ended(start(3, "failing_callback"))
+    assert printed[0]["error"] == "KeyError: 'in a callback'", errors
+    for rank in (1, 2):
+        assert printed[rank]["error"].startswith(
+            "RankError: rank 0 raised KeyError: 'in a callback'"
+        )
+
+
+def test_a_process_that_hangs_is_named_and_all_end():
+    code, printed, errors = ended(start(3, "missing", limit=2))
+    assert code != 0, errors
+    for rank in (0, 1):
+        assert "rank 2 did not answer; the last that came from it was" in printed[rank]["error"]
+
+
+def test_ctrl_c_in_one_process_ends_all_at_the_same_step():
+    first, second = results(2, "interrupted")
+    assert first["interrupted"]
+    assert first == second
+
+
+def children_of(pid):
+    """Numbers of the processes below one, the deepest last."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended
+            continue
+        if int(fields[1]) == pid:
+            found += [int(entry.name), *children_of(int(entry.name))]
+    return found
+
+
+def ranks_of(process):
+    """Numbers of the processes of a job that run the program."""
+    found = []
+    for pid in children_of(process.pid):
+        try:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if command.startswith(os.fsencode(sys.executable)):
+            found.append(pid)
+    return found
+
+
+def killed_once(folder, epochs, chance):
+    """Kill one process of a job at a random moment after its first checkpoint."""
+    process = start(3, "long_training", folder, epochs)
+    deadline = time.monotonic() + 120
+    while not (folder / "checkpoint.fastnn").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(chance.uniform(0, 0.5))
+    ranks = ranks_of(process)
+    if ranks:
+        os.kill(chance.choice(ranks), signal.SIGKILL)
+    ended(process)
+    assert not [pid for pid in ranks if Path(f"/proc/{pid}/cmdline").exists()
+                and Path(f"/proc/{pid}/cmdline").read_bytes()]  # fmt: skip
+
+
+def check_kills(tmp_path, times):
+    """After each kill, all others end; what then goes on with another number has the same bits."""
+    epochs = 400
+    (whole,) = {
+        result["hash"] for result in results(1, "long_training", tmp_path / "whole", epochs)
+    }
+    chance = random.Random(7)
+    for i in range(times):
+        folder = tmp_path / str(i)
+        killed_once(folder, epochs, chance)
+        resumed = results(1 + i % 3, "long_training", folder, epochs)
+        assert {result["hash"] for result in resumed} == {whole}
+
+
+def test_a_killed_process_ends_all_and_the_training_goes_on(tmp_path):
+    check_kills(tmp_path, 1)
+
+
+@pytest.mark.exhaustive
+def test_killed_processes_at_twenty_moments(tmp_path):
+    check_kills(tmp_path, 20)
