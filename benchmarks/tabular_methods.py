@@ -85,6 +85,36 @@ class CatBoost:
         return np.asarray(self._model.predict_proba(_without_missing(X)))
 
 
+class RealMLP:
+    """RealMLP-TD of pytabkit (PyTorch), with medians for missing numbers, which it refuses."""
+
+    def __init__(self, is_regression: bool, seed: int) -> None:
+        import pytabkit as library
+        import torch
+
+        torch.set_num_threads(1)
+        kind = library.RealMLP_TD_Regressor if is_regression else library.RealMLP_TD_Classifier
+        self._model = kind(device="cpu", n_threads=1, random_state=seed, verbosity=0)
+
+    def fit(self, X: Any, y: np.ndarray) -> RealMLP:
+        """Train on a frame."""
+        self._medians = X.select_dtypes("number").median()
+        self._model.fit(self._complete(X), y)
+        return self
+
+    def _complete(self, X: Any) -> Any:
+        X = _without_missing(X.fillna(self._medians))
+        return X.astype({c: "category" for c in X.columns if X[c].dtype.kind not in "iufb"})
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predictions of a regression."""
+        return np.asarray(self._model.predict(self._complete(X)))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities of classes."""
+        return np.asarray(self._model.predict_proba(self._complete(X)))
+
+
 def _without_missing(X: Any) -> Any:
     X = X.copy()
     for column in X.columns:
@@ -113,11 +143,17 @@ METHODS: dict[str, Callable[[bool, int], Model]] = {
     "LightGBM": lightgbm,
     "XGBoost": xgboost,
     "CatBoost": CatBoost,
+    "RealMLP-TD": RealMLP,
     "fastnn fast": fastnn("fast"),
     "fastnn balanced": fastnn("balanced"),
     "fastnn best, 60 s": fastnn("best", time_limit=60.0, n_jobs=2),
 }
 """The methods by name; a method is called with whether it is regression, and a seed."""
 
-PACKAGES = {"LightGBM": "lightgbm", "XGBoost": "xgboost", "CatBoost": "catboost"}
+PACKAGES = {
+    "LightGBM": "lightgbm",
+    "XGBoost": "xgboost",
+    "CatBoost": "catboost",
+    "RealMLP-TD": "pytabkit",
+}
 """Packages that some methods need besides scikit-learn."""
