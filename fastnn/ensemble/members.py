@@ -54,8 +54,8 @@ class Member:
         With callbacks of the member's own.
     extras : Extras
         Class weights and the split for validation.
-    validation : Data, optional
-        Checked validation data, where they are no part of `data`.
+    validation : Data or (M,) array of int, optional
+        Checked validation data, or rows of `data`; where `extras` has no split for validation.
     file : CheckpointFile, optional
         Of this member's training.
     """
@@ -65,7 +65,7 @@ class Member:
     rows: np.ndarray | None
     plan: Plan
     extras: Extras
-    validation: Data | None
+    validation: Data | np.ndarray | None
     file: CheckpointFile | None = None
 
     def check(self) -> None:
@@ -88,7 +88,11 @@ class Member:
         """The data to train on, and to validate on."""
         data = self.data if self.rows is None else self.data.rows(self.rows)
         data, held_out = self.extras.prepared(self.network.core, data, self.plan)
-        return data, self.validation if held_out is None else held_out
+        if held_out is not None:
+            return data, held_out
+        if isinstance(self.validation, np.ndarray):
+            return data, self.data.rows(self.validation)
+        return data, self.validation
 
     def _ending_plan(self, has_to_end: Callable[[], bool]) -> Plan:
         """The plan with a callback that interrupts the training."""

@@ -61,7 +61,7 @@ class _Result:
     trace: str
 
 
-def _train(task: _Task, data: Data, validation: Data | None) -> _Result:
+def _train(task: _Task, data: Data, validation: Data | np.ndarray | None) -> _Result:
     """Train a member; runs in the worker."""
     start = time.perf_counter()
     network, trace = task.network, ""
@@ -87,7 +87,7 @@ def in_workers(members: Sequence[Member], who: Workers, report: Report) -> list[
         for i, member in enumerate(members)
     ]
 
-    def send(tasks: Sequence[tuple[_Task, Data, Data | None]]) -> Exception | None:
+    def send(tasks: Sequence[tuple[_Task, Data, Data | np.ndarray | None]]) -> Exception | None:
         """Train some members; returns the error that kept others from giving a result."""
         try:
             for result in who.run(_train, tasks):

@@ -326,7 +326,7 @@ def _train(
         courses.append(_Course(float(weights[held_out].sum()), recipe.epochs, every))
         plan = _plan(recipe, setting, recipe.epochs, len(rows), courses[-1])
         extras = Extras(check_finite=False)
-        members.append(Member(network, data, rows, plan, extras, data.rows(held_out)))
+        members.append(Member(network, data, rows, plan, extras, held_out))
     is_partial = False
     try:
         who = Workers(setting.n_jobs, setting.backend)
