@@ -75,7 +75,7 @@ def test_every_way_keeps_all_bits(objects, way):
 def test_the_list_has_every_public_class_with_a_state(backend):
     """Results, such as a `Trace`, are plain dataclasses; the others have no objects."""
     names = {type(value).__name__ for kind in KINDS for value in made(kind, backend).values()}
-    results = {"GradientCheck", "LayerStatistics", "Prediction", "Trace"}
+    results = {"GradientCheck", "LayerStatistics", "PrecisionReport", "Prediction", "Trace"}
     bases = {"Callback", "CustomLayer", "Layer", "Network", "Input"}
     errors = {"BackendError", "FormatError", "SourceError", "TrainingError"}
     sources = {"Chunks", "ParquetRows"}  # paths, and what the caller gives

@@ -33,6 +33,9 @@ WEIGHT_LEVELS = 127
 MOST_INPUTS = (2**31 - 1) // (LEVELS * WEIGHT_LEVELS)
 """Inputs of a product whose sums a 32-bit integer always holds."""
 
+INSTRUCTIONS = ("v4b",)
+"""Instruction sets that multiply and add four bytes at once."""
+
 LEAST_INPUTS, LEAST_OUTPUTS = 64, 32
 """Products with fewer of either are no faster in integers than in float32."""
 

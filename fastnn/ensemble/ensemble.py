@@ -13,7 +13,7 @@ import numpy as np
 from fastnn import serialization
 from fastnn._shared.arrays import Arrays, Weights
 from fastnn._shared.config import as_json
-from fastnn._shared.fields import entry, real
+from fastnn._shared.fields import check_kind, entry, real
 from fastnn._shared.numbers import check_choice, check_flag, check_integer, check_seed
 from fastnn._shared.sparse import Rows
 from fastnn._shared.warnings import warn
@@ -623,7 +623,9 @@ def _check_members(members: Sequence[Any]) -> None:
 
 
 def _checked_numbers(numbers: Sequence[object], n: int) -> tuple[int, ...]:
-    """The numbers of n members, which rise."""
+    """The numbers of n members, which rise; ValueError for others."""
+    for number in numbers:
+        check_kind(number, int, "the number of a member")
     checked = tuple(check_integer(number, "the number of a member", 0) for number in numbers)
     if len(checked) != n or sorted(set(checked)) != list(checked):
         raise ValueError(f"{n} members must have {n} numbers that rise, got {checked}")

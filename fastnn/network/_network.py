@@ -320,21 +320,22 @@ class Network:
             None is the precision that `compile` was given.  With "bfloat16" the products of all
             but small dense layers multiply numbers of eight significant bits and sum them in
             float32, for any number of rows: a row alone has the bits it has among others.  With
-            "int8" the products of large dense layers
-            multiply whole numbers of eight bits: weights from -127 to 127 times a scale of each
-            column, activations from 0 to 255 times a scale of each row, or of all rows.  Their
-            sums are exact, so they do not depend on processor, backend and number of threads.
+            "int8" the products of large dense layers multiply whole numbers of eight bits:
+            weights from -127 to 127 times a scale of each column, activations from 0 to 255 times
+            a scale of each row, or of all rows.  Their sums are exact, so they do not depend on
+            processor, backend and number of threads.
             Everything else stays float32.
         calibrate : (N, n_in) array_like, optional
-            Rows like those to be predicted, as `predict` takes them; required for "int8".  From
-            them come the ranges of the activations, and the choice for each product between a
-            range of each row and one range, outside of which numbers are clipped.
+            Rows like those to be predicted, as `predict` takes them.  The predictor's `report`
+            says what the precision changes there.  They are required for "int8": from them come
+            the ranges of the activations, and the choice for each product between a range of
+            each row and one range, outside of which numbers are clipped.
         y : array_like, optional
             Targets of `calibrate`, as `fit` takes them: the report then has the change of loss
             and scores.  The network must have been compiled.
         keep : sequence of str or int, default ()
-            Dense layers that stay float32, by name or by position: ``keep=[0, -1]`` keeps the
-            first and the last.
+            For "int8", dense layers that stay float32, by name or by position:
+            ``keep=[0, -1]`` keeps the first and the last.
 
         Returns
         -------

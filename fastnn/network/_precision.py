@@ -32,7 +32,8 @@ class Calibration:
         """Raise ValueError if there is anything: the precision has no use for it."""
         for value, name in ((self.X, "calibrate"), (self.y, "y"), (self.keep or None, "keep")):
             if value is not None:
-                raise ValueError(f'{name} needs precision="int8"')
+                other = "" if name == "keep" else ' or "bfloat16"'
+                raise ValueError(f'{name} needs precision="int8"{other}')
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,11 @@ class PrecisionReport:
         float32 output.
     before, after : dict of str to float
         Loss and scores in float32 and with the predictor; empty without `y`.
+    instruction_set : str
+        That of the build in use, as `FASTNN_ISA` names it, or "NumPy".
+    has_instruction : bool
+        Whether it has an instruction for these products.  Without one they have the same bits,
+        and are slower than in float32.
     """
 
     precision: str
@@ -113,6 +119,8 @@ class PrecisionReport:
     outputs: tuple[OutputChange, ...]
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
+    instruction_set: str = "NumPy"
+    has_instruction: bool = False
 
     @property
     def share(self) -> float:
@@ -142,12 +150,21 @@ class PrecisionReport:
             tuple(_change(part) for part in outputs),
             _numbers(state, "before"),
             _numbers(state, "after"),
+            entry(state, "instruction_set", str, _WHAT),
+            entry(state, "has_instruction", bool, _WHAT),
         )
+
+    def _instruction(self) -> str:
+        """Whether these products are fast here."""
+        if self.has_instruction:
+            return f"{self.instruction_set} has an instruction for it"
+        return f"{self.instruction_set} has no instruction for it: the same bits, but slower"
 
     def __str__(self) -> str:
         lines = [
             f"{self.precision} for {self.share:.1%} of the multiply-adds; "
             f"changes over {self.n_rows:,} rows",
+            self._instruction(),
             "",
             *titled(_product_rows(self.products), right={1, 3, 4}),
             "",

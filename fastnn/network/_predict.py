@@ -149,6 +149,10 @@ def predictor(core: Core, precision: str | None, calibration: Calibration) -> Pr
     """A frozen copy, for predictions of low latency."""
     with core.lock, backend.use(core.backend):
         names = core.output_names if core.outputs_are_named else None
+        if precision == "bfloat16":
+            from fastnn.network._quantize import rounded
+
+            return rounded(core, calibration, names)
         if precision is None or precision in precisions.PRECISIONS:
             calibration.refuse()
             program = replace(core.program, precision=precision or core.program.precision)

@@ -14,6 +14,7 @@ from fastnn._shared.arrays import contiguous
 from fastnn._shared.numbers import check_integer
 from fastnn._shared.sparse import Rows, SparseRows
 from fastnn.backend import quantization
+from fastnn.facts import precisions
 from fastnn.network._core import Core
 from fastnn.network._feed import prepare_inputs, prepare_targets
 from fastnn.network._precision import Calibration, OutputChange, PrecisionReport, ProductReport
@@ -23,6 +24,12 @@ from fastnn.training.data import Data
 
 _ROWS = 2048
 """Rows that are measured together, and about as many that choose between two kinds of ranges."""
+
+_FAST = {
+    "int8": quantization.INSTRUCTIONS,
+    "bfloat16": precisions.get("bfloat16").instructions,
+}
+"""Instruction sets with an instruction for the products of a precision."""
 
 _HINT = "a calibration needs finite numbers"
 
@@ -40,25 +47,64 @@ def quantized(core: Core, calibration: Calibration, names: Sequence[str] | None)
     if core.dtype != np.float32:
         raise ValueError(f'precision="int8" needs a network in float32, got {core.dtype}')
     _check_parameters(core)
-    data = _data(core, calibration)
+    data = _data(core, calibration, "int8")
     products = _mark(core.program, _products(core.program), calibration.keep)
     products = _calibrated(core, products, data.inputs)
     program = _with_products(core.program, products)
-    plain = Predictor(program, core.storage)
-    before = core.outputs(data.inputs)
-    after = [np.empty_like(output) for output in before]
-    for rows, inputs in _blocks(core, data.inputs):
-        parts: Any = plain(inputs if len(inputs) > 1 else inputs[0])
-        parts = parts if isinstance(parts, list) else [parts]
-        for output, part in zip(after, parts, strict=True):
-            output[rows] = part
-    changes = tuple(map(_change, core.output_names, before, after))
-    scores: list[dict[str, float]] = [{}, {}]
-    if calibration.y is not None:
-        scores = [core.measure_outputs(outputs, data) for outputs in (before, after)]
-    reports = tuple(products.values())
-    report = PrecisionReport("int8", len(data.inputs[0]), reports, changes, *scores)
+    report = _report(core, "int8", program, data, tuple(products.values()))
     return Predictor(program, core.storage, names, report)
+
+
+def rounded(core: Core, calibration: Calibration, names: Sequence[str] | None) -> Predictor:
+    """A predictor with products in bfloat16; with rows to calibrate, a report of what they change.
+
+    Raises
+    ------
+    RuntimeError, TypeError, ValueError
+        As `quantized`; if there are layers to keep.
+    """
+    replace(calibration, X=None, y=None).refuse()
+    program = replace(core.program, precision="bfloat16", heads=())
+    if calibration.X is None:
+        calibration.refuse()
+        return Predictor(program, core.storage, names)
+    narrow, products = program.narrow_products, []
+    for index, product in _products(program).items():
+        is_narrow = index in narrow
+        precision = "bfloat16" if is_narrow else "float32"
+        reason = "" if is_narrow else "small: no faster in bfloat16"
+        products.append(replace(product, precision=precision, reason=reason))
+    data = _data(core, calibration, "bfloat16")
+    report = _report(core, "bfloat16", program, data, tuple(products))
+    return Predictor(program, core.storage, names, report)
+
+
+def _report(
+    core: Core, precision: str, program: Program, data: Data, products: tuple[ProductReport, ...]
+) -> PrecisionReport:
+    """What a program changes in outputs and scores of float32."""
+    plain = replace(core.program, precision="float32", heads=())
+    before, after = (_outputs(core, which, data.inputs) for which in (plain, program))
+    changes = tuple(map(_change, core.output_names, before, after))
+    scores: tuple[dict[str, float], dict[str, float]] = ({}, {})
+    if data.targets:
+        scores = (core.measure_outputs(before, data), core.measure_outputs(after, data))
+    isa = backend.instruction_set() or "NumPy"
+    n_rows, has_instruction = len(data.inputs[0]), isa in _FAST[precision]
+    return PrecisionReport(precision, n_rows, products, changes, *scores, isa, has_instruction)
+
+
+def _outputs(core: Core, program: Program, inputs: Sequence[Rows]) -> list[np.ndarray]:
+    """The outputs of a program, block by block."""
+    predictor = Predictor(program, core.storage)
+    widths = [program.buffers[i].width for i in program.outputs]
+    outputs = [np.empty((len(inputs[0]), width), core.dtype) for width in widths]
+    for rows, block in _blocks(core, inputs):
+        parts: Any = predictor(block if len(block) > 1 else block[0])
+        parts = parts if isinstance(parts, list) else [parts]
+        for output, part in zip(outputs, parts, strict=True):
+            output[rows] = part
+    return outputs
 
 
 def _check_parameters(core: Core) -> None:
@@ -69,10 +115,10 @@ def _check_parameters(core: Core) -> None:
             )
 
 
-def _data(core: Core, calibration: Calibration) -> Data:
+def _data(core: Core, calibration: Calibration, precision: str) -> Data:
     """Checked rows, and targets where there are any."""
     if calibration.X is None:
-        raise ValueError('precision="int8" needs calibrate=X, rows like those to be predicted')
+        raise ValueError(f'precision="{precision}" needs calibrate=X, rows like those to predict')
     program, feed = core.program, core.feed
     inputs = prepare_inputs(calibration.X, feed.inputs, program.sparse_inputs, "calibrate")
     feed.check(inputs, "calibrate", _HINT)
@@ -151,7 +197,7 @@ def _with_products(program: Program, products: dict[int, ProductReport]) -> Prog
             if product.ranges == "tensor":
                 attributes |= {"low": product.low, "high": product.high}
             operations[index] = replace(operations[index], attributes=MappingProxyType(attributes))
-    return replace(program, operations=tuple(operations), heads=())
+    return replace(program, operations=tuple(operations), heads=(), precision="float32")
 
 
 # --------------------------------------------------------------------- calibration
@@ -194,7 +240,8 @@ def _activations(
     """The values of some buffers, block by block."""
     program = core.program
     inner = tuple(place for place in places if place not in program.inputs)
-    watched = replace(program, outputs=inner or program.outputs, heads=())
+    outputs = inner or program.outputs
+    watched = replace(program, outputs=outputs, heads=(), precision="float32")
     engine = backend.new_engine(watched, core.storage)
     for rows, block in _blocks(core, inputs):
         values = dict(zip(watched.outputs, engine.forward(block), strict=True))

@@ -294,3 +294,40 @@ def test_reports_of_damaged_files(key):
     for value in (None, 1.5):
         with pytest.raises(ValueError, match="a report of precision"):
             fnn.PrecisionReport.from_dict(state | {key: value})
+
+
+# -------------------------------------------------------------------------- bfloat16
+
+
+def test_bfloat16_has_a_report_where_there_are_rows(backend):
+    net, x = wide(n_out=64), samples(300)
+    net.compile("cross_entropy")
+    labels = net.predict(x).argmax(axis=1)
+    predictor = net.predictor("bfloat16", calibrate=x, y=labels)
+    assert [p.precision for p in predictor.report.products] == ["bfloat16", "bfloat16"]
+    difference = np.abs(predictor(x).astype(float) - net.predict(x))
+    assert predictor.report.outputs[0].largest == pytest.approx(difference.max(), rel=1e-6)
+    assert predictor.report.before == net.evaluate(x, labels)
+    assert "bfloat16 for 100.0%" in str(predictor.report)
+    assert net.predictor("bfloat16").report is None
+
+
+def test_a_network_in_bfloat16_is_measured_against_float32(backend):
+    net, x = wide(), samples(100)
+    plain = net.predict(x)
+    net.compile("mean_squared_error", precision="bfloat16")
+    predictor = net.predictor("int8", calibrate=x)
+    difference = np.abs(predictor(x).astype(float) - plain)
+    assert predictor.report.outputs[0].largest == pytest.approx(difference.max(), rel=1e-6)
+
+
+def test_bfloat16_keeps_no_layers():
+    with pytest.raises(ValueError, match='keep needs precision="int8"'):
+        wide().predictor("bfloat16", calibrate=samples(5), keep=[0])
+
+
+def test_the_report_says_whether_the_processor_has_the_instruction(backend):
+    report = wide().predictor("int8", calibrate=samples(5)).report
+    assert report.instruction_set == (backends.instruction_set() or "NumPy")
+    assert report.has_instruction == (report.instruction_set == "v4b")
+    assert ("no instruction" in str(report)) != report.has_instruction
