@@ -51,16 +51,16 @@ cdef void pack_weights(const Plan* plan, Packing packing, int part, int parts) n
     """This thread's rows of all weights that are multiplied in bfloat16."""
     cdef const Param* weight
     cdef Task rows
-    cdef sz groups
+    cdef sz groups, group
     cdef int i
     for i in range(plan.n_parameters):
         weight = &plan.parameters[i]
         if weight.by_columns == NULL:
             continue
         groups = (weight.rows + 15) // 16
-        rows.k = groups * part // parts * 16
-        rows.n_rows = min(groups * (part + 1) // parts * 16, weight.rows) - rows.k
         rows.n, rows.n_columns = 0, weight.columns
-        if rows.n_rows > 0:
+        for group in range(groups * part // parts, groups * (part + 1) // parts):
+            rows.k = 16 * group
+            rows.n_rows = min(weight.rows - rows.k, <sz>16)
             pack_part(plan, weight, &rows, packing == FOR_ALL
                       or (packing == FOR_STEPS and weight.is_turned))

@@ -77,15 +77,14 @@ cdef inline sz task_offset(const Plan* plan, sz index) noexcept nogil:
     return parameter.offset + task.k * parameter.ld + task.n
 
 
-cdef void gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows, bint accumulate,
-                        real* g, sz ldg) noexcept nogil:
+cdef void gradient_task(const Plan* plan, Seeds seeds, const Task* task, sz n_rows,
+                        bint accumulate, real* g, sz ldg) noexcept nogil:
     """g (+)= the gradient of one tile of a parameter, over the rows in the workspace.
 
     What several uses contribute is summed over the rows for each use by itself, and added.
     """
     cdef real memory[PAIR_TILE_ROWS * TILE_COLUMNS + 16]
     cdef real* term = aligned(memory)
-    cdef const Task* task = &plan.tasks[index]
     cdef const Param* parameter = &plan.parameters[task.parameter]
     cdef const Contribution* uses = parameter.contributions[<int>seeds]
     cdef sz i
@@ -203,7 +202,7 @@ cdef void clear_padding(const Task* task, sz width, real* g, sz ldg) noexcept no
 cdef void store_gradient_task(const Plan* plan, Seeds seeds, sz index, sz n_rows,
                               bint accumulate) noexcept nogil:
     """`gradient_task` into the array of gradients."""
-    gradient_task(plan, seeds, index, n_rows, accumulate,
+    gradient_task(plan, seeds, &plan.tasks[index], n_rows, accumulate,
                   plan.gradients + task_offset(plan, index),
                   plan.parameters[plan.tasks[index].parameter].ld)
 
@@ -338,9 +337,10 @@ cdef void train_task(const Plan* plan, const Update* weights, const Update* vect
         ldg = plan.parameters[plan.tasks[index].parameter].ld
     CHECK(g != aligned(memory)
           or plan.tasks[index].n_rows * ldg <= PAIR_TILE_ROWS * TILE_COLUMNS)
-    if plan.is_large:
-        prefetch_task(plan, index)
-    gradient_task(plan, FROM_LOSSES, index, n_rows, False, g, ldg)
+    if plan.is_large and g == aligned(memory):
+        gradient_ahead(plan, &plan.tasks[index], n_rows, g, ldg)
+    else:
+        gradient_task(plan, FROM_LOSSES, &plan.tasks[index], n_rows, False, g, ldg)
     penalize_task(plan, index, g, ldg)
     update_task(plan, weights, vectors, index, g, ldg)
 
@@ -375,11 +375,27 @@ cdef bint train_outer(const Plan* plan, const Update* weights, const Update* vec
     return True
 
 
-cdef inline void prefetch_task(const Plan* plan, sz index) noexcept nogil:
-    """Fetch what the update of a tile will need while its gradient is worked out."""
-    cdef const Task* task = &plan.tasks[index]
+cdef void gradient_ahead(const Plan* plan, const Task* task, sz n_rows, real* g,
+                         sz ldg) noexcept nogil:
+    """`gradient_task`, which fetches what the update will need.
+
+    Row by row of register tiles: requests that leave one after the other, between products, take no
+    time of their own.
+    """
+    cdef Task part = task[0]
+    cdef sz first = 0
+    while first < task.n_rows:
+        part.k = task.k + first
+        part.n_rows = next_block(task.n_rows - first, MAX_ROWS)
+        prefetch_state(plan, &part)
+        gradient_task(plan, FROM_LOSSES, &part, n_rows, False, g + first * ldg, ldg)
+        first += part.n_rows
+
+
+cdef inline void prefetch_state(const Plan* plan, const Task* task) noexcept nogil:
+    """Fetch the parameters and the optimizer's state of a tile."""
     cdef sz ld = plan.parameters[task.parameter].ld
-    cdef sz at = task_offset(plan, index)
+    cdef sz at = plan.parameters[task.parameter].offset + task.k * ld + task.n
     cdef sz line = 64 // sizeof(real), r, j
     cdef int i
     for r in range(task.n_rows):
