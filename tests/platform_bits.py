@@ -118,6 +118,12 @@ def of_programs(isa, dtype) -> dict[str, str]:
     }
 
 
+def of_wide_program(isa, dtype) -> dict[str, str]:
+    """A network with enough work for two threads."""
+    program = chain((64, 200, 200, 10), "gelu", dtype=dtype, dropout=0.1)
+    return {f"{dtype} wide program": trained(isa, program, "adam")}
+
+
 def of_networks(dtype) -> dict[str, str]:
     """Networks that are built, trained and asked as users do it, on the instruction set in use."""
     exact = Exact(7)
@@ -138,7 +144,7 @@ def hashes(isa) -> dict[str, str]:
     """All of them; networks too where the instruction set is the one in use."""
     found: dict[str, str] = {}
     for dtype in DTYPES:
-        found |= of_kernels(isa, dtype) | of_programs(isa, dtype)
+        found |= of_kernels(isa, dtype) | of_programs(isa, dtype) | of_wide_program(isa, dtype)
         if isa == backends.instruction_set():
             found |= of_networks(dtype)
     return found

@@ -10,6 +10,7 @@ import platform
 
 import platform_bits
 import pytest
+from teams import TASKS, n_tasks, team
 
 from fastnn import backend as backends
 from fastnn.backend import compiled
@@ -38,6 +39,14 @@ def test_kernels_have_the_stored_bits(isa, dtype):
 @every_core
 def test_trained_programs_have_the_stored_bits(isa, dtype):
     assert not differing(platform_bits.of_programs(isa, dtype))
+
+
+@every_core
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_team_of_threads_has_the_stored_bits(threads, isa, dtype):
+    with team(threads):
+        assert not differing(platform_bits.of_wide_program(isa, dtype))
+        assert n_tasks() >= threads or not TASKS.exists(), "there was no such team"
 
 
 def test_trained_networks_have_the_stored_bits(dtype):
