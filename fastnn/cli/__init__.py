@@ -226,6 +226,12 @@ def _add_train(commands: object) -> None:
         metavar="EPOCHS",
         help="epochs between two writes of that file; default %(default)s",
     )
+    output.add_argument(
+        "--processes",
+        type=int,
+        metavar="N",
+        help="train one network in so many processes, by mpiexec; needs fastnn[mpi]",
+    )
     output.add_argument("--quiet", action="store_true", help="no progress bar")
     _add_json(output)
 

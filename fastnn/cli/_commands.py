@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -33,8 +34,12 @@ from fastnn.cli._source import (
     training_table,
 )
 from fastnn.cli._text import show
+from fastnn.distributed import launch
+from fastnn.distributed.communicator import Communicator
+from fastnn.distributed.faults import telling
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
+from fastnn.network._together import DEFAULT_SHARDS, Sharing
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.encoders import TableEncoder
 from fastnn.tabular.learner import Learner
@@ -47,8 +52,25 @@ _SHOWN_COLUMNS = 40
 
 
 def train(arguments: argparse.Namespace) -> int:
-    """Carry out ``fastnn train``."""
+    """Carry out ``fastnn train``, in each process that ``mpiexec`` starts."""
+    if arguments.processes is not None and not launch.is_started():
+        return launch.start(arguments.processes, ["-m", "fastnn.cli", *sys.argv[1:]])
+    communicator = launch.world()
+    with telling(communicator):
+        return _train(arguments, communicator)
+
+
+def _train(arguments: argparse.Namespace, communicator: Communicator) -> int:
+    """Train together with the processes of a communicator; process 0 writes and prints."""
     preset = preset_of(arguments)
+    is_first = communicator.rank == 0
+    sharing = None
+    if communicator.size > 1:
+        sharing = Sharing.of(communicator, DEFAULT_SHARDS, False)
+        if preset != "network":
+            raise ValueError(
+                "several processes train one network: add --preset network, or use --jobs"
+            )
     options = options_of(arguments)
     output = Path(arguments.output)
     check_output(arguments.output, [arguments.file])
@@ -60,11 +82,13 @@ def train(arguments: argparse.Namespace) -> int:
     checkpoint = _checkpoint(arguments, [arguments.file, arguments.output, curve])
     table, target = training_table(arguments)
     columns = chosen_roles(arguments)
-    verbose = int(not (arguments.quiet or arguments.json))
+    verbose = int(is_first and not (arguments.quiet or arguments.json))
     try:
         with naming_flags():
             if preset == "network":
-                training = split_and_fit(table, target, options, verbose, checkpoint, columns)
+                training = split_and_fit(
+                    table, target, options, verbose, checkpoint, columns, sharing
+                )
             else:
                 limits = Limits(arguments.time_limit)
                 recipe = get_recipe(preset, candidates=arguments.search)
@@ -79,7 +103,8 @@ def train(arguments: argparse.Namespace) -> int:
     model.facts["reading"] = reading_facts(arguments)
     if "test" in training.rows and not training.is_interrupted:
         model.facts["baseline"] = baseline(training, columns)
-    finish(training, output, curve, arguments.json)
+    if is_first:
+        finish(training, output, curve, arguments.json)
     return INTERRUPTED if training.is_interrupted else 0
 
 

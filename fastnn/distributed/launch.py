@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastnn import backend
@@ -65,6 +69,36 @@ def world(time_limit: float = 300.0) -> Communicator:
     if "OMP_NUM_THREADS" not in os.environ:
         backend.set_num_threads(max(1, _processors() // _number_from(_LOCAL_SIZES)))
     return _world
+
+
+def is_started() -> bool:
+    """Whether ``mpiexec`` has started this process."""
+    return any(os.environ.get(name) for name in _SIZES)
+
+
+def start(n: int, words: Sequence[str]) -> int:
+    """Start n processes of this Python by ``mpiexec``; the exit code of the job.
+
+    Parameters
+    ----------
+    n : int
+    words : sequence of str
+        What follows ``python``.
+
+    Raises
+    ------
+    ValueError, FileNotFoundError
+        If n is below 1, or there is no ``mpiexec``.
+    """
+    n = check_integer(n, "processes", 1)
+    folders = f"{os.path.dirname(sys.executable)}{os.pathsep}{os.environ.get('PATH', '')}"
+    mpiexec = shutil.which("mpiexec", path=folders)
+    if mpiexec is None:
+        raise FileNotFoundError(
+            "mpiexec, which starts several processes, is not installed: "
+            'pip install "fastnn[mpi]" brings one for this machine'
+        )
+    return subprocess.run([mpiexec, "-n", str(n), sys.executable, *words]).returncode
 
 
 def _number_from(variables: tuple[str, ...]) -> int:

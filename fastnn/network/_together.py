@@ -94,38 +94,81 @@ def fit_together(
     core: Core, given: Given, plan: Plan, extras: Extras, network: Saved, sharing: Sharing
 ) -> History:
     """Train with other processes, which make the same call; see `Network.fit`."""
-    from fastnn.distributed.faults import agreed, compare, is_shared, telling
-    from fastnn.distributed.state import SharedState
-    from fastnn.distributed.steps import SharedSteps
+    from fastnn.distributed.faults import agreed, telling
 
     communicator = sharing.communicator
     with telling(communicator):
-        if isinstance(core.compiled(), Solver):
-            raise ValueError("communicator needs an optimizer that takes steps, no solver")
-        compare(communicator, _facts(core, plan, sharing))
+        _compare(core, plan, sharing)
         data = _data(core, given, extras, plan, sharing)
         data, validation = agreed(
             communicator, "preparing the data", lambda: _prepared(core, data, plan, extras, sharing)
         )
         if sharing.partitioned:
             validation = _at_first(validation, communicator)
-        shared = SharedState(communicator, [core.storage, *core.slots.values()], core.state)
-        steps = SharedSteps(
-            communicator, core.engine, sharing.shards,
-            norm_weights(core.heads, data, plan.weights_mean), shared.synchronize,
-        )  # fmt: skip
-        plan = _with_checkpoint(replace(plan, steps=steps), extras, network, data, validation)
-        if communicator.rank:
-            plan = replace(plan, early_stopping=None, callbacks=None, verbose=0)
-            validation = None
-        try:
-            core.fit(data, plan, validation, network)
-        except TrainingError as error:
-            if is_shared(error):  # process 0 may have restored its best epoch
-                shared.finish()
-            raise
-        shared.finish()
-        return core.state.history.copy()
+        return _train(core, data, plan, validation, network, sharing, extras.checkpoint)
+
+
+def train_together(
+    core: Core,
+    data: Data,
+    plan: Plan,
+    validation: Data | None,
+    network: Saved,
+    sharing: Sharing,
+    file: CheckpointFile | None,
+) -> History:
+    """`Core.fit` with other processes, which have the same data."""
+    from fastnn.distributed.faults import compare, telling
+
+    with telling(sharing.communicator):
+        _compare(core, plan, sharing)
+        compare(sharing.communicator, {"data": digest_of_data(data)})
+        return _train(core, data, plan, validation, network, sharing, file)
+
+
+def _compare(core: Core, plan: Plan, sharing: Sharing) -> None:
+    """Raise unless all processes make the same call, with an optimizer that takes steps."""
+    from fastnn.distributed.faults import compare
+
+    if isinstance(core.compiled(), Solver):
+        raise ValueError("communicator needs an optimizer that takes steps, no solver")
+    compare(sharing.communicator, _facts(core, plan, sharing))
+
+
+def _train(
+    core: Core,
+    data: Data,
+    plan: Plan,
+    validation: Data | None,
+    network: Saved,
+    sharing: Sharing,
+    file: CheckpointFile | None,
+) -> History:
+    """The training of data that are ready."""
+    from fastnn.distributed.faults import is_shared
+    from fastnn.distributed.state import SharedState
+    from fastnn.distributed.steps import SharedSteps
+
+    communicator = sharing.communicator
+    shared = SharedState(communicator, [core.storage, *core.slots.values()], core.state)
+    steps = SharedSteps(
+        communicator, core.engine, sharing.shards,
+        norm_weights(core.heads, data, plan.weights_mean), shared.synchronize,
+    )  # fmt: skip
+    plan = replace(plan, steps=steps)
+    if file is not None:
+        plan = _with_checkpoint(plan, file, communicator, network, data, validation)
+    if communicator.rank:
+        plan = replace(plan, early_stopping=None, callbacks=None, verbose=0)
+        validation = None
+    try:
+        core.fit(data, plan, validation, network)
+    except TrainingError as error:
+        if is_shared(error):  # process 0 may have restored its best epoch
+            shared.finish()
+        raise
+    shared.finish()
+    return core.state.history.copy()
 
 
 def _facts(core: Core, plan: Plan, sharing: Sharing) -> dict[str, object]:
@@ -253,17 +296,17 @@ def _at_first(data: Data | None, communicator: Communicator) -> Data | None:
 
 
 def _with_checkpoint(
-    plan: Plan, extras: Extras, network: Saved, data: Data, validation: Data | None
+    plan: Plan,
+    file: CheckpointFile,
+    communicator: Communicator,
+    network: Saved,
+    data: Data,
+    validation: Data | None,
 ) -> Plan:
     """`with_checkpoint` in process 0, which alone reads and writes; the others follow it."""
     from fastnn.distributed.faults import agreed
     from fastnn.distributed.messages import share
 
-    file: CheckpointFile | None = extras.checkpoint
-    assert extras.sharing is not None
-    communicator = extras.sharing.communicator
-    if file is None:
-        return plan
     digest = digest_of_data(data)
 
     def read() -> Plan:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fastnn.network._checkpoint import CheckpointFile, with_checkpoint
+from fastnn.network._together import Sharing, train_together
 from fastnn.tabular.bags import Limits
 from fastnn.tabular.dense import DenseLearner, measure
 from fastnn.tabular.frames import as_table
@@ -233,6 +234,7 @@ def split_and_fit(
     verbose: int = 0,
     checkpoint: CheckpointFile | None = None,
     columns: Mapping[str, str] | None = None,
+    sharing: Sharing | None = None,
 ) -> Training:
     """Train a dense network on a table, as `fit` does.
 
@@ -249,6 +251,8 @@ def split_and_fit(
         File from which the training continues, and that receives its state.
     columns : mapping of str to str, optional
         As in `fit`.
+    sharing : Sharing, optional
+        The processes that train the network together; each has read the table.
     """
     start = time.monotonic()
     if options.loss not in (None, "squared_error"):
@@ -282,9 +286,11 @@ def split_and_fit(
     train, validation = data_of["train"], data_of.get("validation")
     if options.class_weight is not None:
         train = core.feed.weigh_classes(train, options.class_weight, plan.weights_mean)
-    core.fit(
-        train, with_checkpoint(network, plan, checkpoint, train, validation), validation, network
-    )
+    if sharing is not None:
+        train_together(core, train, plan, validation, network, sharing, checkpoint)
+    else:
+        plan = with_checkpoint(network, plan, checkpoint, train, validation)
+        core.fit(train, plan, validation, network)
     results = {
         part: {"rows": len(samples), **measure(core, preprocessor, samples)}
         for part, samples in data_of.items()

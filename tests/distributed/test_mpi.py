@@ -12,9 +12,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastnn import distributed
+from fastnn.tabular import load
 
 pytest.importorskip("mpi4py")
 JOBS = Path(__file__).with_name("mpi_jobs.py")
@@ -100,6 +102,25 @@ def test_ctrl_c_in_one_process_ends_all_at_the_same_step():
     first, second = results(2, "interrupted")
     assert first["interrupted"]
     assert first == second
+
+
+def test_the_command_trains_in_several_processes(tmp_path):
+    """The model has the same bits for 2 and 3 processes; process 0 alone prints."""
+    rows = [f"{i % 7},{i % 5},{i % 7 - 2 * (i % 5)}" for i in range(200)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,y", *rows]))
+    models = []
+    for n in (2, 3):
+        output = tmp_path / f"{n}.fastnn"
+        command = [
+            sys.executable, "-m", "fastnn.cli", "train", str(tmp_path / "t.csv"), "--target", "y",
+            "--preset", "network", "--epochs", "2", "--plot", "none", "--output", str(output),
+            "--processes", str(n), "--json", "--dtype", "float64",
+        ]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stderr
+        assert len([line for line in done.stdout.splitlines() if line.startswith("{")]) == 1
+        models.append(load(output).learner.network.get_flat())
+    assert np.array_equal(*models)
 
 
 def children_of(pid):

@@ -55,6 +55,16 @@ def test_world_names_the_extra_that_many_processes_need(monkeypatch):
         distributed.world()
 
 
+def test_command_says_that_mpiexec_is_absent(monkeypatch, capsys):
+    from fastnn.cli import main
+
+    for name in ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("shutil.which", lambda *arguments, **options: None)
+    assert main(["train", "t.csv", "--target", "y", "--processes", "2"]) == 2
+    assert "mpiexec" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("limit", [0, -1, float("nan"), "soon"])
 def test_world_refuses_a_time_limit_that_is_none(limit):
     with pytest.raises((TypeError, ValueError), match="time_limit"):
