@@ -36,15 +36,6 @@ class Communicator(Protocol):
     says in errors what is exchanged, such as "the gradients of step 7"; it is the same everywhere.
     Each method raises `RankError` when another process does not answer within `time_limit`, or
     has called `fail`.
-
-    Attributes
-    ----------
-    rank : int
-        Number of this process, from 0.
-    size : int
-        Number of processes.
-    time_limit : float
-        Seconds that this process waits for another one.
     """
 
     @property
