@@ -24,6 +24,7 @@ PAGES = (
     "docs/formulas.md",
     "docs/graphs.md",
     "docs/optimizers.md",
+    "docs/precision.md",
     "docs/quickstart.md",
     "docs/reading-tables.md",
     "docs/reference-values.md",
