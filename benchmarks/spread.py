@@ -64,6 +64,7 @@ def main(arguments=None):
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
     X, y = task(options.rows)
+    cores = fnn.get_num_threads()
     with cluster(options.jobs) as client:
         ways = {"in turn": {}, "threading": {}, "loky": {"backend": "loky"}}
         if client is not None:
@@ -77,11 +78,11 @@ def main(arguments=None):
         times = {name: [] for name in ways}
         for _ in range(options.repeats):
             for name, way in ways.items():
-                fnn.set_num_threads(1 if name == "in turn" else None)
+                fnn.set_num_threads(1 if name == "in turn" else cores)
                 start = time.perf_counter()
                 made[name].fit(X, y, epochs=options.epochs, **way)
                 times[name].append(time.perf_counter() - start)
-        fnn.set_num_threads(None)
+        fnn.set_num_threads(cores)
     expected = [member.get_flat() for member in made["in turn"].members]
     print(f"{options.members} members, {options.jobs} workers")
     print(f"{'':12}{'seconds':>10}{'ratio':>8}{'threads':>9}  same bits")
