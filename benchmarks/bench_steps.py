@@ -42,6 +42,33 @@ class Step(OnBackend):
         self.net.loss_and_gradients(self.x, self.y)
 
 
+class Precision(OnBackend):
+    """`train_step` and predictions of large networks by the precision of their products."""
+
+    param_names = ("backend", "widths and batch", "precision")
+    params = (
+        ("compiled",),
+        (((784, 512, 512, 10), 128), ((1024, 1024, 1024, 1024), 512)),
+        ("float32", "bfloat16"),
+    )
+
+    def prepare(self, work, precision):
+        widths, rows = work
+        self.net = classifier(widths)
+        self.net.compile(loss="cross_entropy", precision=precision)
+        self.predictor = self.net.predictor()
+        self.x, self.y = normal(rows, widths[0]), labels(rows, widths[-1])
+
+    def time_train_step(self, *parameters):
+        self.net.train_step(self.x, self.y)
+
+    def time_predict(self, *parameters):
+        self.net.predict(self.x)
+
+    def time_predictor(self, *parameters):
+        self.predictor(self.x)
+
+
 class Optimizers(OnBackend):
     """A step with each optimizer: what the fused updates cost."""
 

@@ -182,7 +182,8 @@ cdef class Lowered:
         self._read_halves()
         self._make_tasks()
         self.row_bytes = self._bytes_per_row()
-        self.rows_at_once = max(1, WORKSPACE_BYTES // self.row_bytes)
+        room = HALF_WORKSPACE_BYTES if self.plan.has_halves else WORKSPACE_BYTES
+        self.rows_at_once = max(1, room // self.row_bytes)
         self.set_capacity(1)
         self._read_factors()
         self.plan.block = rows_per_block(&self.plan)

@@ -47,7 +47,9 @@ cdef enum:
     STORED_SLOPE = -1        # in place of an activation's code: its derivative is at hand
 
 cdef enum:
-    WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take
+    WORKSPACE_BYTES = 40 << 20  # what the rows of a training step may take ...
+    HALF_WORKSPACE_BYTES = 160 << 20  # ... or with products in bfloat16, which are done sooner
+                                      # than gradients that are added up part by part
     NEAR_BYTES = 1 << 19        # half of a 1 MiB L2
     LARGE_BYTES = 4 << 20       # parameters and state from here on are fetched ahead
     MEMORY_PIECE = 4096         # bytes of the engine's own tables that are allocated at once
