@@ -55,6 +55,22 @@ class Predict(OnBackend):
         self.net.predict(self.x)
 
 
+class NarrowPredict(OnBackend):
+    """Predictors whose products multiply fewer bits, beside those in float32."""
+
+    networks = ((784, 512, 512, 10), (1024, 1024, 1024, 1024))
+    param_names = ("backend", "precision", "widths", "rows")
+    params = (BACKENDS, ("float32", "bfloat16", "int8"), networks, (1, 128))
+
+    def prepare(self, precision, widths, rows):
+        self.x = normal(rows, widths[0])
+        calibration = {"calibrate": self.x} if precision == "int8" else {}
+        self.predictor = classifier(widths, "float32").predictor(precision, **calibration)
+
+    def time_predict(self, *parameters):
+        self.predictor(self.x)
+
+
 class EagerLayerNorm(OnBackend):
     """`LayerNorm` called on an array, and its `backward`."""
 

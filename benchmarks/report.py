@@ -49,11 +49,12 @@ class Row:
     ways: dict[str, str] = field(default_factory=dict)
     latencies: dict[str, list[float]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
+    precision: str = ""
 
     @classmethod
     def of(cls, work: Work) -> Row:
         """An empty row."""
-        return cls(work.name, work.kind, work.flops, work.least_bytes)
+        return cls(work.name, work.kind, work.flops, work.least_bytes, precision=work.precision)
 
 
 @dataclass
@@ -76,6 +77,12 @@ class Section:
         threads = f"{self.setting.threads} thread{'s' * (self.setting.threads != 1)}"
         isa = f", {self.setting.isa}" if self.setting.isa else ""
         return f"{threads}, {self.setting.dtype}{isa}"
+
+    def share_of_peak(self, row: Row) -> float:
+        """What fastnn reaches of the peak of the instruction it multiplies with; 0 if unknown."""
+        peak = getattr(self.peaks, row.precision or "flops")
+        ours = row.times.get(_OURS)
+        return row.flops / ours / peak if ours and peak else 0.0
 
     def in_order(self) -> Iterator[Row]:
         """The rows in the order of `works`."""
@@ -107,6 +114,9 @@ class Results:
             data["rows"] = {name: Row(**row) for name, row in data["rows"].items()}
             results._sections[title] = Section(**data)
         return results
+
+    def __iter__(self) -> Iterator[Section]:
+        return iter(self._sections.values())
 
     def save(self, path: Path) -> None:
         """Write everything to a file."""
@@ -162,6 +172,11 @@ def markdown(section: Section) -> str:
 def _peaks(section: Section) -> str:
     peaks = section.peaks
     flops = f"{peaks.flops / 1e9:.0f} GFLOP/s" if peaks.flops else "not measured"
+    if peaks.bfloat16:
+        flops += (
+            f" in {section.setting.dtype}, {peaks.bfloat16 / 1e9:.0f} in bfloat16, "
+            f"{peaks.int8 / 1e9:.0f} in int8"
+        )
     return (
         f"Peak of multiply-adds in registers, all threads: {flops}; copying 128 MiB a thread: "
         f"{peaks.bandwidth / 1e9:.1f} GB/s, read and written."
@@ -176,7 +191,8 @@ def _group_cells(rows: Sequence[Row], section: Section) -> list[list[str]]:
         ours = row.times.get(_OURS)
         line = [row.name, duration(ours) if ours else "failed", _rate(row)]
         if has_peak:
-            line.append(f"{100 * row.flops / ours / section.peaks.flops:.0f} %" if ours else "")
+            share = section.share_of_peak(row)
+            line.append(f"{100 * share:.0f} %" if share else "")
         cells.append(line + [_ratio(row, name) for name in columns])
     return cells
 

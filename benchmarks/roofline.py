@@ -27,18 +27,27 @@ class Peaks:
         Floating-point operations per second.
     bandwidth : float
         Bytes per second, read and written.
+    bfloat16, int8 : float
+        Operations per second of the instructions that multiply pairs and fours.
     """
 
     flops: float
     bandwidth: float
+    bfloat16: float = 0.0
+    int8: float = 0.0
 
 
 def measure(threads: int, dtype: str, isa: str) -> Peaks:
     """The peaks of this many threads, for vectors of this instruction set."""
-    return Peaks(threads * _core_flops(dtype, isa), _bandwidth(threads))
+    peaks = [threads * _core_flops(dtype, isa)]
+    for words in ("PAIRS", "QUADS") if isa == "v4b" and dtype == "float32" else ():
+        peaks.append(
+            threads * _core_flops(dtype, isa, f"-D{words}", "-mavx512bf16", "-mavx512vnni")
+        )
+    return Peaks(peaks[0], _bandwidth(threads), *peaks[1:])
 
 
-def _core_flops(dtype: str, isa: str) -> float:
+def _core_flops(dtype: str, isa: str, *options: str) -> float:
     """Operations per second of one core in a loop of multiply-adds, compiled here."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None or isa not in _VECTOR_BYTES or platform.system() == "Windows":
@@ -47,8 +56,9 @@ def _core_flops(dtype: str, isa: str) -> float:
     source = Path(__file__).with_name("fma_peak.c")
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder, "fma_peak"))
-        command = [compiler, "-O3", f"-march=x86-64-{isa}", "-mprefer-vector-width=512"]
+        command = [compiler, "-O3", f"-march=x86-64-{isa[:2]}", "-mprefer-vector-width=512"]
         command += [f"-DREAL={real}", f"-DBYTES={_VECTOR_BYTES[isa]}", str(source), "-o", program]
+        command += options
         if subprocess.run(command, capture_output=True).returncode:
             return 0.0
         return float(subprocess.run([program], capture_output=True, check=True).stdout)

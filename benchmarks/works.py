@@ -52,6 +52,9 @@ class Work:
         Of a fit: normal or digits.
     samples : int
         Of a fit of normal data.
+    precision : str
+        bfloat16 or int8 where products multiply narrower numbers, else "": the method of a
+        contender is then called after it as well, such as predictor_int8.
     """
 
     kind: str
@@ -61,6 +64,7 @@ class Work:
     activation: str = "relu"
     data: str = "normal"
     samples: int = 0
+    precision: str = ""
     learning_rate: float = TIMED_RATE
     epsilon: float = 1e-8
     shuffle: bool = True
@@ -69,10 +73,11 @@ class Work:
     def name(self) -> str:
         """What the table calls it."""
         network = "-".join(map(str, self.widths))
+        ending = f", {self.precision}" if self.precision else ""
         if self.kind == "step":
-            return f"step {network} {self.activation}, batch {self.rows}"
+            return f"step {network} {self.activation}, batch {self.rows}{ending}"
         if self.kind in ("predict", "predictor"):
-            return f"{self.kind} {network} {self.activation}, batch {self.rows}"
+            return f"{self.kind} {network} {self.activation}, batch {self.rows}{ending}"
         if self.kind == "fit":
             source = "digits" if self.data == "digits" else f"{self.samples:,} x {self.widths[0]}"
             return f"fit {network} relu, an epoch of {source}, batch {self.rows}"
@@ -147,6 +152,12 @@ def works(dtype: str, only: str = "", quick: bool = False) -> Iterator[Work]:
             Work(kind, dtype, medium, 128),
             Work(kind, dtype, wide, 512),
         ]
+    if dtype == "float32":
+        rows.append(Work("predictor", dtype, deep, 128))
+        for network, n in ((deep, 128), (wide, 512)):
+            rows.append(Work("step", dtype, network, n, precision="bfloat16"))
+            for precision in ("bfloat16", "int8"):
+                rows.append(Work("predictor", dtype, network, n, precision=precision))
     rows += [
         Work("fit", dtype, medium, 128, samples=60_000),
         Work("fit", dtype, digits, 200, data="digits"),
@@ -221,6 +232,8 @@ def tolerance(work: Work) -> float:
     """
     if work.kind in REGRESSIONS:
         return 1e-12  # 1,000,000 rows, in any order of summation
+    if work.precision:  # each library rounds where it likes
+        return 0.5 if work.kind == "step" else 0.1
     if work.kind in ("step", "fit"):
         return 1e-2 if work.dtype == "float32" else 1e-6
     return 2e-6 if work.dtype == "float32" else 1e-13

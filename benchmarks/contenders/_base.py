@@ -64,7 +64,8 @@ class Contender:
 
     def jobs(self, work: Work) -> Sequence[Job]:
         """The ways of doing a work; none if this library has no function for it."""
-        method = getattr(self, work.kind, None)
+        name = f"{work.kind}_{work.precision}" if work.precision else work.kind
+        method = getattr(self, name, None)
         return [] if method is None else method(work)
 
 

@@ -30,7 +30,8 @@ class FastNN(Contender):
         *hidden, (last, n_out) = pairwise(work.widths)
         layers = [fnn.Dense(n_in, n, activation=work.activation) for n_in, n in hidden]
         net = fnn.Sequential([*layers, fnn.Dense(last, n_out)], dtype=work.dtype, seed=0)
-        net.compile("cross_entropy", fnn.Adam(work.learning_rate, epsilon=work.epsilon))
+        options = {"precision": "bfloat16"} if work.precision == "bfloat16" else {}
+        net.compile("cross_entropy", fnn.Adam(work.learning_rate, epsilon=work.epsilon), **options)
         net.set_flat(np.concatenate([a.ravel() for pair in weights(work) for a in pair]))
         return net
 
@@ -47,6 +48,19 @@ class FastNN(Contender):
             return []
         predictor, (x, _) = self._network(work).predictor(), batch(work)
         return [Job("Predictor", lambda: predictor(x))]
+
+    def predictor_int8(self, work: Work):
+        x, _ = batch(work)
+        predictor = self._network(work).predictor("int8", calibrate=x)
+        return [Job("Predictor", lambda: predictor(x))]
+
+    def predictor_bfloat16(self, work: Work):
+        x, _ = batch(work)
+        predictor = self._network(work).predictor("bfloat16", calibrate=x)
+        return [Job("Predictor", lambda: predictor(x))]
+
+    def step_bfloat16(self, work: Work):
+        return self.step(work)
 
     def fit(self, work: Work):
         net, (x, y) = self._network(work), samples(work)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 
 from benchmarks.works import Work, batch, weights
@@ -40,6 +44,30 @@ class ONNXRuntime(Contender):
         ]
 
     predictor = predict
+
+    def predictor_int8(self, work: Work):
+        """Weights of eight bits, activations of eight bits with a range of each call."""
+        from onnxruntime.quantization import QuantType, quantize_dynamic
+
+        x, jobs = batch(work)[0], []
+        for label, options in {
+            "signed weights": {"weight_type": QuantType.QInt8},
+            "unsigned weights": {"weight_type": QuantType.QUInt8},
+            "signed weights, by column": {"weight_type": QuantType.QInt8, "per_channel": True},
+        }.items():
+            with tempfile.TemporaryDirectory() as folder:
+                plain, narrow = Path(folder, "network.onnx"), Path(folder, "narrow.onnx")
+                plain.write_bytes(model(work))
+                quantize_dynamic(plain, narrow, **options)
+                session = self.onnxruntime.InferenceSession(
+                    narrow.read_bytes(), self.options, providers=["CPUExecutionProvider"]
+                )
+            jobs.append(Job(label, partial(_first_output, session, x)))
+        return jobs
+
+
+def _first_output(session, x: np.ndarray) -> np.ndarray:
+    return session.run(None, {"x": x})[0]
 
 
 def model(work: Work) -> bytes:

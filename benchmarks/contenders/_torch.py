@@ -60,6 +60,31 @@ class Torch(Contender):
 
     predictor = predict
 
+    def step_bfloat16(self, work: Work):
+        train, parameters = self._trainer(work)
+        x, y = map(self.torch.from_numpy, batch(work))
+
+        def run():
+            with self.torch.autocast("cpu", dtype=self.torch.bfloat16):
+                return train(x, y).float()
+
+        return [Job("autocast", run, parameters)]
+
+    def predictor_bfloat16(self, work: Work):
+        """Under autocast, and with everything in bfloat16, converted before the clock starts."""
+        torch = self.torch
+        net, x = self.network(work).eval(), torch.from_numpy(batch(work)[0])
+        narrow, narrow_x = self.network(work).eval().to(torch.bfloat16), x.to(torch.bfloat16)
+
+        def cast():
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return net(x).float()
+
+        return [
+            Job("autocast", self.inferred(cast)),
+            Job("weights in bfloat16", self.inferred(lambda: narrow(narrow_x).float())),
+        ]
+
     def inferred(self, f):
         """`f` in inference mode."""
 

@@ -56,6 +56,37 @@ def test_a_step_has_three_products_less_the_gradient_of_the_input():
     assert work.flops == 2 * first + 3 * second
 
 
+def test_a_narrow_work_has_a_method_of_its_own():
+    work = Work("predictor", "float32", (3, 2), 7, precision="int8")
+
+    class Library(contenders.Contender):
+        def predictor(self, work):
+            return ["plain"]
+
+        def predictor_int8(self, work):
+            return ["int8"]
+
+    assert Library().jobs(work) == ["int8"]
+    assert work.name.endswith(", int8")
+
+
+def test_the_chart_has_a_panel_for_each_processor(tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks import chart
+
+    chart.main([str(tmp_path / "chart.svg")])
+    text = (tmp_path / "chart.svg").read_text(encoding="utf-8")
+    for file in chart.RESULTS.glob("*.json"):
+        assert file.stem.replace("-", " ") in text
+
+
+def test_the_share_of_the_peak_is_that_of_the_precision():
+    section = report.Section(Setting(1, "float32"), peaks=roofline.Peaks(1e9, 1e9, 2e9, 4e9))
+    for precision, share in (("", 0.5), ("bfloat16", 0.25), ("int8", 0.125)):
+        row = report.Row("x", "predictor", 1e9, 0, {"fastnn": 2.0}, precision=precision)
+        assert section.share_of_peak(row) == share
+
+
 def test_regressions_are_compared_in_float64_alone():
     assert [w.kind for w in works("float64", " 1,000 x 5")] == [
         "least_squares",
