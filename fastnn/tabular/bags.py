@@ -231,7 +231,8 @@ class Bag:
     factor : float
         Factor of the logits: the reciprocal of the temperature.
     epochs : tuple of int
-        The best epoch of each network.
+        The epoch of each network's parameters: the best one for all, or an earlier one of a network
+        whose training has ended before.
     held_out : (N,) array, or (N, K)
         Predictions of the rows of the training by networks that have not seen them, as
         `Objective.combine` returns them; nan for rows that all networks have seen.
@@ -316,7 +317,7 @@ def _train(
     networks: Sequence[Network],
     folds: Sequence[tuple[np.ndarray, np.ndarray]],
 ) -> tuple[list[int], bool]:
-    """Train networks; returns the best epoch of each, 0 for none, and whether Ctrl-C ended it."""
+    """Train networks; returns the epoch of each, 0 for none, and whether Ctrl-C ended it."""
     data = problem.data(networks[0])
     copies = recipe.epochs * sum(network.n_parameters for network in networks)
     every = max(1, -(-copies // _MOST_COPIES))

@@ -52,7 +52,8 @@ class Recipe:
         Whole numbers with at most so many different values have a bin between each two of them.
         By default 64, and 128 for 20,000 rows and more.
     epochs : int, default 32
-        Number of epochs; the parameters of the best one on the held-out rows are used.
+        Number of epochs; the networks of a bag have the parameters of the one that is best on the
+        held-out rows of all.
     batch_size : int, optional
         Rows of a batch.  By default a fortieth of the rows, as a power of two from 16 to 256.
     rate_factor : float, default 0.8
