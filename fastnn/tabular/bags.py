@@ -274,6 +274,7 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Bag:
     TrainingError
         If the loss is not finite.
     """
+    recipe = recipe.for_rows(len(problem))
     folds = _folds(problem, recipe, setting.seed)
     networks = [_network(problem, recipe, setting, i, len(folds[0][0])) for i in range(len(folds))]
     epochs, is_partial = _train(problem, recipe, setting, networks, folds)

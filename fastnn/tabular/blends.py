@@ -225,6 +225,7 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
     TrainingError
         If the loss is not finite.
     """
+    recipe = recipe.for_rows(len(problem))
     if setting.deadline is not None:
         recipe = _fitted_to_time(problem, recipe, setting)
     trained: list[Bag] = []
@@ -274,7 +275,7 @@ def _trainings(
 ) -> Iterator[tuple[Recipe, Setting]]:
     """The recipe, the simple ones on the same folds, and variations on folds of their own."""
     yield recipe, setting
-    if recipe.simple_models and recipe.hidden:
+    if recipe.simple_models and recipe.kind == "network":
         for simple in recipe.simple(len(problem)):
             if simple.bins == 0 or problem.shape.bins:
                 yield simple, setting

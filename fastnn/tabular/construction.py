@@ -63,6 +63,7 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     ----------
     shape : Shape
     recipe : Recipe
+        With widths, as `Recipe.for_rows` returns it.
     loss : Loss
         A loss with probabilities means classification.
     batches : int
@@ -71,9 +72,11 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     seed : int
     """
     is_classification = loss.activation == "softmax"
-    width = recipe.hidden[0] if recipe.hidden else shape.outputs
-    start = Normal(1 / math.sqrt(shape.n_inputs)) if recipe.hidden else Constant(0.0)
-    bias = Normal(1.0) if recipe.hidden else Constant(0.0)
+    widths = recipe.hidden
+    assert widths is not None
+    width = widths[0] if widths else shape.outputs
+    start = Normal(1 / math.sqrt(shape.n_inputs)) if widths else Constant(0.0)
+    bias = Normal(1.0) if widths else Constant(0.0)
     inputs: list[Input] = []
     first: list[Layer] = []
     if shape.numbers:
@@ -88,14 +91,14 @@ def build(shape: Shape, recipe: Recipe, loss: Loss, batches: int, dtype: str, se
     parts = [layer(tensor) for layer, tensor in zip(first, inputs, strict=True)]
     hidden = parts[0] if len(parts) == 1 else Add()(parts)
     activation = recipe.activation or _ACTIVATION[is_classification]
-    for i, n_out in enumerate(recipe.hidden):
+    for i, n_out in enumerate(widths):
         if i:
             hidden = Dense(hidden.width, n_out, weight="lecun_normal", bias=Normal(1.0))(hidden)
         hidden = Activation(activation)(hidden)
         if recipe.dropout:
             hidden = Dropout(recipe.dropout)(hidden)
     output = hidden
-    if recipe.hidden:
+    if widths:
         output = Dense(hidden.width, shape.outputs, weight="zeros", name="output")(hidden)
     network = Network(inputs, output, dtype=dtype, seed=seed)
     rate = recipe.rate_factor * _LEARNING_RATE[is_classification] / math.sqrt(width)

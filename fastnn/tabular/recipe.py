@@ -20,8 +20,11 @@ __all__ = ["KINDS", "PRESETS", "Recipe", "get"]
 _ROWS_OF_BATCH = (16, 256)
 _BATCHES_OF_EPOCH = 40
 _MANY_ROWS = 20_000
-_BINS, _WHOLE, _FOLDS = (16, 48), (64, 128), (10, 5)
+_BINS, _WHOLE, _FOLDS, _LAYERS = (16, 48), (64, 128), (10, 5), (3, 2)
 """For fewer than `_MANY_ROWS` rows, and for more."""
+
+_WIDTH = 128
+"""Of the hidden layers."""
 
 _EPOCHS_OF_SIMPLE, _STEPS_OF_SIMPLE = 24, 2000
 """Epochs of a linear or an additive model; more where they have fewer steps."""
@@ -37,9 +40,10 @@ class Recipe:
 
     Parameters
     ----------
-    hidden : sequence of int, default (128, 128, 128)
-        Widths of the hidden layers.  Without any, the model is additive: a sum of one function
-        of each column, which is linear with ``bins=0``.
+    hidden : sequence of int, optional
+        Widths of the hidden layers.  By default three of 128, and two of 128 for 20,000 rows and
+        more.  With an empty sequence the model is additive: a sum of one function of each column,
+        which is linear with ``bins=0``.
     activation : str, optional
         Activation of the hidden layers.  By default "selu" for classification and "mish" for
         regression.
@@ -82,7 +86,7 @@ class Recipe:
         If a parameter has a wrong type or value; the message begins with its name.
     """
 
-    hidden: Sequence[int] = (128, 128, 128)
+    hidden: Sequence[int] | None = None
     activation: str | None = None
     dropout: float = 0.1
     bins: int | None = None
@@ -100,7 +104,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if isinstance(self.hidden, int):
             raise TypeError(f"hidden must be a sequence of widths, got {self.hidden!r}")
-        replace_fields(self, hidden=tuple(check_integer(w, "hidden", 1) for w in self.hidden))
+        if self.hidden is not None:
+            replace_fields(self, hidden=tuple(check_integer(w, "hidden", 1) for w in self.hidden))
         if self.activation is not None:
             check_choice(self.activation, "activation", ACTIVATIONS)
         check_number(self.dropout, "dropout", 0.0, below=1.0)
@@ -124,9 +129,15 @@ class Recipe:
     @property
     def kind(self) -> str:
         """What the recipe makes, one of `KINDS`."""
-        if self.hidden:
+        if self.hidden is None or self.hidden:
             return KINDS[0]
         return KINDS[2 if self.bins == 0 else 1]
+
+    def for_rows(self, n_rows: int) -> Recipe:
+        """The recipe with the widths of its hidden layers for a training on `n_rows` rows."""
+        if self.hidden is not None:
+            return self
+        return replace(self, hidden=(_WIDTH,) * _LAYERS[n_rows >= _MANY_ROWS])
 
     def bins_of_number(self, n_rows: int) -> int:
         """Largest number of bins of a number for a training on `n_rows` rows."""

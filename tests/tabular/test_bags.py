@@ -284,6 +284,13 @@ def test_many_rows_have_more_bins_and_fewer_networks(n_rows, bins, values, netwo
     assert Recipe(folds=3).networks_of_bag(n_rows) == 3
 
 
+@pytest.mark.parametrize(("n_rows", "layers"), [(19_999, 3), (20_000, 2)])
+def test_many_rows_have_fewer_layers(n_rows, layers):
+    assert Recipe().for_rows(n_rows).hidden == (128,) * layers
+    assert Recipe(hidden=(7,)).for_rows(n_rows).hidden == (7,)
+    assert Recipe(hidden=()).for_rows(n_rows).hidden == ()
+
+
 def test_what_a_recipe_makes_is_named():
     assert Recipe().kind == "network"
     assert [recipe.kind for recipe in Recipe().simple(500)] == ["linear", "additive"]
