@@ -6,6 +6,7 @@ adds to the gradients of the inputs, so that a buffer used twice receives both.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 
 import numpy as np
@@ -46,7 +47,8 @@ def _dense_backward(buffers: Buffers, operation: Operation, dz: Array) -> None:
     """DX = dZ W', dW = X' dZ, db = the column sums of dZ; sparse inputs have no gradient."""
     (source,) = operation.inputs
     weight = operation.parameters[0]
-    product = matmul_halves if buffers.has_halves(operation) else np.matmul
+    # The operator, and not the function of NumPy: inputs may be sparse.
+    product = matmul_halves if buffers.has_halves(operation) else operator.matmul
     buffers.add_parameter_gradient(weight, product(buffers.value(source).T, dz))
     if len(operation.parameters) > 1:
         buffers.add_parameter_gradient(operation.parameters[1], column_sums(dz))
