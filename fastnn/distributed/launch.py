@@ -22,6 +22,9 @@ _SIZES = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 _LOCAL_SIZES = ("MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE")
 
+_SHELL = 'trap : USR1; "$@"; exit $?'
+"""Runs a program.  MPICH sends SIGUSR1 to all when one has been killed: the shell must go on."""
+
 _world: MPICommunicator | None = None
 
 
@@ -98,7 +101,19 @@ def start(n: int, words: Sequence[str]) -> int:
             "mpiexec, which starts several processes, is not installed: "
             'pip install "fastnn[mpi]" brings one for this machine'
         )
-    return subprocess.run([mpiexec, "-n", str(n), sys.executable, *words]).returncode
+    return subprocess.run(command_of(mpiexec, n, [sys.executable, *words])).returncode
+
+
+def command_of(mpiexec: str, n: int, program: Sequence[str]) -> list[str]:
+    """The command that starts n processes of a program, which outlive one that is killed.
+
+    The others can then name it.  The ``mpiexec`` of MPICH needs an option for this, and ends all
+    as soon as a signal ends a process that it has started itself: that is a shell here.
+    """
+    version = subprocess.run([mpiexec, "--version"], capture_output=True, text=True).stdout
+    if "HYDRA" not in version:
+        return [mpiexec, "-n", str(n), *program]
+    return [mpiexec, "-disable-auto-cleanup", "-n", str(n), "sh", "-c", _SHELL, "sh", *program]
 
 
 def _number_from(variables: tuple[str, ...]) -> int:

@@ -1,25 +1,31 @@
 """The communicator on MPI: non-blocking messages, polled against a time limit.
 
-No call of MPI here blocks.  A process that leaves with an error says so to all others, and after
-an error MPI itself is ended by `Abort`: MPI_Finalize would wait for processes that are gone.
+Once all processes have met, no call of MPI blocks.  A process that leaves with an error says so to
+all others.  The end of a process of the same machine is seen in the list of processes.
+MPI_Finalize would wait for processes that are gone: then `Abort` ends MPI itself.
 """
 
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import json
 import os
+import signal
 import sys
+import threading
 import time
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from fastnn.distributed.communicator import Buffer, Patience, RankError
-from fastnn.distributed.messages import as_bytes
+from fastnn.distributed.messages import as_bytes, gather
+from fastnn.distributed.neighbours import Neighbours, place_of
 
 _NOTICE = 1
 """Tag of the messages that say that a process has left with an error."""
@@ -32,6 +38,9 @@ _SPIN = 5e-4
 """Seconds of polls before a wait sleeps between them: most messages are there by then."""
 
 _SHORTEST_SLEEP, _LONGEST_SLEEP = 2e-5, 2e-3
+
+_LOOK = 0.1
+"""Seconds between two looks whether the processes of this machine are alive."""
 
 _FAREWELL = 10.0
 """Seconds in which all processes print their errors before the first one ends them."""
@@ -47,21 +56,26 @@ class MPICommunicator:
     """
 
     def __init__(self, time_limit: float) -> None:
-        from mpi4py import MPI
+        with _ended_after(time_limit):  # these calls wait for all processes
+            from mpi4py import MPI
 
+            # Of its own: messages of the caller's program cannot be taken for those of a training.
+            self._comm = MPI.COMM_WORLD.Dup()
+            self._farewell = MPI.COMM_WORLD.Dup()
         self._mpi = MPI
-        # Of its own: messages of the caller's program cannot be taken for those of a training.
-        self._comm = MPI.COMM_WORLD.Dup()
-        self._farewell = MPI.COMM_WORLD.Dup()
         self.rank: int = self._comm.Get_rank()
         self.size: int = self._comm.Get_size()
         self.time_limit = time_limit
         self._act = "the start"
         self._heard = ["nothing yet"] * self.size
         self._end: RankError | None = None
-        self._has_failed = False
+        self._is_told = False
         self._unfinished: list[Any] = []
+        self._neighbours = Neighbours([[]] * self.size, self.rank)
+        self._next_look = 0.0
         _watch_errors(self)
+        places = gather(self, place_of(os.getpid()), "the places of the processes")
+        self._neighbours = Neighbours(places, self.rank)
 
     # ---------------------------------------------------------------- messages
 
@@ -118,6 +132,7 @@ class MPICommunicator:
                     os.sched_yield()
                     continue
                 self._read_notice()
+                self._look_around(lambda: self._mpi.Request.Testall(requests))
                 if patience.is_over():
                     self._give_up(receives, act)
                 time.sleep(pause)
@@ -137,7 +152,23 @@ class MPICommunicator:
             f"rank {rank} did not answer; the last that came from it was {self._heard[rank]}"
             for rank in missing
         )
+        self._is_told = True  # all others wait for it too
         raise self._ended(f"{waited}: {names}", missing[0])
+
+    def _look_around(self, is_done: Callable[[], bool]) -> None:
+        """Raise RankError if a process of this machine has ended before it sent all."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + _LOOK
+        dead = self._neighbours.ended()
+        if not dead or is_done():
+            return
+        self._read_notice()
+        names = ", ".join(
+            f"rank {rank} has ended; the last that came from it was {self._heard[rank]}"
+            for rank in dead
+        )
+        raise self._ended(f"rank {self.rank}, waiting for {self._act}: {names}", dead[0])
 
     def _read_notice(self) -> None:
         """Raise RankError if another process has left with an error."""
@@ -146,12 +177,9 @@ class MPICommunicator:
             return
         data = bytearray(status.Get_count(self._mpi.BYTE))
         self._comm.Recv([data, self._mpi.BYTE], status.Get_source(), _NOTICE)
-        notice = json.loads(bytes(data))
-        raise self._ended(
-            f"rank {notice['rank']} raised {notice['error']}; "
-            f"the last it took part in was {notice['act']}",
-            notice["rank"],
-        )
+        rank, message = json.loads(bytes(data))
+        self._is_told = True
+        raise self._ended(message, rank)
 
     def _ended(self, message: str, rank: int | None) -> RankError:
         self._end = RankError(message, rank)
@@ -161,30 +189,41 @@ class MPICommunicator:
 
     def fail(self, error: BaseException) -> None:
         """See `Communicator`."""
-        if self._has_failed:
+        if self._is_told:
             return
-        self._has_failed = True
-        if self._end is not None and self._end.rank is not None and isinstance(error, RankError):
-            return  # whoever raised it has told all others, or all others wait for it too
-        text = f"{type(error).__name__}: {error}"
-        notice = {"rank": self.rank, "error": text[:4000], "act": self._act}
-        self._end = self._end or RankError(f"rank {self.rank} raised {text}", self.rank)
-        data = bytearray(json.dumps(notice).encode())
+        self._is_told = True
+        if self._end is None:
+            text = f"{type(error).__name__}: {error}"[:4000]
+            last = f"the last it took part in was {self._act}"
+            self._end = RankError(f"rank {self.rank} raised {text}; {last}", self.rank)
+        data = bytearray(json.dumps([self._end.rank, str(self._end)]).encode())
+        dead = self._neighbours.ended()
         requests = [
             self._comm.Isend([data, self._mpi.BYTE], r, _NOTICE)
             for r in range(self.size)
-            if r != self.rank
+            if r != self.rank and r not in dead
         ]
         self._unfinished += [data, requests]
         self._poll(lambda: self._mpi.Request.Testall(requests), _FAREWELL)
 
     def leave(self) -> None:
-        """At the end of a process with an error: end all processes, once all have said theirs."""
-        if self._end is None:
+        """At the end of a process: wait for all others, or end them after an error of one."""
+        if self._mpi.Is_finalized():
             return
         sys.stdout.flush()
         sys.stderr.flush()
-        if not self._poll(self._farewell.Ibarrier().Test, min(_FAREWELL, self.time_limit)):
+        self._act = "the end of the program"
+        farewell = self._farewell.Ibarrier()
+        while self._end is None and not farewell.Test():
+            time.sleep(_LONGEST_SLEEP)
+            try:
+                self._read_notice()
+                self._look_around(farewell.Test)
+            except RankError as error:
+                print(f"RankError: {error}", file=sys.stderr, flush=True)
+        if self._end is None:
+            return
+        if not self._poll(farewell.Test, min(_FAREWELL, self.time_limit)):
             self._mpi.COMM_WORLD.Abort(1)
 
     @staticmethod
@@ -195,6 +234,16 @@ class MPICommunicator:
                 return False
             time.sleep(_LONGEST_SLEEP)
         return True
+
+
+@contextmanager
+def _ended_after(seconds: float) -> Iterator[None]:
+    """A block that ends this process if it takes longer, even inside a call of MPI."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _watch_errors(communicator: MPICommunicator) -> None:
@@ -208,4 +257,11 @@ def _watch_errors(communicator: MPICommunicator) -> None:
         communicator.fail(error)
 
     sys.excepthook = hook
+    # MPICH sends SIGUSR1 when a process has been killed; unless handled, it kills the others too.
+    if (
+        hasattr(signal, "SIGUSR1")
+        and threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGUSR1) is signal.SIG_DFL
+    ):
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     atexit.register(communicator.leave)

@@ -88,8 +88,36 @@ def fit_caught(communicator, **options):
     try:
         network().fit(X, LABELS, epochs=3, communicator=communicator, **options)
     except (KeyError, distributed.RankError) as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {
+            "error": f"{type(error).__name__}: {error}", "rank": getattr(error, "rank", None)
+        }  # fmt: skip
     return {"error": None}
+
+
+def killed(communicator):
+    """kill -9 comes to process 1, once it has taken part in some steps."""
+    network().fit(X, LABELS, epochs=1, communicator=communicator)
+    if communicator.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fit_caught(communicator)
+
+
+def left(communicator):
+    """Process 1 exits and tells no one."""
+    if communicator.rank == 1:
+        os._exit(3)
+    return fit_caught(communicator)
+
+
+def interrupted_by_hand(communicator):
+    """A training that another process interrupts."""
+
+    def say(context):
+        if context.epoch == 2:
+            print("ready", flush=True)
+
+    network().fit(X, LABELS, epochs=100_000, communicator=communicator, callbacks=say)
+    return None
 
 
 def interrupted(communicator):
@@ -116,11 +144,26 @@ def long_training(communicator, folder, epochs):
 
 JOBS = {
     job.__name__: job
-    for job in (hashes, messages, failing_callback, missing, interrupted, long_training)
+    for job in (
+        hashes,
+        messages,
+        failing_callback,
+        missing,
+        killed,
+        left,
+        interrupted_by_hand,
+        interrupted,
+        long_training,
+    )
 }
 
 
 def main(name, limit, *arguments):
+    if (
+        name == "absent"
+        and os.environ.get("PMI_RANK", os.environ.get("OMPI_COMM_WORLD_RANK")) == "1"
+    ):
+        return
     communicator = distributed.world(time_limit=float(limit))
     result = JOBS[name](communicator, *arguments)
     # One write of a short line: lines of several processes do not mix.

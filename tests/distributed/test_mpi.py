@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from fastnn import distributed
+from fastnn.distributed.launch import command_of
 from fastnn.tabular import load
 
 pytest.importorskip("mpi4py")
@@ -30,12 +31,16 @@ LIMIT = 60.0
 """Seconds that a process waits: tests of what ends by itself do not wait for it."""
 
 
-def start(size, name, *arguments, limit=LIMIT, threads=1):
+VERSION = subprocess.run([MPIEXEC, "--version"], capture_output=True, text=True).stdout
+
+
+def start(size, name, *arguments, limit=LIMIT, threads=1, outlive=False):
     """A job of some processes, in a session of its own."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    command = [MPIEXEC, "-n", str(size), sys.executable, str(JOBS), name, str(limit)]
+    program = [sys.executable, str(JOBS), name, str(limit), *map(str, arguments)]
+    plain = [MPIEXEC, "-n", str(size), *program]
     return subprocess.Popen(
-        [*command, *map(str, arguments)],
+        command_of(MPIEXEC, size, program) if outlive else plain,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=environment, start_new_session=True,
     )  # fmt: skip
@@ -98,6 +103,38 @@ def test_a_process_that_hangs_is_named_and_all_end():
         assert "rank 2 did not answer; the last that came from it was" in printed[rank]["error"]
 
 
+@pytest.mark.skipif("HYDRA" not in VERSION, reason="needs the mpiexec of MPICH")
+@pytest.mark.parametrize(
+    ("name", "last"), [("killed", "step"), ("left", "the places of the processes")]
+)
+def test_a_process_that_is_gone_is_named_and_all_end(name, last):
+    """Whether by kill -9 in its training or by an exit without a word before the training."""
+    code, printed, errors = ended(start(3, name, limit=5, outlive=True), seconds=LIMIT)
+    assert code != 0, errors
+    assert set(printed) == {0, 2}, errors
+    for result in printed.values():
+        assert result["rank"] == 1
+        assert "rank 1 has ended; the last that came from it was" in result["error"]
+        assert last in result["error"]
+
+
+def test_a_process_that_ends_before_the_others_met_it_ends_all():
+    code, printed, errors = ended(start(3, "absent", limit=4), seconds=LIMIT)
+    assert code != 0
+    assert not printed
+    assert "Timeout" in errors
+
+
+def test_ctrl_c_at_mpiexec_ends_all():
+    process = start(3, "interrupted_by_hand")
+    assert "ready" in process.stdout.readline()
+    ranks = ranks_of(process)
+    os.killpg(process.pid, signal.SIGINT)
+    ended(process, seconds=LIMIT)
+    assert len(ranks) == 3
+    assert not [pid for pid in ranks if is_alive(pid)]
+
+
 def test_ctrl_c_in_one_process_ends_all_at_the_same_step():
     first, second = results(2, "interrupted")
     assert first["interrupted"]
@@ -149,6 +186,14 @@ def ranks_of(process):
     return found
 
 
+def is_alive(pid):
+    """Whether it runs; what has ended and is still listed has no command any more."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() != b""
+    except OSError:
+        return False
+
+
 def killed_once(folder, epochs, chance):
     """Kill one process of a job at a random moment after its first checkpoint."""
     process = start(3, "long_training", folder, epochs)
@@ -162,8 +207,7 @@ def killed_once(folder, epochs, chance):
     if ranks:
         os.kill(chance.choice(ranks), signal.SIGKILL)
     ended(process)
-    assert not [pid for pid in ranks if Path(f"/proc/{pid}/cmdline").exists()
-                and Path(f"/proc/{pid}/cmdline").read_bytes()]  # fmt: skip
+    assert not [pid for pid in ranks if is_alive(pid)]
 
 
 def check_kills(tmp_path, times):
