@@ -178,10 +178,10 @@ def threads_of_task(share: int) -> int:
 
 def _dask_worker() -> Any:
     """The worker of Dask that runs the calling task, or None."""
-    distributed = sys.modules.get("distributed")
-    if distributed is None:
+    workers = sys.modules.get("distributed.worker")  # a folder may be called distributed, too
+    if workers is None:
         return None
     try:
-        return distributed.get_worker()
+        return workers.get_worker()
     except ValueError:  # not in a task
         return None

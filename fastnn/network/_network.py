@@ -647,7 +647,7 @@ class Network:
                 raise TypeError("y and sample_weight do not go with a source, which has its own")
             return _fit.fit_source(self.core, X, plan, extras, self)
         if y is None:
-            raise TypeError("y may be missing only where X is a source")
+            raise TypeError("y must hold real numbers, got NoneType (a source brings its own)")
         return _fit.fit(self.core, X, y, sample_weight, plan, extras, self)
 
     def train_step(

@@ -64,7 +64,7 @@ def lookup_error():
 @pytest.fixture(scope="module")
 def dask():
     """A cluster of two processes on this machine."""
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("dask.distributed")
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, dashboard_address=":0"
@@ -270,7 +270,7 @@ def test_processes_share_the_cores():
 
 
 def test_the_threads_of_a_worker_of_dask_share_its_process():
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("dask.distributed")
     made = ensemble(2)
     with distributed.Client(
         n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"

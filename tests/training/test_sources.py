@@ -171,7 +171,7 @@ def test_a_bad_source_is_an_error_with_its_place(chunks, words):
     ("call", "error", "words"),
     [
         (lambda net, s: net.fit(s, LABELS), TypeError, "do not go with a source"),
-        (lambda net, s: net.fit(X), TypeError, "y may be missing only where X is a source"),
+        (lambda net, s: net.fit(X), TypeError, "y must hold real numbers, got NoneType"),
         (lambda net, s: net.fit(s, batch_size=101), ValueError, "buffer_rows must be at least"),
         (lambda net, s: net.fit(s, validation_split=0.1), ValueError, "validation_split"),
         (
