@@ -115,7 +115,8 @@ def fit_source(core: Core, source: Source, plan: Plan, extras: Extras, network: 
         raise ValueError("validation_split does not go with a source: pass validation_data")
     if extras.sharing is not None:
         raise ValueError(
-            "communicator and shards do not go with a source: give each rank its part of the rows"
+            "communicator and shards do not go with a source, which one process reads: pass the "
+            "rows of each process as arrays, with partitioned=True; ParquetRows.part reads them"
         )
     if isinstance(extras.class_weight, str):
         raise ValueError(

@@ -59,6 +59,8 @@ class ParquetRows(Source):
     files that are sorted by the target before.
     """
 
+    n_rows: int
+
     def __init__(
         self,
         paths: Path | Sequence[Path],
@@ -96,12 +98,71 @@ class ParquetRows(Source):
 
     def chunks(self) -> Iterator[Chunk]:
         """The chunks of one pass; `SourceError` for a file that has changed or ends early."""
+        yield from self._between(0, self.n_rows)
+
+    def part(self, rank: int, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """The rows of one of several processes, in memory: whole row groups, each read once.
+
+        A row group belongs to the process in whose part of the rows it starts, when all rows are
+        cut into parts of equal size.  The parts of all processes, one after the other, are all
+        rows in their order; they are meant for `Network.fit` with ``partitioned=True``.
+
+        Parameters
+        ----------
+        rank : int
+            Number of the process, from 0.
+        size : int
+            Number of processes.
+
+        Returns
+        -------
+        X : (n, n_features) array
+            Without rows where there are fewer row groups than processes.
+        y : (n,) or (n, n_targets) array
+        sample_weight : (n,) array or None
+            None if the source has no column of weights.
+
+        Raises
+        ------
+        SourceError
+            If a file has changed, is damaged or ends early.
+        ValueError
+            If rank is not below size.
+
+        Examples
+        --------
+        >>> import tempfile, pyarrow as pa, pyarrow.parquet as pq, fastnn as fnn
+        >>> path = f"{tempfile.mkdtemp()}/rows.parquet"
+        >>> table = pa.table({"a": [1.0, 2.0, 3.0], "y": [4.0, 5.0, 6.0]})
+        >>> pq.write_table(table, path, row_group_size=1)
+        >>> X, y, sample_weight = fnn.ParquetRows(path, "y").part(1, 2)
+        >>> y
+        array([5., 6.])
+        """
+        size = check_integer(size, "size", 1)
+        rank = check_integer(rank, "rank", 0)
+        if rank >= size:
+            raise ValueError(f"rank must be below size, {size}, got {rank}")
+        first, end = self.n_rows * rank // size, self.n_rows * (rank + 1) // size
+        pieces = list(self._between(first, end))
+        if not pieces:
+            width = () if len(self.targets) == 1 else (len(self.targets),)
+            nothing = np.empty((0, len(self.features))), np.empty((0, *width))
+            return *nothing, np.empty(0) if self._weight else None
+        weight = np.concatenate([p.sample_weight for p in pieces]) if self._weight else None
+        return np.concatenate([p.X for p in pieces]), np.concatenate([p.y for p in pieces]), weight
+
+    def _between(self, first: int, end: int) -> Iterator[Chunk]:
+        """The chunks of the row groups that start at these rows."""
+        start = 0
         for path, stamp in zip(self._paths, self._stamps, strict=True):
             if _stamp(path) != stamp:
                 raise SourceError(f"{path} has changed since the training began")
             with _opened(path) as file:
                 for group in range(file.num_row_groups):
-                    yield from self._group(file, path, group)
+                    if first <= start < end:
+                        yield from self._group(file, path, group)
+                    start += file.metadata.row_group(group).num_rows
 
     def _group(self, file: Any, path: str, group: int) -> Iterator[Chunk]:
         """The chunks of a row group."""

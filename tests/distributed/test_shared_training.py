@@ -92,6 +92,30 @@ def test_parts_of_any_size_give_the_bits_of_all_rows(ends, case, backend):
     assert all(are_equal(result, alone) for result in values(run(len(ends) - 1, work)))
 
 
+@pytest.mark.parametrize("size", [2, 4])
+def test_row_groups_of_parquet_in_parts_give_the_bits_of_memory(size, tmp_path):
+    pq = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    columns = {f"x{j}": X[:, j] for j in range(5)} | {"y": Y["a"], "w": WEIGHTS}
+    pq.write_table(pyarrow.table(columns), tmp_path / "t.parquet", row_group_size=20)
+    source = fnn.ParquetRows(tmp_path / "t.parquet", "y", weight="w")
+
+    def work(communicator, rows, partitioned):
+        net = fnn.Sequential([fnn.Dense(5, 8, activation="tanh"), fnn.Dense(8, 3)], seed=0)
+        net.compile("cross_entropy", "adam")
+        x, y, w = rows
+        net.fit(
+            x, y, sample_weight=w, epochs=2, batch_size=18, communicator=communicator,
+            partitioned=partitioned,
+        )  # fmt: skip
+        return net.get_flat()
+
+    alone = work(distributed.single(), (X, Y["a"], WEIGHTS), False)
+    for flat in values(run(size, lambda c: work(c, source.part(c.rank, c.size), True))):
+        assert np.array_equal(flat, alone)
+
+
 def test_one_shard_is_an_ordinary_training(dtype):
     if "compiled" not in backends.available():
         pytest.skip("NumPy sums a mean in another order than a sum")

@@ -249,6 +249,26 @@ def test_several_files_are_one(parquet):
     np.testing.assert_array_equal(other.get_flat(), one.get_flat())
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_parts_are_all_rows_in_their_order(size, parquet):
+    paths = [
+        parquet("0.parquet", 170, rows=slice(0, 700)),
+        parquet("1.parquet", rows=slice(700, N)),
+    ]
+    source = fnn.ParquetRows(paths, "y", weight="w")
+    parts = [source.part(rank, size) for rank in range(size)]
+    for i, rows in enumerate([X, LABELS, WEIGHTS]):
+        np.testing.assert_array_equal(np.concatenate([part[i] for part in parts]), rows)
+
+
+def test_parts_without_rows_have_the_columns_of_the_others(parquet):
+    source = fnn.ParquetRows(parquet(group=N), ["x2", "x3"], features=["x0", "x1"])
+    assert [part.shape for part in source.part(1, 2)[:2]] == [(0, 2), (0, 2)]
+    assert source.part(1, 2)[2] is None
+    with pytest.raises(ValueError, match="rank must be below size, 2, got 2"):
+        source.part(2, 2)
+
+
 def test_several_targets_are_the_rows_of_y(parquet):
     net = fnn.Sequential([fnn.Dense(2, 2)])
     net.compile("mean_squared_error", "sgd")
