@@ -332,6 +332,8 @@ def test_nan_in_the_part_of_one_process_is_named_in_all():
 def test_a_loss_that_is_nan_names_row_and_process(backend):
     bad = X.copy()
     bad[31] = np.nan
+    with pytest.raises(fnn.TrainingError, match="nan in row 31, on rank 0 at epoch 1"):
+        fit_with(distributed.single(), bad, check_finite=False, shuffle=False)
     for text in messages(3, lambda c: fit_with(c, bad, check_finite=False, shuffle=False)):
         assert text.startswith("TrainingError: the loss became nan in row 31, on rank 2 at epoch 1")
 

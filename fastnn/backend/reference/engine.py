@@ -561,6 +561,8 @@ def _shares(loss: float, head: Head, target: Target, parts: Array) -> Array:
         counted = values != head.attributes.get("ignore_index")
         row_losses = row_losses * np.asarray(class_weights)[np.where(counted, values, 0)]
     total = row_losses.sum()
+    if not np.isfinite(total):  # its scale would make the other rows nan too
+        return row_losses
     return np.zeros_like(row_losses) if total == 0 else row_losses * (loss / total)
 
 
