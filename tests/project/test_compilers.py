@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-setuptools = pytest.importorskip("setuptools", minversion="77", reason="setup.py needs it")
+setuptools = pytest.importorskip("setuptools", minversion="77.0.3", reason="setup.py needs it")
 
 ROOT = Path(__file__).parents[2]
 if not (ROOT / "fastnn" / "facts").is_dir():
