@@ -16,11 +16,14 @@ import importlib
 import multiprocessing
 import os
 import shlex
+import shutil
+import signal
 import sys
 import sysconfig
 import tempfile
 import types
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 
@@ -29,6 +32,11 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError, LinkError
 from setuptools.modified import newer_group
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 # setuptools brings these two; its own import of them has come first.
 from distutils.ccompiler import new_compiler  # isort: skip
@@ -73,6 +81,10 @@ NARROW_MACROS = {
     "quads": [("FASTNN_WORDS", "WORDS_QUADS")],
 }
 SOURCES = Path("fastnn/backend/compiled")
+BUILD = Path("build")
+UNFINISHED = BUILD / "unfinished"
+SPACE = 200_000_000
+"""Bytes on a disk that a build may need: files of C, objects, and what a compiler writes beside."""
 MEMORYVIEWS = "fastnn.backend.compiled.memoryviews"
 DIRECTIVES = {
     "language_level": 3,
@@ -132,7 +144,7 @@ def write_generated_files():
             file.write_text(text, encoding="utf-8")
 
 
-def cythonized(names):
+def cythonized(names, force):
     """Cython's C for some sources of the compiled core, as an Extension of each."""
     from Cython.Build import cythonize
 
@@ -153,6 +165,7 @@ def cythonized(names):
         templates,
         compiler_directives=DIRECTIVES,
         build_dir=build_dir,
+        force=force,
         shared_utility_qualified_name=MEMORYVIEWS,
         # Other ways to start a process would run this file again.
         nthreads=2 if multiprocessing.get_start_method() == "fork" else 0,
@@ -163,14 +176,14 @@ def cythonized(names):
     return built
 
 
-def extensions():
+def extensions(force):
     """The list of extensions: the processor query, and the core per instruction set and dtype.
 
     A core is linked from units, `Extension.units`: Extensions that are compiled once each and are
-    no modules of their own.
+    no modules of their own.  With `force`, files of C from an earlier build are not used.
     """
     write_generated_files()
-    processor, memoryviews, *templates = cythonized(["calls", "core", *NARROW_MACROS])
+    processor, memoryviews, *templates = cythonized(["calls", "core", *NARROW_MACROS], force)
     sources = {template.name.rpartition(".")[2]: template for template in templates}
     units = {}
 
@@ -251,6 +264,8 @@ class Trials:
 
 def check_compiler(trials):
     """End with a sentence where the compiler cannot build the cores, before time is spent."""
+    if fact := full_disk():
+        refuse(fact, "Free some space, or name another folder in TMPDIR where it is that one.")
     if trials.compiler.compiler_type == "msvc":
         return
     if not trials.understands():
@@ -275,12 +290,22 @@ def check_compiler(trials):
         )
 
 
+def full_disk():
+    """A sentence on a disk with too little space for a build; empty if there is enough."""
+    for folder in (os.getcwd(), tempfile.gettempdir()):
+        free = shutil.disk_usage(folder).free
+        if free < SPACE:
+            return (
+                f"the disk of {folder} has {free // 10**6} MB free, and a build needs up to "
+                f"{SPACE // 10**6} MB."
+            )
+    return ""
+
+
 def refuse(fact, advice):
     """End with a sentence on what happened, and another on what to do."""
-    sys.exit(
-        f"\nfastnn: {fact}\n{advice}\n"
-        "Without a compiler, FASTNN_PURE=1 installs the NumPy backend alone.\n"
-    )
+    last = "FASTNN_PURE=1 installs the NumPy backend alone, and compiles nothing.\n"
+    sys.exit("\n".join(filter(None, (f"\nfastnn: {fact}", advice, last))))
 
 
 class BuildCore(build_ext):
@@ -299,20 +324,29 @@ class BuildCore(build_ext):
         units = {unit.name: unit for e in self.extensions for unit in getattr(e, "units", [])}
         for extension in [*self.extensions, *units.values()]:
             self._add_flags(extension)
+        self._build(units)
+
+    def _build(self, units):
+        """Compile units and link extensions, some at a time; the first failure ends the others."""
         # The longest first: short ones fill the time at the end.
         ordered = sorted(units, key=lambda name: not name.startswith("core"))
+        pool = ThreadPoolExecutor(self.parallel)
         try:
-            with ThreadPoolExecutor(self.parallel) as pool:
-                # Units come before what they are linked into: by then they are there.
-                self.objects = {name: pool.submit(self._compile, units[name]) for name in ordered}
-                for built in [pool.submit(self.build_extension, e) for e in self.extensions]:
-                    built.result()
-        except (CompileError, LinkError) as error:
-            raise SystemExit(
-                "\nfastnn: compiling the core failed; the compiler's messages are above.\n"
-                "To install the NumPy backend alone, without a compiler, set FASTNN_PURE=1 and "
-                "install again.\n"
-            ) from error
+            # Units come before what they are linked into: by then they are there.
+            self.objects = {name: pool.submit(self._compile, units[name]) for name in ordered}
+            linked = [pool.submit(self.build_extension, e) for e in self.extensions]
+            for done in as_completed([*self.objects.values(), *linked]):
+                done.result()
+        except (CompileError, LinkError):
+            full = full_disk()
+            refuse(
+                "compiling the core failed; the compiler's messages are above.",
+                full and f"The reason may be that {full}",
+            )
+        finally:
+            # What runs ends, and a compiler that fails or is interrupted removes its output.
+            pool.shutdown(cancel_futures=True)
+            UNFINISHED.unlink(missing_ok=True)
 
     def _can_compile(self, extension):
         """Whether the compiler knows the instructions of an extension that others can replace."""
@@ -403,10 +437,48 @@ def default_compiler():
     return compiler
 
 
-if __name__ == "__main__":  # also where pip runs this file
+@contextmanager
+def one_at_a_time():
+    """Wait until no other process builds in this folder; yields whether all is to be built again.
+
+    That is so if the build before was killed: files that it was writing look as if they were whole.
+    """
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / "lock").open("w") as lock:
+        if fcntl:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("fastnn: another build in this folder is under way; this one waits for it")
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        killed = UNFINISHED.exists()
+        UNFINISHED.touch()
+        yield killed
+        UNFINISHED.unlink(missing_ok=True)
+
+
+def interrupt(*signal_and_frame):
+    """End with a sentence at Ctrl-C, which compilers receive as well."""
+    for process in multiprocessing.active_children():  # of Cython, which ignore it
+        process.terminate()
+    sys.exit("\nfastnn: the build was interrupted before it was complete.  Start it again.\n")
+
+
+def main():
+    """Do what the command line says."""
+    if PURE:
+        setup()
+        return
     if compiles(sys.argv) and not any(arg.startswith("--compiler") for arg in sys.argv):
         check_compiler(Trials(default_compiler()))
-    setup(
-        ext_modules=[] if PURE else extensions(),
-        cmdclass={"build_ext": BuildCore},
-    )
+    with one_at_a_time() as force:
+        signal.signal(signal.SIGINT, interrupt)
+        setup(
+            ext_modules=extensions(force),
+            cmdclass={"build_ext": BuildCore},
+            options={"build_ext": {"force": True}} if force else {},
+        )
+
+
+if __name__ == "__main__":  # also where pip runs this file
+    main()

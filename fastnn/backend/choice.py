@@ -90,7 +90,7 @@ def _choose_compiled(required: bool) -> _Choice:
     if wanted:
         return _Choice("compiled", wanted, f"FASTNN_ISA={wanted}")
     if isas:
-        lack = " (the processor has no AVX2)" if isas[0] == "v2" else ""
+        lack = " (the processor has no AVX2, or less than v3)" if isas[0] == "v2" else ""
         built = ", ".join(compiled.built())
         return _Choice("compiled", isas[0], f"the best of {built} here{lack}")
     if required:
@@ -195,8 +195,8 @@ def _core(isa: str, dtype: DTypeLike) -> CompiledModule:
             core = _cores[key] = cast("CompiledModule", compiled.load(*key))
         except ImportError as error:
             raise BackendError(
-                f"{_cannot_be_loaded(error)}. Install the library that is missing, or set "
-                "FASTNN_BACKEND=reference to compute with NumPy"
+                f"{_cannot_be_loaded(error)}. Install fastnn again, or the library that is "
+                "missing, or set FASTNN_BACKEND=reference to compute with NumPy"
             ) from error
         core.set_max_threads(_threads or _ANY_NUMBER)
     return core

@@ -60,6 +60,12 @@ def test_a_processor_without_avx2_is_named_where_the_core_needs_it(installation)
         assert choice.name() == "reference"
 
 
+def test_a_processor_older_than_all_levels_computes_with_numpy(installation):
+    installation(*core("v2"), *core("v3"), level=0)
+    with pytest.warns(RuntimeWarning, match="this processor is older than v2"):
+        assert choice.name() == "reference"
+
+
 def test_a_processor_without_avx2_is_named_where_its_own_core_is_used(installation):
     installation(*core("v2"), *core("v3"), level=2)
     assert choice._choose().isa == "v2"

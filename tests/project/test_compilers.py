@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 import sysconfig
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,6 +135,67 @@ def test_libraries_are_looked_for_in_the_folders_of_ldflags(tmp_path, module, mo
         check=True,
     )
     assert module.Trials(attempt.compiler).builds(program, "-lfastnn_trial")
+
+
+def test_a_full_disk_is_named_before_anything_is_written(module, monkeypatch):
+    # What df would say of a disk with 5 MB left.
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: SimpleNamespace(free=5_000_000))
+    with pytest.raises(SystemExit, match="has 5 MB free, and a build needs up to 200 MB") as caught:
+        module.check_compiler(module.Trials(module.default_compiler()))
+    assert "Free some space" in str(caught.value)
+
+
+def test_ctrl_c_ends_a_build_with_a_sentence(module):
+    with pytest.raises(SystemExit, match="the build was interrupted before it was complete"):
+        module.interrupt()
+
+
+def test_a_build_that_was_killed_is_done_again_as_a_whole(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with module.one_at_a_time() as again:
+        assert not again
+    with pytest.raises(KeyError), module.one_at_a_time():
+        raise KeyError  # in place of a signal that leaves no time for anything
+    with module.one_at_a_time() as again:
+        assert again
+    with module.one_at_a_time() as again:
+        assert not again
+
+
+def test_two_builds_in_one_folder_come_one_after_the_other(module, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    order = []
+
+    def build():
+        with module.one_at_a_time():
+            order.append("second")
+
+    with module.one_at_a_time():
+        second = threading.Thread(target=build)
+        second.start()
+        second.join(0.1)
+        order.append("first")
+    second.join()
+    assert order == ["first", "second"]
+    assert "another build in this folder is under way" in capsys.readouterr().out
+
+
+def test_a_failure_ends_a_build_before_other_units_begin(tmp_path, module, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    command = module.BuildCore(setuptools.Distribution())
+    command.extensions, command.parallel = [], 1
+    begun = []
+
+    def compile_unit(number):
+        begun.append(number)
+        if number == 0:
+            raise module.CompileError
+        time.sleep(0.05)
+
+    monkeypatch.setattr(command, "_compile", compile_unit)
+    with pytest.raises(SystemExit, match="compiling the core failed"):
+        command._build({f"core_{number:02}": number for number in range(40)})
+    assert len(begun) < 40
 
 
 def test_commands_that_do_not_compile_need_no_compiler(module):

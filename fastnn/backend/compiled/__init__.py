@@ -70,9 +70,9 @@ def unusable() -> str:
     python = f"{sys.implementation.cache_tag} on {platform.machine()}"
     if not built():
         return f"{files[0].name} was built for another Python or processor than {python}"
-    return f"the core was built for {', '.join(built())}, and this processor has less: " + (
-        ", ".join(isa for isa in _LEVELS if runs_here(isa)) or "no such level"
-    )
+    levels = ", ".join(isa for isa in _LEVELS if runs_here(isa))
+    has = f"has less: {levels}" if levels else "is older than v2, below which there is no core"
+    return f"the core was built for {', '.join(built())}, and this processor {has}"
 
 
 def load(isa: str, dtype: str) -> Any:
