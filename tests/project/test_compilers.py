@@ -202,3 +202,35 @@ def test_commands_that_do_not_compile_need_no_compiler(module):
     assert not module.compiles(["setup.py", "sdist"])
     assert not module.compiles(["setup.py", "egg_info"])
     assert module.compiles(["setup.py", "bdist_wheel", "--dist-dir", "x"])
+
+
+@pytest.mark.skipif(not X86, reason="levels of x86-64")
+def test_native_is_the_best_instruction_set_of_this_machine(module, monkeypatch):
+    processor = pytest.importorskip("fastnn.backend.compiled.processor")
+    level = max(level for level in range(6) if processor.supports(level))
+    monkeypatch.setenv("FASTNN_ISAS", "native")
+    assert module.instruction_sets() == [("v2", "v3", "v4", "v4b")[level - 2]]
+
+
+@pytest.mark.skipif(not X86, reason="levels of x86-64")
+def test_native_stands_beside_named_instruction_sets_once_and_in_order(module, monkeypatch):
+    monkeypatch.setattr(module, "native_instruction_set", lambda: "v3")
+    monkeypatch.setenv("FASTNN_ISAS", "v3, native,v2")
+    assert module.instruction_sets() == ["v2", "v3"]
+
+
+@pytest.mark.skipif(not X86, reason="levels of x86-64")
+@pytest.mark.parametrize("body", ["exit 1", 'case "$*" in *-c*) exec gcc "$@";; esac; exit 1'])
+def test_native_where_no_program_can_be_built(body, tmp_path, module, monkeypatch, capsys):
+    monkeypatch.setenv("CC", compiler(tmp_path, f"{body} #"))
+    monkeypatch.setenv("FASTNN_ISAS", "native")
+    with pytest.raises(SystemExit, match="no instruction set was found on this machine") as refusal:
+        module.instruction_sets()
+    assert "Name one of v2, v3, v4, v4b" in str(refusal.value)
+
+
+def test_an_unknown_instruction_set_is_named_beside_those_of_the_platform(module, monkeypatch):
+    monkeypatch.setenv("FASTNN_ISAS", "v9")
+    with pytest.raises(SystemExit, match="names v9, which is no instruction set of") as refusal:
+        module.instruction_sets()
+    assert "native" in str(refusal.value)
