@@ -75,6 +75,25 @@ def test_conda_recipe_has_the_version_and_the_requirements():
     assert sorted(re.findall("- (.*)", run)) == sorted(bounds)
 
 
+def test_conda_recipe_has_the_bounds_of_what_is_optional_and_of_the_build():
+    recipe = (ROOT / "tools" / "conda" / "recipe.yaml").read_text(encoding="utf-8")
+    conda = {"matplotlib": "matplotlib-base", "torch": "pytorch", "dask": "dask-core"}
+    extras = ("sklearn", "plot", "tables", "frames", "formula", "onnx", "torch", "joblib", "dask")
+    optional = {text for extra in extras for text in PROJECT["optional-dependencies"][extra]}
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]
+    for text in [*optional, *build["requires"]]:
+        name, _, bound = text.partition(">=")
+        if not name.startswith("fastnn["):
+            assert f"    - {conda.get(name, name).lower()} >={bound}\n" in recipe
+
+
+def test_every_extra_is_explained():
+    page = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    table = page.partition("## Extras")[2].partition("\n## ")[0]
+    names = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)
+    assert {name for cell in names for name in re.findall(r"\w+", cell)} == EXTRAS
+
+
 def test_types_are_published():
     assert resources.files("fastnn").joinpath("py.typed").is_file()
 
