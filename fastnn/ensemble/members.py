@@ -12,7 +12,7 @@ from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile, check_checkpoint, with_checkpoint
 from fastnn.network._fit import Extras
 from fastnn.training.callbacks import Context, FunctionCallback, History, as_callbacks
-from fastnn.training.data import Data
+from fastnn.training.data import Data, Samples, Selection
 from fastnn.training.session import Plan
 
 
@@ -40,6 +40,23 @@ def _interface(network: Network) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class AllBut:
+    """All rows of data but some.
+
+    Attributes
+    ----------
+    rows : (N,) array of int
+        Those that are left out.
+    """
+
+    rows: np.ndarray
+
+    def of(self, n: int) -> np.ndarray:
+        """The others of `n` rows, in ascending order."""
+        return np.delete(np.arange(n, dtype=np.min_scalar_type(-n)), self.rows)
+
+
+@dataclass(frozen=True)
 class Member:
     """A network, and how it is trained.
 
@@ -48,7 +65,7 @@ class Member:
     network : Network
     data : Data
         Checked data of the ensemble.
-    rows : (N,) array, or None
+    rows : (N,) array, AllBut or None
         The rows that the member is trained on; None for all.
     plan : Plan
         With callbacks of the member's own.
@@ -62,7 +79,7 @@ class Member:
 
     network: Network
     data: Data
-    rows: np.ndarray | None
+    rows: np.ndarray | AllBut | None
     plan: Plan
     extras: Extras
     validation: Data | np.ndarray | None
@@ -84,14 +101,17 @@ class Member:
             plan = with_checkpoint(self.network, plan, self.file, data, validation)
             return core.fit(data, plan, validation, self.network)
 
-    def _parts(self) -> tuple[Data, Data | None]:
+    def _parts(self) -> tuple[Samples, Samples | None]:
         """The data to train on, and to validate on."""
-        data = self.data if self.rows is None else self.data.rows(self.rows)
+        data: Samples = self.data
+        if self.rows is not None:
+            rows = self.rows.of(len(data)) if isinstance(self.rows, AllBut) else self.rows
+            data = Selection(self.data, rows)
         data, held_out = self.extras.prepared(self.network.core, data, self.plan)
         if held_out is not None:
             return data, held_out
         if isinstance(self.validation, np.ndarray):
-            return data, self.data.rows(self.validation)
+            return data, Selection(self.data, self.validation)
         return data, self.validation
 
     def _ending_plan(self, has_to_end: Callable[[], bool]) -> Plan:

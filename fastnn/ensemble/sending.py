@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import backend
-from fastnn.ensemble.members import Member, Outcome, outcome_of
+from fastnn.ensemble.members import AllBut, Member, Outcome, outcome_of
 from fastnn.ensemble.workers import Workers, threads_of_task
 from fastnn.network import Network
 from fastnn.network._checkpoint import CheckpointFile
@@ -33,7 +33,7 @@ class _Task:
 
     number: int
     network: Network
-    rows: np.ndarray | None
+    rows: np.ndarray | AllBut | None
     plan: Plan
     extras: Extras
     file: CheckpointFile | None

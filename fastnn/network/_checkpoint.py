@@ -24,7 +24,7 @@ from fastnn.serialization import FormatError
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import Callback, EarlyStopping
 from fastnn.training.checkpoints import Checkpoint, Every, Frozen, check_every, options
-from fastnn.training.data import Data
+from fastnn.training.data import Samples, Selection
 from fastnn.training.plateau import ReduceOnPlateau
 from fastnn.training.session import Plan
 from fastnn.training.state import TrainingState
@@ -32,7 +32,7 @@ from fastnn.training.stream import Stream
 
 __all__ = ["CheckpointFile", "check_checkpoint", "digest_of_data", "with_checkpoint"]
 
-TrainingRows = Data | Stream
+TrainingRows = Samples | Stream
 """The rows of a training, in memory or from a source."""
 
 _ROWS = 1000  # rows of each array that identify the data
@@ -113,7 +113,7 @@ def with_checkpoint(
     plan : Plan
     file : CheckpointFile or None
         With None, the plan does not change.
-    data, validation : Data or Stream
+    data, validation : Data, Selection or Stream
         As the training takes them.
     digest : str, optional
         The digest of the data, if it has been computed.
@@ -147,8 +147,8 @@ def check_checkpoint(
     network: Saved,
     plan: Plan,
     file: CheckpointFile,
-    data: Data | Stream,
-    validation: Data | Stream | None,
+    data: TrainingRows,
+    validation: TrainingRows | None,
 ) -> None:
     """Raise what `with_checkpoint` would raise, and change nothing."""
     _read(network.core, file.path, _identity(network, plan, digest_of_data(data), validation))
@@ -314,20 +314,25 @@ def digest_of_data(data: TrainingRows) -> str:
         return data.source.identity()
     n = len(data)
     rows = np.unique(np.linspace(0, n - 1, min(n, _ROWS)).astype(np.int64))
+    if isinstance(data, Selection):  # the digest is that of a copy
+        rows, data = data.index[rows], data.data
     columns = [*data.inputs, *(column for pair in data.targets for column in pair)]
-    return _crc(part for column in columns for part in _parts_of(column, rows))
+    return _crc(part for column in columns for part in _parts_of(column, rows, n))
 
 
-def _parts_of(column: Rows | None, rows: np.ndarray) -> list[tuple[np.ndarray | None, object]]:
-    """Some rows of a column of data as arrays, and what to call them."""
+def _parts_of(
+    column: Rows | None, rows: np.ndarray, n_rows: int
+) -> list[tuple[np.ndarray | None, object]]:
+    """Some rows of a column of data as arrays, and what to call them: the shape of `n_rows`."""
     if column is None:
         return [(None, None)]
+    shape = n_rows, *column.shape[1:]
     if isinstance(column, SparseRows):
         part = column[rows]
-        return [(part.values, column.shape), (part.columns, ""), (part.starts, "")]
+        return [(part.values, shape), (part.columns, ""), (part.starts, "")]
     if isinstance(column, SpreadRows):
-        return [(column.gathered(rows), column.shape)]
-    return [(np.asarray(column)[rows], column.shape)]
+        return [(column.gathered(rows), shape)]
+    return [(np.asarray(column)[rows], shape)]
 
 
 def _digest(core: Core) -> str:

@@ -31,7 +31,7 @@ from fastnn.program import Program
 from fastnn.solvers import Solver
 from fastnn.training import loop, streaming
 from fastnn.training.callbacks import History
-from fastnn.training.data import Data
+from fastnn.training.data import Data, Samples, Selection
 from fastnn.training.session import Plan
 from fastnn.training.solving import solve
 from fastnn.training.state import TrainingError, TrainingState
@@ -268,20 +268,20 @@ class Core:
 
     def fit(
         self,
-        data: Data,
+        data: Samples,
         plan: Plan | None = None,
-        validation: Data | None = None,
+        validation: Samples | None = None,
         network: Any = None,
     ) -> History:
         """Train on checked data: the inner door, behind `Network.fit`, `Ensemble` and others.
 
         Parameters
         ----------
-        data : Data
+        data : Data or Selection
             What `feed.data` returned, or a core with the same inputs, losses and dtype.
         plan : Plan, optional
             Epochs, batch size, order of the rows, callbacks, early stopping, report.
-        validation : Data, optional
+        validation : Data or Selection, optional
             Measured after each epoch.
         network : Network, optional
             What callbacks see as `context.network`.
@@ -308,6 +308,8 @@ class Core:
                         raise ValueError(
                             'weights_mean must be "data" or "batch" for a solver, got "count"'
                         )
+                    if isinstance(data, Selection):
+                        data = data.gathered()
                     with backend.use(self.backend):
                         problem = FullBatch(optimizer, self.engine, self.heads, data)
                     return solve(self, problem, plan, validation, network)
@@ -393,7 +395,7 @@ class Core:
 
     # --------------------------------------------------------------- measure
 
-    def measure(self, data: Data | Stream, batch_size: int | None = None) -> dict[str, float]:
+    def measure(self, data: Samples | Stream, batch_size: int | None = None) -> dict[str, float]:
         """The cost and the scores on checked data, from one forward pass in blocks of rows."""
         if isinstance(data, Stream):
             measures = self._measures(Data([], []))
@@ -403,8 +405,7 @@ class Core:
             return measures.result(self.program.penalty(self.storage))
         measures = self._measures(data)
         for rows in measures.blocks():
-            inputs = [array[rows] for array in data.inputs]
-            measures.add(self.outputs(inputs, batch_size), rows)
+            measures.add(self.outputs(data.input_rows(rows), batch_size), rows)
         return measures.result(self.program.penalty(self.storage))
 
     def measure_outputs(self, outputs: Sequence[np.ndarray], data: Data) -> dict[str, float]:
@@ -413,7 +414,7 @@ class Core:
         measures.add(outputs)
         return measures.result(0.0)
 
-    def _measures(self, data: Data) -> Measures:
+    def _measures(self, data: Samples) -> Measures:
         double = np.dtype(np.float64)
         with backend.use(self.backend):
             kernels = {double: backend.kernels(double), self.dtype: self.kernels}

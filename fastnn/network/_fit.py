@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from fastnn.network._together import Given, Sharing, fit_together
 from fastnn.network._units import warn_of_lost_spread
 from fastnn.network._weights import check_weighed
 from fastnn.training.callbacks import History
-from fastnn.training.data import Data
+from fastnn.training.data import Data, Samples, Selection
 from fastnn.training.interrupts import Interrupts
 from fastnn.training.session import Plan
 from fastnn.training.sources import Chunk, Source
@@ -60,7 +60,13 @@ class Extras:
         check_weighed(feed.heads, data, "validation_data", "to validate on")
         return data
 
-    def prepared(self, core: Core, data: Data, plan: Plan) -> tuple[Data, Data | None]:
+    @overload
+    def prepared(self, core: Core, data: Data, plan: Plan) -> tuple[Data, Data | None]: ...
+
+    @overload
+    def prepared(self, core: Core, data: Samples, plan: Plan) -> tuple[Samples, Data | None]: ...
+
+    def prepared(self, core: Core, data: Samples, plan: Plan) -> tuple[Samples, Data | None]:
         """The data to train on, weighed by class, and the part held out for validation.
 
         That part is drawn with the seed of the core.
@@ -71,6 +77,11 @@ class Extras:
             If in one of these parts no row counts for any loss.
         """
         held_out = None
+        if self.validation_split is None and self.class_weight is None:
+            check_weighed(core.heads, data, TRAINED, "to train on")
+            return data, held_out
+        if isinstance(data, Selection):
+            data = data.gathered()
         if self.validation_split is not None:
             data, held_out = data.split(self.validation_split, plan.shuffle, core.seed)
             if any(w is not None and (w < 0).any() for _, w in held_out.targets):

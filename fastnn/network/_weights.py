@@ -8,7 +8,7 @@ import numpy as np
 
 from fastnn.losses import CustomLoss
 from fastnn.network._heads import LossOnOutput
-from fastnn.training.data import Data, Target
+from fastnn.training.data import Samples, Target
 from fastnn.training.stream import Stream
 
 _ROWS = 1 << 16
@@ -18,13 +18,13 @@ _WEIGHING = {"ignore_index", "ignore_nan", "ignore_value", "class_weights"}
 """Options of losses by which the target of a row decides what the row weighs."""
 
 
-def check_weighed(heads: Sequence[LossOnOutput], data: Data, source: str, use: str) -> None:
+def check_weighed(heads: Sequence[LossOnOutput], data: Samples, source: str, use: str) -> None:
     """Raise ValueError if no row counts for any loss.
 
     Parameters
     ----------
     heads : sequence of LossOnOutput
-    data : Data
+    data : Data or Selection
         Checked data for these heads.
     source : str
         The argument that the data come from, for the error.
@@ -41,7 +41,7 @@ def check_weighed(heads: Sequence[LossOnOutput], data: Data, source: str, use: s
 
 
 def row_weights(
-    heads: Sequence[LossOnOutput], data: Data, means: np.ndarray | None
+    heads: Sequence[LossOnOutput], data: Samples, means: np.ndarray | None
 ) -> np.ndarray | None:
     """What each row (N,) weighs in the mean of the costs of batches; None where all weigh the same.
 
@@ -51,7 +51,8 @@ def row_weights(
     """
     by_batch = np.ones(len(heads), bool) if means is None else np.isnan(means)
     chosen = [i for i, head in enumerate(heads) if not is_sum(head)]
-    pairs, by_batch = [(heads[i], data.targets[i]) for i in chosen], by_batch[chosen]
+    targets = data.targets
+    pairs, by_batch = [(heads[i], targets[i]) for i in chosen], by_batch[chosen]
     if not any(
         _varies(head, target) and own for (head, target), own in zip(pairs, by_batch, strict=True)
     ):
@@ -64,7 +65,7 @@ def row_weights(
     return combined
 
 
-def mean_weights(heads: Sequence[LossOnOutput], data: Data, rule: str) -> np.ndarray | None:
+def mean_weights(heads: Sequence[LossOnOutput], data: Samples, rule: str) -> np.ndarray | None:
     """What a row weighs on average in each head, all its outputs together: (heads,) float64.
 
     nan stands for heads in which all rows weigh the same, and for custom losses, which take their
@@ -86,7 +87,7 @@ def mean_weights(heads: Sequence[LossOnOutput], data: Data, rule: str) -> np.nda
 
 
 def norm_weights(
-    heads: Sequence[LossOnOutput], data: Data, rule: str
+    heads: Sequence[LossOnOutput], data: Samples, rule: str
 ) -> list[float | np.ndarray | None]:
     """For each head, what a row weighs in the sum that the mean of a batch divides by.
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from fastnn._shared.numbers import check_integer, check_number
 from fastnn.backend import get_num_threads
-from fastnn.ensemble.members import Member, Outcome
+from fastnn.ensemble.members import AllBut, Member, Outcome
 from fastnn.ensemble.training import train_members
 from fastnn.ensemble.workers import Workers, workers
 from fastnn.network import Network
@@ -233,9 +233,9 @@ class Bag:
     epochs : tuple of int
         The epoch of each network's parameters: the best one for all, or an earlier one of a network
         whose training has ended before.
-    held_out : (N,) array, or (N, K)
-        Predictions of the rows of the training by networks that have not seen them, as
-        `Objective.combine` returns them; nan for rows that all networks have seen.
+    predictions : (M,) array, or (M, K)
+        Predictions of the M rows of the training, in their order, that a network has not seen, as
+        `Objective.combine` returns them.
     is_partial : bool
         Whether Ctrl-C has ended the training.
     kind : {"network", "additive", "linear"}
@@ -247,10 +247,20 @@ class Bag:
     networks: tuple[Network, ...]
     factor: float
     epochs: tuple[int, ...]
-    held_out: np.ndarray
+    predictions: np.ndarray
     is_partial: bool = False
     kind: str = "network"
     folds: np.ndarray = field(default_factory=lambda: np.empty(0, np.int16))
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """`predictions` as (N,) or (N, K), with nan for rows that all networks have seen."""
+        is_held_out = self.folds >= 0
+        if is_held_out.all():
+            return self.predictions
+        held_out = np.full((len(self.folds), *self.predictions.shape[1:]), np.nan)
+        held_out[is_held_out] = self.predictions
+        return held_out
 
     def outputs(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
         """The outputs of each network for prepared inputs by name."""
@@ -276,32 +286,36 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Bag:
     """
     recipe = recipe.for_rows(len(problem))
     folds = _folds(problem, recipe, setting.seed)
-    networks = [_network(problem, recipe, setting, i, len(folds[0][0])) for i in range(len(folds))]
+    n = len(problem)
+    networks = [_network(problem, recipe, setting, i, n - len(folds[0])) for i in range(len(folds))]
     epochs, is_partial = _train(problem, recipe, setting, networks, folds)
     used = [i for i, epoch in enumerate(epochs) if epoch]
     if not used:
         raise KeyboardInterrupt
     networks, folds = [networks[i] for i in used], [folds[i] for i in used]
     epochs = [epochs[i] for i in used]
-    held_out, factor = _judged(problem, networks, folds)
-    if recipe.refits(len(problem)) and not is_partial and setting.seconds_left > 0:
+    predictions, factor = _judged(problem, networks, folds)
+    if recipe.refits(n) and not is_partial and setting.seconds_left > 0:
         networks = [_refitted(problem, recipe, setting, networks[0], epochs[0])]
-    fold_of = np.full(len(problem), -1, np.int16)
-    for i, (_, rows) in enumerate(folds):
+    fold_of = np.full(n, -1, np.int16)
+    for i, rows in enumerate(folds):
         fold_of[rows] = i
-    return Bag(tuple(networks), factor, tuple(epochs), held_out, is_partial, recipe.kind, fold_of)
+    return Bag(
+        tuple(networks), factor, tuple(epochs), predictions, is_partial, recipe.kind, fold_of
+    )
 
 
-def _folds(problem: Problem, recipe: Recipe, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The rows to train on and the rows that are held out, for each network."""
+def _folds(problem: Problem, recipe: Recipe, seed: int) -> list[np.ndarray]:
+    """The rows that are held out, for each network; it is trained on the others."""
     labels = problem.y if isinstance(problem.objective, Classification) else None
-    n_folds = recipe.networks_of_bag(len(problem))
+    n = len(problem)
+    n_folds = recipe.networks_of_bag(n)
     if n_folds == 1:
-        rows, held_out, _ = split_rows(len(problem), recipe.validation, 0.0, seed, labels)
-        return [(rows, held_out)]
-    parts = split_folds(len(problem), n_folds, seed, labels)
-    every = np.arange(len(problem))
-    return [(np.delete(every, part), part) for part in parts]
+        parts = [split_rows(n, recipe.validation, 0.0, seed, labels)[1]]
+    else:
+        parts = split_folds(n, n_folds, seed, labels)
+    narrow = np.min_scalar_type(-n)  # there are as many of them as rows, for each bag
+    return [part.astype(narrow) for part in parts]
 
 
 def _network(problem: Problem, recipe: Recipe, setting: Setting, i: int, n_rows: int) -> Network:
@@ -316,7 +330,7 @@ def _train(
     recipe: Recipe,
     setting: Setting,
     networks: Sequence[Network],
-    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    folds: Sequence[np.ndarray],
 ) -> tuple[list[int], bool]:
     """Train networks; returns the epoch of each, 0 for none, and whether Ctrl-C ended it."""
     data = problem.data(networks[0])
@@ -324,11 +338,12 @@ def _train(
     every = max(1, -(-copies // _MOST_COPIES))
     weights = np.ones(len(problem)) if problem.weights is None else problem.weights
     courses, members = [], []
-    for network, (rows, held_out) in zip(networks, folds, strict=True):
+    for network, held_out in zip(networks, folds, strict=True):
         courses.append(_Course(float(weights[held_out].sum()), recipe.epochs, every))
-        plan = _plan(recipe, setting, recipe.epochs, len(rows), courses[-1])
+        n_rows = len(problem) - len(held_out)
+        plan = _plan(recipe, setting, recipe.epochs, n_rows, courses[-1])
         extras = Extras(check_finite=False)
-        members.append(Member(network, data, rows, plan, extras, held_out))
+        members.append(Member(network, data, AllBut(held_out), plan, extras, held_out))
     is_partial = False
     try:
         who = Workers(setting.n_jobs, setting.backend)
@@ -381,24 +396,22 @@ def seconds_of_epoch(problem: Problem, recipe: Recipe, setting: Setting) -> floa
 def _judged(
     problem: Problem,
     networks: Sequence[Network],
-    folds: Sequence[tuple[np.ndarray, np.ndarray]],
+    folds: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, float]:
-    """Predictions of the held-out rows, and the factor of the logits that fits them best."""
+    """Predictions of the held-out rows in order, and the factor of the logits that fits them."""
     objective = problem.objective
     outputs = [
         network.core.outputs([a[held_out] for a in inputs_of(network, problem.inputs)])[0]
-        for network, (_, held_out) in zip(networks, folds, strict=True)
+        for network, held_out in zip(networks, folds, strict=True)
     ]
-    rows = np.concatenate([held_out for _, held_out in folds])
+    rows = np.concatenate(folds)
     stacked = np.concatenate(outputs)
     factor = 1.0
     if isinstance(objective, Classification):
         weights = None if problem.weights is None else problem.weights[rows]
         factor = best_factor(objective, stacked, problem.y[rows], weights)
     combined = objective.combine([stacked], factor)
-    predictions = np.full((len(problem), *combined.shape[1:]), np.nan)
-    predictions[rows] = combined
-    return predictions, factor
+    return combined[np.argsort(rows)], factor
 
 
 def best_factor(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -145,14 +145,16 @@ class Blend:
 
         They are nan for rows that all networks of a bag have seen.
         """
-        return self._mean([bag.held_out for bag in self.bags])
+        return self._mean(bag.held_out for bag in self.bags)
 
-    def _mean(self, parts: Sequence[np.ndarray]) -> np.ndarray:
-        if len(parts) == 1:
-            return parts[0]
-        total = np.zeros_like(parts[0])
+    def _mean(self, parts: Iterable[np.ndarray]) -> np.ndarray:
+        total: np.ndarray | None = None
         for weight, part in zip(self.weights, parts, strict=True):
+            if len(self.weights) == 1:
+                return part
+            total = np.zeros_like(part) if total is None else total
             total += weight * part
+        assert total is not None
         return total
 
     # ------------------------------------------------------------------- files
@@ -262,12 +264,18 @@ def train(problem: Problem, recipe: Recipe, setting: Setting) -> Blend:
 
 def _held_out_loss(problem: Problem, bag: Bag) -> float:
     """The mean loss of the held-out rows; nan if none of them has a weight."""
-    rows = np.flatnonzero(~np.isnan(bag.held_out.reshape(len(problem), -1)[:, 0]))
-    weights = np.ones(len(rows)) if problem.weights is None else problem.weights[rows]
-    if not weights.any():
-        return math.nan
+    rows = _held_out_rows([bag])
     losses = problem.objective.losses(bag.held_out[rows], problem.y[rows])
-    return float(np.average(losses, weights=weights))
+    weights = np.ones(len(losses)) if problem.weights is None else problem.weights[rows]
+    return float(np.average(losses, weights=weights)) if weights.any() else math.nan
+
+
+def _held_out_rows(parts: Sequence[Bag]) -> Any:
+    """The indices of the rows that each of some bags has held out, or a slice where it is all."""
+    are_held_out = ~np.isnan(parts[0].held_out.reshape(len(parts[0].held_out), -1)[:, 0])
+    for bag in parts[1:]:
+        are_held_out &= ~np.isnan(bag.held_out.reshape(len(are_held_out), -1)[:, 0])
+    return slice(None) if are_held_out.all() else np.flatnonzero(are_held_out)
 
 
 def _trainings(
@@ -312,18 +320,21 @@ def blend_weights(problem: Problem, candidates: Sequence[Bag]) -> list[float]:
     """
     if len(candidates) == 1:
         return [1.0]
-    seen = [~np.isnan(bag.held_out.reshape(len(problem), -1)[:, 0]) for bag in candidates]
-    rows = np.flatnonzero(np.all(seen, axis=0))
+    rows = _held_out_rows(candidates)
     y, objective = problem.y[rows], problem.objective
     row_weights = None if problem.weights is None else problem.weights[rows]
     predictions = [bag.held_out[rows] for bag in candidates]
     counts = np.zeros(len(candidates))
-    total = np.zeros_like(predictions[0])
+    total, mean = np.zeros_like(predictions[0]), np.empty_like(predictions[0])
+
+    def cost(part: np.ndarray, n: int) -> float:
+        """The loss of the blend of n bags that one more would give."""
+        np.add(total, part, out=mean)
+        np.divide(mean, n, out=mean)
+        return float(np.average(objective.losses(mean, y), weights=row_weights))
+
     for n in range(1, _ROUNDS + 1):
-        costs = [
-            np.average(objective.losses((total + part) / n, y), weights=row_weights)
-            for part in predictions
-        ]
+        costs = [cost(part, n) for part in predictions]
         best = int(np.argmin(costs))
         counts[best] += 1
         total += predictions[best]

@@ -147,8 +147,10 @@ class Learner:
         problem = Problem(inputs, shape, objective, y, examples.weights)
         blend = blends.train(problem, recipe, setting)
         seen = blend.held_out()
-        held_out = np.full((n, *seen.shape[1:]), np.nan)
-        held_out[used] = seen
+        held_out = seen
+        if len(seen) < n:
+            held_out = np.full((n, *seen.shape[1:]), np.nan)
+            held_out[used] = seen
         targets = objective.decode(y) if isinstance(objective, Regression) else y
         calibration = Calibration.of_held_out(objective, seen, targets, blend.folds())
         sample = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,8 @@ LOSSES = ("squared_error", "absolute_error", "huber", "poisson", "quantile")
 
 QUANTILES = (0.05, 0.5, 0.95)
 """The levels of the loss "quantile" by default."""
+
+_ROWS_AT_ONCE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -62,16 +64,21 @@ class Classification:
         factor : float, default 1
             Factor of the logits: the reciprocal of the temperature.
         """
-        total = functional.softmax(factor * outputs[0].astype(np.float64))
-        for logits in outputs[1:]:
-            total += functional.softmax(factor * logits.astype(np.float64))
+        total = np.empty(outputs[0].shape)
+        for rows in _blocks(len(total)):
+            part = functional.softmax(factor * outputs[0][rows].astype(np.float64))
+            for logits in outputs[1:]:
+                part += functional.softmax(factor * logits[rows].astype(np.float64))
+            total[rows] = part
         total /= len(outputs)
         return total
 
     def losses(self, combined: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The log loss (N,) of probabilities; `y` has indices of classes."""
-        tiny = np.finfo(np.float32).tiny
-        return -np.log(np.maximum(combined[np.arange(len(y)), y], tiny))
+        likelihoods: np.ndarray = combined[np.arange(len(y)), y]
+        np.maximum(likelihoods, np.finfo(np.float32).tiny, out=likelihoods)
+        np.log(likelihoods, out=likelihoods)
+        return np.negative(likelihoods, out=likelihoods)
 
     def to_state(self) -> dict[str, Any]:
         """The objective as data for JSON."""
@@ -229,6 +236,12 @@ class Regression:
 
 
 Objective = Classification | Regression
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    """The rows in blocks, whose temporary arrays take little memory."""
+    for start in range(0, n, _ROWS_AT_ONCE):
+        yield slice(start, min(start + _ROWS_AT_ONCE, n))
 
 
 def from_state(state: Any) -> Objective:

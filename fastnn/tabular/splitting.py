@@ -96,7 +96,7 @@ def split_rows(
             f"{n} {rows} with {n_validation} for validation and {n_test} for test {leave} none "
             "to train on"
         )
-    order = np.random.default_rng(check_integer(seed, "seed", 0)).permutation(n)
+    order = _permutation(n, seed)
     if labels is not None:
         order = order[np.argsort(_relative_ranks(labels[order]), kind="stable")]
     parts = np.split(order, [n_test, n_test + n_validation])
@@ -126,11 +126,17 @@ def split_folds(
     list of arrays of int
         Indices in ascending order.  Each row is in exactly one part.
     """
-    order = np.random.default_rng(check_integer(seed, "seed", 0)).permutation(n)
+    order = _permutation(n, seed)
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     # Neighbours, which have equal labels, go to different parts.
     return [np.sort(order[i::folds]) for i in range(folds)]
+
+
+def _permutation(n: int, seed: int) -> np.ndarray:
+    """The rows at random, as narrow integers: there are as many of them as in a column."""
+    order = np.random.default_rng(check_integer(seed, "seed", 0)).permutation(n)
+    return order.astype(np.min_scalar_type(-n))
 
 
 def _relative_ranks(labels: np.ndarray) -> np.ndarray:
@@ -138,10 +144,9 @@ def _relative_ranks(labels: np.ndarray) -> np.ndarray:
 
     In the order of these numbers, every contiguous stretch of rows has all labels in proportion.
     """
-    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    grouped = np.argsort(codes, kind="stable")
-    starts = np.cumsum(counts) - counts
-    ranks = np.empty(len(labels))
-    ranks[grouped] = np.arange(len(labels)) - starts[codes[grouped]]
-    relative: np.ndarray = (ranks + 0.5) / counts[codes]
+    grouped = np.argsort(labels, kind="stable")
+    ascending = labels[grouped]
+    relative = np.empty(len(labels))
+    for rows in np.split(grouped, np.flatnonzero(ascending[1:] != ascending[:-1]) + 1):
+        relative[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
     return relative

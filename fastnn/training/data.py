@@ -46,9 +46,13 @@ class Data:
     def rows(self, index: Any) -> Data:
         """Some of the samples, chosen by a slice (views) or by indices (copies)."""
         return Data(
-            [x[index] for x in self.inputs],
+            self.input_rows(index),
             [(t[index], None if w is None else w[index]) for t, w in self.targets],
         )
+
+    def input_rows(self, index: Any) -> list[Rows]:
+        """The inputs of some of the samples, as `rows` chooses them."""
+        return [x[index] for x in self.inputs]
 
     def split(self, share: float, shuffle: bool, seed: int) -> tuple[Data, Data]:
         """Data to train on and data for validation; each keeps the order of the rows.
@@ -80,6 +84,42 @@ class Data:
         return self.rows(np.sort(order[held_out:])), self.rows(np.sort(order[:held_out]))
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Some samples of data, which are read where they are: a training on them takes no copy.
+
+    Attributes
+    ----------
+    data : Data
+    index : (n,) array of int
+        The samples in their order; one may occur several times.
+    """
+
+    data: Data
+    index: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @property
+    def targets(self) -> Sequence[Target]:
+        """A copy of the targets and weights; see `Data`."""
+        index = self.index
+        return [(t[index], None if w is None else w[index]) for t, w in self.data.targets]
+
+    def input_rows(self, index: Any) -> list[Rows]:
+        """A copy of the inputs of some of these samples, chosen by a slice or by indices."""
+        return self.data.input_rows(self.index[index])
+
+    def gathered(self) -> Data:
+        """A copy of the samples."""
+        return self.data.rows(self.index)
+
+
+Samples = Data | Selection
+"""What a network is trained on and measured on."""
+
+
 class Batches:
     """The data of a training, cut into batches.
 
@@ -88,7 +128,7 @@ class Batches:
 
     Parameters
     ----------
-    data : Data
+    data : Data or Selection
     dtype : dtype
         Of the program.
     batch_size : int
@@ -100,8 +140,11 @@ class Batches:
         If the arrays have no common number of rows.
     """
 
-    def __init__(self, data: Data, dtype: np.dtype, batch_size: int) -> None:
+    def __init__(self, data: Samples, dtype: np.dtype, batch_size: int) -> None:
         batch_size = check_integer(batch_size, "batch_size", 1)
+        self._index: np.ndarray | None = None
+        if isinstance(data, Selection):
+            self._index, data = data.index, data.data
         self._inputs = [_column(x, dtype) for x in data.inputs]
         self._targets = [
             (
@@ -117,7 +160,7 @@ class Batches:
                 "inputs, targets and weights must have one common number of rows, at least 1; "
                 f"they have {lengths}"
             )
-        self.n_rows = lengths[0]
+        self.n_rows = lengths[0] if self._index is None else len(self._index)
         self.batch_size = batch_size = min(batch_size, self.n_rows)  # fits the engine's integers
         self.n_batches = -(-self.n_rows // batch_size)
         self.batch_rows = np.full(self.n_batches, batch_size)
@@ -136,9 +179,12 @@ class Batches:
         """Inputs, targets and order of `n` batches, counted from batch `first` of the epoch."""
         start = first * self.batch_size
         stop = min(start + n * self.batch_size, self.n_rows)
-        if order is not None and self._ready:
-            return *self._rows(slice(None)), order[start:stop]
-        return *self._rows(slice(start, stop) if order is None else order[start:stop]), None
+        rows = slice(start, stop) if order is None else order[start:stop]
+        if self._index is not None:
+            rows = self._index[rows].astype(np.int64, copy=False)
+        if self._ready and isinstance(rows, np.ndarray):
+            return *self._rows(slice(None)), rows
+        return *self._rows(rows), None
 
     def _rows(self, rows: object) -> tuple[list[Rows], list[Target]]:
         inputs = [column.take(rows) for column in self._inputs]

@@ -15,7 +15,7 @@ from fastnn.optimizers import Optimizer
 from fastnn.schedules import rates
 from fastnn.solvers import Solver
 from fastnn.training.callbacks import History
-from fastnn.training.data import Batches, Block, Data
+from fastnn.training.data import Batches, Block, Samples
 from fastnn.training.session import Plan, Session, Steps, Trainee, row_order
 from fastnn.training.state import TrainingError
 
@@ -65,9 +65,9 @@ def learning_rate(optimizer: Optimizer | Solver, step: int, factor: float = 1.0)
 
 def fit(
     trainee: Trainee,
-    data: Data,
+    data: Samples,
     plan: Plan,
-    validation: Data | None = None,
+    validation: Samples | None = None,
     network: object = None,
     weighing: Weighing | None = None,
 ) -> History:
@@ -80,10 +80,10 @@ def fit(
     Parameters
     ----------
     trainee : Trainee
-    data : Data
+    data : Data or Selection
         The engine converts a batch at a time; memory maps stay on disk.
     plan : Plan
-    validation : Data, optional
+    validation : Data or Selection, optional
         `trainee.measure` is called with it after each epoch.
     network : object, optional
         What callbacks see as `context.network`.

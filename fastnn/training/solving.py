@@ -13,7 +13,7 @@ import numpy as np
 from fastnn._shared.numbers import check_integer
 from fastnn.solvers import LBFGS, LevenbergMarquardt, Solver
 from fastnn.training.callbacks import History
-from fastnn.training.data import Data
+from fastnn.training.data import Samples
 from fastnn.training.session import Plan, Session, Trainee
 from fastnn.training.state import TrainingError
 
@@ -59,7 +59,7 @@ def solve(
     trainee: Trainee,
     problem: Problem,
     plan: Plan,
-    validation: Data | None = None,
+    validation: Samples | None = None,
     network: object = None,
 ) -> History:
     """Let the trainee's solver train; each of its iterations counts as an epoch and as a step.

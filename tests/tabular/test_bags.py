@@ -161,10 +161,10 @@ def test_rows_of_weight_0_count_for_nothing(rng):
     asked = replace(asked, weights=weights)
     recipe = replace(QUICK, folds=1, refit=False, batch_size=90)
     # Stratified folds depend on the labels: give both problems the same rows.
-    rows = [(np.arange(60), np.arange(60, 90))]
+    held_out = [np.arange(60, 90)]
     for case in (asked, other):
         network = bags._network(case, recipe, Setting(), 0, 60)
-        bags._train(case, recipe, Setting(), [network], rows)
+        bags._train(case, recipe, Setting(), [network], held_out)
         outputs = network.core.outputs(list(case.inputs.values()))[0]
         if case is asked:
             expected = outputs

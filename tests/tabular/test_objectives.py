@@ -20,6 +20,13 @@ def test_probabilities_are_the_mean_over_the_networks(rng):
     np.testing.assert_allclose(mean, expected, rtol=1e-14)
 
 
+def test_probabilities_of_many_rows_are_those_of_each(rng, monkeypatch):
+    outputs = rng.normal(size=(2, 100, 3)).astype(np.float32)
+    whole = Classification(3).combine(outputs, 0.7)
+    monkeypatch.setattr(objectives, "_ROWS_AT_ONCE", 7)
+    assert np.array_equal(Classification(3).combine(outputs, 0.7), whole)
+
+
 def test_losses_of_classes_are_log_losses(rng):
     logits, y = rng.normal(size=(6, 3)), rng.integers(0, 3, 6)
     objective = Classification(3)

@@ -4,8 +4,10 @@ import io
 
 import numpy as np
 import pytest
+from memory import peak_of
 
 import fastnn
+from fastnn import backend as backends
 from fastnn import serialization, tabular
 from fastnn.serialization import FormatError
 from fastnn.tabular.baseline import linear_measures
@@ -191,3 +193,18 @@ def test_damaged_files_are_refused(houses, tmp_path, path, value):
     serialization.save(tmp_path / "m.fastnn", structure, arrays)
     with pytest.raises(FormatError, match=r"m\.fastnn: damaged"):
         tabular.load(tmp_path / "m.fastnn")
+
+
+@pytest.mark.parametrize("classes", [True, False])
+def test_a_training_takes_less_than_twice_the_memory_of_the_table(rng, classes):
+    if "compiled" not in backends.available():
+        pytest.skip("the reference engine works in larger blocks")
+    n = 100_000
+    table = {f"x{i}": rng.normal(size=n) for i in range(10)}
+    y = table["x0"] + rng.normal(size=n)
+    table["y"] = y > 0 if classes else y
+    size = sum(column.nbytes for column in table.values())
+    recipe = Recipe(hidden=(8,), epochs=1, folds=1)
+    with backends.use("compiled"):
+        peak, _ = peak_of(lambda: tabular.fit(table, "y", preset=recipe, n_jobs=1))
+    assert peak < 1.95 * size  # beside the table: inputs as large as it, and no copy of their rows
