@@ -6,7 +6,9 @@ classes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,27 @@ class NumberColumn:
 
 
 @dataclass(frozen=True)
+class DateColumn:
+    """A column of dates: their days since 1970 are encoded as a `NumberColumn` encodes numbers.
+
+    Attributes
+    ----------
+    cycles : tuple of int
+        Numbers of steps of the parts of a date that repeat: 12 months, 7 weekdays, 24 hours.  Each
+        gives the sine and the cosine of its turn, or 0 for a missing date, in front of the
+        indicator.
+    """
+
+    name: str
+    center: float
+    scale: float
+    clips: bool
+    edges: tuple[float, ...]
+    indicates: bool
+    cycles: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class SignColumn:
     """Truth values, or a category of the two levels `texts`: -1, 1, and 0 for anything else.
 
@@ -45,21 +68,17 @@ class SignColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """A category: the index of the level in `texts`, K if it is missing, K + 1 if it is another."""
+    """A category: the index of the level in `texts`, K if it is missing, K + 1 if it is another.
+
+    Where it is one-hot, `indicates` says whether K has an input.
+    """
 
     name: str
     texts: tuple[str, ...]
+    indicates: bool
 
 
-@dataclass(frozen=True)
-class UnknownColumn:
-    """A column whose encoding has no description; `what` ends a sentence about it."""
-
-    name: str
-    what: str
-
-
-Column = NumberColumn | SignColumn | CategoryColumn | UnknownColumn
+Column = NumberColumn | DateColumn | SignColumn | CategoryColumn
 
 
 @dataclass(frozen=True)
@@ -122,9 +141,21 @@ class Fitted:
     meaning : Classes or Number
     names : tuple of str
         Names of all columns of X, in their order.
+    is_one_hot : bool
+        Whether the networks have one input instead, in the order of the columns, with one number
+        for each level of a category.
+    predict : callable, optional
+        From a table, a mapping of names to cells, to the predictions: (N, K) or (N,).
     """
 
     columns: tuple[Column, ...] | None
     bags: tuple[Bag, ...]
     meaning: Classes | Number
     names: tuple[str, ...] = ()
+    is_one_hot: bool = False
+    predict: Callable[[Mapping[str, Any]], np.ndarray] | None = None
+
+    @property
+    def n_outputs(self) -> int:
+        """Number of outputs of each network."""
+        return int(self.bags[0].networks[0].core.graph.outputs[0].width)

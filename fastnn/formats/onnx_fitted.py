@@ -16,11 +16,11 @@ from fastnn.formats._fitted import (
     Bag,
     Classes,
     Column,
+    DateColumn,
     Fitted,
     Number,
     NumberColumn,
     SignColumn,
-    UnknownColumn,
 )
 from fastnn.formats._program import read
 from fastnn.formats.onnx_nodes import Nodes
@@ -72,6 +72,11 @@ def add_fitted(nodes: Nodes, model: Fitted, sources: Sequence[Source]) -> str:
         If a column is absent or has an encoding that ONNX cannot express; if a network has a
         custom layer.
     """
+    if model.is_one_hot:
+        raise ValueError(
+            "this format cannot express the preprocessing of a model of one dense network: "
+            "export its network alone (model.network, --network-only), or train a preset"
+        )
     if model.columns is None:
         inputs = {"": _matrix(nodes, sources)}
         out = nodes
@@ -225,8 +230,10 @@ class _Table:
     def inputs(self, columns: Sequence[Column]) -> dict[str, str]:
         """The inputs of the networks by name: those that have a column."""
         for column in columns:
-            if isinstance(column, UnknownColumn):
-                raise ValueError(f"column {column.name!r} {column.what}")
+            if isinstance(column, DateColumn):
+                raise ValueError(
+                    f"column {column.name!r} has dates, for which the format has no type"
+                )
             self.nodes.owner = column.name
             source = self._source(column.name, [c.name for c in columns])
             if isinstance(column, NumberColumn):

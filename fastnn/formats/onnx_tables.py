@@ -97,10 +97,9 @@ def _kind(nodes: Nodes, source: Source) -> int:
 def _outputs(nodes: Nodes, model: Fitted, scores: str, batch: str) -> list[Any]:
     """Add the outputs, and describe them."""
     helper, types = nodes.onnx.helper, nodes.onnx.TensorProto
-    width = model.bags[0].networks[0].core.graph.outputs[0].width
     if not isinstance(model.meaning, Classes):
         nodes.add("Cast", [scores], NUMBERS, to=types.DOUBLE)
-        return [helper.make_tensor_value_info(NUMBERS, types.DOUBLE, [batch, width])]
+        return [helper.make_tensor_value_info(NUMBERS, types.DOUBLE, [batch, model.n_outputs])]
     labels = labels_of(model.meaning)
     several = model.meaning.link == "labels"
     nodes.add("Cast", [scores], PROBABILITIES, to=types.DOUBLE)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -12,58 +13,81 @@ from fastnn.formats._fitted import (
     CategoryColumn,
     Classes,
     Column,
+    DateColumn,
     Fitted,
     Number,
     NumberColumn,
     SignColumn,
-    UnknownColumn,
 )
-from fastnn.tabular.columns import CategoryEncoder, ColumnEncoder, NumberEncoder, SignEncoder
+from fastnn.tabular.columns import (
+    CYCLES,
+    CategoryEncoder,
+    ColumnEncoder,
+    NumberEncoder,
+    SignEncoder,
+)
+from fastnn.tabular.dense import DenseLearner
+from fastnn.tabular.frames import as_table
 from fastnn.tabular.learner import Learner
 from fastnn.tabular.objectives import Regression
 
 __all__ = ["describe"]
 
 
-def describe(learner: Learner, names: Sequence[str], labels: np.ndarray | None = None) -> Fitted:
+def describe(
+    learner: DenseLearner | Learner, names: Sequence[str], labels: np.ndarray | None = None
+) -> Fitted:
     """A learner as formats write it.
 
     Parameters
     ----------
-    learner : Learner
+    learner : DenseLearner or Learner
     names : sequence of str
         Names of all columns of the table, in their order.
     labels : (K,) array, optional
         The classes of a classification.
     """
+
+    def predict(table: Mapping[str, Any]) -> np.ndarray:
+        values, _ = learner.apply(as_table(table))
+        return learner.numbers(values) if labels is None else learner.probabilities(values)
+
+    columns = tuple(map(_column, learner.encoder.columns))
+    is_dense = isinstance(learner, DenseLearner)
+    meaning = _number(learner) if labels is None else Classes(labels, "softmax")
+    return Fitted(columns, _bags(learner), meaning, tuple(names), is_dense, predict)
+
+
+def _bags(learner: DenseLearner | Learner) -> tuple[Bag, ...]:
+    if isinstance(learner, DenseLearner):
+        return (Bag((learner.network,)),)
     blend = learner.blend
-    bags = tuple(
+    return tuple(
         Bag(tuple(bag.networks), bag.factor, weight)
         for bag, weight in zip(blend.bags, blend.weights, strict=True)
     )
-    columns = tuple(_column(column) for column in learner.encoder.columns)
-    if labels is not None:
-        return Fitted(columns, bags, Classes(labels, "softmax"), tuple(names))
-    assert isinstance(blend.objective, Regression)
-    return Fitted(columns, bags, _number(blend.objective), tuple(names))
 
 
 def _column(column: ColumnEncoder) -> Column:
-    """The encoding of a column; dates have none that other programs know."""
-    if isinstance(column, NumberEncoder):
-        scaled = column.scaled
-        return NumberColumn(
-            column.name, scaled.center, scaled.scale, scaled.clips, scaled.edges, column.indicates
-        )
+    """The encoding of a column."""
     if isinstance(column, SignEncoder):
         return SignColumn(column.name, column.texts, column.indicates)
     if isinstance(column, CategoryEncoder):
-        return CategoryColumn(column.name, column.texts)
-    return UnknownColumn(column.name, "has dates, for which the format has no type")
+        return CategoryColumn(column.name, column.texts, column.indicates)
+    scaled = column.scaled
+    numbers = scaled.center, scaled.scale, scaled.clips, scaled.edges, column.indicates
+    if isinstance(column, NumberEncoder):
+        return NumberColumn(column.name, *numbers)
+    return DateColumn(column.name, *numbers, tuple(CYCLES[part] for part in column.cycles))
 
 
-def _number(objective: Regression) -> Number:
+def _number(learner: DenseLearner | Learner) -> Number:
     """The unit and the range of a target."""
+    if isinstance(learner, DenseLearner):
+        unit = learner.preprocessor
+        return Number(False, unit.target_mean, unit.target_scale)
+    objective = learner.objective
+    assert isinstance(objective, Regression)
     rate = objective.name == "poisson"
     top = math.log(objective.high / objective.scale) if rate else math.inf
     centre = 0.0 if rate else objective.centre

@@ -45,7 +45,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from fastnn.formats.c.tables import TableModel
 
 __all__ = ["TabularClassifier", "TabularRegressor"]
 
@@ -181,13 +180,6 @@ class _TabularEstimator(Convertible, BaseEstimator):
         if not weights.any():
             raise ValueError("sample_weight is zero for every sample, expected a positive weight")
         return weights
-
-    def _table_model(self) -> TableModel:
-        """What `fastnn.formats` writes."""
-        from fastnn.tabular.portable import table_model
-
-        check_is_fitted(self, "learner_")
-        return table_model(self.learner_, getattr(self, "classes_", ()))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

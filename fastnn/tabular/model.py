@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from fastnn.formats._fitted import Fitted
-    from fastnn.formats.c.tables import TableModel
 
 __all__ = ["Model", "Outputs", "Tally", "load", "load_any", "remarks"]
 
@@ -379,23 +378,12 @@ class Model:
         vars(self).update(vars(model), learner=learner)
 
     def _fitted_model(self) -> Fitted:
-        """What formats with descriptions of fitted models write."""
-        if isinstance(self.learner, DenseLearner):
-            raise ValueError(
-                "this format cannot express the preprocessing of a model of one dense network: "
-                "export its network alone (model.network, --network-only), or train a preset"
-            )
+        """What `fastnn.formats` writes."""
         from fastnn.tabular.description import describe
 
         names = [decision.column for decision in self.decisions.used]
         labels = np.array(self.classes) if self.classes else None
         return describe(self.learner, names, labels)
-
-    def _table_model(self) -> TableModel:
-        """What `fastnn.formats` writes."""
-        from fastnn.tabular.portable import table_model
-
-        return table_model(self.learner, self.classes)
 
     def save(self, path: File) -> None:
         """Write the model to a file, which `fastnn.tabular.load` and the command line read.

@@ -83,9 +83,9 @@ def to_c(
     """
     names, test = Names(check_name(name)), check_flag(test, "test")
     kind = None if dtype is None else check_choice(dtype, "dtype", tuple(_CTYPES))
-    if hasattr(net, "_table_model"):
-        model = net._table_model()
-        own = str(model.bags[0].networks[0].program.dtype)
+    model = net._fitted_model() if hasattr(net, "_fitted_model") else None
+    if model is not None and model.columns is not None:
+        own = str(model.bags[0].networks[0].dtype)
         text = table_text(File(names, _CTYPES[kind or own]), model, test)
     else:
         portable = read(net, "C")

@@ -1,23 +1,20 @@
-"""A model of a table as a file of C: its columns, what each network reads of them, and the result.
-
-A row has a double for each column: a number, 0 or 1, the number of a level, or the days since
-1970.  NAN stands for a missing value.
-"""
+"""A model of a table as a file of C: its columns, its networks, and the result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from fastnn.formats._program import Portable
+from fastnn.formats._fitted import Bag, Classes, Column, DateColumn, Fitted, Number
+from fastnn.formats._program import read
+from fastnn.formats.c.columns import Step, levels_of, rows_of, steps_of, table_of, values_of
 from fastnn.formats.c.network import File, add_network
 from fastnn.formats.c.parts import add_batch, assemble, block_comment, count
 from fastnn.formats.c.selftest import Rows, self_test
 from fastnn.formats.c.text import comment, literal, word
 
-__all__ = ["Bag", "Column", "Number", "Probabilities", "Step", "TableModel", "table_text"]
+__all__ = ["table_text"]
 
 _TOLERANCE = {"float": 3e-6, "double": 1e-12}
 """Largest error of a result, relative to its size."""
@@ -26,144 +23,38 @@ _TOLERANCE_OF_DATES = 1e-9
 """Days since 1970 in double are exact to a third of a microsecond."""
 
 
-@dataclass(frozen=True)
-class Column:
-    """A column of a row.
+def table_text(file: File, model: Fitted, test: bool) -> str:
+    """The text of the file of a model of a table.
 
-    Attributes
-    ----------
-    name : str
-    values : str
-        What its numbers are, for a comment.
-    levels : tuple of str
-        The levels of a category; empty for other columns.
+    Raises
+    ------
+    ValueError
+        If a parameter is not finite.
     """
-
-    name: str
-    values: str
-    levels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """What the networks read of one column: `width` of their inputs.
-
-    Attributes
-    ----------
-    column : int
-    function : str
-        The function of the library that computes it.
-    numbers : tuple of float or int
-        Its arguments after the value of the column; integers stay integers.
-    edges : tuple of float
-        The edges of bins, for `position`.
-    width : int
-        More than 1 for the inputs of a category that `one_hot` writes.
-    """
-
-    column: int
-    function: str
-    numbers: tuple[float, ...] = ()
-    edges: tuple[float, ...] = ()
-    width: int = 1
-
-
-@dataclass(frozen=True)
-class Probabilities:
-    """The result of a classification: a probability for each class."""
-
-    classes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Number:
-    """The result of a regression: scale v + centre for an output v, between low and high.
-
-    With `top`, it is scale exp(min(v, top)).  Several outputs, quantiles, ascend in the result.
-    """
-
-    scale: float
-    centre: float
-    low: float = -np.inf
-    high: float = np.inf
-    top: float | None = None
-    outputs: int = 1
-
-
-@dataclass(frozen=True, eq=False)
-class Bag:
-    """Networks whose results are averaged, and how much they weigh in the result.
-
-    Attributes
-    ----------
-    weight : float
-    factor : float
-        Factor of the logits.
-    networks : sequence of Portable
-    """
-
-    weight: float
-    factor: float
-    networks: Sequence[Portable]
-
-
-@dataclass(frozen=True, eq=False)
-class TableModel:
-    """A model of a table.
-
-    Attributes
-    ----------
-    columns : tuple of Column
-    steps : tuple of Step
-        What the networks read, in its order.
-    places : mapping of str to int, or None
-        Where each input of a network by name begins among them; None for networks that read all.
-    bags : tuple of Bag
-    result : Probabilities or Number
-    rows : (N, n_columns) array of float64
-        Rows for the self-test.
-    expected : (N, n_out) array of float64
-        The results of these rows.
-    """
-
-    columns: tuple[Column, ...]
-    steps: tuple[Step, ...]
-    places: Mapping[str, int] | None
-    bags: tuple[Bag, ...]
-    result: Probabilities | Number
-    rows: np.ndarray
-    expected: np.ndarray
-
-    @property
-    def outputs(self) -> int:
-        """Number of results of a row."""
-        if isinstance(self.result, Probabilities):
-            return len(self.result.classes)
-        return self.result.outputs
-
-
-def table_text(file: File, model: TableModel, test: bool) -> str:
-    """The text of the file of a model of a table."""
-    places, constants = _constants(file, model)
+    columns, n_out = model.columns or (), model.n_outputs
+    rows = _rows(file, model, columns)
+    steps, inputs = steps_of(columns, model.is_one_hot)
+    places, constants = _constants(file, model, columns)
     functions: list[str] = []
     for bag in model.bags:
-        for net in bag.networks:
+        for network in bag.networks:
             function = file.names.variable(f"network_{len(functions) + 1}")
-            add_network(file, net, function, is_static=True, places=model.places)
+            add_network(file, read(network, "C"), function, is_static=True, places=inputs)
             functions.append(function)
-    width = sum(step.width for step in model.steps)
-    _add_predict(file, model, places, functions, width)
+    width = sum(step.width for step in steps)
+    lines = _inputs(file, columns, steps, places)
+    _add_predict(file, model, lines, functions, width)
     prefix = file.names.prefix
     add_batch(file, f"{prefix}_predict", "double", "double")
-    is_number = isinstance(model.result, Number)
+    is_number = isinstance(model.meaning, Number)
     if not is_number:
         _add_predict_class(file)
-    file.scratch_bytes += (width + model.outputs) * file.dtype.itemsize
-    tests = [self_test(file, f"{prefix}_predict_batch", _rows(file, model), "double")]
-    what = f"the probabilities of {model.outputs} classes"
+    file.scratch_bytes += (width + n_out) * file.dtype.itemsize
+    tests = [self_test(file, f"{prefix}_predict_batch", rows, "double")]
+    what = f"the probabilities of {n_out} classes"
     if is_number:
-        what = "a number" if model.outputs == 1 else f"{model.outputs} quantiles"
-    title = f"{what} from {count(len(model.columns), 'column')} of a table"
+        what = "a number" if n_out == 1 else f"{n_out} quantiles"
+    title = f"{what} from {count(len(columns), 'column')} of a table"
     names = [f"{prefix.upper()}_{end}" for end in ("INPUTS", "OUTPUTS")]
     call = [
         f"    double row[{names[0]}], y[{names[1]}];",
@@ -173,42 +64,44 @@ def table_text(file: File, model: TableModel, test: bool) -> str:
     return assemble(file, title, call, constants, tests * test)
 
 
-def _rows(file: File, model: TableModel) -> Rows:
+def _rows(file: File, model: Fitted, columns: Sequence[Column]) -> Rows:
     """The rows of the self-test; the tolerance is relative to the spread of the results."""
-    expected = model.expected.reshape(len(model.rows), model.outputs)
-    size = np.ones(model.outputs)
-    if isinstance(model.result, Number):
-        size = np.maximum(np.abs(expected).max(axis=0), abs(model.result.scale))
+    assert model.predict is not None
+    rows = rows_of(columns)
+    expected = model.predict(table_of(columns, rows)).reshape(len(rows), model.n_outputs)
+    size = np.ones(model.n_outputs)
+    if isinstance(model.meaning, Number):
+        size = np.maximum(np.abs(expected).max(axis=0), abs(model.meaning.scale))
     tolerance = _TOLERANCE[file.ctype]
-    if any(step.function == "sine" for step in model.steps):
+    if any(isinstance(column, DateColumn) and column.cycles for column in columns):
         tolerance = max(tolerance, _TOLERANCE_OF_DATES)
-    return Rows(model.rows, expected, tolerance * size)
+    return Rows(rows, expected, tolerance * size)
 
 
 # ------------------------------------------------------------------- enumerations
 
 
-def _constants(file: File, model: TableModel) -> tuple[list[str], list[str]]:
+def _constants(file: File, model: Fitted, columns: Sequence[Column]) -> tuple[list[str], list[str]]:
     """The names of the columns; and the enumerations of columns, levels and classes."""
     names = file.names
     names.reserve("INPUTS", "OUTPUTS", "RESTRICT", "TEST")
-    own = [word(column.name, f"column_{i + 1}") for i, column in enumerate(model.columns)]
+    own = [word(column.name, f"column_{i + 1}") for i, column in enumerate(columns)]
     places = [names.constant(name) for name in own]
     lines = [
-        f"    {place} = {i}, /* {comment(column.name)}: {column.values} */"
-        for i, (place, column) in enumerate(zip(places, model.columns, strict=True))
+        f"    {place} = {i}, /* {comment(column.name)}: {values_of(column)} */"
+        for i, (place, column) in enumerate(zip(places, columns, strict=True))
     ]
     prefix = names.prefix.upper()
-    lines.append(f"    {prefix}_INPUTS = {len(model.columns)},")
-    lines.append(f"    {prefix}_OUTPUTS = {model.outputs}")
+    lines.append(f"    {prefix}_INPUTS = {len(columns)},")
+    lines.append(f"    {prefix}_OUTPUTS = {model.n_outputs}")
     enums = [_enum("The places of the columns in a row. NAN stands for a missing value.", lines)]
-    for column, name in zip(model.columns, own, strict=True):
-        if column.levels:
+    for column, name in zip(columns, own, strict=True):
+        if levels := levels_of(column):
             what = f"The levels of {comment(column.name)}."
-            enums.append(_levels(file, what, name, [*column.levels, None]))
-    if isinstance(model.result, Probabilities):
+            enums.append(_levels(file, what, name, [*levels, None]))
+    if isinstance(model.meaning, Classes):
         what = "The classes: the places of their probabilities."
-        enums.append(_levels(file, what, "class", model.result.classes))
+        enums.append(_levels(file, what, "class", list(map(str, model.meaning.labels))))
     return places, enums
 
 
@@ -231,22 +124,16 @@ def _enum(what: str, lines: Sequence[str]) -> str:
 
 
 def _add_predict(
-    file: File, model: TableModel, places: Sequence[str], functions: Sequence[str], width: int
+    file: File, model: Fitted, inputs: Sequence[str], functions: Sequence[str], width: int
 ) -> None:
-    """Add the function from a row to its result."""
-    prefix, ctype = file.names.prefix, file.ctype
-    (n_out,) = {net.program.buffers[i].width for bag in model.bags for net in bag.networks
-                for i in net.program.outputs}  # fmt: skip
-    start, lines = 0, []
-    for step in model.steps:
-        lines.append(_step(file, model, step, f"x[{places[step.column]}]", start))
-        start += step.width
-    lines.append(f"for (int k = 0; k < {model.outputs}; k++) y[k] = 0.0;")
+    """Add the function from a row to its result; `inputs` are its first lines."""
+    prefix, ctype, n_out = file.names.prefix, file.ctype, model.n_outputs
+    lines = [*inputs, f"for (int k = 0; k < {n_out}; k++) y[k] = 0.0;"]
     rest = iter(functions)
     for bag in model.bags:
         own = [next(rest) for _ in bag.networks]
-        if isinstance(model.result, Number):
-            lines += _number(file, model.result, bag, own)
+        if isinstance(model.meaning, Number):
+            lines += _number(file, model.meaning, bag, own)
         else:
             share = literal(bag.weight / len(own), "double")
             factor = literal(bag.factor, "double")
@@ -254,7 +141,7 @@ def _add_predict(
                 call = file.call("add_probabilities", n_out, factor, share, "out", "y")
                 lines += [f"{function}(in, out);", call]
     what = "The result y of a row of the table, in double."
-    if isinstance(model.result, Probabilities):
+    if isinstance(model.meaning, Classes):
         what = "The probabilities y of the classes for a row of the table."
     body = "\n".join(f"    {line}" for line in lines)
     file.functions.append(f"""/* {what} */
@@ -265,17 +152,27 @@ void {prefix}_predict(const double *x, double *y)
 }}""")
 
 
-def _step(file: File, model: TableModel, step: Step, value: str, start: int) -> str:
-    """The line that writes the inputs of a step, from a value of the row."""
+def _inputs(
+    file: File, columns: Sequence[Column], steps: Sequence[Step], places: Sequence[str]
+) -> list[str]:
+    """The lines that write what the networks read, from the row."""
+    start, lines = 0, []
+    for step in steps:
+        name, place = columns[step.column].name, places[step.column]
+        lines.append(_step(file, name, step, f"x[{place}]", start))
+        start += step.width
+    return lines
+
+
+def _step(file: File, name: str, step: Step, value: str, start: int) -> str:
+    """The line that writes the inputs of a step, from a value of the column `name`."""
     numbers = [str(n) if isinstance(n, int) else literal(n, "double") for n in step.numbers]
     if step.function == "one_hot":
         code = file.call("code", value, *numbers).rstrip(";")
         return file.call("one_hot", code, step.width, f"in + {start}")
     if step.edges:
-        name = file.add_table(
-            f"{model.columns[step.column].name} edges", np.array(step.edges), "double"
-        )
-        numbers += [name, str(len(step.edges) - 1)]
+        table = file.add_table(f"{name} edges", np.array(step.edges), "double")
+        numbers += [table, str(len(step.edges) - 1)]
     call = file.call(step.function, value, *numbers).rstrip(";")
     return f"in[{start}] = ({file.ctype}){call};"
 
@@ -284,20 +181,18 @@ def _number(file: File, result: Number, bag: Bag, functions: Sequence[str]) -> l
     """The lines that add the result of a bag for a regression."""
     scale, centre = literal(result.scale, "double"), literal(result.centre, "double")
     value = f"{scale} * (double)out[k] + {centre}"
-    if result.top is not None:
+    if result.is_rate:
         value = f"{scale} * exp(fmin((double)out[k], {literal(result.top, 'double')}))"
-    share, each = (
-        literal(1 / len(functions), "double"),
-        f"for (int k = 0; k < {result.outputs}; k++)",
-    )
-    lines = ["{", f"    double mean[{result.outputs}];", f"    {each} mean[k] = 0.0;"]
+    n_out = max(result.levels, 1)
+    share, each = literal(1 / len(functions), "double"), f"for (int k = 0; k < {n_out}; k++)"
+    lines = ["{", f"    double mean[{n_out}];", f"    {each} mean[k] = 0.0;"]
     for function in functions:
         lines += [f"    {function}(in, out);", f"    {each} mean[k] += {share} * ({value});"]
     if np.isfinite(result.low):
         bounds = [literal(bound, "double") for bound in (result.low, result.high)]
         lines.append(f"    {each} mean[k] = {file.call('limited', 'mean[k]', *bounds)}")
-    if result.outputs > 1:
-        lines.append("    " + file.call("sort_ascending", result.outputs, "mean"))
+    if n_out > 1:
+        lines.append("    " + file.call("sort_ascending", n_out, "mean"))
     return [*lines, f"    {each} y[k] += {literal(bag.weight, 'double')} * mean[k];", "}"]
 
 
