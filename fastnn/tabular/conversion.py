@@ -140,7 +140,7 @@ class _Parsed:
 
 
 def _parse(column: Texts, pattern: str | None) -> _Parsed:
-    values = np.full(len(column.levels) + 1, np.datetime64("NaT"), "datetime64[us]")
+    values = np.full(len(column.levels) + 1, np.datetime64("NaT", "us"), "datetime64[us]")
     zones: dict[bool, int] = {}
     for i in np.flatnonzero(column.counts()).tolist():
         cell = column.levels[i]
@@ -181,7 +181,7 @@ def times_of(table: Table, name: str, pattern: str | None = None) -> Times:
         return column
     if not isinstance(column, Texts):
         if column.missing().all():
-            return Times(np.full(len(column), np.datetime64("NaT"), "datetime64[us]"))
+            return Times(np.full(len(column), np.datetime64("NaT", "us"), "datetime64[us]"))
         if pattern is None:
             raise DataError(f"{table.name}: column {name!r} has {column.kind}, expected dates")
         column = texts_of(table, name)

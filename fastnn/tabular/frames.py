@@ -302,7 +302,7 @@ def _text(value: Any) -> str:
 
 def _times(values: list[Any], where: str) -> np.ndarray:
     """Dates and times in UTC; all have a zone, or none has."""
-    result = np.full(len(values), np.datetime64("NaT"), "datetime64[us]")
+    result = np.full(len(values), np.datetime64("NaT", "us"), "datetime64[us]")
     zones: dict[bool, int] = {}
     for i, value in enumerate(values):
         if _is_missing(value):

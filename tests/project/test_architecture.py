@@ -212,6 +212,7 @@ FORBIDDEN = {
     "unfinished work": r"\b(TODO|FIXME|XXX)\b",
     "a path of somebody's machine": r"(?<![\w.$}])/(home|Users|root|work)/\w",
     "numbers that depend on the machine of the build": r"march=native|ffast-math|Ofast",
+    "times without a unit": r"""datetime64\(["']NaT["']\)|timedelta64\([^(),]*\)""",
 }
 COMPILED_BY_USERS = {"parts.py", "formats.md", "test_c.py", "test_c_accuracy.py",
                      "test_portable.py"}  # fmt: skip

@@ -42,7 +42,7 @@ def table_of(rows, levels):
         "int": texts,
         "is new": [None if np.isnan(x) else bool(x) for x in new],
         "old?": np.array(["no", "yes"])[old.astype(int)],
-        "when": np.where(np.isnan(when), np.datetime64("NaT"), np.datetime64(0, "h") + hours),
+        "when": np.where(np.isnan(when), np.datetime64("NaT", "h"), np.datetime64(0, "h") + hours),
     }
 
 

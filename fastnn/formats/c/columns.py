@@ -142,7 +142,7 @@ def _cells(column: Column, numbers: np.ndarray) -> Any:
     missing = np.isnan(numbers)
     if isinstance(column, DateColumn):
         hours = np.round(np.nan_to_num(numbers) * 24).astype("timedelta64[h]")
-        return np.where(missing, np.datetime64("NaT"), np.datetime64(0, "h") + hours)
+        return np.where(missing, np.datetime64("NaT", "h"), np.datetime64(0, "h") + hours)
     if not column.texts:
         return numbers
     other = max(column.texts, key=len) + "?"

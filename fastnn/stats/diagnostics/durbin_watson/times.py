@@ -17,6 +17,7 @@ from fastnn._shared.arrays import as_real
 _WHOLE = 1e-6  # largest distance of a number of steps from an integer
 _SATURDAY = 5  # weekdays are counted from Monday
 _THURSDAY = 3  # of the first of January 1970
+_MONTH, _DAY = np.timedelta64(1, "M"), np.timedelta64(1, "D")
 _MIXED = "time must have one kind of values, numbers or dates"
 
 
@@ -130,7 +131,7 @@ def _is_weekend(days: np.ndarray) -> np.ndarray:
 
 def _last_of(months: np.ndarray) -> np.ndarray:
     """The last day of each month."""
-    return (months + 1).astype("datetime64[D]") - 1
+    return (months + _MONTH).astype("datetime64[D]") - _DAY
 
 
 def _same_day(days: np.ndarray, months: np.ndarray) -> np.ndarray:
