@@ -111,7 +111,9 @@ def test_predictions_of_any_type_have_the_bits_of_converted_ones(backend, dtype,
 def test_every_half_precision_number_is_converted_exactly(backend, dtype):
     halves = np.arange(65536, dtype=np.uint16).view(np.float16).reshape(-1, 8)
     net = fnn.Sequential([fnn.Input(8), fnn.Identity()], dtype=dtype)
-    np.testing.assert_array_equal(net.predict(halves, check_finite=False), halves.astype(dtype))
+    with np.errstate(invalid="ignore"):  # NumPy warns of signalling nans on ARM
+        expected = halves.astype(dtype)
+    np.testing.assert_array_equal(net.predict(halves, check_finite=False), expected)
 
 
 def test_large_integers_are_rounded_like_numpy(backend, dtype):
