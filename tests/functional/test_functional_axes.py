@@ -127,7 +127,8 @@ def test_weighted_logsumexp_equals_that_of_scipy(backend, dtype, data):
         shape = tuple(1 if one else n for one, n in zip(narrow, shape, strict=True))
     weights = st.one_of(st.just(0.0), st.floats(-4, 4, width=16))
     b = data.draw(hnp.arrays(np.float64, shape, elements=weights)).astype(dtype)
-    z, w = x.astype(float), b.astype(float)
+    # SciPy before 1.15 refuses weights of an array without dimensions.
+    z, w = np.atleast_1d(x.astype(float), b.astype(float))
     with np.errstate(all="ignore"):
         expected, sign = scipy.special.logsumexp(z, axis=axis, b=w, return_sign=True)
         size = scipy.special.logsumexp(z, axis=axis, b=np.abs(w))
@@ -216,7 +217,7 @@ def test_sign_without_weights(backend, dtype):
 )
 def test_dtype_of_weights_counts_as_in_numpy(b, expected):
     x = np.ones((3, 2), np.float32)
-    assert F.logsumexp(x, b=b).dtype == scipy.special.logsumexp(x, b=b, axis=1).dtype == expected
+    assert F.logsumexp(x, b=b).dtype == (x * b).dtype == expected
 
 
 def test_weights_and_x_broadcast_with_each_other(backend):
@@ -261,9 +262,9 @@ def test_reduction_to_no_dimensions_is_a_scalar(backend, dtype):
     ("shape", "axis"),
     [((0,), -1), ((3, 0), -1), ((3, 0), 0), ((0, 3), 0), ((3, 0, 2), 1), ((3, 0, 2), 0)],
 )
-def test_logsumexp_of_nothing_is_that_of_scipy(backend, dtype, shape, axis):
+def test_logsumexp_of_nothing_is_the_logarithm_of_0(backend, dtype, shape, axis):
     x = np.empty(shape, dtype)
-    expected = scipy.special.logsumexp(x, axis=axis)
+    expected = np.full(x.sum(axis=axis).shape, -INF)
     np.testing.assert_array_equal(F.logsumexp(x, axis=axis), expected)
     logs, sign = F.logsumexp(x, axis=axis, b=x, return_sign=True)
     np.testing.assert_array_equal(logs, expected)

