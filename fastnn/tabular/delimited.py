@@ -38,6 +38,7 @@ _DELIMITERS = ",;\t|"
 _LEAST_INEXACT = 2.0**53  # integers from here on share a float64 with others
 _DIGITS = re.compile(r"\s*[+-]?\d+\s*", re.ASCII)
 _BLOCK = 1 << 20  # bytes that pyarrow takes at a time
+_ROWS_OF_BLOCK = 64  # at least: each block costs some time for each column
 _LARGEST_BLOCK = 2**31 - 2
 _BATCH = 50_000  # rows of a part that the csv module reads
 _ROWS_OF_GUESS = 100
@@ -142,7 +143,7 @@ class DelimitedFile:
             source.close()
 
     def _read_first_line(self) -> None:
-        form = self._form
+        form, source = self._form, self._source
         text = self._head_text()
         self._delimiter = form.delimiter or _guess_delimiter(text)
         cells, self._first_line = self._first_record(text)
@@ -152,6 +153,9 @@ class DelimitedFile:
         is_spaced = re.search(rf'{re.escape(self._delimiter)} +"', text) is not None
         self._takes_pyarrow = util.find_spec("pyarrow") is not None and not is_spaced
         self._header_lines = self._first_line if has_header else 0
+        # the rows of a wide file are longer than the head, by which numbers are recognised
+        while 0 < source.head.count(b"\n") < self._first_line + 2 and source.grow_head():
+            pass
 
     def keep_text(self, columns: Sequence[str]) -> None:
         """Take no numbers from some columns, which `CsvFormat.text` adds to."""
@@ -275,7 +279,7 @@ class DelimitedFile:
         head, end = self._source.head, 0
         for _ in range(self._first_line):
             end = head.find(b"\n", end) + 1 or len(head)
-        return min(max(_BLOCK, 8 * end), _LARGEST_BLOCK)
+        return min(max(_BLOCK, _ROWS_OF_BLOCK * end), _LARGEST_BLOCK)
 
     def _read_by_pyarrow(self, columns: Sequence[str]) -> dict[str, Column]:
         import pyarrow as pa

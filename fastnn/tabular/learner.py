@@ -140,7 +140,9 @@ class Learner:
         decisions = decide(table, columns, rows)
         if not decisions.used:
             raise DataError(f"{table.name} has no column to learn from:\n{decisions}")
-        bins, whole = recipe.bins_of_number(len(y)), recipe.values_of_number(len(y))
+        n_numbers = sum(decision.role in ("number", "date") for decision in decisions.used)
+        bins = recipe.bins_of_number(len(y), n_numbers)
+        whole = recipe.values_of_number(len(y), n_numbers)
         encoder = TableEncoder(decisions, bins=bins, whole=whole).fit(table, rows)
         shape = Shape(len(encoder.number_names), encoder.bins, encoder.levels, objective.n_outputs)
         inputs = _inputs(encoder.transform(table, setting.dtype, rows))

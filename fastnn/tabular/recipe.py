@@ -23,6 +23,12 @@ _MANY_ROWS = 20_000
 _BINS, _WHOLE, _FOLDS, _LAYERS = (16, 48), (64, 128), (10, 5), (3, 2)
 """For fewer than `_MANY_ROWS` rows, and for more."""
 
+_MOST_EMBEDDED = 1 << 24
+"""Numbers in the table of the piecewise-linear embeddings: many columns have few bins."""
+
+_LEAST_BINS = 4
+"""Columns that would have fewer bins have none."""
+
 _WIDTH = 128
 """Of the hidden layers."""
 
@@ -51,7 +57,8 @@ class Recipe:
         Rate of the dropout after each hidden layer, in [0, 1).
     bins : int, optional
         Largest number of bins of the piecewise-linear embedding of a number; 0 for none.  By
-        default 16, and 48 for 20,000 rows and more.
+        default 16, and 48 for 20,000 rows and more; fewer for thousands of columns, and none for
+        tens of thousands.
     whole : int, optional
         Whole numbers with at most so many different values have a bin between each two of them.
         By default 64, and 128 for 20,000 rows and more.
@@ -139,13 +146,37 @@ class Recipe:
             return self
         return replace(self, hidden=(_WIDTH,) * _LAYERS[n_rows >= _MANY_ROWS])
 
-    def bins_of_number(self, n_rows: int) -> int:
-        """Largest number of bins of a number for a training on `n_rows` rows."""
-        return _BINS[n_rows >= _MANY_ROWS] if self.bins is None else self.bins
+    def bins_of_number(self, n_rows: int, n_numbers: int = 1) -> int:
+        """Largest number of bins of a number.
 
-    def values_of_number(self, n_rows: int) -> int:
-        """Largest number of different whole numbers that have a bin between each two of them."""
-        return _WHOLE[n_rows >= _MANY_ROWS] if self.whole is None else self.whole
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the training.
+        n_numbers : int, default 1
+            Columns of numbers.
+        """
+        most = self._most_bins(n_rows, n_numbers)
+        return min(_BINS[n_rows >= _MANY_ROWS], most) if self.bins is None else self.bins
+
+    def values_of_number(self, n_rows: int, n_numbers: int = 1) -> int:
+        """Largest number of different whole numbers that have a bin between each two of them.
+
+        Parameters
+        ----------
+        n_rows : int
+            Rows of the training.
+        n_numbers : int, default 1
+            Columns of numbers.
+        """
+        most = self._most_bins(n_rows, n_numbers)
+        return min(_WHOLE[n_rows >= _MANY_ROWS], most) if self.whole is None else self.whole
+
+    def _most_bins(self, n_rows: int, n_numbers: int) -> int:
+        """Bins of each number that the table of the first layer has room for."""
+        width = ([*(self.for_rows(n_rows).hidden or ()), 1])[0]
+        bins = _MOST_EMBEDDED // (width * max(n_numbers, 1)) - 1
+        return bins if bins >= _LEAST_BINS else 0
 
     def networks_of_bag(self, n_rows: int) -> int:
         """Number of networks of a bag for a training on `n_rows` rows."""

@@ -284,6 +284,16 @@ def test_many_rows_have_more_bins_and_fewer_networks(n_rows, bins, values, netwo
     assert Recipe(folds=3).networks_of_bag(n_rows) == 3
 
 
+@pytest.mark.parametrize("columns", [1, 1000, 2500, 8000, 20_000, 50_000])
+def test_many_columns_have_few_bins_or_none(columns):
+    recipe = Recipe().for_rows(300)
+    for bins in (recipe.bins_of_number(300, columns), recipe.values_of_number(300, columns)):
+        assert bins == 0 or bins >= 4
+        assert bins * columns * recipe.hidden[0] <= 1 << 24
+    assert Recipe(bins=7).bins_of_number(300, columns) == 7
+    assert (recipe.bins_of_number(300, columns) == 16) == (columns < 7000)
+
+
 @pytest.mark.parametrize(("n_rows", "layers"), [(19_999, 3), (20_000, 2)])
 def test_many_rows_have_fewer_layers(n_rows, layers):
     assert Recipe().for_rows(n_rows).hidden == (128,) * layers

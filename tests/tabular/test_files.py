@@ -416,3 +416,10 @@ def test_files_with_changed_bytes_are_read_or_refused(kind, tmp_path):
         path.write_bytes(data)
         with contextlib.suppress(DataError, OSError, MemoryError):
             read_table(path)
+
+
+def test_numbers_are_recognised_in_rows_that_are_longer_than_the_head(tmp_path):
+    path, names = tmp_path / "wide.csv", [f"column_{i}" for i in range(20_000)]
+    path.write_text(",".join(names) + "\n" + ",".join(["0.25"] * len(names)) + "\n")
+    file = DelimitedFile(Source(path), CsvFormat())
+    assert file._numbers_of_head(file.names) == set(names)
