@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import platform
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -53,6 +54,7 @@ override = _override.get
 """The name that the innermost `use` asks for, or None."""
 
 _ANY_NUMBER = 2**16  # of threads: what OpenMP offers at the time of a call is the limit
+_loading = threading.RLock()  # of `_cores` and `_threads`: a core is loaded once, with its limit
 _threads = 0  # 0: any number
 _cores: dict[tuple[str, str], CompiledModule] = {}  # by instruction set and dtype
 _in_use: dict[tuple[str | None, DTypeLike], Kernels] = {}  # by override and dtype: a quick answer
@@ -188,18 +190,26 @@ def _core(isa: str, dtype: DTypeLike) -> CompiledModule:
     """The compiled module of one instruction set and dtype."""
     key = (isa, np.dtype(dtype).name)
     core = _cores.get(key)
-    if core is None:
-        from fastnn.backend import compiled
+    return _loaded(*key) if core is None else core
 
-        try:
-            core = _cores[key] = cast("CompiledModule", compiled.load(*key))
-        except ImportError as error:
-            raise BackendError(
-                f"{_cannot_be_loaded(error)}. Install fastnn again, or the library that is "
-                "missing, or set FASTNN_BACKEND=reference to compute with NumPy"
-            ) from error
-        core.set_max_threads(_threads or _ANY_NUMBER)
-    return core
+
+def _loaded(isa: str, dtype: str) -> CompiledModule:
+    """The same at its first use, for which other threads wait."""
+    from fastnn.backend import compiled
+
+    with _loading:
+        core = _cores.get((isa, dtype))
+        if core is None:
+            try:
+                core = cast("CompiledModule", compiled.load(isa, dtype))
+            except ImportError as error:
+                raise BackendError(
+                    f"{_cannot_be_loaded(error)}. Install fastnn again, or the library that is "
+                    "missing, or set FASTNN_BACKEND=reference to compute with NumPy"
+                ) from error
+            core.set_max_threads(_threads or _ANY_NUMBER)
+            _cores[isa, dtype] = core
+        return core
 
 
 def kernels(dtype: DTypeLike) -> Kernels:
@@ -276,9 +286,11 @@ def set_num_threads(n: int) -> None:
         At least 1.
     """
     global _threads
-    _threads = min(check_integer(n, "n", 1), _ANY_NUMBER)
-    for core in list(_cores.values()):
-        core.set_max_threads(_threads or _ANY_NUMBER)
+    n = min(check_integer(n, "n", 1), _ANY_NUMBER)
+    with _loading:
+        _threads = n
+        for core in _cores.values():
+            core.set_max_threads(n)
 
 
 @contextmanager
@@ -319,6 +331,8 @@ def _begin_child() -> None:
 
     Locks that other threads of the parent held would stay locked.
     """
+    global _loading
+    _loading = threading.RLock()
     set_num_threads(1)
     for core in list(_cores.values()):
         core.begin_child()
