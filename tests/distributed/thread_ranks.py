@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import queue
 import threading
 from collections import defaultdict
@@ -72,7 +73,12 @@ def run(size, function, limit=60.0):
         except BaseException as error:
             outcomes[rank] = error
 
-    threads = [threading.Thread(target=work, args=[rank]) for rank in range(size)]
+    # A new thread knows nothing of `backend.use` but by a copy of the context.
+    contexts = [contextvars.copy_context() for _ in range(size)]
+    threads = [
+        threading.Thread(target=context.run, args=[work, rank])
+        for rank, context in enumerate(contexts)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
