@@ -291,6 +291,7 @@ def test_encodings_are_read(write, reader, encoding):
 def test_parts_are_the_rows_of_the_whole(write, reader, monkeypatch):
     monkeypatch.setattr("fastnn.tabular.delimited._BATCH", 7)
     monkeypatch.setattr("fastnn.tabular.delimited._BLOCK", 64)
+    monkeypatch.setattr("fastnn.tabular.delimited._ROWS_OF_BLOCK", 1)
     rows = "".join(f"{i},t{i % 5}\n" for i in range(500))
     path = write(f"a,b\n{rows}")
     parts = list(open_table(path).batches())
