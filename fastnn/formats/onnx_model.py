@@ -109,7 +109,7 @@ def load(source: Any) -> Model:
     model = onnx.ModelProto()
     try:
         model.ParseFromString(contents)
-    except DecodeError as error:
+    except (DecodeError, UnicodeDecodeError) as error:  # protobuf in Python refuses other text
         raise FormatError(f"{called} is no model of ONNX, or it is damaged: {error}") from None
     if not model.HasField("graph"):
         raise FormatError(f"{called} is no model of ONNX: it has no graph")

@@ -3,6 +3,8 @@
 import contextlib
 import itertools
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -44,6 +46,27 @@ def test_changed_bytes_are_read_or_refused(part):
         with contextlib.suppress(fnn.FormatError):
             from_onnx(bytes(contents))
         contents[place] = old
+
+
+@pytest.mark.parametrize("implementation", ["python", "upb"])
+def test_names_that_are_no_utf_8_are_read_or_refused_by_each_protobuf(implementation, tmp_path):
+    """Protobuf in C gives bytes for such a name, protobuf in Python raises."""
+    contents = small().SerializeToString()
+    path = tmp_path / "model.onnx"
+    path.write_bytes(contents.replace(b"a.weight", b"\xa3.weight"))
+    program = (
+        "import sys, fastnn as fnn\n"
+        "try: fnn.formats.from_onnx(sys.argv[1])\n"
+        "except fnn.FormatError as error: print(error)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program, str(path)],
+        capture_output=True, text=True, check=False,
+        env=os.environ | {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": implementation},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    if implementation == "python":
+        assert "model.onnx is no model of ONNX, or it is damaged" in result.stdout
 
 
 @pytest.mark.parametrize(
