@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 
@@ -12,6 +13,11 @@ from commands import houses_csv, people_csv
 from fastnn import backend as backends
 
 _ENVIRONMENT = dict(os.environ)
+
+
+def pytest_sessionstart():
+    """No test is garbage: the collector would look at all of them many times."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(items):
@@ -27,6 +33,8 @@ def pytest_collection_finish():
     Processes that tests start must find those that NumPy was loaded with here.
     """
     os.environ.update(_ENVIRONMENT)
+    gc.enable()
+    gc.freeze()
 
 
 def _to_test() -> tuple[str, ...]:
