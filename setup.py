@@ -5,7 +5,7 @@ Environment variables read here:
 FASTNN_PURE=1    install without compiling anything (the NumPy reference only)
 FASTNN_DEBUG=1   bounds checks, assertions, no optimisation beyond -O1
 FASTNN_ISAS      comma-separated instruction sets to build, e.g. "v3,v4"; "native" stands for the
-                 best one of this machine, which takes half of the time
+                 best one of this machine, which takes two thirds of the time
 FASTNN_SANITIZE  passed to -fsanitize= ("address", "undefined"), for the memory tests
 
 CC chooses the compiler, CFLAGS and LDFLAGS name folders of its libraries.  What a compiler can do
