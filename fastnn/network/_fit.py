@@ -77,11 +77,15 @@ class Extras:
             If in one of these parts no row counts for any loss.
         """
         held_out = None
-        if self.validation_split is None and self.class_weight is None:
-            check_weighed(core.heads, data, TRAINED, "to train on")
-            return data, held_out
-        if isinstance(data, Selection):
-            data = data.gathered()
+        if self.validation_split is not None or self.class_weight is not None:
+            gathered = data.gathered() if isinstance(data, Selection) else data
+            data, held_out = self._divided(core, gathered, plan)
+        check_weighed(core.heads, data, TRAINED, "to train on")
+        return data, held_out
+
+    def _divided(self, core: Core, data: Data, plan: Plan) -> tuple[Data, Data | None]:
+        """The data without the part that is held out, weighed by class, and that part."""
+        held_out = None
         if self.validation_split is not None:
             data, held_out = data.split(self.validation_split, plan.shuffle, core.seed)
             if any(w is not None and (w < 0).any() for _, w in held_out.targets):
@@ -92,7 +96,6 @@ class Extras:
             check_weighed(core.heads, held_out, "validation_split", "to validate on")
         if self.class_weight is not None:
             data = core.feed.weigh_classes(data, self.class_weight, plan.weights_mean)
-        check_weighed(core.heads, data, TRAINED, "to train on")
         return data, held_out
 
 
