@@ -156,8 +156,7 @@ class Recipe:
         n_numbers : int, default 1
             Columns of numbers.
         """
-        most = self._most_bins(n_rows, n_numbers)
-        return min(_BINS[n_rows >= _MANY_ROWS], most) if self.bins is None else self.bins
+        return self._limited(self.bins, _BINS, n_rows, n_numbers)
 
     def values_of_number(self, n_rows: int, n_numbers: int = 1) -> int:
         """Largest number of different whole numbers that have a bin between each two of them.
@@ -169,14 +168,17 @@ class Recipe:
         n_numbers : int, default 1
             Columns of numbers.
         """
-        most = self._most_bins(n_rows, n_numbers)
-        return min(_WHOLE[n_rows >= _MANY_ROWS], most) if self.whole is None else self.whole
+        return self._limited(self.whole, _WHOLE, n_rows, n_numbers)
 
-    def _most_bins(self, n_rows: int, n_numbers: int) -> int:
-        """Bins of each number that the table of the first layer has room for."""
+    def _limited(
+        self, number: int | None, defaults: tuple[int, int], n_rows: int, n_numbers: int
+    ) -> int:
+        """The number, or by default as many as the table of the first layer has room for."""
+        if number is not None:
+            return number
         width = ([*(self.for_rows(n_rows).hidden or ()), 1])[0]
-        bins = _MOST_EMBEDDED // (width * max(n_numbers, 1)) - 1
-        return bins if bins >= _LEAST_BINS else 0
+        room = _MOST_EMBEDDED // (width * max(n_numbers, 1)) - 1
+        return min(defaults[n_rows >= _MANY_ROWS], room) if room >= _LEAST_BINS else 0
 
     def networks_of_bag(self, n_rows: int) -> int:
         """Number of networks of a bag for a training on `n_rows` rows."""
